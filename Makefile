@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+# Ballast. `make help` lists what there is to make.
+#
+# One makefile for everything, no recursion. Sources are found by folder: each lib/<room> becomes a
+# static library, handler/ the plugin, tests/unit/<room>/<name>_test.cpp a test that links <room> and
+# the rooms below it, and nothing above.
+
+BUILD ?= build
+# release, debug, asan (with ubsan), tsan
+VARIANT ?= release
+PREFIX ?= /usr
+PLUGIN_DIR ?= $(PREFIX)/lib/x86_64-linux-gnu/tcmu-runner
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDEXPANSION:
+MAKEFLAGS += --no-builtin-rules
+
+# --- compiler and variant ------------------------------------------------------------------------
+warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor \
+            -Wold-style-cast -Woverloaded-virtual -Werror
+CXXFLAGS_release := -O2 -g
+CXXFLAGS_debug   := -O0 -g3
+CXXFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CXXFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+LDFLAGS_asan     := -fsanitize=address,undefined
+LDFLAGS_tsan     := -fsanitize=thread
+ifneq ($(filter asan tsan,$(VARIANT)),)
+CXX := clang++-19
+else ifeq ($(origin CXX),default)
+CXX := g++
+endif
+ifeq ($(VARIANT),release)
+B := $(BUILD)
+else
+B := $(BUILD)/$(VARIANT)
+endif
+
+# -MMD -MP: each object says what it was made from.
+cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. -fPIC -fvisibility=hidden \
+             -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
+pkg = $(shell pkg-config $(1) $(2))
+
+# --- rooms, lowest first: a room may use the rooms before it -------------------------------------
+rooms := base co io backend volume scsi watch
+room_sources = $(sort $(wildcard lib/$(1)/*.cpp))
+room_objects = $(patsubst %.cpp,$(B)/obj/%.o,$(call room_sources,$(1)))
+rooms := $(foreach r,$(rooms),$(if $(call room_sources,$(r)),$(r)))
+# upto <room>: that room and those below it, highest first, as the linker wants them.
+reversed := $(foreach i,$(shell seq $(words $(rooms)) -1 1),$(word $(i),$(rooms)))
+below = $(if $(1),$(if $(filter $(1),$(firstword $(2))),$(2),$(call below,$(1),$(wordlist 2,99,$(2)))))
+archives_upto = $(patsubst %,$(B)/lib%.a,$(call below,$(1),$(reversed)))
+all_archives := $(patsubst %,$(B)/lib%.a,$(reversed))
+libs := $(call pkg,--libs,fmt liburing)
+
+plugin := $(B)/handler_ballast.so
+plugin_objects := $(patsubst %.cpp,$(B)/obj/%.o,$(sort $(wildcard handler/*.cpp)))
+
+.PHONY: all
+all: $(plugin) tools compile_commands.json
+
+$(B)/obj/%.o: %.cpp
+	@mkdir -p $(@D)
+	@echo "  CXX   $<"
+	@$(CXX) $(cxx_common) -c $< -o $@
+
+define room_archive
+$(B)/lib$(1).a: $(call room_objects,$(1))
+	@echo "  AR    $$@"
+	@rm -f $$@ && ar rcs $$@ $$^
+endef
+$(foreach r,$(rooms),$(eval $(call room_archive,$(r))))
+
+$(plugin): $(plugin_objects) $(all_archives) handler/handler_ballast.map
+	@echo "  LINK  $@"
+	@$(CXX) -shared $(LDFLAGS_$(VARIANT)) -pthread -Wl,--version-script=handler/handler_ballast.map \
+	  -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(plugin_objects) $(all_archives) $(libs)
+
+# --- other makefile parts: each test kind and tool brings its own rules ---------------------------
+include $(sort $(wildcard kmodules/*.mk tests/*/*.mk ci/*.mk))
+
+.PHONY: tools
+tools:
+
+# --- unit tests ----------------------------------------------------------------------------------
+unit_sources := $(sort $(wildcard tests/unit/*/*_test.cpp))
+unit_tests := $(patsubst %.cpp,$(B)/%,$(unit_sources))
+room_of = $(notdir $(patsubst %/,%,$(dir $(1))))
+
+define unit_test
+$(patsubst %.cpp,$(B)/%,$(1)): $(patsubst %.cpp,$(B)/obj/%.o,$(1)) $(call archives_upto,$(call room_of,$(1)))
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -o $$@ $$^ $$(libs) $$(call pkg,--libs,cmocka)
+endef
+$(foreach t,$(unit_sources),$(eval $(call unit_test,$(t))))
+
+.PHONY: unit
+unit: $(unit_tests)
+	@ci/run-tests unit-$(VARIANT) $(unit_tests)
+
+compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp tests/*/*.cpp tests/*/*/*.cpp)
+	@ci/compile-commands "$(CXX) $(filter-out -MMD -MP,$(cxx_common))" $(filter %.cpp,$^) > $@
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD) compile_commands.json
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log sink: where every message of lib/ and handler/ goes.
+//
+// lib/ knows nothing of the daemon, so whoever loads it says once, before any other thread exists,
+// where lines go (set_log_sink). Until then they go to standard error. A sink gets one line without
+// a newline, must be callable from any thread, and must not call back into Ballast.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string_view>
+#include <utility>
+
+namespace ballast {
+
+enum class LogLevel { error, warning, info, debug };
+
+using LogSink = void (*)(LogLevel level, std::string_view line);
+
+void set_log_sink(LogSink sink) noexcept;
+
+// One finished line, never formatted: for text that is not ours and for paths that must not
+// allocate.
+void log_plain(LogLevel level, std::string_view line) noexcept;
+
+// Formats and logs one line. A line that cannot be formatted (out of memory) is logged unformatted.
+template <class... Args>
+void log(LogLevel level, fmt::format_string<Args...> format, Args&&... args) noexcept {
+  try {
+    log_plain(level, fmt::format(format, std::forward<Args>(args)...));
+  } catch (...) {
+    log_plain(level, "a log line could not be formatted");
+  }
+}
+
+}  // namespace ballast

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// The executor of one LUN: a run queue, timers, a mailbox, and the pools behind them.
+//
+// One thread at a time drives it (whoever holds the baton, see lib/io/loop.h), so nothing above it
+// needs a lock, and nothing here is thread-local. A wake never runs a coroutine inline: it queues
+// it, and tick() runs what is queued. Calls are for the driving thread unless they say otherwise.
+#pragma once
+
+#include <atomic>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "lib/co/clock.h"
+#include "lib/co/frame_pool.h"
+#include "lib/co/mailbox.h"
+#include "lib/co/registry.h"
+#include "lib/co/timer.h"
+#include "lib/co/wait.h"
+
+namespace ballast::co {
+
+struct PromiseBase;
+
+// Called once at the end of every tick: submit the batch, ring the doorbell.
+class TickHook {
+ public:
+  virtual ~TickHook() = default;
+  virtual void tick_end() = 0;
+};
+
+// Chooses which of the ready coroutines runs next. The default is first come, first served; a
+// simulation draws lots.
+class ReadyOrder {
+ public:
+  virtual ~ReadyOrder() = default;
+  virtual std::size_t pick(std::size_t ready_count) = 0;  // in [0, ready_count)
+};
+
+struct ExecutorStats {
+  std::uint64_t resumes = 0;        // coroutines entered
+  std::uint64_t ticks = 0;          // batches run
+  std::uint64_t refused_wakes = 0;  // second or late wakes; each was reported
+  std::size_t live_waits = 0;       // records armed or queued now
+  std::size_t live_waits_peak = 0;
+};
+
+// What a refused wake looked like; for the reporter.
+struct RefusedWake {
+  const char* what;   // what the wait was for; null if the slot was used again since
+  Site wait_site;     // where that wait stood
+  Site first_wake;    // who woke it first
+  Site second_wake;   // who was refused
+  bool slot_reused;   // the record serves another wait by now: first three are that wait's
+};
+using RefusedWakeReporter = void (*)(void* context, const RefusedWake& refused);
+
+class Executor {
+ public:
+  // `name` is the LUN's, for logs. `clock` outlives the executor.
+  Executor(const char* name, const Clock& clock);
+  // Asserts that no task lives: whoever made tasks ends them first.
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  Executor& executor() { return *this; }
+  const char* name() const { return name_; }
+
+  // The time at the start of this tick; costs no system call.
+  TimePoint now() const { return now_; }
+
+  // One batch: reads the clock, takes in the mailbox, fires due timers, runs what is ready (what
+  // becomes ready meanwhile included, up to a bound), then calls the tick hooks. Returns whether
+  // anything ran.
+  bool tick();
+
+  // Nothing queued and nothing in the mailbox. Any thread for the mailbox part.
+  bool idle() const { return ready_count_ == 0 && mailbox_.empty(); }
+  // When tick() has something to do next on account of a timer; nullptr-like max if never.
+  TimePoint next_timer() const { return timers_.next(); }
+
+  void add_tick_hook(TickHook& hook) { hooks_.push_back(&hook); }
+  void remove_tick_hook(TickHook& hook);
+  void set_ready_order(ReadyOrder* order) { order_ = order; }
+  void set_refused_wake_reporter(RefusedWakeReporter reporter, void* context);
+
+  // Runs `message` on the executor, from any thread. See mailbox.h for the bound.
+  void post(Message message) { mailbox_.push(message); }
+  Mailbox& mailbox() { return mailbox_; }
+
+  FramePool& frames() { return frames_; }
+  Timers& timers() { return timers_; }
+  Registry& registry() { return registry_; }
+  const ExecutorStats& stats() const { return stats_; }
+
+ private:
+  friend class Wait;
+  friend class Waker;
+  friend struct PromiseBase;
+  template <class T>
+  friend class Task;
+  friend class TaskGroup;
+
+  WaitRecord* acquire_record();
+  void release_record(WaitRecord* record);
+  bool wake(WaitRecord* record, std::uint64_t generation, std::int64_t value, Site site);
+  void refuse(const WaitRecord* record, std::uint64_t generation, Site site);
+  void enqueue(WaitRecord* record);
+  WaitRecord* dequeue();
+  void run(std::coroutine_handle<> handle);
+  void run_message(const Message& message);
+
+  // Where the running coroutine hands over to: a child it awaits, or the parent it returns to.
+  // run() goes there next, so that no chain of synchronous completions grows the stack.
+  void transfer_to(std::coroutine_handle<> next) { transfer_ = next; }
+  void start_soon(std::coroutine_handle<> handle, TaskInfo* task);
+  void finish(PromiseBase* promise) { finished_ = promise; }
+
+  const char* name_;
+  const Clock& clock_;
+  TimePoint now_;
+  FramePool frames_;  // outlives everything below
+  std::vector<std::unique_ptr<WaitRecord[]>> slabs_;
+  WaitRecord* free_records_ = nullptr;
+  WaitRecord* ready_head_ = nullptr;
+  WaitRecord** ready_tail_ = &ready_head_;
+  std::size_t ready_count_ = 0;
+  std::coroutine_handle<> transfer_{};
+  PromiseBase* finished_ = nullptr;
+  bool running_ = false;
+  Timers timers_;
+  Mailbox mailbox_;
+  Registry registry_;
+  std::vector<TickHook*> hooks_;
+  ReadyOrder* order_ = nullptr;
+  RefusedWakeReporter reporter_ = nullptr;
+  void* reporter_context_ = nullptr;
+  ExecutorStats stats_;
+};
+
+}  // namespace ballast::co

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/co/mailbox.h"
+
+#include <sched.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "lib/base/assert.h"
+
+namespace ballast::co {
+
+Mailbox::Mailbox()
+    : cells_{std::make_unique<Cell[]>(capacity)},
+      event_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
+  BALLAST_ASSERT(event_fd_ >= 0);
+  for (std::size_t i = 0; i < capacity; ++i) {
+    cells_[i].sequence.store(i, std::memory_order_relaxed);
+  }
+}
+
+Mailbox::~Mailbox() { ::close(event_fd_); }
+
+// Each cell counts the rounds: `sequence == position` says free for that position, `position + 1`
+// says written.
+void Mailbox::push(const Message& message) {
+  std::size_t position = tail_.load(std::memory_order_relaxed);
+  for (;;) {
+    Cell& cell = cells_[position % capacity];
+    const std::size_t sequence = cell.sequence.load(std::memory_order_acquire);
+    if (sequence == position) {
+      if (tail_.compare_exchange_weak(position, position + 1, std::memory_order_relaxed)) {
+        cell.message = message;
+        // seq_cst, so that either the consumer's check before sleeping sees this message or the
+        // load below sees that it sleeps.
+        cell.sequence.store(position + 1, std::memory_order_seq_cst);
+        if (sleeping_.load(std::memory_order_seq_cst) &&
+            sleeping_.exchange(false, std::memory_order_seq_cst)) {
+          kick();
+        }
+        return;
+      }
+    } else if (sequence < position) {
+      full_waits_.fetch_add(1, std::memory_order_relaxed);
+      ::sched_yield();
+      position = tail_.load(std::memory_order_relaxed);
+    } else {
+      position = tail_.load(std::memory_order_relaxed);
+    }
+  }
+}
+
+bool Mailbox::empty() const {
+  const std::size_t position = head_.load(std::memory_order_relaxed);
+  return cells_[position % capacity].sequence.load(std::memory_order_seq_cst) != position + 1;
+}
+
+bool Mailbox::pop(Message& message) {
+  const std::size_t position = head_.load(std::memory_order_relaxed);
+  Cell& cell = cells_[position % capacity];
+  if (cell.sequence.load(std::memory_order_acquire) != position + 1) {
+    return false;
+  }
+  message = cell.message;
+  cell.sequence.store(position + capacity, std::memory_order_release);
+  head_.store(position + 1, std::memory_order_relaxed);
+  return true;
+}
+
+bool Mailbox::prepare_sleep() {
+  sleeping_.store(true, std::memory_order_seq_cst);
+  if (!empty()) {
+    sleeping_.store(false, std::memory_order_relaxed);
+    return false;
+  }
+  return true;
+}
+
+void Mailbox::wake_up() {
+  sleeping_.store(false, std::memory_order_relaxed);
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = ::read(event_fd_, &count, sizeof count);
+}
+
+void Mailbox::kick() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(event_fd_, &one, sizeof one);
+}
+
+}  // namespace ballast::co

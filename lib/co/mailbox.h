@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// How other threads reach an executor: a bounded queue of messages, many producers, one consumer.
+//
+// A message is a function and two words; it is run on the executor at the start of its next tick,
+// in the order of posting. A producer that finds the queue full yields its time slice until there
+// is room (foreign threads may wait; the executor's thread must never post to itself), and the
+// times that happened are counted. Waking the consumer costs one eventfd write per sleep: only the
+// first message after the consumer said prepare_sleep() writes.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "lib/co/wait.h"
+
+namespace ballast::co {
+
+struct Message {
+  void (*run)(void* context, std::int64_t value) = nullptr;  // null: wake `waker` with `value`
+  void* context = nullptr;
+  std::int64_t value = 0;
+  Waker waker{};
+  Site site{};
+};
+
+class Mailbox {
+ public:
+  static constexpr std::size_t capacity = 1024;  // messages; a power of two
+  Mailbox();
+  ~Mailbox();
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
+
+  // Any thread.
+  void push(const Message& message);
+  bool empty() const;
+
+  // The consumer: the executor's driving thread.
+  bool pop(Message& message);
+
+  // The sleeping protocol. fd() is an eventfd (non-blocking) that becomes readable when a message
+  // comes after prepare_sleep(). prepare_sleep() returns false if messages wait already: don't
+  // sleep then. wake_up() ends the sleep and drains the eventfd. kick() makes fd() readable.
+  int fd() const { return event_fd_; }
+  bool prepare_sleep();
+  void wake_up();
+  void kick();
+
+  std::uint64_t full_waits() const { return full_waits_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Cell {
+    std::atomic<std::size_t> sequence;
+    Message message;
+  };
+  std::unique_ptr<Cell[]> cells_;
+  alignas(64) std::atomic<std::size_t> tail_{0};  // next to write
+  alignas(64) std::atomic<std::size_t> head_{0};  // next to read
+  alignas(64) std::atomic<bool> sleeping_{false};
+  std::atomic<std::uint64_t> full_waits_{0};
+  int event_fd_;
+};
+
+}  // namespace ballast::co

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// A FIFO mutex for coroutines of one executor. Ownership moves to the first waiter before that
+// waiter runs, so nobody can slip in between, and a waiter that runs owns the lock.
+//
+//   const co::Mutex::Guard guard = co_await mutex.lock();
+#pragma once
+
+#include <utility>
+
+#include "lib/co/executor.h"
+
+namespace ballast::co {
+
+class Mutex {
+ public:
+  explicit Mutex(Executor& executor) : executor_{executor} {}
+  ~Mutex() { BALLAST_ASSERT(!locked_ && first_ == nullptr); }
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
+
+  class [[nodiscard]] Guard {
+   public:
+    explicit Guard(Mutex& mutex) : mutex_{&mutex} {}
+    Guard(Guard&& other) noexcept : mutex_{std::exchange(other.mutex_, nullptr)} {}
+    Guard& operator=(Guard&&) = delete;
+    ~Guard() {
+      if (mutex_ != nullptr) {
+        mutex_->unlock();
+      }
+    }
+
+   private:
+    Mutex* mutex_;
+  };
+
+  class Locker {
+   public:
+    Locker(Mutex& mutex, Site site) : mutex_{mutex}, wait_{mutex.executor_, "mutex", site} {}
+    Locker(const Locker&) = delete;
+    bool await_ready() noexcept;
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+      enlist();
+      wait_.await_suspend(handle);
+    }
+    Guard await_resume() noexcept;
+
+   private:
+    friend class Mutex;
+    void enlist() noexcept;
+    Mutex& mutex_;
+    Wait wait_;
+    Locker* next_ = nullptr;
+    bool owns_ = false;
+    bool waited_ = false;
+  };
+
+  Locker lock(Site site = Site::current()) { return Locker{*this, site}; }
+  bool locked() const { return locked_; }
+
+ private:
+  void unlock();
+  Executor& executor_;
+  bool locked_ = false;
+  Locker* first_ = nullptr;
+  Locker** last_ = &first_;
+};
+
+}  // namespace ballast::co

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The live tasks of an executor: name, what each waits for, where, and since when.
+//
+// An entry is made by TaskGroup::spawn and goes when the task ends; coroutines awaited inside a task
+// share its entry, so wait_site is that of the innermost one. Driving thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "lib/base/units.h"
+#include "lib/co/wait.h"
+
+namespace ballast::co {
+
+struct TaskInfo {
+  const char* name = nullptr;       // a literal
+  std::uint64_t id = 0;             // unique within the executor
+  const char* waits_for = nullptr;  // null: running or ready
+  Site spawn_site{};
+  Site wait_site{};
+  TimePoint spawned{};
+  TimePoint since{};  // since when it waits
+  TaskInfo* prev = nullptr;
+  TaskInfo* next = nullptr;
+};
+
+class Registry {
+ public:
+  Registry() = default;
+  ~Registry();  // asserts that it is empty
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+
+  TaskInfo* add(const char* name, TimePoint now, Site site);
+  void remove(TaskInfo* info);
+
+  std::size_t size() const { return size_; }
+  std::size_t peak() const { return peak_; }
+  // Oldest first; follow next.
+  const TaskInfo* first() const { return head_; }
+
+ private:
+  TaskInfo* head_ = nullptr;
+  TaskInfo* tail_ = nullptr;
+  TaskInfo* free_ = nullptr;
+  std::vector<std::unique_ptr<TaskInfo[]>> slabs_;
+  std::size_t size_ = 0;
+  std::size_t peak_ = 0;
+  std::uint64_t next_id_ = 1;
+};
+
+}  // namespace ballast::co

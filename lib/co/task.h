@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// Task<T>: a coroutine of this project. Lazy, awaited exactly once, bound to one executor.
+//
+// A coroutine that returns Task must name its executor in its parameters: the first of them (for a
+// member function, the object itself) that is an Executor or has executor() decides. Its frame
+// comes from that executor's pool. Awaiting a task starts it; it runs on the caller's turn, and
+// returns to the caller, without the run queue and without deepening the stack. An exception that
+// leaves a task ends the process: errors here are values.
+//
+//   Task<IoStatus> File::read(Bytes offset, io::SgView to);   // File has executor()
+//   const IoStatus status = co_await file.read(offset, to);   // never inside a condition
+//
+// There are no detached tasks: what is not awaited is spawned into a TaskGroup.
+#pragma once
+
+#include <concepts>
+#include <coroutine>
+#include <cstddef>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include "lib/base/assert.h"
+#include "lib/co/executor.h"
+
+namespace ballast::co {
+
+class TaskGroup;
+template <class T>
+class Task;
+
+template <class T>
+concept NamesExecutor = requires(T& t) {
+  { t.executor() } -> std::same_as<Executor&>;
+};
+
+template <class First, class... Rest>
+Executor& executor_of(First& first, Rest&... rest) {
+  using Plain = std::remove_cv_t<First>;
+  if constexpr (NamesExecutor<Plain>) {
+    return const_cast<Plain&>(first).executor();
+  } else if constexpr (std::is_pointer_v<Plain>) {
+    if constexpr (NamesExecutor<std::remove_cv_t<std::remove_pointer_t<Plain>>>) {
+      return first->executor();
+    } else {
+      return executor_of(rest...);
+    }
+  } else {
+    static_assert(sizeof...(Rest) > 0, "a Task's parameters must name its executor");
+    return executor_of(rest...);
+  }
+}
+
+struct PromiseBase {
+  template <class... Args>
+  explicit PromiseBase(Args&... args) : executor_{&executor_of(args...)} {}
+
+  template <class... Args>
+  static void* operator new(std::size_t size, Args&... args) {
+    return executor_of(args...).frames().allocate(size);
+  }
+  static void operator delete(void* frame) noexcept { FramePool::release(frame); }
+
+  struct FinalAwaiter {
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+      PromiseBase& promise = handle.promise();
+      if (promise.continuation_) {
+        promise.executor_->transfer_to(promise.continuation_);
+      } else {
+        promise.executor_->finish(&promise);
+      }
+    }
+    void await_resume() const noexcept {}
+  };
+
+  std::suspend_always initial_suspend() const noexcept { return {}; }
+  FinalAwaiter final_suspend() const noexcept { return {}; }
+  [[noreturn]] void unhandled_exception() noexcept {
+    assertion_failed("an exception left a task", __FILE__, __LINE__);
+  }
+
+  Executor& executor() const { return *executor_; }
+  TaskInfo* info() const { return info_; }
+
+  Executor* executor_;
+  TaskInfo* info_ = nullptr;
+  std::coroutine_handle<> continuation_{};
+  TaskGroup* group_ = nullptr;             // set by spawn
+  std::coroutine_handle<> self_{};         // set by spawn
+};
+
+template <class T>
+struct Promise final : PromiseBase {
+  using PromiseBase::PromiseBase;
+  Task<T> get_return_object() noexcept;
+  template <class U>
+  void return_value(U&& value) {
+    value_.emplace(std::forward<U>(value));
+  }
+  T take() {
+    BALLAST_ASSERT(value_.has_value());
+    return std::move(*value_);
+  }
+  std::optional<T> value_;
+};
+
+template <>
+struct Promise<void> final : PromiseBase {
+  using PromiseBase::PromiseBase;
+  Task<void> get_return_object() noexcept;
+  void return_void() noexcept {}
+  void take() noexcept {}
+};
+
+template <class T = void>
+class [[nodiscard]] Task {
+ public:
+  using promise_type = Promise<T>;
+  using Handle = std::coroutine_handle<promise_type>;
+
+  Task() = default;
+  Task(Task&& other) noexcept : handle_{std::exchange(other.handle_, {})} {}
+  Task& operator=(Task&& other) noexcept {
+    if (this != &other) {
+      destroy();
+      handle_ = std::exchange(other.handle_, {});
+    }
+    return *this;
+  }
+  ~Task() { destroy(); }
+
+  class Awaiter {
+   public:
+    explicit Awaiter(Handle child) : child_{child} {}
+    bool await_ready() const noexcept { return false; }
+    template <class Parent>
+    void await_suspend(std::coroutine_handle<Parent> parent) noexcept {
+      PromiseBase& child = child_.promise();
+      BALLAST_ASSERT(!child.continuation_);                              // one awaiter
+      BALLAST_ASSERT(child.executor_ == &parent.promise().executor());  // one executor
+      child.continuation_ = parent;
+      child.info_ = parent.promise().info();
+      child.executor_->transfer_to(child_);
+    }
+    T await_resume() { return child_.promise().take(); }
+
+   private:
+    Handle child_;
+  };
+
+  Awaiter operator co_await() && {
+    BALLAST_ASSERT(handle_);
+    return Awaiter{handle_};
+  }
+
+ private:
+  friend promise_type;
+  friend class TaskGroup;
+  explicit Task(Handle handle) : handle_{handle} {}
+  void destroy() {
+    if (handle_) {
+      // Never started, or finished: a task that is suspended in between has a waker out there.
+      BALLAST_ASSERT(!handle_.promise().continuation_ || handle_.done());
+      std::exchange(handle_, {}).destroy();
+    }
+  }
+  Handle handle_{};
+};
+
+template <class T>
+Task<T> Promise<T>::get_return_object() noexcept {
+  return Task<T>{std::coroutine_handle<Promise<T>>::from_promise(*this)};
+}
+inline Task<void> Promise<void>::get_return_object() noexcept {
+  return Task<void>{std::coroutine_handle<Promise<void>>::from_promise(*this)};
+}
+
+}  // namespace ballast::co

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// TaskGroup: tasks that run side by side under a parent that outlives them.
+//
+// spawn() queues the task (it never runs inline); join() ends when the last one has. Nothing touches
+// the group after its last task's end has been counted. The destructor asserts that all ended.
+// Driving thread only.
+#pragma once
+
+#include <cstddef>
+
+#include "lib/co/task.h"
+
+namespace ballast::co {
+
+class TaskGroup {
+ public:
+  explicit TaskGroup(Executor& executor) : executor_{executor} {}
+  ~TaskGroup() { BALLAST_ASSERT(live_ == 0); }
+  TaskGroup(const TaskGroup&) = delete;
+  TaskGroup& operator=(const TaskGroup&) = delete;
+
+  Executor& executor() { return executor_; }
+  std::size_t live() const { return live_; }
+
+  // `name` is a literal; it stands in the registry while the task lives.
+  void spawn(const char* name, Task<void> task, Site site = Site::current());
+
+  // One joiner at a time.
+  Task<void> join();
+
+ private:
+  friend class Executor;
+  void finished();
+
+  Executor& executor_;
+  std::size_t live_ = 0;
+  Waker joiner_{};
+};
+
+}  // namespace ballast::co

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scatter-gather lists: bytes scattered over segments of any length and alignment.
+//
+// An SgView names memory that somebody else owns (the ring's data area, a pooled buffer) and the
+// segment table (struct iovec, as the kernel takes it), which somebody else owns too: both outlive
+// the view and every operation given it. A view may begin and end anywhere inside a segment, so
+// slicing copies nothing. Segments may be empty, and as small as a byte: no operation here assumes
+// that a segment is a page, or that two lists break at the same places. Any thread; the functions
+// keep no state.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <optional>
+#include <span>
+
+#include "lib/base/units.h"
+
+namespace ballast::io {
+
+class SgView {
+ public:
+  SgView() = default;
+  // All bytes of `segments`.
+  explicit SgView(std::span<const iovec> segments);
+
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+
+  // Bytes [offset, offset + length) of this view; must lie within it.
+  SgView slice(std::size_t offset, std::size_t length) const;
+
+  // Calls visit(std::span<std::byte>) for each non-empty contiguous piece, in order; stops early
+  // when visit returns false. Returns whether it got to the end.
+  template <class Visit>
+  bool for_each(Visit visit) const;
+
+  // Writes the view's pieces to `out`; returns how many, or nullopt if there are more than fit.
+  std::optional<std::size_t> to_iovecs(std::span<iovec> out) const;
+  // How many non-empty pieces the view has.
+  std::size_t piece_count() const;
+  // Whether each piece's address and length are multiples of `alignment` (a power of two).
+  bool aligned_to(std::size_t alignment) const;
+
+ private:
+  const iovec* segments_ = nullptr;  // the first segment the view touches
+  std::size_t skip_ = 0;             // bytes of that segment before the view
+  std::size_t size_ = 0;             // bytes in the view
+};
+
+// Copies to.size() == from.size() bytes. The memory of the two must not overlap.
+void copy(SgView to, SgView from);
+void copy(SgView to, std::span<const std::byte> from);
+void copy(std::span<std::byte> to, SgView from);
+
+void zero(SgView to);
+
+// Fills with `pattern` repeated; byte i of `to` gets pattern[(phase + i) % pattern.size()].
+void fill(SgView to, std::span<const std::byte> pattern, std::size_t phase = 0);
+
+// The offset of the first byte that differs, or nullopt when all to the length are equal.
+std::optional<std::size_t> first_difference(SgView a, SgView b);
+
+bool is_zero(SgView view);
+
+template <class Visit>
+bool SgView::for_each(Visit visit) const {
+  const iovec* segment = segments_;
+  std::size_t skip = skip_;
+  std::size_t left = size_;
+  while (left > 0) {
+    const std::size_t here = segment->iov_len - skip;
+    const std::size_t length = here < left ? here : left;
+    if (length > 0) {
+      std::byte* const begin = static_cast<std::byte*>(segment->iov_base) + skip;
+      if (!visit(std::span<std::byte>{begin, length})) {
+        return false;
+      }
+      left -= length;
+    }
+    ++segment;
+    skip = 0;
+  }
+  return true;
+}
+
+}  // namespace ballast::io

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// cmocka for C++: include it last. It wants four C headers before it, and its macro fail() collides
+// with the iostreams.
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+extern "C" {
+#include <cmocka.h>  // NOLINT: after the four above
+}
+#undef fail
