@@ -1,0 +1,422 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# Helpers of the guest tests. A test is a bash file tests/e2e/NN-name.t that
+# sources this one; its standard output is TAP, read by prove, and each of its
+# commands is traced in $TEST_DIR/trace.log. It runs as root in the lab guest
+# (ci/lab run tests/e2e/NN-name.t) with `set -u` and without `set -e`.
+#
+#   #!/bin/bash
+#   # timeout: 120                       seconds this test may take (default 300)
+#   . "$(dirname "$0")/lib.sh"
+#   plan 2
+#   fresh_daemon                         clean tcmu-runner with our plugin
+#   make_lun vol0 1G file:/srv/vol0.raw  a backstore, by configfs (milliseconds)
+#   export_luns                          an iSCSI target with an ACL, LUN 0, 1, ... in order
+#   login                                waits for the disks; $DEV is LUN 0, "$(dev 1)" LUN 1
+#   ok "writes" dd if=/dev/zero of="$DEV" bs=1M count=4 oflag=direct
+#   is "$(blockdev --getsize64 "$DEV")" $((1 << 30)) "has its size"
+#
+# Teardown is automatic, on every way out: unmount, logout, remove all of LIO's
+# configuration, and it fails the test if anything is left. Set-up goes by plain
+# configfs writes because one targetcli process costs seconds under emulation;
+# use `tcli` where what an operator types is the thing tested.
+#
+# What the environment may say: E2E_BACKSTORE, the backstore the LUNs use:
+# ballast (default), any other tcmu-runner subtype that takes a file (qcow), or
+# fileio, LIO's own: to see whether a test fails for us alone.
+
+set -u
+: "${LAB_SRC:=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
+: "${LAB_BUILD:=$LAB_SRC/build}"
+: "${TEST_NAME:=$(basename "$0" .t)}"
+: "${TEST_DIR:=$(mktemp -d "/tmp/$TEST_NAME.XXXXXX")}"
+BACKSTORE=${E2E_BACKSTORE:-ballast}
+PLUGIN_DIR=/usr/lib/x86_64-linux-gnu/tcmu-runner
+PLUGIN=$LAB_BUILD/handler_ballast.so
+DAEMON_LOG=/var/log/tcmu-runner.log
+CONFIGFS=/sys/kernel/config/target
+IQN=iqn.2026-01.org.ballast:lab
+INITIATOR=$(sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi 2> /dev/null)
+PORTAL=127.0.0.1:3260
+MNT=/mnt/$TEST_NAME
+
+exec 3>&1 9> "$TEST_DIR/trace.log"
+BASH_XTRACEFD=9
+PS4='+ ${EPOCHREALTIME} ${BASH_SOURCE##*/}:${LINENO}: '
+
+# ---- TAP --------------------------------------------------------------------
+
+tap_planned='' tap_run=0 tap_failed=0 tap_said=$(mktemp /run/tap.XXXXXX)
+
+plan() { tap_planned=$1; echo "1..$1" >&3; }
+done_testing() { plan "$tap_run"; }
+skip_all() { echo "1..0 # SKIP $*" >&3; tap_planned=0; exit 0; }
+bail() { echo "Bail out! $*" >&3; exit 255; }
+note() { printf '%s\n' "$*" | sed 's/^/# /' >&3; }
+
+# pass DESC / fail DESC [WHY...]
+pass() { tap_run=$((tap_run + 1)); echo "ok $tap_run - $1" >&3; }
+fail() {
+    tap_run=$((tap_run + 1)) tap_failed=$((tap_failed + 1))
+    echo "not ok $tap_run - $1" >&3
+    shift
+    (($#)) && note "$*"
+    return 1
+}
+skip() { # COUNT REASON...
+    local n=$1
+    shift
+    while ((n-- > 0)); do
+        tap_run=$((tap_run + 1))
+        echo "ok $tap_run # SKIP $*" >&3
+    done
+}
+
+# ok DESC COMMAND...: the command succeeds. Its output is in the trace, and shown if it fails.
+ok() {
+    local desc=$1 status=0
+    shift
+    # Not $(...): a helper called here may set variables.
+    "$@" > "$tap_said" 2>&1 || status=$?
+    cat "$tap_said" >&9
+    if ((status == 0)); then pass "$desc"; else
+        fail "$desc" "command: $*"$'\n'"status:  $status"$'\n'"output:  $(tail -n 12 "$tap_said")"
+    fi
+}
+# not_ok DESC COMMAND...: the command fails.
+not_ok() {
+    local desc=$1 status=0
+    shift
+    "$@" > "$tap_said" 2>&1 || status=$?
+    cat "$tap_said" >&9
+    if ((status != 0)); then pass "$desc"; else fail "$desc" "succeeded, but must not: $*"; fi
+}
+is() { # GOT WANT DESC
+    if [[ $1 == "$2" ]]; then pass "$3"; else fail "$3" "got:  $1"$'\n'"want: $2"; fi
+}
+isnt() { # GOT UNWANTED DESC
+    if [[ $1 != "$2" ]]; then pass "$3"; else fail "$3" "must not be: $1"; fi
+}
+like() { # TEXT REGEX DESC
+    if grep -qE -- "$2" <<< "$1"; then pass "$3"; else
+        fail "$3" "no match for: $2"$'\n'"in: $(tail -n 12 <<< "$1")"
+    fi
+}
+unlike() { # TEXT REGEX DESC
+    if ! grep -qE -- "$2" <<< "$1"; then pass "$3"; else
+        fail "$3" "must not match: $2"$'\n'"in: $(grep -E -- "$2" <<< "$1" | head -n 5)"
+    fi
+}
+
+# ---- waiting ----------------------------------------------------------------
+
+# wait_for SECONDS WHAT COMMAND...: polls until the command succeeds. Out of
+# time is a diagnostic and status 1, never a hang.
+wait_for() {
+    local limit=$1 what=$2 begin=$EPOCHREALTIME status=1
+    shift 2
+    { local tracing=$-; set +x; } 2> /dev/null
+    while :; do
+        if "$@" > /dev/null 2>&1; then status=0; break; fi
+        if ((${EPOCHREALTIME/./} - ${begin/./} > limit * 1000000)); then
+            note "waited $limit s in vain for: $what"
+            break
+        fi
+        sleep 0.1
+    done
+    [[ $tracing == *x* ]] && set -x
+    return "$status"
+}
+
+# bounded SECONDS COMMAND...: runs the command, but leaves it behind when it
+# does not return. timeout(1) waits for a process in D state for ever; this does not.
+bounded() {
+    local limit=$1 pid
+    shift
+    "$@" 3>&- &
+    pid=$!
+    if ! wait_for "$limit" "$*" gone "$pid"; then
+        kill -KILL "$pid" 2> /dev/null
+        wait_for 2 "the end of $1 after SIGKILL" gone "$pid" || {
+            note "$1 is stuck: $(cat "/proc/$pid/wchan" 2> /dev/null)"
+            note "$(cat "/proc/$pid/stack" 2> /dev/null)"
+            disown "$pid"
+        }
+        return 124
+    fi
+    wait "$pid"
+}
+gone() { [[ ! -d /proc/$1 || $(awk '/^State:/ {print $2}' "/proc/$1/status" 2> /dev/null) == Z ]]; }
+
+# ---- the daemon -------------------------------------------------------------
+
+load_modules() { modprobe -a target_core_user target_core_file iscsi_target_mod tcm_loop; }
+
+install_plugin() {
+    [[ -f $PLUGIN ]] || { note "no plugin at $PLUGIN"; return 1; }
+    cp "$PLUGIN" "$PLUGIN_DIR/handler_ballast.so.new" &&
+        mv "$PLUGIN_DIR/handler_ballast.so.new" "$PLUGIN_DIR/handler_ballast.so"
+}
+
+daemon_pid() { systemctl show -P MainPID tcmu-runner.service; }
+daemon_ready() { busctl --system status org.kernel.TCMUService1; }
+
+# fresh_daemon: nothing configured in LIO, an empty daemon log, tcmu-runner
+# newly started with the plugin out of the build. Bails out if that fails.
+# E2E_LOG_LEVEL: 1 (errors) to 5 (every command); default 4.
+fresh_daemon() {
+    clear_target
+    load_modules || bail "the kernel modules do not load"
+    bounded 30 systemctl stop tcmu-runner.service || bail "tcmu-runner does not stop"
+    systemctl reset-failed tcmu-runner.service 2> /dev/null
+    mkdir -p /etc/tcmu
+    printf 'log_level = %s\n' "${E2E_LOG_LEVEL:-4}" > /etc/tcmu/tcmu.conf
+    [[ $BACKSTORE != ballast ]] || install_plugin || bail "no plugin: run make first"
+    : > "$DAEMON_LOG"
+    start_daemon || bail "tcmu-runner does not start: $(tail -n 5 "$DAEMON_LOG")"
+}
+
+start_daemon() {
+    bounded 60 systemctl start tcmu-runner.service && wait_for 30 "tcmu-runner on the bus" daemon_ready
+}
+
+# The daemon's log has a line that matches (waits up to 10 s, or $2).
+expect_log() { # REGEX [SECONDS]
+    if wait_for "${2:-10}" "log line /$1/" grep -qE -- "$1" "$DAEMON_LOG"; then
+        pass "the log says: $1"
+    else
+        fail "the log says: $1" "last lines: $(tail -n 5 "$DAEMON_LOG")"
+    fi
+}
+
+# ---- LUNs by configfs -------------------------------------------------------
+
+declare -A lun_path=()
+lun_names=()
+
+bytes_of() { # 1G -> 1073741824
+    numfmt --from=iec "${1%B}"
+}
+
+# make_lun NAME SIZE CONFIG [KEY=VALUE...]: a backstore of type $BACKSTORE.
+# CONFIG as for the plugin ("file:/srv/a.raw", "null:"). KEY: block_size,
+# hw_max_sectors, max_data_area_mb, serial (all as configfs takes them).
+# Status 1, with the kernel's or the daemon's reason in the trace, if it fails.
+make_lun() {
+    local name=$1 size config=$3 option hba dir file
+    size=$(bytes_of "$2")
+    shift 3
+    file=${config#file:}
+    file=${file%%;*}
+    case $BACKSTORE in
+        fileio) hba=fileio_0 ;;
+        *) hba=user_0 ;;
+    esac
+    dir=$CONFIGFS/core/$hba/$name
+    mkdir -p "$dir" || return 1
+    if [[ $BACKSTORE == fileio ]]; then
+        truncate -s "$size" "$file"
+        echo "fd_dev_name=$file,fd_dev_size=$size,fd_buffered_io=1" > "$dir/control" || return 1
+    else
+        [[ $BACKSTORE == ballast ]] || { truncate -s "$size" "$file"; config=$file; }
+        echo "dev_config=$BACKSTORE/$config" > "$dir/control" || return 1
+        echo "dev_size=$size" > "$dir/control" || return 1
+    fi
+    for option in "$@"; do
+        case $option in
+            serial=*) ;;
+            block_size=*)
+                [[ $BACKSTORE == fileio ]] || echo "hw_block_size=${option#*=}" > "$dir/control" || return 1 ;;
+            *=*) [[ $BACKSTORE == fileio ]] || echo "$option" > "$dir/control" || return 1 ;;
+            *) bail "make_lun: what is '$option'?" ;;
+        esac
+    done
+    echo "$(serial_of "$name" "$@")" > "$dir/wwn/vpd_unit_serial" || return 1
+    if ! bounded 40 enable_lun "$dir"; then
+        rmdir "$dir"
+        return 1
+    fi
+    lun_path[$name]=$dir
+    lun_names+=("$name")
+}
+enable_lun() { echo 1 > "$1/enable"; }
+# A stable serial of its own for each name: by-id links and multipath need one.
+serial_of() {
+    local name=$1 option
+    shift
+    for option in "$@"; do
+        [[ $option == serial=* ]] && { echo "${option#serial=}"; return; }
+    done
+    md5sum <<< "$name" | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/'
+}
+
+tpg() { echo "$CONFIGFS/iscsi/$IQN/tpgt_1"; }
+
+# export_luns [NAME...]: an iSCSI target with these LUNs (default: all made so
+# far), numbered from 0 in order. Only $INITIATOR may log in.
+export_luns() {
+    local tpg name
+    tpg=$(tpg)
+    (($#)) || set -- "${lun_names[@]}"
+    mkdir -p "$CONFIGFS/iscsi" && mkdir -p "$tpg" || return 1
+    mkdir -p "$tpg/np/$PORTAL" "$tpg/acls/$INITIATOR" || return 1
+    echo 0 > "$tpg/attrib/authentication"
+    echo 0 > "$tpg/attrib/generate_node_acls"
+    for name in "$@"; do export_lun "$name" || return 1; done
+    echo 1 > "$tpg/enable"
+}
+
+# export_lun NAME [NUMBER]: one more LUN; a session that is logged in sees it after `rescan`.
+export_lun() {
+    local tpg number=${2-} name=$1
+    tpg=$(tpg)
+    if [[ -z $number ]]; then
+        number=0
+        while [[ -d $tpg/lun/lun_$number ]]; do number=$((number + 1)); done
+    fi
+    mkdir "$tpg/lun/lun_$number" &&
+        ln -s "${lun_path[$name]}" "$tpg/lun/lun_$number/backstore" &&
+        mkdir "$tpg/acls/$INITIATOR/lun_$number" &&
+        ln -s "$tpg/lun/lun_$number" "$tpg/acls/$INITIATOR/lun_$number/lun"
+}
+
+# ---- targetcli --------------------------------------------------------------
+
+# tcli: one targetcli process fed the script on standard input. Prints what it
+# says; status 1 if it failed or printed an error.
+tcli() {
+    local said status=0
+    said=$(bounded 120 targetcli 2>&1) || status=$?
+    # Colour codes and the prompt are no use in a log.
+    said=$(sed -E 's/\x1b\[[0-9;]*m//g' <<< "$said")
+    printf '%s\n' "$said" | tee /dev/fd/9
+    return "$status"
+}
+
+# ---- the initiator ----------------------------------------------------------
+
+by_path() { echo "/dev/disk/by-path/ip-$PORTAL-iscsi-${2:-$IQN}-lun-$1"; }
+
+# dev N: the disk of LUN N (/dev/sdX), empty if there is none.
+dev() { readlink -e "$(by_path "$1")"; }
+
+# login [COUNT]: discovers, logs in, waits for COUNT disks (default: all LUNs
+# exported). Sets DEV to LUN 0's. iscsid settings: iscsi_set before.
+login() {
+    local want=${1-} n
+    [[ -n $want ]] || want=$(find "$(tpg)/lun" -maxdepth 1 -name 'lun_*' 2> /dev/null | wc -l)
+    iscsi_node_exists || discover || return 1
+    bounded 60 iscsiadm -m node -T "$IQN" -p "$PORTAL" --login >&9 2>&1 || {
+        note "iscsiadm --login failed"
+        return 1
+    }
+    for ((n = 0; n < want; n++)); do
+        wait_for 30 "disk of LUN $n" test -b "$(by_path "$n")" || return 1
+    done
+    bounded 30 udevadm settle --timeout=20
+    DEV=$(dev 0)
+}
+iscsi_node_exists() { iscsiadm -m node -T "$IQN" > /dev/null 2>&1; }
+discover() { bounded 60 iscsiadm -m discovery -t sendtargets -p "$PORTAL" >&9 2>&1; }
+
+# iscsi_set NAME VALUE: a setting of the node record, before login.
+iscsi_set() {
+    iscsi_node_exists || discover || return 1
+    iscsiadm -m node -T "$IQN" -p "$PORTAL" --op update -n "$1" -v "$2"
+}
+
+logout() {
+    bounded "${1:-60}" iscsiadm -m node -T "$IQN" -p "$PORTAL" --logout >&9 2>&1 || return 1
+    wait_for 20 "the disks to go" no_disks
+}
+no_disks() { ! compgen -G "/dev/disk/by-path/ip-*iscsi*" > /dev/null; }
+logged_in() { iscsiadm -m session 2> /dev/null | grep -q "$IQN"; }
+rescan() { bounded 60 iscsiadm -m session --rescan >&9 2>&1 && bounded 30 udevadm settle --timeout=20; }
+
+# ---- the end ----------------------------------------------------------------
+
+# clear_target: no mounts, no sessions, nothing in LIO's configfs.
+clear_target() {
+    local m
+    while read -r m; do bounded 60 umount "$m" || bounded 5 umount -l "$m"; done \
+        < <(awk '$1 ~ "^/dev/sd" {print $2}' /proc/mounts | tac)
+    if iscsiadm -m session > /dev/null 2>&1; then
+        bounded 60 iscsiadm -m node -U all >&9 2>&1
+    fi
+    iscsiadm -m node -o delete >&9 2>&1
+    rm -rf /etc/iscsi/nodes/* /etc/iscsi/send_targets/* /etc/rtslib-fb-target/saveconfig.json
+    [[ -d $CONFIGFS ]] || return 0
+    bounded 90 remove_configfs
+    lun_path=() lun_names=()
+}
+
+remove_configfs() {
+    local t d
+    for t in "$CONFIGFS"/*/*/tpgt_*; do
+        [[ -d $t ]] || continue
+        echo 0 > "$t/enable" 2> /dev/null
+        for d in "$t"/acls/*/lun_*; do [[ -d $d ]] && { find "$d" -maxdepth 1 -type l -delete; rmdir "$d"; }; done
+        for d in "$t"/acls/*; do [[ -d $d ]] && rmdir "$d"; done
+        for d in "$t"/lun/lun_*; do [[ -d $d ]] && { find "$d" -maxdepth 1 -type l -delete; rmdir "$d"; }; done
+        for d in "$t"/np/*; do [[ -d $d ]] && rmdir "$d"; done
+        rmdir "$t"
+    done
+    for d in "$CONFIGFS"/iscsi/*; do
+        [[ -d $d && ${d##*/} != discovery_auth ]] && rmdir "$d"
+    done
+    for d in "$CONFIGFS"/loopback/*; do [[ -d $d ]] && rmdir "$d"; done
+    for d in "$CONFIGFS"/core/*_*/*; do
+        [[ -d $d && ${d##*/} != alua ]] && rmdir "$d"
+    done
+    for d in "$CONFIGFS"/core/*_*; do [[ ${d##*/} != alua && -d $d ]] && rmdir "$d"; done
+    true
+}
+
+# What is left in LIO, one path a line; empty when clean.
+configfs_leftovers() {
+    find "$CONFIGFS"/core -mindepth 1 -maxdepth 2 -type d ! -path "*/core/alua*" 2> /dev/null
+    find "$CONFIGFS"/iscsi -mindepth 1 -maxdepth 1 -type d ! -name discovery_auth 2> /dev/null
+}
+
+finish() {
+    local status=$? left
+    { set +x; } 2> /dev/null
+    trap - EXIT
+    declare -F test_cleanup > /dev/null && test_cleanup
+    if ((status == 0 || status == 1)) && [[ -n $tap_planned && $tap_planned != "$tap_run" ]]; then
+        note "planned $tap_planned, ran $tap_run"
+        status=1
+    fi
+    [[ -n $tap_planned ]] || { note "the test ended without a plan (last line: see trace.log)"; status=1; }
+    ((tap_failed == 0)) || status=1
+    ((status == 0)) || save_evidence
+    clear_target 2>&9
+    left=$(configfs_leftovers)
+    if [[ -n $left ]]; then
+        note "teardown left behind:" "$left"
+        ((status != 0)) || save_evidence
+        status=1
+    fi
+    rm -f "$tap_said"
+    exit "$status"
+}
+
+# A failing test leaves what one needs to see why.
+save_evidence() {
+    cp "$DAEMON_LOG" "$TEST_DIR/tcmu-runner.log" 2> /dev/null
+    dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p" > "$TEST_DIR/dmesg.log"
+    { iscsiadm -m session -P 3; lsblk -O; ps -eLo pid,tid,stat,wchan:32,comm | awk '$3 ~ /D/'; } \
+        > "$TEST_DIR/state.log" 2>&1 < /dev/null
+    (cd "$CONFIGFS" 2> /dev/null && find . -maxdepth 6 | LC_ALL=C sort) > "$TEST_DIR/configfs.log"
+    note "daemon log, last lines:"
+    note "$(tail -n 15 "$DAEMON_LOG" 2> /dev/null | cut -c 1-200)"
+    note "kernel log, last lines:"
+    note "$(tail -n 15 "$TEST_DIR/dmesg.log")"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+mkdir -p "$MNT"
+cd /srv || exit 1
+set -x
