@@ -2,10 +2,10 @@
 // The contract of a backend: where a LUN's bytes live.
 //
 // All operations are coroutines on the LUN's executor, and none of them blocks its thread: what the
-// store offers only as a blocking call runs on a helper thread. Offsets and lengths are multiples of
-// geometry().logical_block and lie within geometry().size; buffers may have any alignment and any
-// segment boundaries, and stay valid until the operation ends. Any number of operations may run at
-// once, on overlapping ranges too; between two that overlap nothing is ordered unless one ended
+// store offers only as a blocking call runs on a helper thread. Offsets and lengths are multiples
+// of geometry().logical_block and lie within geometry().size; buffers may have any alignment and
+// any segment boundaries, and stay valid until the operation ends. Any number of operations may run
+// at once, on overlapping ranges too; between two that overlap nothing is ordered unless one ended
 // before the other began. An operation that returned ok has happened as a whole; one that returned
 // anything else may have happened in part, unless the status says that nothing was done
 // (lib/base/result.h).
@@ -25,27 +25,27 @@
 namespace ballast::backend {
 
 struct Geometry {
-  Bytes size;           // usable bytes, a multiple of logical_block
-  Bytes logical_block;  // smallest unit of access: 512 to 4096, a power of two
-  Bytes physical_block; // smallest unit written without read-modify-write below; >= logical_block
+  Bytes size;            // usable bytes, a multiple of logical_block
+  Bytes logical_block;   // smallest unit of access: 512 to 4096, a power of two
+  Bytes physical_block;  // smallest unit written without read-modify-write below; >= logical_block
   Bytes discard_granularity;  // 0 where discard is not supported
   bool rotational = false;    // for the Block Device Characteristics VPD page
 };
 
 struct Capabilities {
   bool read_only = false;
-  bool discard = false;       // discard() gives space back
+  bool discard = false;         // discard() gives space back
   bool discard_zeroes = false;  // discarded blocks read as zeros, always
-  bool zero = false;          // zero() without moving data
-  bool zero_unmaps = false;   // zero() with may_unmap gives space back
-  bool fua = false;           // write() with fua is durable by itself
-  bool volatile_cache = true; // without flush() acknowledged writes may be lost with the power
+  bool zero = false;            // zero() without moving data
+  bool zero_unmaps = false;     // zero() with may_unmap gives space back
+  bool fua = false;             // write() with fua is durable by itself
+  bool volatile_cache = true;   // without flush() acknowledged writes may be lost with the power
   bool block_status = false;
-  bool exclusive = false;     // nobody else can be writing: we hold a lock
+  bool exclusive = false;  // nobody else can be writing: we hold a lock
 };
 
-enum class Fua : bool { no, yes };          // durable when the operation ends
-enum class MayUnmap : bool { no, yes };     // zeroed blocks may become holes
+enum class Fua : bool { no, yes };       // durable when the operation ends
+enum class MayUnmap : bool { no, yes };  // zeroed blocks may become holes
 
 // A run of blocks with one allocation state.
 struct Extent {

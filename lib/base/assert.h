@@ -14,7 +14,6 @@ namespace ballast {
 
 }  // namespace ballast
 
-#define BALLAST_ASSERT(expression)          \
-  (static_cast<bool>(expression)            \
-       ? static_cast<void>(0)               \
-       : ::ballast::assertion_failed(#expression, __FILE__, __LINE__))
+#define BALLAST_ASSERT(expression)                      \
+  (static_cast<bool>(expression) ? static_cast<void>(0) \
+                                 : ::ballast::assertion_failed(#expression, __FILE__, __LINE__))

@@ -72,17 +72,19 @@ class [[nodiscard]] Result<void> {
 // What became of one backend operation. lib/scsi alone turns these into sense data.
 enum class IoStatus : std::uint8_t {
   ok,
-  medium_error,      // the data could not be read or written (EIO and kin)
-  no_space,          // thin storage is full (ENOSPC, EDQUOT)
-  not_supported,     // this backend has no such operation; nothing was done
-  out_of_range,      // past the end of the backend; nothing was done
-  write_protected,   // read-only backend (EROFS, EBADF on write); nothing was done
-  no_resource,       // out of memory or slots; nothing was done, a retry may work
-  cancelled,         // asked to stop, and certainly not done
-  not_ready,         // backend closed, lost or not yet open; nothing was done
+  medium_error,     // the data could not be read or written (EIO and kin)
+  no_space,         // thin storage is full (ENOSPC, EDQUOT)
+  not_supported,    // this backend has no such operation; nothing was done
+  out_of_range,     // past the end of the backend; nothing was done
+  write_protected,  // read-only backend (EROFS, EBADF on write); nothing was done
+  no_resource,      // out of memory or slots; nothing was done, a retry may work
+  cancelled,        // asked to stop, and certainly not done
+  not_ready,        // backend closed, lost or not yet open; nothing was done
 };
 
-constexpr bool ok(IoStatus status) { return status == IoStatus::ok; }
+constexpr bool ok(IoStatus status) {
+  return status == IoStatus::ok;
+}
 
 // The field's word for a status, for logs: "medium error", "no space", ...
 const char* to_string(IoStatus status) noexcept;

@@ -21,7 +21,8 @@ void log_refused_wake(void* context, const RefusedWake& refused) {
   log(LogLevel::error,
       "{}: refused a second wake from {}:{}: {} wait \"{}\" at {}:{} was woken by {}:{} already",
       static_cast<const char*>(context), refused.second_wake.file_name(),
-      refused.second_wake.line(), refused.slot_reused ? "an older wait; its place now serves" : "the",
+      refused.second_wake.line(),
+      refused.slot_reused ? "an older wait; its place now serves" : "the",
       refused.what != nullptr ? refused.what : "?", refused.wait_site.file_name(),
       refused.wait_site.line(), refused.first_wake.file_name(), refused.first_wake.line());
 }

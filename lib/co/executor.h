@@ -49,11 +49,11 @@ struct ExecutorStats {
 
 // What a refused wake looked like; for the reporter.
 struct RefusedWake {
-  const char* what;   // what the wait was for; null if the slot was used again since
-  Site wait_site;     // where that wait stood
-  Site first_wake;    // who woke it first
-  Site second_wake;   // who was refused
-  bool slot_reused;   // the record serves another wait by now: first three are that wait's
+  const char* what;  // what the wait was for; null if the slot was used again since
+  Site wait_site;    // where that wait stood
+  Site first_wake;   // who woke it first
+  Site second_wake;  // who was refused
+  bool slot_reused;  // the record serves another wait by now: first three are that wait's
 };
 using RefusedWakeReporter = void (*)(void* context, const RefusedWake& refused);
 
@@ -88,7 +88,7 @@ class Executor {
   void set_refused_wake_reporter(RefusedWakeReporter reporter, void* context);
 
   // Runs `message` on the executor, from any thread. See mailbox.h for the bound.
-  void post(Message message) { mailbox_.push(message); }
+  void post(const Message& message) { mailbox_.push(message); }
   Mailbox& mailbox() { return mailbox_; }
 
   FramePool& frames() { return frames_; }

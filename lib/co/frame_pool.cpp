@@ -75,8 +75,7 @@ void FramePool::grow(std::size_t size_class) {
   ++stats_.slab_allocations;
   std::byte* const slab = slabs_.back().get();
   for (std::size_t at = slab_size / block_size; at-- > 0;) {
-    free_[size_class] =
-        ::new (static_cast<void*>(slab + at * block_size)) Free{free_[size_class]};
+    free_[size_class] = ::new (static_cast<void*>(slab + at * block_size)) Free{free_[size_class]};
   }
   // The list's links are read through unpoisoned memory only while a block is taken.
   for (std::size_t at = 0; at < slab_size / block_size; ++at) {

@@ -16,11 +16,11 @@
 namespace ballast::co {
 
 struct FramePoolStats {
-  std::size_t live = 0;         // frames in use now
-  std::size_t live_peak = 0;    // the high-water mark
-  std::size_t slab_bytes = 0;   // memory held
-  std::uint64_t slab_allocations = 0;   // times a slab had to be added
-  std::uint64_t oversize = 0;   // frames that came from the heap
+  std::size_t live = 0;                // frames in use now
+  std::size_t live_peak = 0;           // the high-water mark
+  std::size_t slab_bytes = 0;          // memory held
+  std::uint64_t slab_allocations = 0;  // times a slab had to be added
+  std::uint64_t oversize = 0;          // frames that came from the heap
 };
 
 class FramePool {

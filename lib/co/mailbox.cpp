@@ -18,7 +18,9 @@ Mailbox::Mailbox()
   }
 }
 
-Mailbox::~Mailbox() { ::close(event_fd_); }
+Mailbox::~Mailbox() {
+  ::close(event_fd_);
+}
 
 // Each cell counts the rounds: `sequence == position` says free for that position, `position + 1`
 // says written.

@@ -8,7 +8,9 @@ namespace {
 constexpr std::size_t entries_per_slab = 64;
 }
 
-Registry::~Registry() { BALLAST_ASSERT(size_ == 0); }
+Registry::~Registry() {
+  BALLAST_ASSERT(size_ == 0);
+}
 
 TaskInfo* Registry::add(const char* name, TimePoint now, Site site) {
   if (free_ == nullptr) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The live tasks of an executor: name, what each waits for, where, and since when.
 //
-// An entry is made by TaskGroup::spawn and goes when the task ends; coroutines awaited inside a task
-// share its entry, so wait_site is that of the innermost one. Driving thread only.
+// An entry is made by TaskGroup::spawn and goes when the task ends; coroutines awaited inside a
+// task share its entry, so wait_site is that of the innermost one. Driving thread only.
 #pragma once
 
 #include <cstddef>

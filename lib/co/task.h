@@ -87,8 +87,8 @@ struct PromiseBase {
   Executor* executor_;
   TaskInfo* info_ = nullptr;
   std::coroutine_handle<> continuation_{};
-  TaskGroup* group_ = nullptr;             // set by spawn
-  std::coroutine_handle<> self_{};         // set by spawn
+  TaskGroup* group_ = nullptr;      // set by spawn
+  std::coroutine_handle<> self_{};  // set by spawn
 };
 
 template <class T>
@@ -138,7 +138,7 @@ class [[nodiscard]] Task {
     template <class Parent>
     void await_suspend(std::coroutine_handle<Parent> parent) noexcept {
       PromiseBase& child = child_.promise();
-      BALLAST_ASSERT(!child.continuation_);                              // one awaiter
+      BALLAST_ASSERT(!child.continuation_);                             // one awaiter
       BALLAST_ASSERT(child.executor_ == &parent.promise().executor());  // one executor
       child.continuation_ = parent;
       child.info_ = parent.promise().info();

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // TaskGroup: tasks that run side by side under a parent that outlives them.
 //
-// spawn() queues the task (it never runs inline); join() ends when the last one has. Nothing touches
-// the group after its last task's end has been counted. The destructor asserts that all ended.
-// Driving thread only.
+// spawn() queues the task (it never runs inline); join() ends when the last one has. Nothing
+// touches the group after its last task's end has been counted. The destructor asserts that all
+// ended. Driving thread only.
 #pragma once
 
 #include <cstddef>

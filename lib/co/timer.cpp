@@ -22,7 +22,9 @@ void Timer::disarm() {
   }
 }
 
-Timers::~Timers() { BALLAST_ASSERT(heap_.empty()); }
+Timers::~Timers() {
+  BALLAST_ASSERT(heap_.empty());
+}
 
 void Timers::fire(TimePoint now) {
   while (!heap_.empty() && heap_.front()->at_ <= now) {
