@@ -102,6 +102,69 @@ unit: $(unit_tests)
 compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp tests/*/*.cpp tests/*/*/*.cpp)
 	@ci/compile-commands "$(CXX) $(filter-out -MMD -MP,$(cxx_common))" $(filter %.cpp,$^) > $@
 
+# --- what a person types -------------------------------------------------------------------------
+jobs := $(shell nproc)
+sub = $(MAKE) --no-print-directory -j$(jobs)
+
+.PHONY: deps-build deps-check deps-lab
+deps-build deps-check deps-lab: deps-%:
+	@ci/deps $*
+
+.PHONY: run
+run: deps-build $(if $(HOST),,deps-lab)
+	@$(sub) all
+	@ci/run
+
+# All tests. The quick ones first, the guest last.
+.PHONY: check
+check: deps-build deps-check deps-lab
+	@ci/step "build" $(sub) all
+	@ci/step "lint" ci/lint
+	@ci/step "unit tests" $(sub) unit
+	@ci/step "unit tests under ASan and UBSan" $(sub) VARIANT=asan unit
+	@ci/step "unit tests under TSan" $(sub) VARIANT=tsan unit
+	@ci/step "scheduler without its guard must fail" $(sub) check-guard
+	@ci/step "compiler canaries" $(sub) check-compiler
+	@ci/step "ABI against the daemon's own headers" $(sub) check-abi
+	@ci/step "plugin over a shared-memory ring" $(sub) check-ring
+	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
+	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring
+	@ci/step "fuzz" $(sub) FUZZ_SECONDS=20 fuzz-cdb
+	@ci/step "end to end in the guest" ci/lab run
+
+# Slower proofs, run by hand.
+.PHONY: check-long
+check-long: deps-build deps-check deps-lab
+	@$(sub) all
+	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
+	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb
+	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/lab run
+
+.PHONY: lint format
+lint:
+	@ci/lint
+format:
+	@git ls-files --cached --others --exclude-standard -- '*.cpp' '*.h' | xargs clang-format -i
+
+.PHONY: install
+install: all
+	install -D -m 0644 $(plugin) $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so
+	install -D -m 0644 kmodules/modules-load.d/ballast.conf $(DESTDIR)/etc/modules-load.d/ballast.conf
+
+.PHONY: help
+help:
+	@echo 'make                 the plugin, build/handler_ballast.so, and the tools'
+	@echo 'make run             a real iSCSI login to a Ballast LUN, in a guest (HOST=1: on this machine)'
+	@echo 'make check           all tests'
+	@echo 'make check-long      slower proofs'
+	@echo 'make bench           against LIO and stock tcmu-runner, in a guest'
+	@echo 'make bench-native    the plugin alone, over shared memory'
+	@echo 'make bench-co        the scheduler alone'
+	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'
+	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
+	@echo 'make install         (DESTDIR, PREFIX, PLUGIN_DIR)'
+	@echo 'make clean'
+
 .PHONY: clean
 clean:
 	rm -rf $(BUILD) compile_commands.json
