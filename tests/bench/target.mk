@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+# Ballast beside LIO's own backstores and stock tcmu-runner, in the guest.
+.PHONY: bench
+bench: deps-build deps-lab
+	@$(sub) all
+	@BUILD=$(abspath $(BUILD)) ci/lab exec tests/bench/target_bench.sh
