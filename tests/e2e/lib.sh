@@ -134,7 +134,8 @@ wait_for() {
 bounded() {
     local limit=$1 pid
     shift
-    "$@" 3>&- &
+    # Without the explicit <&0 a job in the background reads /dev/null.
+    "$@" <&0 3>&- &
     pid=$!
     if ! wait_for "$limit" "$*" gone "$pid"; then
         kill -KILL "$pid" 2> /dev/null
@@ -284,13 +285,15 @@ export_lun() {
 # ---- targetcli --------------------------------------------------------------
 
 # tcli: one targetcli process fed the script on standard input. Prints what it
-# says; status 1 if it failed or printed an error.
+# says. targetcli itself ends with 0 whatever its lines did, so status 1 here
+# means that some line looks like an error.
 tcli() {
     local said status=0
     said=$(bounded 120 targetcli 2>&1) || status=$?
     # Colour codes and the prompt are no use in a log.
     said=$(sed -E 's/\x1b\[[0-9;]*m//g' <<< "$said")
     printf '%s\n' "$said" | tee /dev/fd/9
+    ! grep -qiE 'failed|error|invalid|no such|cannot|does not|not found|missing|unexpected' <<< "$said" || status=1
     return "$status"
 }
 
