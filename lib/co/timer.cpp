@@ -13,7 +13,13 @@ void Timer::arm(TimePoint at, Waker waker, std::int64_t value, Site site) {
   waker_ = waker;
   value_ = value;
   site_ = site;
+  may_lose_ = false;
   timers_.insert(this);
+}
+
+void Timer::arm_deadline(TimePoint at, Waker waker, std::int64_t value, Site site) {
+  arm(at, waker, value, site);
+  may_lose_ = true;
 }
 
 void Timer::disarm() {
@@ -30,7 +36,9 @@ void Timers::fire(TimePoint now) {
   while (!heap_.empty() && heap_.front()->at_ <= now) {
     Timer* const timer = heap_.front();
     erase(timer);
-    (void)timer->waker_.wake(timer->value_, timer->site_);
+    if (!timer->may_lose_ || timer->waker_.pending()) {
+      (void)timer->waker_.wake(timer->value_, timer->site_);
+    }
   }
 }
 

@@ -25,6 +25,9 @@ class Timer {
 
   // Wakes `waker` with `value` at the first tick at or after `at`. Not armed already.
   void arm(TimePoint at, Waker waker, std::int64_t value = 0, Site site = Site::current());
+  // The same for a wait with several ways to end: if it is over by then, nobody is woken and
+  // nothing is reported.
+  void arm_deadline(TimePoint at, Waker waker, std::int64_t value = 0, Site site = Site::current());
   void disarm();
   bool armed() const { return index_ != none; }
 
@@ -37,6 +40,7 @@ class Timer {
   Waker waker_{};
   std::int64_t value_ = 0;
   Site site_{};
+  bool may_lose_ = false;
   std::size_t index_ = none;
 };
 

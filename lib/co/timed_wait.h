@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// One suspension with up to three ways to end: what it waits for happened, its deadline came, or
+// cancellation was asked for. The first one wins; the others find the wait over and stay silent,
+// because losing such a race is no mistake. Event, semaphore and sleep are made of it.
+//
+// Part of an awaiter, so it lives in the frame of the coroutine that waits, and its Waker never
+// leaves it. Driving thread only.
+#pragma once
+
+#include <coroutine>
+#include <cstdint>
+#include <optional>
+
+#include "lib/co/cancel.h"
+#include "lib/co/executor.h"
+
+namespace ballast::co {
+
+enum class WaitEnd : std::uint8_t { happened, timed_out, cancelled };
+
+class TimedWait {
+ public:
+  // `deadline` Timers::never: none. An empty token: none.
+  TimedWait(Executor& executor, const char* what, TimePoint deadline, CancelToken token, Site site)
+      : executor_{executor},
+        what_{what},
+        deadline_{deadline},
+        token_{token},
+        site_{site},
+        timer_{executor.timers()} {}
+
+  // True if the wait is over before it began: asked to stop, or the deadline is past. Then it need
+  // not suspend, and finish() says which.
+  bool over_before_it_began();
+
+  template <class Promise>
+  void suspend(std::coroutine_handle<Promise> handle) {
+    begin();
+    wait_->await_suspend(handle);
+  }
+
+  // Whether it waits and nothing has ended it yet.
+  bool pending() const { return wait_.has_value() && wait_->waker().pending(); }
+
+  // What was waited for happened. Call only while pending().
+  void happened(Site site = Site::current()) {
+    (void)wait_->waker().wake(static_cast<std::int64_t>(WaitEnd::happened), site);
+  }
+
+  // For await_resume: leaves timers and cancel source, says how it ended. WaitEnd::happened if it
+  // never suspended.
+  WaitEnd finish();
+
+ private:
+  void begin();
+  Executor& executor_;
+  const char* what_;
+  TimePoint deadline_;
+  CancelToken token_;
+  Site site_;
+  WaitEnd end_ = WaitEnd::happened;
+  std::optional<Wait> wait_;
+  Timer timer_;
+  CancelLink link_;
+};
+
+}  // namespace ballast::co
