@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+# check-abi: handler/tcmur_abi.h against the headers of tcmu-runner and of the kernel.
+
+$(B)/abi/ours: $(B)/obj/tests/abi/ours.o
+	@mkdir -p $(@D)
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -o $@ $^
+
+.PHONY: check-abi
+check-abi: $(B)/abi/ours
+	@ABI_DIRECTORY=$(B)/abi ci/run-tests abi tests/abi/abi_ring_test tests/abi/abi_runner_test
