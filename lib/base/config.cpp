@@ -67,7 +67,7 @@ constexpr std::array keys{
 // --- messages
 // -------------------------------------------------------------------------------------
 
-constexpr std::string_view examples = "file:/srv/vol0.raw, memory: or null:";
+constexpr std::string_view examples = "file=/srv/vol0.raw, memory or null";
 
 template <class... Args>
 Error invalid(fmt::format_string<Args...> format, Args&&... args) {
@@ -77,7 +77,7 @@ Error invalid(fmt::format_string<Args...> format, Args&&... args) {
 std::string known_schemes() {
   std::string list;
   for (const SchemeRow& row : schemes) {
-    list += fmt::format("{}{}:", list.empty() ? "" : ", ", row.name);
+    list += fmt::format("{}{}", list.empty() ? "" : ", ", row.name);
   }
   return list;
 }
@@ -312,12 +312,13 @@ Result<void> check_characters(std::string_view text) {
 }
 
 Result<LunConfig> parse_target(std::string_view target) {
-  const std::size_t colon = target.find(':');
-  if (colon == std::string_view::npos) {
-    return invalid("{} does not begin with a scheme: write {}", quote(target), examples);
-  }
-  const std::string_view name = target.substr(0, colon);
-  const std::string_view rest = target.substr(colon + 1);
+  const bool bare_path = target.starts_with('/');
+  const std::size_t separator = bare_path ? std::string_view::npos : target.find_first_of(":=");
+  const std::string_view name = bare_path ? "file" : target.substr(0, separator);
+  const std::string_view rest = bare_path ? target
+                                : separator == std::string_view::npos
+                                    ? std::string_view{}
+                                    : target.substr(separator + 1);
   for (const SchemeRow& row : schemes) {
     if (row.name != name) {
       continue;
@@ -325,11 +326,11 @@ Result<LunConfig> parse_target(std::string_view target) {
     LunConfig config;
     config.scheme = row.scheme;
     if (!row.takes_path && !rest.empty()) {
-      return invalid("{}: stands alone, but {} follows its colon: remove it", name, quote(rest));
+      return invalid("{} stands alone, but {} follows it: remove that", name, quote(rest));
     }
     if (row.takes_path) {
       if (rest.empty()) {
-        return invalid("{}: has no path: write {}:/srv/vol0.raw", name, name);
+        return invalid("{} has no path: write {}=/srv/vol0.raw", name, name);
       }
       if (const Result<void> path = check_path("the path", rest); !path) {
         return path.error();
@@ -337,6 +338,9 @@ Result<LunConfig> parse_target(std::string_view target) {
       config.path = std::string{rest};
     }
     return config;
+  }
+  if (separator == std::string_view::npos) {
+    return invalid("{} does not begin with a scheme: write {}", quote(target), examples);
   }
   return invalid("unknown scheme {} in {}: known are {}", quote(name), quote(target),
                  known_schemes());

@@ -8,6 +8,11 @@
 //   memory:
 //   null:;write_same_max=64KiB
 //
+// rtslib, and so targetcli, refuses any configuration with a ':' in it ("':' not allowed in config
+// string", rtslib_fb/tcm.py), so the separator may also be '=': file=/srv/vol0.raw. It may be left
+// out where no target follows (memory, null), and an absolute path alone is a file. Messages show
+// these forms, because it is targetcli that shows the messages.
+//
 // Schemes
 //   file:    target is the absolute path of a regular file or a block device
 //   memory:  no target; contents live as long as the LUN is open
