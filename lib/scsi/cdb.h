@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading and writing the big-endian fields of CDBs, parameter lists and pages.
+//
+// An offset outside the span is a bug and asserted: lengths are judged before fields are read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "lib/base/assert.h"
+
+namespace ballast::scsi {
+
+// The length of a CDB by the GROUP CODE of its opcode (SPC-5, 4.2.5.1). 0 for vendor-specific
+// opcodes and for 7F (variable length), none of which is served here.
+constexpr std::size_t cdb_length(std::uint8_t opcode) {
+  switch (opcode >> 5) {
+    case 0:
+      return 6;
+    case 1:
+    case 2:
+      return 10;
+    case 3:
+      return opcode == 0x7e ? 16 : 0;
+    case 4:
+      return 16;
+    case 5:
+      return 12;
+    default:
+      return 0;
+  }
+}
+
+template <std::size_t n>
+constexpr std::uint64_t big_endian(std::span<const std::uint8_t> from, std::size_t offset) {
+  static_assert(n >= 1 && n <= 8);
+  BALLAST_ASSERT(offset <= from.size() && n <= from.size() - offset);
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    value = value << 8 | from[offset + i];
+  }
+  return value;
+}
+constexpr std::uint16_t be16(std::span<const std::uint8_t> from, std::size_t offset) {
+  return static_cast<std::uint16_t>(big_endian<2>(from, offset));
+}
+constexpr std::uint32_t be24(std::span<const std::uint8_t> from, std::size_t offset) {
+  return static_cast<std::uint32_t>(big_endian<3>(from, offset));
+}
+constexpr std::uint32_t be32(std::span<const std::uint8_t> from, std::size_t offset) {
+  return static_cast<std::uint32_t>(big_endian<4>(from, offset));
+}
+constexpr std::uint64_t be64(std::span<const std::uint8_t> from, std::size_t offset) {
+  return big_endian<8>(from, offset);
+}
+
+// Writes the n low bytes of `value`.
+template <std::size_t n>
+constexpr void put_big_endian(std::span<std::uint8_t> to, std::size_t offset, std::uint64_t value) {
+  static_assert(n >= 1 && n <= 8);
+  BALLAST_ASSERT(offset <= to.size() && n <= to.size() - offset);
+  for (std::size_t i = n; i-- > 0; value >>= 8) {
+    to[offset + i] = static_cast<std::uint8_t>(value);
+  }
+}
+constexpr void put16(std::span<std::uint8_t> to, std::size_t offset, std::uint64_t value) {
+  put_big_endian<2>(to, offset, value);
+}
+constexpr void put32(std::span<std::uint8_t> to, std::size_t offset, std::uint64_t value) {
+  put_big_endian<4>(to, offset, value);
+}
+constexpr void put64(std::span<std::uint8_t> to, std::size_t offset, std::uint64_t value) {
+  put_big_endian<8>(to, offset, value);
+}
+
+}  // namespace ballast::scsi

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// The device server of one LUN: a direct-access block device (SBC-4, SPC-5) over a Volume.
+//
+//   scsi::Disk disk{volume, config};
+//   const scsi::Status status = co_await disk.execute(command);   // sense is in the command
+//
+// What it claims (INQUIRY, VPD pages, mode pages, REPORT SUPPORTED OPERATION CODES) comes from the
+// same tables and limits that judge commands. REPORT LUNS and persistent reservations are not here:
+// the kernel's target core answers them before a command reaches us.
+//
+// The volume outlives the disk, the disk its commands. Driving thread of the volume's executor
+// only. Any number of commands may be under way; between them the disk orders nothing but COMPARE
+// AND WRITE. Backend results become sense data here and nowhere else (status.h).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "lib/base/units.h"
+#include "lib/co/task.h"
+#include "lib/scsi/command.h"
+#include "lib/scsi/mode_pages.h"
+#include "lib/scsi/opcode_table.h"
+#include "lib/scsi/sense.h"
+#include "lib/volume/volume.h"
+
+namespace ballast::scsi {
+
+struct DiskConfig {
+  std::string vendor = "BALLAST";  // T10 VENDOR IDENTIFICATION: 8 ASCII bytes, padded
+  std::string product = "DISK";    // PRODUCT IDENTIFICATION: 16, the backstore's name, say
+  std::string revision = "0001";   // PRODUCT REVISION LEVEL: 4
+  // The unit serial number from configfs (wwn/vpd_unit_serial): VPD page 80, and in page 83 the
+  // NAA designator as LIO makes it of the same string (6001405 and the first 25 hex digits), so
+  // that /dev/disk/by-id names are those that another LIO backstore would have. Up to 252 ASCII
+  // bytes; empty: no designator, and by-id links and multipath do not work.
+  std::string unit_serial;
+  // LOGICAL BLOCKS PER PHYSICAL BLOCK EXPONENT; more than 15 is a bug.
+  unsigned physical_block_exponent = 0;
+  // MAXIMUM TRANSFER LENGTH in blocks (LIO's hw_max_sectors, there in units of 512 bytes); 0: no
+  // limit claimed, none enforced.
+  std::uint32_t max_transfer_blocks = 0;
+  // OPTIMAL TRANSFER LENGTH in blocks; 0: none claimed.
+  std::uint32_t optimal_transfer_blocks = 0;
+  // MAXIMUM WRITE SAME LENGTH. Linux shows it as write_zeroes_max_bytes. At least one block.
+  Bytes write_same_max{1280 * 1024};
+  // MAXIMUM UNMAP LBA COUNT and MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT, where the backend discards.
+  Bytes unmap_max{std::uint64_t{512} << 20};
+  std::uint32_t unmap_descriptors = 64;
+  bool read_only = false;  // write protected, whatever the backend can do
+};
+
+class Disk {
+ public:
+  Disk(volume::Volume& volume, DiskConfig config);
+  Disk(const Disk&) = delete;
+  Disk& operator=(const Disk&) = delete;
+
+  co::Executor& executor() { return volume_.executor(); }
+
+  // Carries the command out. It is looked up and judged when execute is called, and its work done
+  // when the task is awaited. `command` outlives the task.
+  co::Task<Status> execute(Command& command);
+
+  // Queues a unit attention (SAM-5, 5.14): the next command that may fail with one ends with CHECK
+  // CONDITION, UNIT ATTENTION, asc/ascq. INQUIRY and REQUEST SENSE don't fail; REQUEST SENSE hands
+  // it over as its data. A condition that is queued already is not queued twice; of more than four
+  // the oldest go.
+  //
+  // TCMU does not tell which initiator a command came from, so a condition is delivered once, to
+  // whoever comes first, not once to each I_T nexus as SAM wants. The kernel adds nothing: storing
+  // TCMU's dev_size (6.1) only tells the daemon and changes the number, without any unit attention.
+  void post_unit_attention(AdditionalSense what);
+  // After volume.resize(): CAPACITY DATA HAS CHANGED.
+  void capacity_changed() { post_unit_attention(asc::capacity_data_has_changed); }
+
+  const DiskConfig& config() const { return config_; }
+  volume::Volume& volume() { return volume_; }
+  const volume::Volume& volume() const { return volume_; }
+
+  // What follows from configuration, backend and mode pages, for the pages and for judging
+  // commands.
+  bool supports(const Operation& operation) const;
+  bool write_protected() const {
+    return hardware_write_protected() || modes_.software_write_protect();
+  }
+  bool unmaps() const { return volume_.capabilities().discard; }
+  bool write_same_unmaps() const { return unmaps() && volume_.capabilities().zero_unmaps; }
+  bool unmapped_reads_zero() const { return unmaps() && volume_.capabilities().discard_zeroes; }
+  std::uint64_t write_same_max_blocks() const;
+  std::uint32_t unmap_max_blocks() const;
+  // MAXIMUM COMPARE AND WRITE LENGTH, which has one byte.
+  static constexpr std::uint8_t compare_and_write_max_blocks = 128;
+  const ModePages& modes() const { return modes_; }
+
+  // Handlers, called through the opcode table (opcode_table.cpp). Not for others.
+  Status test_unit_ready(Command& command);
+  Status request_sense(Command& command);
+  Status inquiry(Command& command);
+  Status mode_sense(Command& command);
+  Status mode_select(Command& command);
+  Status read_capacity_10(Command& command);
+  Status read_capacity_16(Command& command);
+  Status report_supported_operation_codes(Command& command);
+  Status report_supported_task_management(Command& command);
+  co::Task<Status> start_stop_unit(Command& command);
+  co::Task<Status> read(Command& command);
+  co::Task<Status> write(Command& command);
+  co::Task<Status> write_and_verify(Command& command);
+  co::Task<Status> verify(Command& command);
+  Status pre_fetch(Command& command);
+  co::Task<Status> synchronize_cache(Command& command);
+  co::Task<Status> write_same(Command& command);
+  co::Task<Status> unmap(Command& command);
+  co::Task<Status> compare_and_write(Command& command);
+  co::Task<Status> get_lba_status(Command& command);
+
+ private:
+  struct Range {
+    Lba lba;
+    BlockCount count;
+  };
+
+  co::Task<Status> answer(Status status);
+  // Ends the command with CHECK CONDITION.
+  Status fail(Command& command, const Sense& sense);
+  Status illegal_field(Command& command, unsigned byte, int bit = -1);
+  // GOOD, or what an I/O result means for this command; `from` is its first block.
+  Status finish(Command& command, IoStatus status, Lba from, bool changes);
+  std::optional<Status> refuse(Command& command, const Operation& operation);
+  bool bits_allowed(Command& command, const Operation& operation, Status* status);
+  bool range_allowed(Command& command, std::uint64_t lba, std::uint64_t count, Range* range,
+                     Status* status);
+  bool hardware_write_protected() const {
+    return config_.read_only || volume_.capabilities().read_only;
+  }
+  backend::Fua durability(const Command& command) const;
+  void reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
+
+  volume::Volume& volume_;
+  DiskConfig config_;
+  ModePages modes_;
+  bool stopped_ = false;  // by START STOP UNIT
+  std::array<AdditionalSense, 4> attentions_{};
+  std::size_t attention_count_ = 0;
+};
+
+}  // namespace ballast::scsi

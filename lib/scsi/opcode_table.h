@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The opcode table: every command the disk serves, once. Dispatch, the judging of reserved bits,
+// REPORT SUPPORTED OPERATION CODES and the manual page are all made from it.
+//
+// `usage` is the CDB USAGE DATA of SPC-5, 6.35: byte 0 is the opcode, then a 1 for each bit that is
+// looked at. A 1 in a CDB where the map has a 0 ends the command with INVALID FIELD IN CDB and a
+// field pointer; so the map is not a claim that can go stale. In bytes that hold a service action
+// the map has its value. The CONTROL byte is all zeros: NACA is not supported.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "lib/co/task.h"
+#include "lib/scsi/command.h"
+
+namespace ballast::scsi {
+
+class Disk;
+
+// What must hold of a LUN for it to serve, and so to report, a command.
+enum class Needs : std::uint8_t { nothing, unmap };
+
+struct Operation {
+  using Immediate = Status (Disk::*)(Command&);
+  using Suspending = co::Task<Status> (Disk::*)(Command&);
+
+  std::uint8_t opcode = 0;
+  bool has_service_action = false;
+  std::uint8_t service_action = 0;
+  const char* name = "";                 // as SPC and SBC write it
+  std::array<std::uint8_t, 16> usage{};  // as many bytes of it as cdb_length(opcode)
+  Immediate immediate = nullptr;         // exactly one of the two
+  Suspending suspending = nullptr;
+  bool changes_medium = false;         // refused on a write-protected LUN
+  bool needs_medium = false;           // refused on a stopped LUN
+  bool answers_unit_attention = true;  // false: goes on in spite of one (SAM-5, 5.14)
+  Needs needs = Needs::nothing;
+};
+
+// The service action of a CDB whose opcode has them: the low five bits of byte 1.
+constexpr std::uint8_t service_action_mask = 0x1f;
+
+// Sorted by opcode, then service action.
+std::span<const Operation> operations();
+
+// Null where there is none; `other_service_action` then says whether the opcode itself is known.
+const Operation* find_operation(std::uint8_t opcode, std::uint8_t service_action,
+                                bool* other_service_action);
+
+}  // namespace ballast::scsi

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sense data: what is built here, in both formats (SPC-5, 4.4).
+//
+// Fixed format unless the Control mode page has D_SENSE set. An INFORMATION value that needs more
+// than 32 bits is left out of fixed format, which then says so (VALID 0).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace ballast::scsi {
+
+enum class SenseKey : std::uint8_t {
+  no_sense = 0x0,
+  recovered_error = 0x1,
+  not_ready = 0x2,
+  medium_error = 0x3,
+  hardware_error = 0x4,
+  illegal_request = 0x5,
+  unit_attention = 0x6,
+  data_protect = 0x7,
+  aborted_command = 0xb,
+  miscompare = 0xe,
+};
+
+// ADDITIONAL SENSE CODE and its qualifier.
+struct AdditionalSense {
+  std::uint8_t code = 0;
+  std::uint8_t qualifier = 0;
+  friend constexpr bool operator==(const AdditionalSense&, const AdditionalSense&) = default;
+};
+
+// SPC-5, annex F.2; only those that are used.
+namespace asc {
+inline constexpr AdditionalSense no_additional_sense{0x00, 0x00};
+inline constexpr AdditionalSense cause_not_reportable{0x04, 0x00};
+inline constexpr AdditionalSense initializing_command_required{0x04, 0x02};
+inline constexpr AdditionalSense write_error{0x0c, 0x00};
+inline constexpr AdditionalSense invalid_field_in_command_information_unit{0x0e, 0x03};
+inline constexpr AdditionalSense unrecovered_read_error{0x11, 0x00};
+inline constexpr AdditionalSense parameter_list_length_error{0x1a, 0x00};
+inline constexpr AdditionalSense miscompare_during_verify{0x1d, 0x00};
+inline constexpr AdditionalSense invalid_command_operation_code{0x20, 0x00};
+inline constexpr AdditionalSense lba_out_of_range{0x21, 0x00};
+inline constexpr AdditionalSense invalid_field_in_cdb{0x24, 0x00};
+inline constexpr AdditionalSense invalid_field_in_parameter_list{0x26, 0x00};
+inline constexpr AdditionalSense write_protected{0x27, 0x00};
+inline constexpr AdditionalSense software_write_protected{0x27, 0x02};
+inline constexpr AdditionalSense space_allocation_failed{0x27, 0x07};
+inline constexpr AdditionalSense power_on{0x29, 0x00};
+inline constexpr AdditionalSense mode_parameters_changed{0x2a, 0x01};
+inline constexpr AdditionalSense capacity_data_has_changed{0x2a, 0x09};
+inline constexpr AdditionalSense saving_parameters_not_supported{0x39, 0x00};
+inline constexpr AdditionalSense internal_target_failure{0x44, 0x00};
+}  // namespace asc
+
+// The name of an additional sense code used here, as SPC writes it; "unknown" for others.
+const char* to_string(AdditionalSense what) noexcept;
+const char* to_string(SenseKey key) noexcept;
+
+// SENSE KEY SPECIFIC for ILLEGAL REQUEST: where the error is.
+struct FieldPointer {
+  bool in_cdb = true;  // C/D: the CDB, or the parameter list
+  std::uint16_t byte = 0;
+  std::int8_t bit = -1;  // most significant bit of the field; below 0: BPV is 0
+};
+
+struct Sense {
+  SenseKey key = SenseKey::no_sense;
+  AdditionalSense what{};
+  std::optional<std::uint64_t> information{};
+  std::optional<FieldPointer> field{};
+};
+
+// Writes current sense to the front of `out` (at least 32 bytes); returns its length.
+std::size_t encode(const Sense& sense, bool descriptor_format, std::span<std::uint8_t> out);
+
+// The shorthands of handlers.
+constexpr Sense illegal_request(AdditionalSense what) {
+  return Sense{.key = SenseKey::illegal_request, .what = what};
+}
+constexpr Sense invalid_field_in_cdb(std::size_t byte, int bit = -1) {
+  return Sense{
+      .key = SenseKey::illegal_request,
+      .what = asc::invalid_field_in_cdb,
+      .field = FieldPointer{true, static_cast<std::uint16_t>(byte), static_cast<std::int8_t>(bit)}};
+}
+constexpr Sense invalid_field_in_parameter_list(std::size_t byte, int bit = -1) {
+  return Sense{.key = SenseKey::illegal_request,
+               .what = asc::invalid_field_in_parameter_list,
+               .field = FieldPointer{false, static_cast<std::uint16_t>(byte),
+                                     static_cast<std::int8_t>(bit)}};
+}
+
+}  // namespace ballast::scsi

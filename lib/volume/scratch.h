@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// A few buffers for what the volume has to read or repeat by itself: patterns and comparisons.
+//
+// Each buffer is made on first use and kept, page-aligned for O_DIRECT. Who finds none free waits,
+// first come, first served. Driving thread only.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "lib/co/semaphore.h"
+
+namespace ballast::volume {
+
+class ScratchPool {
+ public:
+  static constexpr std::size_t buffer_size = 256 * 1024;
+  static constexpr std::size_t buffer_count = 4;
+
+  explicit ScratchPool(co::Executor& executor) : slots_{executor, buffer_count, "scratch buffer"} {}
+
+  // One buffer, from take() until it goes out of scope.
+  class Buffer {
+   public:
+    Buffer(ScratchPool& pool, co::Semaphore::Guard slot)
+        : pool_{pool}, slot_{std::move(slot)}, index_{pool.claim()} {}
+    ~Buffer() { pool_.busy_[index_] = false; }
+    Buffer(const Buffer&) = delete;
+    Buffer& operator=(const Buffer&) = delete;
+
+    std::span<std::byte> bytes() const { return {pool_.memory_[index_].get(), buffer_size}; }
+
+   private:
+    ScratchPool& pool_;
+    co::Semaphore::Guard slot_;
+    std::size_t index_;
+  };
+
+  // ScratchPool::Buffer buffer{pool, co_await pool.slot()} would await inside an initializer:
+  //   co::Semaphore::Guard slot = co_await pool.slot();
+  //   const ScratchPool::Buffer buffer{pool, std::move(slot)};
+  co::Semaphore::Waiter slot() { return slots_.acquire(); }
+
+ private:
+  struct Free {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  std::size_t claim();
+
+  co::Semaphore slots_;
+  std::array<std::unique_ptr<std::byte[], Free>, buffer_count> memory_;
+  std::array<bool, buffer_count> busy_{};
+};
+
+}  // namespace ballast::volume

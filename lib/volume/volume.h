@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// A LUN's blocks: the block-addressed face of one backend.
+//
+// The disk (lib/scsi) has judged every range before it gets here; a range outside the capacity is a
+// bug and asserted. The volume turns blocks into bytes, keeps what a backend lacks (FUA, zeroing),
+// replicates patterns, orders COMPARE AND WRITE against everything that changes its blocks, and
+// admits no more than `queue_depth` operations to the backend at once, first come, first served.
+// Every change of the medium passes one place (change() in volume.cpp), where it holds its range in
+// `ranges_`: that is where fences, deadlines and orphans of changes have their place.
+//
+// Owned by the device that wires a LUN; the backend outlives it and is closed by its owner, after
+// the last operation here has ended. Driving thread of the backend's executor only. Buffers have
+// any alignment and segmentation, are a whole number of blocks long, and stay valid until the
+// operation ends. Nothing here allocates from the heap per operation.
+//
+// The logical block of a LUN (512 or 4096) is a multiple of the backend's.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "lib/backend/backend.h"
+#include "lib/base/result.h"
+#include "lib/base/units.h"
+#include "lib/co/semaphore.h"
+#include "lib/co/task.h"
+#include "lib/io/sg.h"
+#include "lib/volume/range_lock.h"
+#include "lib/volume/scratch.h"
+
+namespace ballast::volume {
+
+using backend::Fua;
+using backend::MayUnmap;
+
+struct VolumeConfig {
+  Bytes logical_block{512};       // the LUN's, as INQUIRY and READ CAPACITY tell it
+  BlockCount capacity{};          // 0: all of the backend; at most what the backend has
+  std::size_t queue_depth = 128;  // operations at the backend at once
+};
+
+// What a comparison found.
+struct Comparison {
+  IoStatus status = IoStatus::ok;             // whether the blocks could be read (and written)
+  std::optional<std::uint64_t> difference{};  // offset in bytes of the first byte that differs
+};
+
+class Volume {
+ public:
+  // How much a zero or pattern write, or a comparison, moves at once.
+  static constexpr Bytes chunk{256 * 1024};
+
+  Volume(backend::Backend& backend, const VolumeConfig& config);
+  Volume(const Volume&) = delete;
+  Volume& operator=(const Volume&) = delete;
+
+  co::Executor& executor() { return backend_.executor(); }
+  const backend::Geometry& geometry() const { return backend_.geometry(); }
+  const backend::Capabilities& capabilities() const { return backend_.capabilities(); }
+  Bytes logical_block() const { return Bytes{std::uint64_t{1} << block_shift_}; }
+  // The same within one turn; resize() changes it at once.
+  BlockCount capacity() const { return capacity_; }
+  BlockCount blocks_in(Bytes bytes) const { return BlockCount{bytes.value() >> block_shift_}; }
+
+  co::Task<IoStatus> read(Lba lba, io::SgView to);
+  // Durable when it ends, if asked: natively, or by a flush where the backend has no FUA.
+  co::Task<IoStatus> write(Lba lba, io::SgView from, Fua fua);
+  // Makes blocks read as zeros, by writing zeros in chunks where the backend has no other way.
+  co::Task<IoStatus> zero(Lba lba, BlockCount count, MayUnmap may_unmap);
+  // Gives space back. Blocks read as zeros afterwards only if capabilities().discard_zeroes.
+  co::Task<IoStatus> unmap(Lba lba, BlockCount count);
+  // Writes `block` (exactly one logical block) to each block. All zeros become zero(), which alone
+  // looks at may_unmap; anything else is replicated. After an error any of the blocks may have
+  // changed.
+  co::Task<IoStatus> write_same(Lba lba, BlockCount count, io::SgView block, MayUnmap may_unmap);
+  // Everything acknowledged before it began is durable when it ends with ok.
+  co::Task<IoStatus> flush();
+  // Reads the blocks and looks at nothing but whether they can be read.
+  co::Task<IoStatus> verify(Lba lba, BlockCount count);
+  // Compares blocks with `expected`.
+  co::Task<Comparison> compare(Lba lba, io::SgView expected);
+  // Compares each block with `block` (exactly one logical block); the offset is from the first
+  // block compared.
+  co::Task<Comparison> compare_same(Lba lba, BlockCount count, io::SgView block);
+  // Compares, and if nothing differs writes, with no other change of these blocks in between.
+  co::Task<Comparison> compare_and_write(Lba lba, io::SgView expected, io::SgView data, Fua fua);
+  // Appends the allocation state of blocks from `lba` on, at most `limit` extents of bytes.
+  co::Task<IoStatus> block_status(Lba lba, BlockCount count, std::size_t limit,
+                                  std::vector<backend::Extent>* out);
+
+  // Sets the capacity. A store that is too small is grown first; one that is larger is left alone,
+  // so that shrinking a LUN loses nothing. With any other result than ok nothing has changed.
+  co::Task<IoStatus> resize(BlockCount capacity);
+
+ private:
+  Bytes offset_of(Lba lba) const { return Bytes{lba.value() << block_shift_}; }
+  Bytes bytes_of(BlockCount count) const { return Bytes{count.value() << block_shift_}; }
+  bool inside(Lba lba, BlockCount count) const {
+    return fits(lba.value(), count.value(), capacity_);
+  }
+  bool sliceable(io::SgView view) const {
+    return (view.size() & ((std::size_t{1} << block_shift_) - 1)) == 0;
+  }
+  // One backend operation each, admitted by the semaphore.
+  co::Task<IoStatus> read_bytes(Bytes offset, io::SgView to);
+  co::Task<IoStatus> write_bytes(Bytes offset, io::SgView from, Fua fua);
+  // Writes the same segment, again and again, over `length` bytes.
+  co::Task<IoStatus> write_repeated(Bytes offset, Bytes length, std::span<std::byte> segment);
+  co::Task<Comparison> compare_bytes(Bytes offset, io::SgView expected);
+
+  backend::Backend& backend_;
+  unsigned block_shift_;
+  BlockCount capacity_;
+  co::Semaphore admission_;
+  RangeLock ranges_;
+  ScratchPool scratch_;
+};
+
+}  // namespace ballast::volume
