@@ -8,7 +8,7 @@
 // at once, on overlapping ranges too; between two that overlap nothing is ordered unless one ended
 // before the other began. An operation that returned ok has happened as a whole; one that returned
 // anything else may have happened in part, unless the status says that nothing was done
-// (lib/base/result.h).
+// (lib/base/result.h). An empty operation is ok and does nothing.
 //
 // `checked` (checked.h) wraps every backend and asserts all of this on both sides.
 #pragma once

@@ -25,6 +25,7 @@ class Executor;
 namespace ballast::io {
 class Uring;
 class BufferPool;
+class HelperThread;
 }  // namespace ballast::io
 
 namespace ballast::backend {
@@ -39,9 +40,10 @@ Result<void> check_environment(const config::LunConfig& config);
 struct OpenContext {
   co::Executor& executor;
   io::Uring& uring;
-  io::BufferPool& buffers;  // bounce buffers for O_DIRECT
-  Bytes size;               // the LUN's, as given to targetcli; a multiple of logical_block
-  Bytes logical_block;      // the LUN's hw_block_size: 512 to 4096, a power of two
+  io::BufferPool& buffers;   // bounce buffers for O_DIRECT
+  io::HelperThread& helper;  // for what has no asynchronous form
+  Bytes size;                // the LUN's, as given to targetcli; a multiple of logical_block
+  Bytes logical_block;       // the LUN's hw_block_size: 512 to 4096, a power of two
 };
 
 // A missing file is created sparse, with the size of the LUN. A larger file or device is fine; a

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/backend/checked.h"
+
+#include <initializer_list>
+#include <utility>
+
+#include "lib/backend/in_flight.h"
+#include "lib/base/assert.h"
+
+namespace ballast::backend {
+namespace {
+
+constexpr unsigned bit(IoStatus status) {
+  return 1U << static_cast<unsigned>(status);
+}
+
+constexpr unsigned set_of(std::initializer_list<IoStatus> statuses) {
+  unsigned set = 0;
+  for (const IoStatus status : statuses) {
+    set |= bit(status);
+  }
+  return set;
+}
+
+// What any operation may end with, and what only some may.
+constexpr unsigned any = set_of({IoStatus::ok, IoStatus::medium_error, IoStatus::no_resource,
+                                 IoStatus::cancelled, IoStatus::not_ready});
+constexpr unsigned ranged = bit(IoStatus::out_of_range);
+constexpr unsigned changing = set_of({IoStatus::no_space, IoStatus::write_protected});
+constexpr unsigned optional = bit(IoStatus::not_supported);
+
+constexpr bool power_of_two(std::uint64_t n) {
+  return n != 0 && (n & (n - 1)) == 0;
+}
+
+class Checked final : public Backend {
+ public:
+  explicit Checked(std::unique_ptr<Backend> inner)
+      : inner_{std::move(inner)}, in_flight_{inner_->executor()} {
+    check_geometry();
+  }
+  ~Checked() override { BALLAST_ASSERT(closed_); }
+
+  co::Executor& executor() override { return inner_->executor(); }
+  const Geometry& geometry() const override { return inner_->geometry(); }
+  const Capabilities& capabilities() const override { return inner_->capabilities(); }
+  std::string description() const override { return inner_->description(); }
+
+  co::Task<IoStatus> read(Bytes offset, io::SgView to) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap) override;
+  co::Task<IoStatus> discard(Bytes offset, Bytes length) override;
+  co::Task<IoStatus> flush() override;
+  co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
+                                  std::vector<Extent>* out) override;
+  co::Task<IoStatus> resize(Bytes size) override;
+  co::Task<void> close() override;
+
+ private:
+  void check_geometry() const;
+  void check_range(Bytes offset, Bytes length) const;
+  IoStatus check_status(IoStatus status, unsigned legal) const;
+
+  std::unique_ptr<Backend> inner_;
+  InFlight in_flight_;
+  bool closing_ = false;
+  bool closed_ = false;
+  bool resizing_ = false;
+};
+
+void Checked::check_geometry() const {
+  const Geometry& g = inner_->geometry();
+  BALLAST_ASSERT(power_of_two(g.logical_block.value()));
+  BALLAST_ASSERT(g.logical_block >= Bytes{512} && g.logical_block <= Bytes{4096});
+  BALLAST_ASSERT(power_of_two(g.physical_block.value()));
+  BALLAST_ASSERT(g.physical_block >= g.logical_block);
+  BALLAST_ASSERT(g.size.value() % g.logical_block.value() == 0);
+  BALLAST_ASSERT(g.discard_granularity.value() % g.logical_block.value() == 0);
+  BALLAST_ASSERT((g.discard_granularity.value() != 0) == inner_->capabilities().discard);
+}
+
+void Checked::check_range(Bytes offset, Bytes length) const {
+  const Geometry& g = inner_->geometry();
+  BALLAST_ASSERT(!closing_);
+  BALLAST_ASSERT(offset.value() % g.logical_block.value() == 0);
+  BALLAST_ASSERT(length.value() % g.logical_block.value() == 0);
+  BALLAST_ASSERT(length <= g.size);
+  BALLAST_ASSERT(offset <= g.size - length);
+}
+
+IoStatus Checked::check_status(IoStatus status, unsigned legal) const {
+  BALLAST_ASSERT((bit(status) & legal) != 0);
+  return status;
+}
+
+co::Task<IoStatus> Checked::read(Bytes offset, io::SgView to) {
+  check_range(offset, Bytes{to.size()});
+  if (to.empty()) {
+    co_return IoStatus::ok;
+  }
+  const InFlight::Guard guard{in_flight_};
+  const IoStatus status = co_await inner_->read(offset, to);
+  co_return check_status(status, any | ranged);
+}
+
+co::Task<IoStatus> Checked::write(Bytes offset, io::SgView from, Fua fua) {
+  check_range(offset, Bytes{from.size()});
+  BALLAST_ASSERT(fua == Fua::no || inner_->capabilities().fua);
+  if (from.empty()) {
+    co_return IoStatus::ok;
+  }
+  const InFlight::Guard guard{in_flight_};
+  const IoStatus status = co_await inner_->write(offset, from, fua);
+  BALLAST_ASSERT(!ok(status) || !inner_->capabilities().read_only);
+  co_return check_status(status, any | ranged | changing);
+}
+
+co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap) {
+  check_range(offset, length);
+  if (length == Bytes{}) {
+    co_return IoStatus::ok;
+  }
+  const InFlight::Guard guard{in_flight_};
+  const IoStatus status = co_await inner_->zero(offset, length, may_unmap);
+  BALLAST_ASSERT(!ok(status) || !inner_->capabilities().read_only);
+  co_return check_status(status, any | ranged | changing | optional);
+}
+
+co::Task<IoStatus> Checked::discard(Bytes offset, Bytes length) {
+  check_range(offset, length);
+  if (length == Bytes{}) {
+    co_return IoStatus::ok;
+  }
+  const InFlight::Guard guard{in_flight_};
+  const IoStatus status = co_await inner_->discard(offset, length);
+  BALLAST_ASSERT(!ok(status) || !inner_->capabilities().read_only);
+  co_return check_status(status, any | ranged | changing | optional);
+}
+
+co::Task<IoStatus> Checked::flush() {
+  BALLAST_ASSERT(!closing_);
+  const InFlight::Guard guard{in_flight_};
+  const IoStatus status = co_await inner_->flush();
+  co_return check_status(status, any | bit(IoStatus::no_space));
+}
+
+co::Task<IoStatus> Checked::block_status(Bytes offset, Bytes length, std::size_t limit,
+                                         std::vector<Extent>* out) {
+  check_range(offset, length);
+  BALLAST_ASSERT(out != nullptr && limit > 0);
+  if (length == Bytes{}) {
+    co_return IoStatus::ok;
+  }
+  const InFlight::Guard guard{in_flight_};
+  const std::size_t before = out->size();
+  const IoStatus status = co_await inner_->block_status(offset, length, limit, out);
+  if (ok(status)) {
+    BALLAST_ASSERT(out->size() > before && out->size() - before <= limit);
+    Bytes at = offset;
+    for (std::size_t i = before; i < out->size(); ++i) {
+      BALLAST_ASSERT((*out)[i].offset == at && (*out)[i].length > Bytes{});
+      at += (*out)[i].length;
+    }
+    BALLAST_ASSERT(at <= offset + length);
+    BALLAST_ASSERT(at == offset + length || out->size() - before == limit);
+  } else {
+    BALLAST_ASSERT(out->size() == before);
+  }
+  co_return check_status(status, any | ranged | optional);
+}
+
+co::Task<IoStatus> Checked::resize(Bytes size) {
+  BALLAST_ASSERT(!closing_ && !resizing_);
+  BALLAST_ASSERT(size.value() % inner_->geometry().logical_block.value() == 0);
+  const InFlight::Guard guard{in_flight_};
+  const Bytes before = inner_->geometry().size;
+  resizing_ = true;
+  const IoStatus status = co_await inner_->resize(size);
+  resizing_ = false;
+  check_geometry();
+  BALLAST_ASSERT(inner_->geometry().size == (ok(status) ? size : before));
+  co_return check_status(status, any | ranged | changing | optional);
+}
+
+co::Task<void> Checked::close() {
+  BALLAST_ASSERT(!closing_);
+  closing_ = true;
+  co_await inner_->close();
+  // The backend is done with them; their last step may still be queued.
+  co_await in_flight_.drained();
+  closed_ = true;
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_checked(std::unique_ptr<Backend> inner) {
+  return std::make_unique<Checked>(std::move(inner));
+}
+
+}  // namespace ballast::backend

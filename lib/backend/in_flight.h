@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counts the operations of one backend that are running, so that close() can wait for the last.
+// Driving thread only.
+#pragma once
+
+#include <cstddef>
+
+#include "lib/base/assert.h"
+#include "lib/co/task.h"
+
+namespace ballast::backend {
+
+class InFlight {
+ public:
+  explicit InFlight(co::Executor& executor) : executor_{executor} {}
+  ~InFlight() { BALLAST_ASSERT(count_ == 0); }
+  InFlight(const InFlight&) = delete;
+  InFlight& operator=(const InFlight&) = delete;
+
+  class [[nodiscard]] Guard {
+   public:
+    explicit Guard(InFlight& in_flight) : in_flight_{in_flight} { ++in_flight_.count_; }
+    ~Guard() { in_flight_.leave(); }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    InFlight& in_flight_;
+  };
+
+  co::Executor& executor() { return executor_; }
+  std::size_t count() const { return count_; }
+
+  // Ends when no operation runs. One waiter at a time; nobody starts another meanwhile.
+  co::Task<void> drained() {
+    if (count_ > 0) {
+      co::Wait wait{executor_, "a backend's last operation"};
+      last_ = wait.waker();
+      co_await wait;
+    }
+  }
+
+ private:
+  void leave() {
+    if (--count_ == 0 && last_) {
+      const co::Waker waker = last_;
+      last_ = {};
+      waker.wake();
+    }
+  }
+
+  co::Executor& executor_;
+  std::size_t count_ = 0;
+  co::Waker last_{};
+};
+
+}  // namespace ballast::backend
