@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// BufferPool: page-aligned memory of one LUN for data that cannot be moved where it lies.
+//
+// Bounce copies (unaligned segments under O_DIRECT), patterns of WRITE SAME, kept copies. The pool
+// is one mapping of fixed size, divided by halves (a buddy allocator) into buffers of 4 KiB to
+// 2 MiB, powers of two. Where a ring is given the mapping is registered with it, so that transfers
+// save the pinning of pages; where the limit on locked memory (RLIMIT_MEMLOCK) forbids it, a line
+// is logged and the buffers work unregistered.
+//
+// acquire() waits when nothing fits, first come, first served, and nobody overtakes: a big request
+// at the head holds back all behind it until enough came back, so it cannot starve. An operation
+// must hold at most one buffer at a time; then somebody can always go on, and the pool cannot
+// deadlock. Contents of a fresh buffer are whatever its last user left. Driving thread only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/base/units.h"
+#include "lib/co/executor.h"
+#include "lib/co/task.h"
+#include "lib/io/sg.h"
+#include "lib/io/uring.h"
+
+namespace ballast::io {
+
+class BufferPool;
+
+// One buffer; gives itself back. Outlived by its pool.
+class [[nodiscard]] Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Buffer&& other) noexcept
+      : pool_{std::exchange(other.pool_, nullptr)}, memory_{std::exchange(other.memory_, {})} {}
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer() { reset(); }
+
+  explicit operator bool() const { return pool_ != nullptr; }
+  // As many bytes as were asked for, at a page boundary.
+  std::span<std::byte> bytes() const { return memory_; }
+  iovec segment() const { return iovec{memory_.data(), memory_.size()}; }
+  // For Uring's read and write; -1 when the pool is not registered.
+  int index() const;
+  void reset();
+
+ private:
+  friend class BufferPool;
+  Buffer(BufferPool& pool, std::span<std::byte> memory) : pool_{&pool}, memory_{memory} {}
+  BufferPool* pool_ = nullptr;
+  std::span<std::byte> memory_{};
+};
+
+struct BufferPoolStats {
+  std::size_t in_use_bytes = 0;  // rounded to size classes
+  std::size_t peak_bytes = 0;
+  std::uint64_t acquires = 0;
+  std::uint64_t waits = 0;  // acquires that had to wait
+};
+
+class BufferPool {
+ public:
+  static constexpr std::size_t smallest = std::size_t{4} << 10;
+  static constexpr std::size_t largest = std::size_t{2} << 20;
+
+  // `limit` is rounded up to a multiple of `largest`. `ring` may be null; else it outlives the pool
+  // and has no other registered buffers. Error: no memory to map.
+  static Result<std::unique_ptr<BufferPool>> open(co::Executor& executor, Bytes limit, Uring* ring);
+  // Asserts that every buffer came back and nobody waits.
+  ~BufferPool();
+  BufferPool(const BufferPool&) = delete;
+  BufferPool& operator=(const BufferPool&) = delete;
+
+  co::Executor& executor() { return executor_; }
+
+  // A buffer of `size` bytes, 1 to `largest`.
+  co::Task<Buffer> acquire(std::size_t size);
+  // The same, or none when it would have to wait.
+  std::optional<Buffer> try_acquire(std::size_t size);
+
+  bool registered() const { return registered_; }
+  std::size_t capacity() const { return capacity_; }
+  const BufferPoolStats& stats() const { return stats_; }
+
+ private:
+  friend class Buffer;
+  static constexpr std::size_t orders = 10;  // 4 KiB << 0 ... 4 KiB << 9
+  struct Waiter;
+  struct Page {  // of the first page of each free or used block
+    std::uint32_t next;
+    std::uint32_t prev;
+    std::uint8_t order;
+    bool free;
+  };
+
+  BufferPool(co::Executor& executor, std::byte* memory, std::size_t capacity, Uring* ring);
+  static std::size_t order_for(std::size_t size);
+  std::byte* take(std::size_t order);
+  void give_back(std::byte* memory);
+  void push(std::uint32_t page, std::size_t order);
+  void remove(std::uint32_t page);
+  void serve_waiters();
+
+  co::Executor& executor_;
+  std::byte* memory_;
+  std::size_t capacity_;
+  Uring* ring_;
+  bool registered_ = false;
+  std::vector<Page> pages_;
+  std::uint32_t free_[orders];
+  Waiter* first_waiter_ = nullptr;
+  Waiter** last_waiter_ = &first_waiter_;
+  BufferPoolStats stats_;
+};
+
+}  // namespace ballast::io

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loop: who drives a LUN's executor, and who sleeps for it.
+//
+// Two threads take turns: the daemon's command thread, which calls drive() or linger() when
+// commands have come, so that what can finish at once finishes without a change of threads; and the
+// reactor thread, which belongs to the Loop and drives when something happens while nobody else
+// does. Waking another thread costs more than the work it is woken for, so all below is made to
+// need it rarely.
+//
+// THE BATON is one atomic. Whoever holds it, and nobody else, touches the executor, the ring and
+// everything above. Taking it never blocks, but for run_until().
+//
+// THE SLEEPER. There is always somebody who will be woken by a message in the mailbox, by a
+// completion and by a timer. Normally that is the reactor thread in poll() on the mailbox's fd().
+// While a thread lingers it is that thread; it keeps the baton, and polls descriptors of its own,
+// so the reactor sleeps on undisturbed. No handshake passes the role on; what a wake is written to
+// does:
+//
+//   holding the baton, at work    the mailbox counts as awake and the ring's notification is off: a
+//                                 message or a completion writes nothing anywhere. (disarm)
+//   giving the baton back         1. mailbox and notification are switched on, towards the reactor;
+//                                 2. then mailbox, completions and ready tasks are looked at again:
+//                                    if anything is there, disarm and go on driving;
+//                                 3. if a timer is due before the reactor would wake by itself, or
+//                                    the reactor found the baton taken meanwhile, it is kicked (one
+//                                    write);
+//                                 4. the baton is free.
+//   lingering                     as 1 and 2, but the mailbox is pointed to the lingerer's own
+//                                 descriptor, the ring's is polled itself (readable while
+//                                 completions wait), and the timeout is the next timer.
+//
+// Why no wake is lost. A message: it is published before its writer looks whether the mailbox
+// sleeps, and the holder says "sleeps" before it looks for messages (all sequentially consistent),
+// so either the writer kicks the sleeper or the holder finds the message. A completion: the kernel
+// publishes it before it looks at the notification flag (under the ring's completion lock, a full
+// barrier on x86 where CQ eventfd signalling has it, Linux 6.1 and later), and the holder sets the
+// flag before it looks for completions, with a full barrier between; same argument. On older
+// kernels a window of a few nanoseconds is left, bounded by `longest_sleep`. A kick that finds the
+// baton taken (step 3 to 4, or a timer while somebody lingers): the reactor marks the baton
+// "wanted" in the same atomic step that finds it taken, and whoever gives it back sees the mark and
+// kicks again. A timer: the reactor's own wake-up time is known to the holder (it is written under
+// the baton), see step 3.
+//
+// Threads: start, stop and run_until from whoever owns the LUN, one at a time; drive and linger
+// from any thread but the reactor, never from inside a task.
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "lib/base/result.h"
+#include "lib/base/units.h"
+#include "lib/co/executor.h"
+#include "lib/io/uring.h"
+
+namespace ballast::io {
+
+enum class LingerEnd : std::uint8_t {
+  commands,  // the command descriptor is readable; nothing was read from it
+  idle,      // nothing is under way
+  limit,     // time is over, or somebody else asks for the baton
+  busy,      // another thread drives: not lingered at all (a message given was posted)
+};
+
+struct LoopStats {
+  std::uint64_t drives = 0;  // turns with the baton, both threads
+  std::uint64_t rounds = 0;  // ticks within them
+  std::uint64_t lingers = 0;
+  std::uint64_t linger_sleeps = 0;  // polls made while lingering
+  std::uint64_t reactor_wakes = 0;  // times the reactor thread came out of its sleep
+  std::uint64_t reactor_kicks = 0;  // times it was woken by step 3
+  std::uint64_t contended = 0;      // drive or linger found the baton taken
+};
+
+class Loop {
+ public:
+  // The reactor never sleeps longer while tasks live: a net below the argument above.
+  static constexpr Nanoseconds longest_sleep = std::chrono::seconds{1};
+  // How soon a refused submission is tried again.
+  static constexpr Nanoseconds submit_retry = std::chrono::milliseconds{1};
+  // Ticks in one turn. What is left then goes to the reactor, so that no caller is kept for ever.
+  static constexpr unsigned rounds_per_turn = 64;
+
+  // `ring` may be null. Both outlive the Loop. `clock` is the executor's; it must be monotonic real
+  // time.
+  Loop(co::Executor& executor, const co::Clock& clock, Uring* ring);
+  // Stops.
+  ~Loop();
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  co::Executor& executor() { return executor_; }
+
+  // Starts the reactor thread, with all signals blocked, named "ballast/<executor's name>" cut to
+  // 15 characters.
+  Result<void> start();
+  // Ends it; waits for that. What is posted afterwards runs when somebody calls drive() or
+  // run_until(). Nothing happens if it is not running.
+  void stop();
+
+  // Takes the baton if it is free, runs `first` (if given), then whatever is ready, until nothing
+  // is, gives the baton back, and returns true. When the baton is taken: posts `first` and returns
+  // false; the holder, or the reactor after it, will run it. Never blocks.
+  bool drive(const co::Message* first = nullptr);
+
+  // As drive(), then stays while operations are under way and drives as they complete, on this
+  // thread, so that a completion needs no change of threads. Returns when `command_fd` (-1: none)
+  // is readable, when nothing is under way, or after `limit`, whichever is first. Everything left
+  // is the reactor's from then on. The caller lingers when it has nothing better to do: the
+  // daemon's command thread, before it goes back to wait for commands.
+  LingerEnd linger(int command_fd, Nanoseconds limit, const co::Message* first = nullptr);
+
+  // What "under way" means besides the ring's operations, e.g. requests a library has. Asked with
+  // the baton held. Set before start().
+  using UnderWay = bool (*)(void* context);
+  void set_under_way(UnderWay under_way, void* context);
+
+  // Blocks the calling thread and drives (and sleeps, as a lingerer) until done(context), which is
+  // asked with the baton held. For opening and closing a LUN. Works with or without the reactor.
+  void run_until(bool (*done)(void* context), void* context);
+
+  // A copy, taken without the baton: for people.
+  LoopStats stats() const;
+
+ private:
+  enum Baton : std::uint32_t { free = 0, held = 1, wanted = 2 };  // wanted: held, kick the reactor
+  bool try_take();
+  bool try_take_or_want();
+  void take();
+  void give_back();
+  void disarm();
+  bool arm();
+  bool arm_for_linger();
+  bool has_work() const;
+  bool under_way() const;
+  bool drive_held();
+  void finish_turn();
+  bool linger_sleep(int command_fd, Nanoseconds longest, bool* commands);
+  TimePoint reactor_due() const;
+  void kick_reactor();
+  void reactor();
+  static void* entry(void* self);
+
+  co::Executor& executor_;
+  const co::Clock& clock_;
+  Uring* ring_;
+  UnderWay under_way_ = nullptr;
+  void* under_way_context_ = nullptr;
+  std::atomic<std::uint32_t> baton_{free};
+  std::atomic<std::uint32_t> takers_{0};  // threads in take(): a lingerer makes room
+  std::atomic<bool> stopping_{false};
+  bool running_ = false;
+  pthread_t thread_{};
+  TimePoint reactor_wakes_at_{};  // guarded by the baton; the past: it is awake or was kicked
+
+  struct Counters {
+    std::atomic<std::uint64_t> drives{0}, rounds{0}, lingers{0}, linger_sleeps{0}, reactor_wakes{0},
+        reactor_kicks{0}, contended{0};
+  };
+  Counters counters_;
+};
+
+}  // namespace ballast::io

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+// Uring: the io_uring of one LUN.
+//
+// Operations are tasks on the LUN's executor; each returns what the kernel would: a count of bytes
+// or 0, or a negative errno. Starting one makes no system call: operations collect in a queue, and
+// tick_end() hands the whole queue to the kernel with one io_uring_submit (more only when the queue
+// is longer than the ring). reap() turns completions into wakes; the Loop calls it.
+//
+// Ownership and lifetime. An operation's state lives in a slab of the Uring, not in the coroutine
+// that waits for it, and its slot is given back at the operation's LAST completion (a completion
+// with IORING_CQE_F_MORE is not it). Whatever becomes of the waiter, the kernel never writes into
+// memory that was given away, provided the data buffer is kept as long: the caller keeps it until
+// the operation's task has ended, cancelled or not. Segment tables and the ticket: the same.
+// File descriptors too, and a registered file stays registered.
+//
+// Bounds. At most `max_operations` are known to the kernel at once, and the completion queue is
+// made at least as long, so it cannot overflow; further operations wait their turn, first come,
+// first served. A submission that the kernel refuses for now (EAGAIN, EBUSY, EINTR) stays queued
+// and goes out with a later tick; submission_stalled() then asks the Loop for a short sleep.
+//
+// Threads. Driving thread only. The two threads that take turns on an executor both submit, so
+// IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN cannot be used. A thread that submitted and then
+// exits takes its operations with it: the kernel ends those that it can with ECANCELED. An
+// operation that was ended so, without anybody having asked, is started again (a few times).
+#pragma once
+
+#include <liburing.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/base/units.h"
+#include "lib/co/executor.h"
+#include "lib/co/task.h"
+#include "lib/io/sg.h"
+
+namespace ballast::io {
+
+// A file as io_uring takes it: a descriptor, and its place in the ring's table of registered files
+// (register_file), which saves the kernel a lookup and two atomics an operation.
+struct UringFile {
+  int fd = -1;
+  int slot = -1;  // -1: not registered
+};
+
+struct UringOptions {
+  unsigned entries = 128;            // submission queue; rounded up to a power of two
+  std::size_t max_operations = 512;  // in the kernel at once
+  unsigned file_slots = 8;           // registered files; 0: none
+};
+
+// Names a running operation so that it can be cancelled. A local of whoever waits for the
+// operation; it outlives it. One operation at a time.
+class OpTicket {
+ public:
+  OpTicket() = default;
+  OpTicket(const OpTicket&) = delete;
+  OpTicket& operator=(const OpTicket&) = delete;
+  bool cancel_requested() const { return cancel_requested_; }
+
+ private:
+  friend class Uring;
+  struct Op* op_ = nullptr;  // the part of the operation that runs now
+  bool cancel_requested_ = false;
+};
+
+enum class Sync : bool { data, all };  // fdatasync, fsync
+
+// One operation, for people: what, on what, since when.
+struct OpView {
+  const char* what;  // "read", "write", "fsync", ...
+  int fd;
+  std::uint64_t offset;
+  TimePoint started;  // when it was queued
+  bool submitted;     // the kernel has it
+};
+
+struct UringStats {
+  std::uint64_t submits = 0;     // io_uring_submit calls
+  std::uint64_t operations = 0;  // handed to the kernel
+  std::uint64_t completions = 0;
+  std::uint64_t refused_submits = 0;  // EAGAIN, EBUSY, EINTR
+  std::uint64_t slot_waits = 0;       // operations that found max_operations reached
+  std::size_t in_flight_peak = 0;
+};
+
+class Uring final : public co::TickHook {
+ public:
+  // Makes the ring, and a tick hook of `executor`, which outlives the Uring. The error says what
+  // the operator has to change where io_uring is switched off (kernel.io_uring_disabled, seccomp).
+  static Result<std::unique_ptr<Uring>> open(co::Executor& executor, UringOptions options = {});
+  // Asserts that no operation runs.
+  ~Uring() override;
+  Uring(const Uring&) = delete;
+  Uring& operator=(const Uring&) = delete;
+
+  co::Executor& executor() { return executor_; }
+
+  // Moves to.size() bytes between `file` and memory; lists of any length and alignment (O_DIRECT
+  // has its own opinion about alignment: EINVAL), at most INT_MAX bytes. Short transfers are
+  // continued until all is moved. Returns
+  //   the size of the list     all was moved
+  //   less                     read: the file ends there; write: never
+  //   -ECANCELED               cancelled, and certainly nothing was moved
+  //   another negative errno   some may have been moved; -EINTR: cancelled after some was moved
+  // `rw_flags` as pwritev2(2): RWF_DSYNC makes a write durable by itself.
+  co::Task<int> read(UringFile file, Bytes offset, SgView to, OpTicket* ticket = nullptr);
+  co::Task<int> write(UringFile file, Bytes offset, SgView from, int rw_flags = 0,
+                      OpTicket* ticket = nullptr);
+
+  // The same for contiguous memory. `buffer_index` >= 0: the memory lies within that registered
+  // buffer (Buffer::index() of the pool), which saves the kernel pinning its pages.
+  co::Task<int> read(UringFile file, Bytes offset, std::span<std::byte> to, int buffer_index,
+                     OpTicket* ticket = nullptr);
+  co::Task<int> write(UringFile file, Bytes offset, std::span<const std::byte> from,
+                      int buffer_index, int rw_flags = 0, OpTicket* ticket = nullptr);
+
+  // 0 or a negative errno.
+  co::Task<int> sync(UringFile file, Sync what, OpTicket* ticket = nullptr);
+  // `mode` as fallocate(2): FALLOC_FL_PUNCH_HOLE and so on.
+  co::Task<int> fallocate(UringFile file, int mode, Bytes offset, Bytes length,
+                          OpTicket* ticket = nullptr);
+  // Once. Returns the events that came (POLLIN, ...) or a negative errno.
+  co::Task<int> poll(int fd, unsigned events, OpTicket* ticket = nullptr);
+
+  // Asks the ticket's operation to end early. Only asks: the operation's task ends when the kernel
+  // has let go of it, with -ECANCELED, or with its ordinary result when it was too late. Work that
+  // the kernel had not been given yet ends at once.
+  void cancel(OpTicket& ticket);
+
+  // A free place of the file table for `fd`. Not registered (slot -1, and still usable) when the
+  // table is full or the kernel won't; never an error.
+  UringFile register_file(int fd);
+  void unregister_file(UringFile file);
+  // Buffer i of `buffers` gets buffer_index i. Pins them: counts against RLIMIT_MEMLOCK. One set
+  // at a time.
+  Result<void> register_buffers(std::span<const iovec> buffers);
+  void unregister_buffers();
+
+  // Wakes whoever waits for what has completed; returns how many operations ended. No system call.
+  std::size_t reap();
+  void tick_end() override;
+
+  // Operations that the kernel has, and those that wait to be handed over (tick_end had no luck, or
+  // has not run yet).
+  std::size_t in_flight() const { return in_flight_; }
+  std::size_t queued() const { return queued_count_ + waiting_count_; }
+  bool busy() const { return in_flight_ + queued_count_ + waiting_count_ > 0; }
+  // The kernel refused the last submission: come back soon, even if nothing completes.
+  bool submission_stalled() const { return stalled_; }
+
+  // Waking a sleeper. The ring's descriptor is readable (poll) while completions wait; the
+  // executor's mailbox().fd() gets a write for each completion while set_notify(true) holds. Off is
+  // free: no system call either way. After set_notify(true) look at completions_waiting() before
+  // sleeping: what had completed by then writes nothing.
+  int fd() const { return ring_.ring_fd; }
+  void set_notify(bool on);
+  bool completions_waiting() const;
+
+  const UringStats& stats() const { return stats_; }
+  // Calls visit(OpView) for each operation that runs or waits, in no order.
+  template <class Visit>
+  void for_each_operation(Visit visit) const;
+
+ private:
+  class Running;
+  static constexpr std::size_t ops_per_slab = 64;
+  explicit Uring(co::Executor& executor, UringOptions options)
+      : executor_{executor}, options_{options} {}
+  Result<void> setup();
+
+  void start(Running& running);
+  void launch(Running& running);
+  Op* acquire();
+  void release(Op* op);
+  void enqueue(Op* op);
+  void unqueue(Op* op);
+  bool prepare(Op* op);
+  void submit();
+  void complete(const io_uring_cqe& cqe);
+
+  co::Executor& executor_;
+  UringOptions options_;
+  io_uring ring_{};
+  bool ring_open_ = false;
+  bool hooked_ = false;
+  bool buffers_registered_ = false;
+  bool stalled_ = false;
+  std::vector<std::unique_ptr<Op[]>> slabs_;
+  Op* free_ = nullptr;
+  std::size_t slots_in_use_ = 0;
+  // Not yet in the kernel's hands, in order.
+  Op* queue_head_ = nullptr;
+  Op* queue_tail_ = nullptr;
+  std::size_t queued_count_ = 0;
+  // Waiting for a slot, in order.
+  Running* waiting_head_ = nullptr;
+  Running* waiting_tail_ = nullptr;
+  std::size_t waiting_count_ = 0;
+  std::size_t in_flight_ = 0;
+  // Segment tables of what is being submitted; the kernel has read them when io_uring_submit
+  // returns (IORING_FEAT_SUBMIT_STABLE).
+  std::vector<iovec> iovecs_;
+  std::size_t iovecs_used_ = 0;
+  std::vector<bool> file_slots_;
+  UringStats stats_;
+};
+
+// What to ask of the kernel: the fields of a submission that we use.
+struct OpRequest {
+  std::uint8_t opcode = IORING_OP_NOP;
+  UringFile file{};
+  std::uint64_t offset = 0;
+  std::uint64_t address = 0;
+  std::uint32_t length = 0;
+  std::uint32_t flags = 0;  // rw_flags, fsync_flags, poll32_events, cancel_flags
+  int buffer_index = -1;
+};
+
+// A slot of the slab. Only uring.cpp writes it.
+struct Op {
+  enum class State : std::uint8_t { free, queued, submitted };
+  OpRequest request{};
+  SgView view{};      // where vectored: what to move; request's address and length come from it
+  co::Waker waker{};  // none: nobody waits for it (a cancel request)
+  OpTicket* ticket = nullptr;
+  const char* what = nullptr;
+  TimePoint started{};
+  std::uint32_t index = 0;
+  std::uint32_t generation = 0;
+  int result = 0;
+  State state = State::free;
+  bool vectored = false;
+  Op* next = nullptr;
+  Op* prev = nullptr;
+};
+
+template <class Visit>
+void Uring::for_each_operation(Visit visit) const {
+  for (std::size_t slab = 0; slab < slabs_.size(); ++slab) {
+    for (std::size_t i = 0; i < ops_per_slab; ++i) {
+      const Op& op = slabs_[slab][i];
+      if (op.state != Op::State::free && op.waker) {
+        visit(OpView{op.what, op.request.file.fd, op.request.offset, op.started,
+                     op.state == Op::State::submitted});
+      }
+    }
+  }
+}
+
+}  // namespace ballast::io
