@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/co/executor.h"
 
-#include <algorithm>
+#include <bit>
+#include <mutex>
 
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
@@ -12,48 +13,56 @@ namespace ballast::co {
 namespace {
 
 constexpr std::size_t records_per_slab = 64;
-// How many coroutines one tick runs, and how far one chain of transfers goes, before completions,
-// timers and the mailbox get their turn.
-constexpr std::size_t resumes_per_tick = 4096;
-constexpr std::size_t transfers_per_run = 1024;
+// Refused wakes logged one by one; after that, one at each power of two.
+constexpr std::uint64_t refused_wakes_logged = 16;
 
-void log_refused_wake(void* context, const RefusedWake& refused) {
-  log(LogLevel::error,
-      "{}: refused a second wake from {}:{}: {} wait \"{}\" at {}:{} was woken by {}:{} already",
-      static_cast<const char*>(context), refused.second_wake.file_name(),
-      refused.second_wake.line(),
-      refused.slot_reused ? "an older wait; its place now serves" : "the",
-      refused.what != nullptr ? refused.what : "?", refused.wait_site.file_name(),
-      refused.wait_site.line(), refused.first_wake.file_name(), refused.first_wake.line());
-}
+constinit std::mutex live_executors_mutex;
 
 }  // namespace
 
+// A debugger looks for this name.
+constinit Executor* live_executors = nullptr;
+
 Executor::Executor(const char* name, const Clock& clock)
-    : name_{name}, clock_{clock}, now_{clock.now()}, reporter_{&log_refused_wake} {
-  reporter_context_ = const_cast<char*>(name_);
+    : name_{name}, clock_{clock}, now_{clock.now()} {
+  set_refused_wake_reporter(nullptr, nullptr);
+  const std::scoped_lock lock{live_executors_mutex};
+  next_live_ = live_executors;
+  live_link_ = &live_executors;
+  if (next_live_ != nullptr) {
+    next_live_->live_link_ = &next_live_;
+  }
+  live_executors = this;
 }
 
 Executor::~Executor() {
   BALLAST_ASSERT(!running_);
+  BALLAST_ASSERT(registry_.size() == 0);  // no task lives
   BALLAST_ASSERT(stats_.live_waits == 0);
   BALLAST_ASSERT(hooks_.empty());
+  const std::scoped_lock lock{live_executors_mutex};
+  *live_link_ = next_live_;
+  if (next_live_ != nullptr) {
+    next_live_->live_link_ = live_link_;
+  }
 }
 
 void Executor::remove_tick_hook(TickHook& hook) {
+  BALLAST_ASSERT(!in_hooks_);
   BALLAST_ASSERT(std::erase(hooks_, &hook) == 1);
 }
 
 void Executor::set_refused_wake_reporter(RefusedWakeReporter reporter, void* context) {
   reporter_ = reporter != nullptr ? reporter : &log_refused_wake;
-  reporter_context_ = reporter != nullptr ? context : const_cast<char*>(name_);
+  reporter_context_ = reporter != nullptr ? context : this;
 }
 
 bool Executor::tick() {
   BALLAST_ASSERT(!running_);  // one driver, and no tick from inside a coroutine
-  running_ = true;
-  const std::uint64_t resumes_before = stats_.resumes;
   now_ = clock_.now();
+  running_ = true;
+  mailbox_.begin_consuming();
+  const std::uint64_t resumes_before = stats_.resumes;
   ++stats_.ticks;
   Message message;
   std::size_t messages = 0;
@@ -62,7 +71,7 @@ bool Executor::tick() {
     ++messages;
   }
   timers_.fire(now_);
-  for (std::size_t i = 0; i < resumes_per_tick && ready_count_ > 0; ++i) {
+  while (ready_count_ > 0 && stats_.resumes - resumes_before < resumes_per_tick) {
     WaitRecord* const record = dequeue();
     const std::coroutine_handle<> handle = record->handle;
     record->handle = {};
@@ -71,9 +80,12 @@ bool Executor::tick() {
     }
     run(handle);
   }
+  in_hooks_ = true;
   for (TickHook* hook : hooks_) {
     hook->tick_end();
   }
+  in_hooks_ = false;
+  mailbox_.end_consuming();
   running_ = false;
   return messages > 0 || stats_.resumes != resumes_before;
 }
@@ -88,7 +100,7 @@ void Executor::run_message(const Message& message) {
 
 // The only place where a coroutine is entered.
 void Executor::run(std::coroutine_handle<> handle) {
-  std::size_t transfers = 0;
+  std::uint64_t transfers = 0;
   while (handle) {
     ++stats_.resumes;
     handle.resume();
@@ -113,6 +125,7 @@ void Executor::start_soon(std::coroutine_handle<> handle, TaskInfo* task) {
   record->handle = handle;
   record->task = task;
   record->transfer = true;
+  record->what = "its turn";
   record->state = WaitState::queued;
   enqueue(record);
 }
@@ -175,6 +188,22 @@ void Executor::refuse(const WaitRecord* record, std::uint64_t generation, Site s
                             .second_wake = site,
                             .slot_reused = reused};
   reporter_(reporter_context_, refused);
+}
+
+void Executor::log_refused_wake(void* executor, const RefusedWake& refused) {
+  const Executor& self = *static_cast<const Executor*>(executor);
+  const std::uint64_t count = self.stats_.refused_wakes;
+  if (count > refused_wakes_logged && !std::has_single_bit(count)) {
+    return;
+  }
+  log(LogLevel::error,
+      "{}: refused wake {} of this run, from {}:{}: {} wait \"{}\" at {}:{}, woken by {}:{}, is "
+      "over "
+      "already; a completion came twice or too late",
+      self.name_, count, refused.second_wake.file_name(), refused.second_wake.line(),
+      refused.slot_reused ? "a wait before the" : "the",
+      refused.what != nullptr ? refused.what : "?", refused.wait_site.file_name(),
+      refused.wait_site.line(), refused.first_wake.file_name(), refused.first_wake.line());
 }
 
 void Executor::enqueue(WaitRecord* record) {

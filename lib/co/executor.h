@@ -49,11 +49,11 @@ struct ExecutorStats {
 
 // What a refused wake looked like; for the reporter.
 struct RefusedWake {
-  const char* what;  // what the wait was for; null if the slot was used again since
+  const char* what;  // what the wait was for
   Site wait_site;    // where that wait stood
-  Site first_wake;   // who woke it first
+  Site first_wake;   // who woke it first; line 0 if it ended without a wake
   Site second_wake;  // who was refused
-  bool slot_reused;  // the record serves another wait by now: first three are that wait's
+  bool slot_reused;  // the record served another wait since: the first three are that wait's
 };
 using RefusedWakeReporter = void (*)(void* context, const RefusedWake& refused);
 
@@ -69,8 +69,9 @@ class Executor {
   Executor& executor() { return *this; }
   const char* name() const { return name_; }
 
-  // The time at the start of this tick; costs no system call.
-  TimePoint now() const { return now_; }
+  // In a tick, the time at its start (no system call). Outside, the clock's time, because the last
+  // tick may be hours ago.
+  TimePoint now() const { return running_ ? now_ : clock_.now(); }
 
   // One batch: reads the clock, takes in the mailbox, fires due timers, runs what is ready (what
   // becomes ready meanwhile included, up to a bound), then calls the tick hooks. Returns whether
@@ -83,7 +84,7 @@ class Executor {
   TimePoint next_timer() const { return timers_.next(); }
 
   void add_tick_hook(TickHook& hook) { hooks_.push_back(&hook); }
-  void remove_tick_hook(TickHook& hook);
+  void remove_tick_hook(TickHook& hook);  // not from a tick hook
   void set_ready_order(ReadyOrder* order) { order_ = order; }
   void set_refused_wake_reporter(RefusedWakeReporter reporter, void* context);
 
@@ -95,6 +96,11 @@ class Executor {
   Timers& timers() { return timers_; }
   Registry& registry() { return registry_; }
   const ExecutorStats& stats() const { return stats_; }
+
+  // How many coroutines one tick enters before completions, timers and the mailbox get their turn.
+  static constexpr std::uint64_t resumes_per_tick = 4096;
+  // How far one chain of calls and returns goes before the others that are ready get theirs.
+  static constexpr std::uint64_t transfers_per_run = 1024;
 
  private:
   friend class Wait;
@@ -112,6 +118,7 @@ class Executor {
   WaitRecord* dequeue();
   void run(std::coroutine_handle<> handle);
   void run_message(const Message& message);
+  static void log_refused_wake(void* executor, const RefusedWake& refused);
 
   // Where the running coroutine hands over to: a child it awaits, or the parent it returns to.
   // run() goes there next, so that no chain of synchronous completions grows the stack.
@@ -131,6 +138,7 @@ class Executor {
   std::coroutine_handle<> transfer_{};
   PromiseBase* finished_ = nullptr;
   bool running_ = false;
+  bool in_hooks_ = false;
   Timers timers_;
   Mailbox mailbox_;
   Registry registry_;
@@ -139,6 +147,9 @@ class Executor {
   RefusedWakeReporter reporter_ = nullptr;
   void* reporter_context_ = nullptr;
   ExecutorStats stats_;
+  // All executors of the process, for a debugger looking at a core file (lib/co/gdb).
+  Executor* next_live_ = nullptr;
+  Executor** live_link_ = nullptr;
 };
 
 }  // namespace ballast::co

@@ -42,6 +42,8 @@ void Mailbox::push(const Message& message) {
         return;
       }
     } else if (sequence < position) {
+      // Only this thread could make room: a deadlock.
+      BALLAST_ASSERT(consumer_.load(std::memory_order_relaxed) != std::this_thread::get_id());
       full_waits_.fetch_add(1, std::memory_order_relaxed);
       ::sched_yield();
       position = tail_.load(std::memory_order_relaxed);
@@ -66,6 +68,14 @@ bool Mailbox::pop(Message& message) {
   cell.sequence.store(position + capacity, std::memory_order_release);
   head_.store(position + 1, std::memory_order_relaxed);
   return true;
+}
+
+void Mailbox::begin_consuming() {
+  consumer_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+}
+
+void Mailbox::end_consuming() {
+  consumer_.store(std::thread::id{}, std::memory_order_relaxed);
 }
 
 bool Mailbox::prepare_sleep() {

@@ -3,15 +3,16 @@
 //
 // A message is a function and two words; it is run on the executor at the start of its next tick,
 // in the order of posting. A producer that finds the queue full yields its time slice until there
-// is room (foreign threads may wait; the executor's thread must never post to itself), and the
-// times that happened are counted. Waking the consumer costs one eventfd write per sleep: only the
-// first message after the consumer said prepare_sleep() writes.
+// is room, and the times that happened are counted. Foreign threads may wait so; code that runs on
+// the executor would wait for itself, which is asserted. Waking the consumer costs one eventfd
+// write per sleep: only the first message after the consumer said prepare_sleep() writes.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <thread>
 
 #include "lib/co/wait.h"
 
@@ -39,6 +40,9 @@ class Mailbox {
 
   // The consumer: the executor's driving thread.
   bool pop(Message& message);
+  // Around a tick: the calling thread is the one that makes room.
+  void begin_consuming();
+  void end_consuming();
 
   // The sleeping protocol. fd() is an eventfd (non-blocking) that becomes readable when a message
   // comes after prepare_sleep(). prepare_sleep() returns false if messages wait already: don't
@@ -60,6 +64,7 @@ class Mailbox {
   alignas(64) std::atomic<std::size_t> head_{0};  // next to read
   alignas(64) std::atomic<bool> sleeping_{false};
   std::atomic<std::uint64_t> full_waits_{0};
+  std::atomic<std::thread::id> consumer_{};  // who is in a tick now
   int event_fd_;
 };
 

@@ -5,16 +5,18 @@
 //   const co::Mutex::Guard guard = co_await mutex.lock();
 #pragma once
 
+#include <optional>
 #include <utility>
 
 #include "lib/co/executor.h"
+#include "lib/co/intrusive_list.h"
 
 namespace ballast::co {
 
 class Mutex {
  public:
   explicit Mutex(Executor& executor) : executor_{executor} {}
-  ~Mutex() { BALLAST_ASSERT(!locked_ && first_ == nullptr); }
+  ~Mutex() { BALLAST_ASSERT(!locked_); }
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
@@ -33,37 +35,35 @@ class Mutex {
     Mutex* mutex_;
   };
 
-  class Locker {
+  class Locker : public ListNode<Locker> {
    public:
-    Locker(Mutex& mutex, Site site) : mutex_{mutex}, wait_{mutex.executor_, "mutex", site} {}
-    Locker(const Locker&) = delete;
+    Locker(Mutex& mutex, Site site) : mutex_{mutex}, site_{site} {}
     bool await_ready() noexcept;
     template <class Promise>
-    void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
-      enlist();
-      wait_.await_suspend(handle);
+    void await_suspend(std::coroutine_handle<Promise> handle) {
+      mutex_.waiters_.push_back(*this);
+      wait_.emplace(mutex_.executor_, "mutex", site_);
+      wait_->await_suspend(handle);
     }
     Guard await_resume() noexcept;
 
    private:
     friend class Mutex;
-    void enlist() noexcept;
     Mutex& mutex_;
-    Wait wait_;
-    Locker* next_ = nullptr;
+    Site site_;
+    std::optional<Wait> wait_;
     bool owns_ = false;
-    bool waited_ = false;
   };
 
   Locker lock(Site site = Site::current()) { return Locker{*this, site}; }
   bool locked() const { return locked_; }
+  std::size_t waiting() const { return waiters_.size(); }
 
  private:
   void unlock();
   Executor& executor_;
   bool locked_ = false;
-  Locker* first_ = nullptr;
-  Locker** last_ = &first_;
+  IntrusiveList<Locker> waiters_;
 };
 
 }  // namespace ballast::co

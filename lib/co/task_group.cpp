@@ -23,10 +23,11 @@ void TaskGroup::finished() {
   }
 }
 
-Task<void> TaskGroup::join() {
+Task<void> TaskGroup::join(Site site) {
   BALLAST_ASSERT(!joiner_);
-  if (live_ > 0) {
-    Wait wait{executor_, "task group"};
+  // A loop, because tasks may be spawned between the last one's end and this wake.
+  while (live_ > 0) {
+    Wait wait{executor_, "task group", site};
     joiner_ = wait.waker();
     co_await wait;
   }

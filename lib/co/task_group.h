@@ -26,7 +26,7 @@ class TaskGroup {
   void spawn(const char* name, Task<void> task, Site site = Site::current());
 
   // One joiner at a time.
-  Task<void> join();
+  Task<void> join(Site site = Site::current());
 
  private:
   friend class Executor;

@@ -20,6 +20,7 @@ void Waker::post(std::int64_t value, Site site) const {
 Wait::Wait(Executor& executor, const char* what, Site site) : record_{executor.acquire_record()} {
   record_->what = what;
   record_->wait_site = site;
+  record_->wake_site = Site{};
 }
 
 Wait::~Wait() {

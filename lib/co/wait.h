@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <source_location>
 
+#include "lib/base/assert.h"
 #include "lib/base/units.h"
 
 namespace ballast::co {
@@ -82,9 +83,16 @@ class Wait {
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
 
-  Waker waker() const { return Waker{record_, record_->generation}; }
+  // Before it was awaited to its end only.
+  Waker waker() const {
+    BALLAST_ASSERT(record_ != nullptr);
+    return Waker{record_, record_->generation};
+  }
 
-  bool await_ready() const noexcept { return record_->state == WaitState::queued; }
+  bool await_ready() const noexcept {
+    BALLAST_ASSERT(record_ != nullptr);  // one wait, one co_await
+    return record_->state == WaitState::queued;
+  }
   template <class Promise>
   void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
     suspend(handle, handle.promise().info());
