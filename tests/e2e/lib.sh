@@ -342,6 +342,11 @@ rescan() { bounded 60 iscsiadm -m session --rescan >&9 2>&1 && bounded 30 udevad
 # clear_target: no mounts, no sessions, nothing in LIO's configfs.
 clear_target() {
     local m
+    # Without a daemon nothing answers, and a logout would wait for its cache flush.
+    if compgen -G "$CONFIGFS/core/user_*/*/enable" > /dev/null && ! systemctl -q is-active tcmu-runner; then
+        note "the daemon is gone; starting it again to clean up"
+        start_daemon || true
+    fi
     while read -r m; do bounded 60 umount "$m" || bounded 5 umount -l "$m"; done \
         < <(awk '$1 ~ "^/dev/sd" {print $2}' /proc/mounts | tac)
     if iscsiadm -m session > /dev/null 2>&1; then
@@ -413,7 +418,7 @@ save_evidence() {
         > "$TEST_DIR/state.log" 2>&1 < /dev/null
     (cd "$CONFIGFS" 2> /dev/null && find . -maxdepth 6 | LC_ALL=C sort) > "$TEST_DIR/configfs.log"
     note "daemon log, last lines:"
-    note "$(tail -n 15 "$DAEMON_LOG" 2> /dev/null | cut -c 1-200)"
+    note "$(grep -v 'Skipping ALUA' "$DAEMON_LOG" 2> /dev/null | tail -n 15 | cut -c 12-200)"
     note "kernel log, last lines:"
     note "$(tail -n 15 "$TEST_DIR/dmesg.log")"
 }
