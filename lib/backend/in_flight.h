@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts the operations of one backend that are running, so that close() can wait for the last.
-// Driving thread only.
+// Counts the operations of one backend that are running, so that close() can ask them to end and
+// wait for the last. Driving thread only.
 #pragma once
 
 #include <cstddef>
 
 #include "lib/base/assert.h"
+#include "lib/co/intrusive_list.h"
 #include "lib/co/task.h"
+#include "lib/io/uring.h"
 
 namespace ballast::backend {
 
@@ -17,6 +19,7 @@ class InFlight {
   InFlight(const InFlight&) = delete;
   InFlight& operator=(const InFlight&) = delete;
 
+  // A local of each operation.
   class [[nodiscard]] Guard {
    public:
     explicit Guard(InFlight& in_flight) : in_flight_{in_flight} { ++in_flight_.count_; }
@@ -28,8 +31,38 @@ class InFlight {
     InFlight& in_flight_;
   };
 
+  // The same for one that runs on a ring: cancel_all() finds it by its ticket.
+  class Op : public co::ListNode<Op> {
+   public:
+    Op(InFlight& in_flight, io::Uring& uring)
+        : in_flight_{in_flight}, uring_{uring}, guard_{in_flight} {
+      in_flight_.running_.push_back(*this);
+    }
+    ~Op() {
+      if (linked()) {
+        in_flight_.running_.remove(*this);
+      }
+    }
+    Op(const Op&) = delete;
+    Op& operator=(const Op&) = delete;
+
+    io::OpTicket ticket;
+
+   private:
+    friend class InFlight;
+    InFlight& in_flight_;
+    io::Uring& uring_;
+    Guard guard_;
+  };
+
   co::Executor& executor() { return executor_; }
   std::size_t count() const { return count_; }
+
+  void cancel_all() {
+    while (Op* const op = running_.pop_front()) {
+      op->uring_.cancel(op->ticket);
+    }
+  }
 
   // Ends when no operation runs. One waiter at a time; nobody starts another meanwhile.
   co::Task<void> drained() {
@@ -50,6 +83,7 @@ class InFlight {
   }
 
   co::Executor& executor_;
+  co::IntrusiveList<Op> running_;
   std::size_t count_ = 0;
   co::Waker last_{};
 };

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/backend/factory.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+#include "lib/backend/checked.h"
+#include "lib/backend/file.h"
+#include "lib/backend/file_open.h"
+#include "lib/backend/memory.h"
+#include "lib/backend/null.h"
+
+namespace ballast::backend {
+namespace {
+
+Result<void> check_numbers(Bytes size, Bytes logical_block) {
+  const std::uint64_t block = logical_block.value();
+  if (block < 512 || block > 4096 || (block & (block - 1)) != 0) {
+    return Error{EINVAL, fmt::format("the LUN's block size of {} is none we know: create the "
+                                     "backstore with hw_block_size 512, 1024, 2048 or 4096",
+                                     block)};
+  }
+  if (size == Bytes{} || size.value() % block != 0) {
+    return Error{EINVAL, fmt::format("the LUN's size of {} bytes is not a multiple of its block "
+                                     "size of {}: create the backstore with one that is",
+                                     size.value(), block)};
+  }
+  return {};
+}
+
+Result<std::unique_ptr<Backend>> open_inner(const config::LunConfig& config,
+                                            const OpenContext& context) {
+  switch (config.scheme) {
+    case config::Scheme::memory:
+      return make_memory(context.executor, context.size, context.logical_block);
+    case config::Scheme::null:
+      return make_null(context.executor, context.size, context.logical_block);
+    case config::Scheme::file:
+      break;
+  }
+  Result<OpenFile> file = open_file(config, context.size, context.logical_block);
+  if (!file) {
+    return file.error();
+  }
+  return make_file(std::move(file).value(), config.path, context);
+}
+
+}  // namespace
+
+Result<config::LunConfig> check(std::string_view config_string) {
+  Result<config::LunConfig> config = config::parse(config_string);
+  if (config) {
+    if (const Result<void> environment = check_environment(config.value()); !environment) {
+      return environment.error();
+    }
+  }
+  return config;
+}
+
+Result<void> check_environment(const config::LunConfig& config) {
+  return config.scheme == config::Scheme::file ? check_file(config) : Result<void>{};
+}
+
+Result<std::unique_ptr<Backend>> open(const config::LunConfig& config, const OpenContext& context) {
+  if (!config.fault_control.empty()) {
+    return Error{ENOTSUP, "key fault is not available in this build: remove it"};
+  }
+  if (const Result<void> numbers = check_numbers(context.size, context.logical_block); !numbers) {
+    return numbers.error();
+  }
+  Result<std::unique_ptr<Backend>> inner = open_inner(config, context);
+  if (!inner) {
+    return inner;
+  }
+  return make_checked(std::move(inner).value());
+}
+
+}  // namespace ballast::backend

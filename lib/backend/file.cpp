@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/backend/file.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "lib/backend/error_log.h"
+#include "lib/backend/extents.h"
+#include "lib/backend/file_probe.h"
+#include "lib/backend/in_flight.h"
+#include "lib/base/log.h"
+#include "lib/io/buffer_pool.h"
+#include "lib/io/helper_thread.h"
+#include "lib/io/uring.h"
+
+namespace ballast::backend {
+namespace {
+
+// Bounced at once: leaves room for another in the smallest pool.
+constexpr std::size_t bounce_size = std::size_t{1} << 20;
+
+class File final : public Backend {
+ public:
+  File(OpenFile file, std::string path, const OpenContext& context)
+      : executor_{context.executor},
+        uring_{context.uring},
+        buffers_{context.buffers},
+        helper_{context.helper},
+        file_{std::move(file)},
+        path_{std::move(path)},
+        // A registered file is let go of late (a second or so on Linux 6.1). A lock can be given
+        // back by itself before that, the exclusive hold on a block device cannot.
+        handle_{file_.block_device ? io::UringFile{.fd = file_.fd.get(), .slot = -1}
+                                   : uring_.register_file(file_.fd.get())},
+        in_flight_{executor_},
+        errors_{executor_, path_} {}
+  ~File() override { BALLAST_ASSERT(!file_.fd); }
+
+  co::Executor& executor() override { return executor_; }
+  const Geometry& geometry() const override { return file_.geometry; }
+  const Capabilities& capabilities() const override { return file_.capabilities; }
+  std::string description() const override { return "file:" + path_; }
+
+  co::Task<IoStatus> read(Bytes offset, io::SgView to) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap) override;
+  co::Task<IoStatus> discard(Bytes offset, Bytes length) override;
+  co::Task<IoStatus> flush() override;
+  co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
+                                  std::vector<Extent>* out) override;
+  co::Task<IoStatus> resize(Bytes size) override;
+  co::Task<void> close() override;
+
+ private:
+  bool moves_in_place(io::SgView view) const;
+  co::Task<int> bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket);
+  co::Task<int> bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket);
+  co::Task<int> fallocate(int mode, bool& missing, Bytes offset, Bytes length);
+  IoStatus write_status(Bytes offset, std::size_t length, int result, bool durable);
+  bool loses_data(int result) const;
+
+  co::Executor& executor_;
+  io::Uring& uring_;
+  io::BufferPool& buffers_;
+  io::HelperThread& helper_;
+  OpenFile file_;
+  const std::string path_;
+  const io::UringFile handle_;
+  InFlight in_flight_;
+  ErrorLog errors_;
+  // What the kernel said it has not; asked once.
+  bool no_zero_range_ = false;
+  bool no_punch_hole_ = false;
+  bool no_discard_ = false;
+  IoStatus lost_ = IoStatus::ok;  // not ok: acknowledged data is gone, and why
+};
+
+// The kernel wants the address of each piece aligned for the device's DMA, and its length in whole
+// blocks of the device (block/blk.h, iov_iter_is_aligned).
+bool File::moves_in_place(io::SgView view) const {
+  return !file_.direct || view.for_each([this](std::span<std::byte> piece) {
+    return reinterpret_cast<std::uintptr_t>(piece.data()) % file_.memory_alignment == 0 &&
+           piece.size() % file_.offset_alignment == 0;
+  });
+}
+
+// --- read and write
+// -------------------------------------------------------------------------------
+
+co::Task<IoStatus> File::read(Bytes offset, io::SgView to) {
+  InFlight::Op op{in_flight_, uring_};
+  int result = 0;
+  if (moves_in_place(to)) {
+    result = co_await uring_.read(handle_, offset, to, &op.ticket);
+  } else {
+    result = co_await bounced_read(offset, to, &op.ticket);
+  }
+  if (result >= 0 && static_cast<std::size_t>(result) == to.size()) {
+    co_return IoStatus::ok;
+  }
+  if (result == -ECANCELED || result == -EINTR) {
+    co_return IoStatus::cancelled;
+  }
+  if (result >= 0) {
+    errors_.report("read", offset, Bytes{to.size()}, "the file is shorter than it was when opened");
+    co_return IoStatus::medium_error;
+  }
+  errors_.report("read", offset, Bytes{to.size()}, std::strerror(-result));
+  co_return io_status_from_errno(-result);
+}
+
+// As Uring::read; pieces go one after the other, each holding one buffer.
+co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket) {
+  std::size_t done = 0;
+  while (done < to.size()) {
+    const std::size_t length = std::min(bounce_size, to.size() - done);
+    io::Buffer buffer = co_await buffers_.acquire(length);
+    const int got =
+        co_await uring_.read(handle_, offset + Bytes{done}, buffer.bytes(), buffer.index(), ticket);
+    if (got < 0) {
+      co_return got;
+    }
+    const auto moved = static_cast<std::size_t>(got);
+    io::copy(to.slice(done, moved), buffer.bytes().first(moved));
+    done += moved;
+    if (moved < length) {
+      break;
+    }
+  }
+  co_return static_cast<int>(done);
+}
+
+co::Task<IoStatus> File::write(Bytes offset, io::SgView from, Fua fua) {
+  const bool durable = fua == Fua::yes;
+  if (durable && !ok(lost_)) {
+    co_return lost_;
+  }
+  InFlight::Op op{in_flight_, uring_};
+  const int flags = durable ? RWF_DSYNC : 0;
+  int result = 0;
+  if (moves_in_place(from)) {
+    result = co_await uring_.write(handle_, offset, from, flags, &op.ticket);
+  } else {
+    result = co_await bounced_write(offset, from, flags, &op.ticket);
+  }
+  co_return write_status(offset, from.size(), result, durable);
+}
+
+co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket) {
+  std::size_t done = 0;
+  while (done < from.size()) {
+    const std::size_t length = std::min(bounce_size, from.size() - done);
+    io::Buffer buffer = co_await buffers_.acquire(length);
+    io::copy(buffer.bytes(), from.slice(done, length));
+    const int put = co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(),
+                                          buffer.index(), flags, ticket);
+    if (put < 0) {
+      // "Cancelled" promises that nothing was written.
+      co_return put == -ECANCELED&& done > 0 ? -EINTR : put;
+    }
+    done += static_cast<std::size_t>(put);
+  }
+  co_return static_cast<int>(done);
+}
+
+IoStatus File::write_status(Bytes offset, std::size_t length, int result, bool durable) {
+  if (result >= 0 && static_cast<std::size_t>(result) == length) {
+    return IoStatus::ok;
+  }
+  if (result == -ECANCELED) {
+    return IoStatus::cancelled;
+  }
+  const int why = result < 0 ? -result : EIO;
+  errors_.report(durable ? "durable write" : "write", offset, Bytes{length}, std::strerror(why));
+  const IoStatus status = io_status_from_errno(why);
+  if (durable && loses_data(result)) {
+    lost_ = status;
+  }
+  return status;
+}
+
+bool File::loses_data(int result) const {
+  return !file_.direct && result != -ECANCELED && result != -EINTR && result != -EAGAIN &&
+         result != -ENOMEM;
+}
+
+co::Task<IoStatus> File::flush() {
+  if (!ok(lost_)) {
+    co_return lost_;
+  }
+  InFlight::Op op{in_flight_, uring_};
+  const int result = co_await uring_.sync(handle_, io::Sync::data, &op.ticket);
+  if (result == 0) {
+    co_return IoStatus::ok;
+  }
+  if (result == -ECANCELED || result == -EINTR) {
+    co_return IoStatus::cancelled;
+  }
+  IoStatus status = io_status_from_errno(-result);
+  if (status != IoStatus::no_space && status != IoStatus::no_resource &&
+      status != IoStatus::not_ready) {
+    status = IoStatus::medium_error;
+  }
+  errors_.report("flush", Bytes{}, file_.geometry.size, std::strerror(-result));
+  if (loses_data(result)) {
+    log(LogLevel::error,
+        "{}: acknowledged writes may be lost; flushes fail until the LUN is opened again", path_);
+    lost_ = status;
+  }
+  co_return status;
+}
+
+// --- zero and discard
+// -----------------------------------------------------------------------------
+
+// `missing` becomes true when the kernel says it cannot, ever.
+co::Task<int> File::fallocate(int mode, bool& missing, Bytes offset, Bytes length) {
+  InFlight::Op op{in_flight_, uring_};
+  const int result =
+      co_await uring_.fallocate(handle_, mode | FALLOC_FL_KEEP_SIZE, offset, length, &op.ticket);
+  if (result == -EOPNOTSUPP || result == -ENOSYS) {
+    missing = true;
+    co_return -EOPNOTSUPP;
+  }
+  // A range that is no whole number of the device's blocks: possible under cache=buffered.
+  if (result == -EINVAL && file_.block_device) {
+    co_return -EOPNOTSUPP;
+  }
+  if (result < 0 && result != -ECANCELED && result != -EINTR) {
+    errors_.report("zero", offset, length, std::strerror(-result));
+  }
+  co_return result;
+}
+
+co::Task<IoStatus> File::zero(Bytes offset, Bytes length, MayUnmap may_unmap) {
+  int result = -EOPNOTSUPP;
+  if (may_unmap == MayUnmap::yes && file_.capabilities.zero_unmaps && !no_punch_hole_) {
+    result = co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length);
+  }
+  if (result == -EOPNOTSUPP && !no_zero_range_) {
+    result = co_await fallocate(FALLOC_FL_ZERO_RANGE, no_zero_range_, offset, length);
+  }
+  // Interrupted halfway is no promise that nothing was done.
+  co_return result == -EINTR ? IoStatus::medium_error : io_status_from_errno(-result);
+}
+
+co::Task<IoStatus> File::discard(Bytes offset, Bytes length) {
+  if (!file_.capabilities.discard) {
+    co_return IoStatus::not_supported;
+  }
+  if (!file_.block_device) {
+    if (no_punch_hole_) {
+      co_return IoStatus::not_supported;
+    }
+    const int punched = co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length);
+    co_return punched == -EINTR ? IoStatus::medium_error : io_status_from_errno(-punched);
+  }
+  if (no_discard_) {
+    co_return IoStatus::not_supported;
+  }
+  const InFlight::Guard guard{in_flight_};
+  std::function<int()> work = [fd = handle_.fd, from = offset.value(), count = length.value()] {
+    std::array<std::uint64_t, 2> range{from, count};
+    return ::ioctl(fd, BLKDISCARD, range.data()) == 0 ? 0 : -errno;
+  };
+  const int result = co_await helper_.run(std::move(work));
+  if (result == -EINVAL) {
+    co_return IoStatus::ok;  // no whole block of the device in it: nothing to give back
+  }
+  if (result == -EOPNOTSUPP) {
+    no_discard_ = true;
+  } else if (result < 0) {
+    errors_.report("discard", offset, length, std::strerror(-result));
+  }
+  co_return io_status_from_errno(-result);
+}
+
+// --- the helper's work
+// ----------------------------------------------------------------------------
+
+co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t limit,
+                                      std::vector<Extent>* out) {
+  if (!file_.capabilities.block_status) {
+    co_return IoStatus::not_supported;
+  }
+  const InFlight::Guard guard{in_flight_};
+  std::vector<Extent> found;
+  std::function<int()> work = [fd = handle_.fd, offset, length, limit, &found,
+                               block = file_.geometry.logical_block] {
+    return find_extents(fd, offset, length, block, limit, &found);
+  };
+  const int result = co_await helper_.run(std::move(work));
+  if (result < 0) {
+    errors_.report("block status", offset, length, std::strerror(-result));
+    co_return io_status_from_errno(-result);
+  }
+  out->insert(out->end(), found.begin(), found.end());
+  co_return IoStatus::ok;
+}
+
+co::Task<IoStatus> File::resize(Bytes size) {
+  const InFlight::Guard guard{in_flight_};
+  std::function<int()> work = [fd = handle_.fd, size, block_device = file_.block_device] {
+    const Result<Bytes> has = size_of(fd, block_device);
+    if (!has) {
+      return -has.error().errno_value;
+    }
+    if (has.value() >= size) {
+      return 0;
+    }
+    if (block_device) {
+      return -EFBIG;
+    }
+    const bool grown = ::ftruncate(fd, static_cast<off_t>(size.value())) == 0 && ::fsync(fd) == 0;
+    return grown ? 0 : -errno;
+  };
+  const int result = co_await helper_.run(std::move(work));
+  if (result < 0) {
+    errors_.report("resize", Bytes{}, size, std::strerror(-result));
+    co_return io_status_from_errno(-result);
+  }
+  file_.geometry.size = size;
+  co_return IoStatus::ok;
+}
+
+co::Task<void> File::close() {
+  in_flight_.cancel_all();
+  co_await in_flight_.drained();
+  std::function<int()> work = [fd = handle_.fd, regular = !file_.block_device] {
+    struct flock whole {};
+    whole.l_type = F_UNLCK;
+    whole.l_whence = SEEK_SET;
+    return !regular || ::fcntl(fd, F_OFD_SETLK, &whole) == 0 ? 0 : -errno;
+  };
+  (void)co_await helper_.run(std::move(work));
+  uring_.unregister_file(handle_);
+  UniqueFd last = std::move(file_.fd);
+  std::function<int()> closing = [fd = &last] {
+    fd->reset();
+    return 0;
+  };
+  (void)co_await helper_.run(std::move(closing));
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_file(OpenFile file, std::string path, const OpenContext& context) {
+  return std::make_unique<File>(std::move(file), std::move(path), context);
+}
+
+}  // namespace ballast::backend

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/backend/file_probe.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace ballast::backend {
+namespace {
+
+constexpr std::uint64_t smallest_block = 512;
+// Network file systems name the size of a good transfer here; it is no block.
+constexpr std::uint64_t largest_block = 64 << 10;
+
+std::uint64_t as_block(std::uint64_t bytes) {
+  return std::bit_floor(std::clamp(bytes, smallest_block, largest_block));
+}
+
+// One number of the queue folder of a device; a partition's is its disk's.
+std::optional<std::uint64_t> queue_limit(dev_t device, const char* name) {
+  for (const char* folder : {"queue", "../queue"}) {
+    const std::string path =
+        fmt::format("/sys/dev/block/{}:{}/{}/{}", major(device), minor(device), folder, name);
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{std::fopen(path.c_str(), "re"),
+                                                               &std::fclose};
+    unsigned long long value = 0;
+    if (file != nullptr && std::fscanf(file.get(), "%llu", &value) == 1) {
+      return value;
+    }
+  }
+  return std::nullopt;
+}
+
+// Whether O_DIRECT takes a read of `unit` bytes at offset `unit`.
+bool read_works(int fd, std::uint64_t unit) {
+  constexpr std::size_t most = 4096;
+  void* memory = nullptr;
+  if (::posix_memalign(&memory, most, most) != 0) {
+    return false;
+  }
+  const ssize_t got = ::pread(fd, memory, unit, static_cast<off_t>(unit));
+  const bool works = got >= 0 || errno != EINVAL;
+  std::free(memory);
+  return works;
+}
+
+void probe_alignment(int fd, Bytes size, FileTraits& traits) {
+#ifdef STATX_DIOALIGN
+  struct statx status {};
+  if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
+      (status.stx_mask & STATX_DIOALIGN) != 0 && status.stx_dio_offset_align != 0) {
+    traits.offset_alignment = status.stx_dio_offset_align;
+    traits.memory_alignment = status.stx_dio_mem_align;
+    return;
+  }
+#endif
+  traits.offset_alignment = 4096;
+  for (std::uint64_t unit = smallest_block; unit < 4096; unit *= 2) {
+    if (size.value() >= 2 * unit && read_works(fd, unit)) {
+      traits.offset_alignment = unit;
+      break;
+    }
+  }
+  traits.memory_alignment = traits.offset_alignment;
+}
+
+void probe_block_device(int fd, dev_t device, FileTraits& traits) {
+  int logical = 0;
+  unsigned physical = 0;
+  if (::ioctl(fd, BLKSSZGET, &logical) == 0 && traits.offset_alignment > 1) {
+    traits.offset_alignment =
+        std::max(traits.offset_alignment, static_cast<std::uint64_t>(logical));
+  }
+  if (::ioctl(fd, BLKPBSZGET, &physical) == 0) {
+    traits.physical_block = as_block(physical);
+  }
+  if (queue_limit(device, "discard_max_bytes").value_or(0) > 0) {
+    traits.discard_granularity = as_block(queue_limit(device, "discard_granularity").value_or(0));
+  }
+  // fallocate on a block device (Linux 4.9, block/fops.c): ZERO_RANGE always works, by writing
+  // zeros if need be; PUNCH_HOLE is WRITE ZEROES with unmapping, where the device has it.
+  traits.zero = true;
+  traits.zero_unmaps = traits.discard_granularity > 0 &&
+                       queue_limit(device, "write_zeroes_max_bytes").value_or(0) > 0;
+}
+
+void probe_regular(int fd, const struct stat& status, FileTraits& traits) {
+  traits.physical_block = as_block(static_cast<std::uint64_t>(status.st_blksize));
+  // Past the end there is nothing to lose, but the file system says whether it could.
+  const off_t unit = static_cast<off_t>(traits.physical_block);
+  const off_t past_the_end = (status.st_size / unit + 1) * unit;
+  if (::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, past_the_end, unit) == 0) {
+    traits.discard_granularity = traits.physical_block;
+    traits.discard_zeroes = true;
+    traits.zero = true;
+    traits.zero_unmaps = true;
+  }
+}
+
+}  // namespace
+
+FileTraits probe(int fd, bool block_device, bool direct, Bytes size) {
+  FileTraits traits;
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) {
+    return traits;
+  }
+  if (direct) {
+    probe_alignment(fd, size, traits);
+  }
+  if (block_device) {
+    probe_block_device(fd, status.st_rdev, traits);
+  } else {
+    probe_regular(fd, status, traits);
+  }
+  traits.physical_block = std::max(traits.physical_block, traits.offset_alignment);
+  const dev_t device = block_device ? status.st_rdev : status.st_dev;
+  traits.rotational = queue_limit(device, "rotational").value_or(0) != 0;
+  return traits;
+}
+
+Result<Bytes> size_of(int fd, bool block_device) {
+  if (block_device) {
+    std::uint64_t bytes = 0;
+    if (::ioctl(fd, BLKGETSIZE64, &bytes) == 0) {
+      return Bytes{bytes};
+    }
+  } else {
+    struct stat status {};
+    if (::fstat(fd, &status) == 0) {
+      return Bytes{static_cast<std::uint64_t>(status.st_size)};
+    }
+  }
+  const int why = errno;
+  return Error{why, fmt::format("its size cannot be read: {}", std::strerror(why))};
+}
+
+}  // namespace ballast::backend

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an open file or block device wants and can do, measured or asked of the kernel.
+//
+// Sources: statx(2) STATX_DIOALIGN (Linux 6.1) for the alignment of O_DIRECT, where the kernel says
+// nothing a read that either works or does not; BLKSSZGET and BLKPBSZGET; and
+// /sys/dev/block/MAJOR:MINOR/queue (Documentation/ABI/stable/sysfs-block). Blocking calls.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/base/result.h"
+#include "lib/base/units.h"
+
+namespace ballast::backend {
+
+struct FileTraits {
+  std::uint64_t offset_alignment = 1;     // of offsets and lengths; 1 unless direct
+  std::size_t memory_alignment = 1;       // of buffers; 1 unless direct
+  std::uint64_t physical_block = 512;     // a power of two, 512 to 64 KiB
+  std::uint64_t discard_granularity = 0;  // a power of two; 0: no discard
+  bool discard_zeroes = false;            // discarded ranges read as zeros
+  bool zero = false;                      // fallocate may zero a range
+  bool zero_unmaps = false;               // and give its space back
+  bool rotational = false;
+};
+
+FileTraits probe(int fd, bool block_device, bool direct, Bytes size);
+
+// How many bytes the file or device has now.
+Result<Bytes> size_of(int fd, bool block_device);
+
+}  // namespace ballast::backend
