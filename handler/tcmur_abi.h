@@ -192,6 +192,8 @@ std::uint64_t tcmu_dev_get_num_lbas(tcmu_device* dev) noexcept;
 std::uint32_t tcmu_dev_get_block_size(tcmu_device* dev) noexcept;    // bytes
 std::uint32_t tcmu_dev_get_max_xfer_len(tcmu_device* dev) noexcept;  // hw_max_sectors, in blocks
 void tcmu_dev_set_write_cache_enabled(tcmu_device* dev, bool enabled) noexcept;
+int tcmu_dev_get_fd(tcmu_device* dev) noexcept;  // readable when commands have come; non-blocking
+const char* tcmu_dev_get_uio_name(tcmu_device* dev) noexcept;  // "uio0"
 // Returns the path of the uio device, which the caller frees; null on failure. *base is the
 // mailbox.
 char* tcmu_dev_get_memory_info(tcmu_device* dev, void** base, std::size_t* length,

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "handler/ring.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "lib/base/assert.h"
+#include "lib/base/log.h"
+#include "lib/scsi/sense.h"
+
+namespace ballast::handler {
+namespace {
+
+int to_tcmu(scsi::Status status) {
+  switch (status) {
+    case scsi::Status::good:
+    // libtcmu has no word for CONDITION MET. GOOD to PRE-FETCH says that the blocks may not all be
+    // in the cache, which is true.
+    case scsi::Status::condition_met:
+      return abi::TCMU_STS_OK;
+    case scsi::Status::check_condition:
+      return abi::TCMU_STS_PASSTHROUGH_ERR;
+    case scsi::Status::task_set_full:
+      return abi::TCMU_STS_NO_RESOURCE;
+    case scsi::Status::busy:
+    // The kernel keeps reservations; we never say this.
+    case scsi::Status::reservation_conflict:
+      return abi::TCMU_STS_BUSY;
+  }
+  return abi::TCMU_STS_BUSY;
+}
+
+}  // namespace
+
+Ring::Ring(co::Executor& executor, abi::tcmu_device* dev, std::span<std::byte> mapping)
+    : executor_{executor},
+      dev_{dev},
+      mapping_{mapping.data()},
+      mailbox_{reinterpret_cast<abi::tcmu_mailbox*>(mapping.data())} {
+  BALLAST_ASSERT(mapping.size() >= sizeof(abi::tcmu_mailbox));
+  executor_.add_tick_hook(*this);
+}
+
+Ring::~Ring() {
+  BALLAST_ASSERT(!answered_);
+  executor_.remove_tick_hook(*this);
+}
+
+// The kernel takes READ_LEN from the entry that carries the answer, which is the one that libtcmu
+// is about to write: the oldest command entry that is not answered.
+void Ring::report_short_read(const scsi::Command& command) {
+  std::uint32_t tail = mailbox_->cmd_tail;
+  abi::tcmu_cmd_entry_hdr* entry = nullptr;
+  for (;;) {
+    BALLAST_ASSERT(tail != __atomic_load_n(&mailbox_->cmd_head, __ATOMIC_ACQUIRE));
+    entry = reinterpret_cast<abi::tcmu_cmd_entry_hdr*>(mapping_ + mailbox_->cmdr_off + tail);
+    if ((entry->len_op & abi::TCMU_OP_MASK) == abi::TCMU_OP_CMD) {
+      break;
+    }
+    tail = (tail + (entry->len_op & ~abi::TCMU_OP_MASK)) % mailbox_->cmdr_size;
+  }
+  auto* const answer = reinterpret_cast<abi::tcmu_cmd_rsp*>(entry + 1);
+  answer->read_len = static_cast<std::uint32_t>(command.transferred);
+  entry->uflags |= abi::TCMU_UFLAG_READ_LEN;
+}
+
+void Ring::answer(abi::tcmulib_cmd* cmd, const scsi::Command& command, scsi::Status status) {
+  if (status == scsi::Status::check_condition) {
+    std::memset(cmd->sense_buf, 0, sizeof cmd->sense_buf);
+    std::memcpy(cmd->sense_buf, command.sense.data(),
+                std::min(command.sense_length, sizeof cmd->sense_buf));
+  } else if (command.transferred < command.data.size()) {
+    // The kernel takes a READ_LEN of 0 for none (tcmu_handle_completion).
+    if (command.transferred > 0 && (mailbox_->flags & abi::TCMU_MAILBOX_FLAG_CAP_READ_LEN) != 0) {
+      report_short_read(command);
+    } else {
+      io::zero(command.data.slice(command.transferred, command.data.size() - command.transferred));
+    }
+  }
+  complete(cmd, to_tcmu(status));
+}
+
+void Ring::answer(abi::tcmulib_cmd* cmd, scsi::Status status) {
+  BALLAST_ASSERT(status != scsi::Status::check_condition);
+  complete(cmd, to_tcmu(status));
+}
+
+void Ring::answer_thrown_away(std::uint16_t cmd_id) {
+  // From malloc: tcmulib_command_complete frees it.
+  auto* const cmd = static_cast<abi::tcmulib_cmd*>(std::calloc(1, sizeof(abi::tcmulib_cmd)));
+  if (cmd == nullptr) {
+    log_plain(LogLevel::error, "no memory to answer a command with an unknown operation code");
+    return;
+  }
+  cmd->cmd_id = cmd_id;
+  scsi::encode(scsi::illegal_request(scsi::asc::invalid_command_operation_code), false,
+               cmd->sense_buf);
+  ++stats_.thrown_away;
+  complete(cmd, abi::TCMU_STS_PASSTHROUGH_ERR);
+}
+
+void Ring::complete(abi::tcmulib_cmd* cmd, int status) {
+  ++stats_.answers;
+  answered_ = true;
+  abi::tcmulib_command_complete(dev_, cmd, status);
+}
+
+void Ring::tick_end() {
+  if (answered_) {
+    answered_ = false;
+    ++stats_.doorbells;
+    abi::tcmulib_processing_complete(dev_);
+  }
+}
+
+std::string describe_mailbox_flags(std::uint16_t flags) {
+  struct Name {
+    std::uint16_t flag;
+    const char* name;
+  };
+  static constexpr Name names[] = {
+      {abi::TCMU_MAILBOX_FLAG_CAP_OOOC, "out-of-order completion"},
+      {abi::TCMU_MAILBOX_FLAG_CAP_READ_LEN, "short reads"},
+      {abi::TCMU_MAILBOX_FLAG_CAP_TMR, "task management"},
+      {abi::TCMU_MAILBOX_FLAG_CAP_KEEP_BUF, "keep-buffer"},
+  };
+  std::string text;
+  for (const Name& name : names) {
+    if ((flags & name.flag) != 0) {
+      text += (text.empty() ? "" : ", ");
+      text += name.name;
+    }
+  }
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace ballast::handler

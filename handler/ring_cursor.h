@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// RingCursor: where the daemon stands in a device's command ring.
+//
+// libtcmu keeps its read position to itself. This cursor follows it, one command at a time, to know
+// two things that the daemon does not say: whether more commands wait behind the one in hand (then
+// handle_cmd need not drive yet: they come in the same breath), and which commands the daemon threw
+// away. It throws away, without an answer, each command whose CDB length it cannot tell (operation
+// codes 60h-7Eh and C0h-FFh, tcmu_cdb_get_length); nobody would ever answer those.
+//
+// Layout and rules of the ring: <linux/target_core_user.h>. The kernel writes entries and then
+// cmd_head; entries from cmd_tail on are as the kernel wrote them (answers overwrite only what
+// cmd_tail has passed). The cursor only reads. The cmdproc thread's alone.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "handler/tcmur_abi.h"
+
+namespace ballast::handler {
+
+class RingCursor {
+ public:
+  // Commands the daemon passed over at one step. More at once are not reported (and then wait for
+  // the kernel's cmd_time_out, as they would without us).
+  static constexpr std::size_t most_dropped = 64;
+
+  // `mapping` begins with the mailbox and outlives the cursor. Starts at cmd_tail, as libtcmu does
+  // when it opens a device.
+  explicit RingCursor(std::span<const std::byte> mapping);
+
+  // handle_cmd was called with this command: steps over its entry. Returns the ids of the commands
+  // thrown away before it; valid until the next call.
+  std::span<const std::uint16_t> arrived(std::uint16_t cmd_id);
+
+  // Whether the daemon will call handle_cmd again without sleeping first.
+  bool more() const;
+
+  // False: this position was lost, more() says false, and each command is driven by itself. That is
+  // slower, not wrong; arrived() finds the place again when it can.
+  bool in_step() const { return in_step_; }
+
+ private:
+  struct Entry {
+    std::uint32_t length;  // bytes to the next entry
+    unsigned opcode;
+    std::uint16_t cmd_id;
+    bool droppable;
+  };
+
+  std::uint32_t head() const;
+  // The entry at `position`, or nothing if what stands there makes no sense.
+  std::optional<Entry> at(std::uint32_t position) const;
+  std::uint32_t after(std::uint32_t position, const Entry& entry) const {
+    return (position + entry.length) % ring_size_;
+  }
+  bool step_over(std::uint32_t from, std::uint16_t cmd_id, bool note_dropped);
+
+  std::span<const std::byte> mapping_;
+  const abi::tcmu_mailbox* mailbox_;
+  std::uint32_t ring_offset_;
+  std::uint32_t ring_size_;
+  std::uint32_t position_;  // the first entry the daemon has not read
+  bool in_step_ = true;
+  std::size_t dropped_count_ = 0;
+  std::array<std::uint16_t, most_dropped> dropped_{};
+};
+
+}  // namespace ballast::handler
