@@ -15,7 +15,7 @@ tap_planned=0
 rounds=${BENCH_ROUNDS:-5}
 seconds=${BENCH_SECONDS:-3}
 read -ra targets <<< "${BENCH_TARGETS:-ramdisk fileio qcow null file buffered}"
-size=256M
+size=64M
 results=$LAB_OUT/bench.tsv
 
 # workload: name, fio's rw, block size, depth
@@ -55,10 +55,12 @@ fresh_daemon
 for target in "${targets[@]}"; do make_target "$target" || bail "cannot make $target: $(tail -n 3 "$DAEMON_LOG")"; done
 export_luns || bail "cannot export"
 login || bail "cannot log in"
+# Allocated and once written, for every target alike.
+head -c "$(bytes_of $size)" /dev/urandom > /dev/shm/fill
 for ((n = 0; n < ${#targets[@]}; n++)); do
-    # Allocated and once written, for every target alike.
-    dd if=/dev/urandom of="$(dev "$n")" bs=1M oflag=direct 2>&9 || bail "cannot fill ${targets[n]}"
+    dd if=/dev/shm/fill of="$(dev "$n")" bs=1M oflag=direct 2>&9 || bail "cannot fill ${targets[n]}"
 done
+rm /dev/shm/fill
 : > "$results"
 cells=$((rounds * ${#workloads[@]} * ${#targets[@]})) cell=0
 for ((round = 1; round <= rounds; round++)); do
