@@ -8,11 +8,21 @@
 #include "lib/base/assert.h"
 
 namespace ballast::co {
+namespace {
+
+void write_one(int event_fd) {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(event_fd, &one, sizeof one);
+}
+
+}  // namespace
 
 Mailbox::Mailbox()
     : cells_{std::make_unique<Cell[]>(capacity)},
-      event_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
-  BALLAST_ASSERT(event_fd_ >= 0);
+      event_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)},
+      linger_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)},
+      wake_fd_{event_fd_} {
+  BALLAST_ASSERT(event_fd_ >= 0 && linger_fd_ >= 0);
   for (std::size_t i = 0; i < capacity; ++i) {
     cells_[i].sequence.store(i, std::memory_order_relaxed);
   }
@@ -37,7 +47,8 @@ void Mailbox::push(const Message& message) {
         cell.sequence.store(position + 1, std::memory_order_seq_cst);
         if (sleeping_.load(std::memory_order_seq_cst) &&
             sleeping_.exchange(false, std::memory_order_seq_cst)) {
-          kick();
+          // The exchange read what prepare_sleep() stored after it had said which descriptor.
+          write_one(wake_fd_.load(std::memory_order_relaxed));
         }
         return;
       }
@@ -78,7 +89,8 @@ void Mailbox::end_consuming() {
   consumer_.store(std::thread::id{}, std::memory_order_relaxed);
 }
 
-bool Mailbox::prepare_sleep() {
+bool Mailbox::prepare_sleep(int wake_fd) {
+  wake_fd_.store(wake_fd, std::memory_order_relaxed);
   sleeping_.store(true, std::memory_order_seq_cst);
   if (!empty()) {
     sleeping_.store(false, std::memory_order_relaxed);
@@ -94,8 +106,7 @@ void Mailbox::wake_up() {
 }
 
 void Mailbox::kick() {
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = ::write(event_fd_, &one, sizeof one);
+  write_one(event_fd_);
 }
 
 }  // namespace ballast::co

@@ -48,9 +48,15 @@ class Mailbox {
   // comes after prepare_sleep(). prepare_sleep() returns false if messages wait already: don't
   // sleep then. wake_up() ends the sleep and drains the eventfd. kick() makes fd() readable.
   int fd() const { return event_fd_; }
-  bool prepare_sleep();
+  bool prepare_sleep() { return prepare_sleep(event_fd_); }
   void wake_up();
   void kick();
+  // The same for a second thread that may sleep instead, undisturbed by the first and not
+  // disturbing it: prepare_sleep(linger_fd()). end_sleep() is wake_up() without the system call;
+  // whoever polled a descriptor drains it himself.
+  int linger_fd() const { return linger_fd_; }
+  bool prepare_sleep(int wake_fd);
+  void end_sleep() { sleeping_.store(false, std::memory_order_relaxed); }
 
   std::uint64_t full_waits() const { return full_waits_.load(std::memory_order_relaxed); }
 

@@ -135,11 +135,14 @@ class Loop {
   bool arm_for_linger();
   bool has_work() const;
   bool under_way() const;
-  bool drive_held();
-  void finish_turn();
-  bool linger_sleep(int command_fd, Nanoseconds longest, bool* commands);
-  TimePoint reactor_due() const;
+  bool post_if_given(const co::Message* first);
+  void begin_turn(const co::Message* first);
+  void drive_held(unsigned& rounds);
+  void finish_turn(unsigned rounds);
+  bool linger_sleep(int command_fd, TimePoint until);
+  TimePoint reactor_due();
   void kick_reactor();
+  TimePoint reactor_turn();
   void reactor();
   static void* entry(void* self);
 

@@ -182,6 +182,7 @@ class Uring final : public co::TickHook {
   bool prepare(Op* op);
   void submit();
   void complete(const io_uring_cqe& cqe);
+  void abandon_waiting(const OpTicket& ticket);
 
   co::Executor& executor_;
   UringOptions options_;

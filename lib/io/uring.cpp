@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/io/uring.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "lib/base/assert.h"
+#include "lib/base/log.h"
+#include "lib/io/uring_running.h"
+
+namespace ballast::io {
+namespace {
+
+// Segment tables of one submission, in pieces; a longer batch is submitted in parts.
+constexpr std::size_t iovec_arena = 4096;
+// Cancel requests take slots too, so that they never wait behind what they are to cancel.
+constexpr std::size_t slots_for_cancels = 64;
+
+std::uint64_t id_of(const Op& op) {
+  return std::uint64_t{op.generation} << 32 | op.index;
+}
+
+Error setup_error(int errno_value) {
+  const char* advice = "see io_uring_setup(2)";
+  switch (errno_value) {
+    case ENOSYS:
+      advice =
+          "this kernel has no io_uring, or a seccomp filter hides it: allow io_uring_setup, "
+          "io_uring_enter and io_uring_register in the service's SystemCallFilter";
+      break;
+    case EPERM:
+      advice =
+          "it is switched off: set the sysctl kernel.io_uring_disabled to 0, or allow "
+          "io_uring_setup in the seccomp filter of the service or container";
+      break;
+    case ENOMEM:
+      advice = "the limit on locked memory is too low: raise LimitMEMLOCK of the service";
+      break;
+    case EMFILE:
+    case ENFILE:
+      advice = "too many open files: raise LimitNOFILE of the service";
+      break;
+    default:
+      break;
+  }
+  return Error{errno_value,
+               fmt::format("cannot make an io_uring: {}; {}", std::strerror(errno_value), advice)};
+}
+
+}  // namespace
+
+// --- making and ending
+// ----------------------------------------------------------------------------
+
+Result<std::unique_ptr<Uring>> Uring::open(co::Executor& executor, UringOptions options) {
+  BALLAST_ASSERT(options.entries > 0 && options.max_operations > 0);
+  std::unique_ptr<Uring> ring{new Uring{executor, options}};
+  Result<void> made = ring->setup();
+  if (!made) {
+    return made.error();
+  }
+  return ring;
+}
+
+Result<void> Uring::setup() {
+  io_uring_params params{};
+  const std::size_t completions = std::max<std::size_t>(
+      2 * std::size_t{options_.entries}, options_.max_operations + slots_for_cancels);
+  params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_COOP_TASKRUN;
+  params.cq_entries = static_cast<unsigned>(std::bit_ceil(completions));
+  int error = io_uring_queue_init_params(options_.entries, &ring_, &params);
+  if (error == -EINVAL) {  // before Linux 5.19 there is no COOP_TASKRUN
+    params = {};
+    params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+    params.cq_entries = static_cast<unsigned>(std::bit_ceil(completions));
+    error = io_uring_queue_init_params(options_.entries, &ring_, &params);
+  }
+  if (error < 0) {
+    return setup_error(-error);
+  }
+  ring_open_ = true;
+  constexpr unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
+  if ((ring_.features & needed) != needed) {
+    return Error{ENOSYS,
+                 "this kernel's io_uring is too old (no NODROP or SUBMIT_STABLE): "
+                 "Linux 5.5 or later is needed"};
+  }
+  options_.max_operations =
+      std::min<std::size_t>(options_.max_operations, params.cq_entries - slots_for_cancels);
+  error = io_uring_register_eventfd(&ring_, executor_.mailbox().fd());
+  if (error < 0) {
+    return Error{-error, fmt::format("cannot tie the io_uring to the executor's eventfd: {}",
+                                     std::strerror(-error))};
+  }
+  if (options_.file_slots > 0 && io_uring_register_files_sparse(&ring_, options_.file_slots) == 0) {
+    file_slots_.resize(options_.file_slots);
+  }
+  iovecs_.resize(iovec_arena);
+  executor_.add_tick_hook(*this);
+  hooked_ = true;
+  return {};
+}
+
+Uring::~Uring() {
+  if (hooked_) {
+    // What is left are cancel requests, which nobody waits for.
+    executor_.remove_tick_hook(*this);
+    for (const auto& slab : slabs_) {
+      for (std::size_t i = 0; i < ops_per_slab; ++i) {
+        BALLAST_ASSERT(slab[i].state == Op::State::free || !slab[i].waker);
+      }
+    }
+    BALLAST_ASSERT(waiting_head_ == nullptr);
+  }
+  if (ring_open_) {
+    io_uring_queue_exit(&ring_);
+  }
+}
+
+// --- slots
+// ----------------------------------------------------------------------------------------
+
+Op* Uring::acquire() {
+  if (free_ == nullptr) {
+    const std::size_t first = slabs_.size() * ops_per_slab;
+    slabs_.push_back(std::make_unique<Op[]>(ops_per_slab));
+    for (std::size_t i = ops_per_slab; i-- > 0;) {
+      Op* const op = &slabs_.back()[i];
+      op->index = static_cast<std::uint32_t>(first + i);
+      op->next = free_;
+      free_ = op;
+    }
+  }
+  Op* const op = free_;
+  free_ = op->next;
+  op->next = nullptr;
+  ++slots_in_use_;
+  return op;
+}
+
+void Uring::release(Op* op) {
+  BALLAST_ASSERT(op->state != Op::State::free);
+  if (op->ticket != nullptr) {
+    op->ticket->op_ = nullptr;
+    op->ticket = nullptr;
+  }
+  op->state = Op::State::free;
+  op->waker = {};
+  op->view = {};
+  ++op->generation;
+  op->next = free_;
+  free_ = op;
+  --slots_in_use_;
+  if (waiting_head_ != nullptr && slots_in_use_ < options_.max_operations) {
+    Running* const running = waiting_head_;
+    waiting_head_ = running->next_;
+    if (waiting_head_ == nullptr) {
+      waiting_tail_ = nullptr;
+    }
+    --waiting_count_;
+    launch(*running);
+  }
+}
+
+// --- starting
+// -------------------------------------------------------------------------------------
+
+void Uring::start(Running& running) {
+  if (slots_in_use_ < options_.max_operations && waiting_head_ == nullptr) {
+    launch(running);
+    return;
+  }
+  ++stats_.slot_waits;
+  ++waiting_count_;
+  (waiting_tail_ != nullptr ? waiting_tail_->next_ : waiting_head_) = &running;
+  waiting_tail_ = &running;
+}
+
+void Uring::launch(Running& running) {
+  const co::Waker waker = running.wait_.waker();
+  if (running.ticket_ != nullptr && running.ticket_->cancel_requested_) {
+    (void)waker.wake(-ECANCELED);
+    return;
+  }
+  Op* const op = acquire();
+  op->request = running.request_;
+  op->view = running.view_;
+  op->vectored = !running.view_.empty();
+  op->waker = waker;
+  op->what = running.what_;
+  op->ticket = running.ticket_;
+  if (op->ticket != nullptr) {
+    BALLAST_ASSERT(op->ticket->op_ == nullptr);  // one operation a ticket
+    op->ticket->op_ = op;
+  }
+  op->started = executor_.now();
+  enqueue(op);
+}
+
+void Uring::enqueue(Op* op) {
+  op->state = Op::State::queued;
+  op->next = nullptr;
+  op->prev = queue_tail_;
+  (queue_tail_ != nullptr ? queue_tail_->next : queue_head_) = op;
+  queue_tail_ = op;
+  ++queued_count_;
+}
+
+void Uring::unqueue(Op* op) {
+  (op->prev != nullptr ? op->prev->next : queue_head_) = op->next;
+  (op->next != nullptr ? op->next->prev : queue_tail_) = op->prev;
+  op->next = op->prev = nullptr;
+  --queued_count_;
+}
+
+// --- submitting
+// -----------------------------------------------------------------------------------
+
+// Moves `op` into the submission ring; false when there is no room in it, or for its segments.
+bool Uring::prepare(Op* op) {
+  OpRequest& request = op->request;
+  if (io_uring_sq_space_left(&ring_) == 0) {
+    return false;
+  }
+  if (op->vectored) {
+    const std::span<iovec> room = std::span{iovecs_}.subspan(iovecs_used_);
+    const std::optional<std::size_t> count = op->view.to_iovecs(room);
+    if (!count) {
+      return false;
+    }
+    if (*count == 1) {  // cheaper for the kernel than a table of one
+      request.opcode = request.opcode == IORING_OP_READV ? IORING_OP_READ : IORING_OP_WRITE;
+      request.address = reinterpret_cast<std::uintptr_t>(room[0].iov_base);
+      request.length = static_cast<std::uint32_t>(room[0].iov_len);
+    } else {
+      request.address = reinterpret_cast<std::uintptr_t>(room.data());
+      request.length = static_cast<std::uint32_t>(*count);
+      iovecs_used_ += *count;
+    }
+  }
+  io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
+  BALLAST_ASSERT(sqe != nullptr);
+  std::memset(sqe, 0, sizeof *sqe);
+  sqe->opcode = request.opcode;
+  sqe->off = request.offset;
+  sqe->addr = request.address;
+  sqe->len = request.length;
+  sqe->rw_flags = static_cast<__kernel_rwf_t>(request.flags);
+  sqe->fd = request.file.fd;
+  if (request.file.slot >= 0) {
+    sqe->fd = request.file.slot;
+    sqe->flags = IOSQE_FIXED_FILE;
+  }
+  if (request.buffer_index >= 0) {
+    sqe->buf_index = static_cast<__u16>(request.buffer_index);
+  }
+  sqe->user_data = id_of(*op);
+  unqueue(op);
+  op->state = Op::State::submitted;
+  ++in_flight_;
+  stats_.in_flight_peak = std::max(stats_.in_flight_peak, in_flight_);
+  return true;
+}
+
+// Hands everything queued to the kernel. What it refuses for now stays in the submission ring.
+void Uring::tick_end() {
+  stalled_ = false;
+  while (queue_head_ != nullptr || io_uring_sq_ready(&ring_) > 0) {
+    while (queue_head_ != nullptr && prepare(queue_head_)) {
+    }
+    submit();
+    if (stalled_) {
+      return;
+    }
+  }
+}
+
+void Uring::submit() {
+  const unsigned before = io_uring_sq_ready(&ring_);
+  ++stats_.submits;
+  const int result = io_uring_submit(&ring_);
+  if (result > 0) {
+    stats_.operations += static_cast<std::uint64_t>(result);
+  }
+  // The kernel stops at an entry that it finds invalid, whose completion says so, and goes on with
+  // the rest when asked again; hence the loop in tick_end.
+  if (io_uring_sq_ready(&ring_) == 0) {
+    iovecs_used_ = 0;
+    return;
+  }
+  if (result <= 0 || io_uring_sq_ready(&ring_) == before) {
+    // EAGAIN: no memory. EBUSY: completions overflowed, and must be reaped first. EINTR. Anything
+    // else is our own mistake.
+    BALLAST_ASSERT(result == -EAGAIN || result == -EBUSY || result == -EINTR || result == -ENOMEM ||
+                   result == 0);
+    ++stats_.refused_submits;
+    stalled_ = true;
+  }
+}
+
+// --- completing
+// -----------------------------------------------------------------------------------
+
+std::size_t Uring::reap() {
+  std::size_t ended = 0;
+  io_uring_cqe* batch[64];
+  for (;;) {
+    const unsigned count = io_uring_peek_batch_cqe(&ring_, batch, 64);
+    if (count == 0) {
+      return ended;
+    }
+    for (unsigned i = 0; i < count; ++i) {
+      const io_uring_cqe cqe = *batch[i];
+      complete(cqe);
+      ended += (cqe.flags & IORING_CQE_F_MORE) == 0 ? 1 : 0;
+    }
+    io_uring_cq_advance(&ring_, count);
+  }
+}
+
+void Uring::complete(const io_uring_cqe& cqe) {
+  ++stats_.completions;
+  const std::size_t index = cqe.user_data & 0xffffffff;
+  BALLAST_ASSERT(index < slabs_.size() * ops_per_slab);
+  Op* const op = &slabs_[index / ops_per_slab][index % ops_per_slab];
+  BALLAST_ASSERT(op->state == Op::State::submitted && id_of(*op) == cqe.user_data);
+  if ((cqe.flags & IORING_CQE_F_MORE) != 0) {
+    op->result = cqe.res;  // the kernel still has it; the result comes first
+    return;
+  }
+  const int result = (cqe.flags & IORING_CQE_F_NOTIF) != 0 ? op->result : cqe.res;
+  const co::Waker waker = op->waker;
+  --in_flight_;
+  release(op);
+  if (waker) {
+    (void)waker.wake(result);
+  }
+}
+
+// --- cancelling
+// -----------------------------------------------------------------------------------
+
+// Ends the operation of `ticket` that waits for a slot, if there is one.
+void Uring::abandon_waiting(const OpTicket& ticket) {
+  Running* before = nullptr;
+  for (Running* running = waiting_head_; running != nullptr; running = running->next_) {
+    if (running->ticket_ == &ticket) {
+      (before != nullptr ? before->next_ : waiting_head_) = running->next_;
+      if (waiting_tail_ == running) {
+        waiting_tail_ = before;
+      }
+      --waiting_count_;
+      (void)running->wait_.waker().wake(-ECANCELED);
+      return;
+    }
+    before = running;
+  }
+}
+
+void Uring::cancel(OpTicket& ticket) {
+  if (ticket.cancel_requested_) {
+    return;
+  }
+  ticket.cancel_requested_ = true;
+  Op* const op = ticket.op_;
+  if (op == nullptr) {
+    abandon_waiting(ticket);  // or it is between two parts: launch() looks before it goes on
+    return;
+  }
+  if (op->state == Op::State::queued) {
+    const co::Waker waker = op->waker;
+    unqueue(op);
+    release(op);
+    (void)waker.wake(-ECANCELED);
+    return;
+  }
+  if (slots_in_use_ >= options_.max_operations + slots_for_cancels) {
+    return;  // asked too much at once; the operation ends by itself, and asking was all we promised
+  }
+  Op* const request = acquire();
+  request->request = OpRequest{};
+  request->request.opcode = IORING_OP_ASYNC_CANCEL;
+  request->request.address = id_of(*op);
+  request->view = {};
+  request->vectored = false;
+  request->what = "cancel";
+  request->started = executor_.now();
+  enqueue(request);
+}
+
+// --- registered files and buffers
+// -----------------------------------------------------------------
+
+UringFile Uring::register_file(int fd) {
+  const auto free = std::find(file_slots_.begin(), file_slots_.end(), false);
+  if (free == file_slots_.end()) {
+    return UringFile{fd, -1};
+  }
+  const auto slot = static_cast<unsigned>(free - file_slots_.begin());
+  if (io_uring_register_files_update(&ring_, slot, &fd, 1) != 1) {
+    return UringFile{fd, -1};
+  }
+  *free = true;
+  return UringFile{fd, static_cast<int>(slot)};
+}
+
+void Uring::unregister_file(UringFile file) {
+  if (file.slot < 0) {
+    return;
+  }
+  const auto slot = static_cast<std::size_t>(file.slot);
+  BALLAST_ASSERT(slot < file_slots_.size() && file_slots_[slot]);
+  const int none = -1;
+  (void)io_uring_register_files_update(&ring_, static_cast<unsigned>(slot), &none, 1);
+  file_slots_[slot] = false;
+}
+
+Result<void> Uring::register_buffers(std::span<const iovec> buffers) {
+  BALLAST_ASSERT(!buffers_registered_);
+  const int error =
+      io_uring_register_buffers(&ring_, buffers.data(), static_cast<unsigned>(buffers.size()));
+  if (error < 0) {
+    return Error{
+        -error,
+        fmt::format("cannot register buffers with the io_uring: {}{}", std::strerror(-error),
+                    error == -ENOMEM ? "; raise LimitMEMLOCK of the service" : "")};
+  }
+  buffers_registered_ = true;
+  return {};
+}
+
+void Uring::unregister_buffers() {
+  if (std::exchange(buffers_registered_, false)) {
+    (void)io_uring_unregister_buffers(&ring_);
+  }
+}
+
+// --- waking a sleeper
+// -----------------------------------------------------------------------------
+
+void Uring::set_notify(bool on) {
+  (void)io_uring_cq_eventfd_toggle(&ring_, on);
+  if (on) {
+    // The flag is seen by the kernel before we look for completions.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+  }
+}
+
+bool Uring::completions_waiting() const {
+  return io_uring_cq_ready(&ring_) > 0 || io_uring_cq_has_overflow(&ring_);
+}
+
+}  // namespace ballast::io
