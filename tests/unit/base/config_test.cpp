@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/base/config.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <random>
+#include <string>
+
+#include "tests/cmocka.h"
+
+using namespace ballast;
+using namespace ballast::config;
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string refusal(std::string_view text) {
+  const Result<LunConfig> config = parse(text);
+  return config ? "accepted" : config.error().message;
+}
+
+void expect_words(const std::string& message, std::initializer_list<const char*> words) {
+  for (const char* word : words) {
+    if (message.find(word) == std::string::npos) {
+      print_error("\"%s\" lacks \"%s\"\n", message.c_str(), word);
+      assert_true(false);
+    }
+  }
+}
+
+// --- what is accepted
+// -----------------------------------------------------------------------------
+
+void a_file_with_nothing_else_has_the_documented_defaults(void**) {
+  const Result<LunConfig> config = parse("file:/srv/vol0.raw");
+  assert_true(config.ok());
+  assert_true(config.value().scheme == Scheme::file);
+  assert_string_equal(config.value().path.c_str(), "/srv/vol0.raw");
+  assert_true(config.value().cache == CacheMode::direct);
+  assert_int_equal(config.value().write_same_max.value(), 1310720);
+  assert_int_equal(config.value().queue_depth, 128);
+  assert_string_equal(config.value().fault_control.c_str(), "");
+}
+
+void every_key_reaches_its_field(void**) {
+  const Result<LunConfig> config =
+      parse("file:/a=b:c;cache=buffered;write_same_max=64KiB;queue_depth=7;fault=/tmp/control");
+  assert_true(config.ok());
+  assert_string_equal(config.value().path.c_str(), "/a=b:c");
+  assert_true(config.value().cache == CacheMode::buffered);
+  assert_int_equal(config.value().write_same_max.value(), 65536);
+  assert_int_equal(config.value().queue_depth, 7);
+  assert_string_equal(config.value().fault_control.c_str(), "/tmp/control");
+}
+
+void the_forms_that_targetcli_lets_through_mean_the_same(void**) {
+  assert_true(parse("file=/srv/a").value() == parse("file:/srv/a").value());
+  assert_true(parse("/srv/a").value() == parse("file:/srv/a").value());
+  assert_true(parse("memory").value() == parse("memory:").value());
+  assert_true(parse("null=;queue_depth=2").value() == parse("null:;queue_depth=2").value());
+}
+
+void one_semicolon_may_end_the_string(void**) {
+  assert_true(parse("memory:;").ok());
+  assert_true(parse("memory:;queue_depth=3;").ok());
+}
+
+void limits_are_inclusive(void**) {
+  for (const char* text : {"null:;queue_depth=1", "null:;queue_depth=1024",
+                           "null:;write_same_max=4KiB", "null:;write_same_max=32MiB"}) {
+    assert_string_equal(refusal(text).c_str(), "accepted");
+  }
+}
+
+void a_string_as_long_as_the_kernel_keeps_is_accepted(void**) {
+  std::string text = "file:/";
+  text.resize(longest_string, 'a');
+  assert_true(parse(text).ok());
+  const Result<LunConfig> longer = parse(text + 'a');
+  assert_false(longer.ok());
+  assert_int_equal(longer.error().errno_value, ENAMETOOLONG);
+}
+
+// --- each mistake has its own sentence
+// ------------------------------------------------------------
+
+void nothing_at_all(void**) {
+  expect_words(refusal(""), {"empty", "/srv/vol0.raw", "memory"});
+}
+
+void no_scheme(void**) {
+  expect_words(refusal("vol0.raw"), {"\"vol0.raw\"", "does not begin with a scheme"});
+}
+
+void an_unknown_scheme_lists_the_known_ones(void**) {
+  expect_words(refusal("rbd:pool/image"), {"unknown scheme \"rbd\"", "file", "memory", "null"});
+}
+
+void a_target_where_none_belongs(void**) {
+  expect_words(refusal("memory:/srv/x"), {"memory", "stands alone", "\"/srv/x\""});
+}
+
+void a_missing_path(void**) {
+  expect_words(refusal("file:"), {"file has no path"});
+}
+
+void a_relative_path(void**) {
+  expect_words(refusal("file:vol0.raw"), {"the path \"vol0.raw\" is relative"});
+}
+
+void a_path_too_long(void**) {
+  expect_words(refusal("file:/" + std::string(300, 'a')),
+               {"the path is too long", "306", "247", "symbolic link"});
+}
+
+void a_configuration_too_long(void**) {
+  expect_words(refusal("file:/srv/a;fault=/" + std::string(300, 'a')),
+               {"the configuration is too long", "247"});
+}
+
+void an_unknown_key_lists_the_known_ones(void**) {
+  expect_words(refusal("memory:;depth=3"),
+               {"unknown key \"depth\"", "cache", "write_same_max", "queue_depth", "fault"});
+}
+
+void a_key_twice(void**) {
+  expect_words(refusal("memory:;queue_depth=3;queue_depth=3"), {"queue_depth is there twice"});
+}
+
+void a_key_without_an_equals_sign(void**) {
+  expect_words(refusal("memory:;queue_depth"), {"key queue_depth has no '='"});
+}
+
+void a_path_with_a_semicolon(void**) {
+  expect_words(refusal("file:/srv/a;b.raw"), {"\"b.raw\"", "path", "must not contain ';'"});
+}
+
+void an_empty_setting(void**) {
+  expect_words(refusal("memory:;;queue_depth=3"), {"empty setting", "';'"});
+}
+
+void an_empty_value(void**) {
+  expect_words(refusal("memory:;queue_depth="), {"key queue_depth has no value"});
+  expect_words(refusal("file:/a;cache="), {"key cache has no value", "direct or buffered"});
+  expect_words(refusal("null:;fault="), {"key fault has no value"});
+}
+
+void a_value_outside_an_enumeration(void**) {
+  expect_words(refusal("file:/a;cache=none"), {"key cache", "\"none\"", "direct or buffered"});
+}
+
+void a_key_of_another_scheme(void**) {
+  expect_words(refusal("memory:;cache=direct"), {"key cache belongs to file", "memory"});
+}
+
+void a_bad_unit(void**) {
+  expect_words(refusal("null:;write_same_max=64kb"), {"bad unit \"kb\"", "KiB"});
+}
+
+void a_value_out_of_range_says_the_range(void**) {
+  expect_words(refusal("null:;queue_depth=0"), {"0 is out of range", "1 to 1024"});
+  expect_words(refusal("null:;queue_depth=1025"), {"1025 is out of range"});
+  expect_words(refusal("null:;write_same_max=2KiB"), {"2KiB is out of range", "4KiB to 32MiB"});
+  expect_words(refusal("null:;queue_depth=99999999999999999999"), {"too large"});
+  expect_words(refusal("null:;write_same_max=99999999TiB"), {"too large"});
+}
+
+void a_value_that_is_no_multiple(void**) {
+  expect_words(refusal("null:;write_same_max=5000"), {"5000", "not a multiple of 4KiB"});
+}
+
+void rubbish_after_a_value(void**) {
+  expect_words(refusal("null:;write_same_max=64KiB!"), {"\"!\" stands after the value"});
+  expect_words(refusal("null:;queue_depth=3 "), {"queue_depth", "\"3 \""});
+}
+
+void a_negative_number(void**) {
+  expect_words(refusal("null:;queue_depth=-1"), {"\"-1\" does not begin with a digit"});
+}
+
+void a_control_character(void**) {
+  using namespace std::string_view_literals;
+  expect_words(refusal("file:/a\n"), {"control character (0x0a) at position 8"});
+  expect_words(refusal("file:/a\0b"sv), {"control character (0x00) at position 8"});
+}
+
+void a_comma_would_be_cut_off_by_the_kernel(void**) {
+  expect_words(refusal("file:/a,b"), {"comma at position 8"});
+}
+
+void the_daemons_own_key(void**) {
+  expect_words(refusal("file:/a;tcmur_cmd_time_out=20"), {"tcmur_cmd_time_out", "remove it"});
+}
+
+// --- values
+// ---------------------------------------------------------------------------------------
+
+void durations_need_a_unit(void**) {
+  assert_true(parse_duration("x", "500ms").value() == 500ms);
+  assert_true(parse_duration("x", "20s").value() == 20s);
+  assert_true(parse_duration("x", "10min").value() == 10min);
+  assert_true(parse_duration("x", "1h").value() == 1h);
+  expect_words(parse_duration("key x", "20").error().message, {"key x", "\"20\" has no unit"});
+  expect_words(parse_duration("key x", "20sec").error().message, {"\"ec\" stands after"});
+  expect_words(parse_duration("key x", "20d").error().message, {"bad unit \"d\""});
+  assert_false(parse_duration("x", "9999999999h").ok());
+}
+
+void bytes_take_binary_units(void**) {
+  assert_int_equal(parse_bytes("x", "4096").value().value(), 4096);
+  assert_int_equal(parse_bytes("x", "1280KiB").value().value(), 1310720);
+  assert_int_equal(parse_bytes("x", "64MiB").value().value(), std::uint64_t{64} << 20);
+  assert_int_equal(parse_bytes("x", "2TiB").value().value(), std::uint64_t{2} << 40);
+  assert_int_equal(parse_bytes("x", "9223372036854775807").value().value(), INT64_MAX);
+  assert_false(parse_bytes("x", "9223372036854775808").ok());
+  assert_false(parse_bytes("x", "8388608TiB").ok());
+}
+
+void booleans_are_yes_and_no(void**) {
+  assert_true(parse_bool("x", "yes").value());
+  assert_false(parse_bool("x", "no").value());
+  expect_words(parse_bool("key x", "true").error().message, {"\"true\"", "yes or no"});
+}
+
+void what_format_writes_the_parser_reads(void**) {
+  for (const std::uint64_t value : {0ULL, 1ULL, 512ULL, 1310720ULL, 1ULL << 30, 5ULL << 40}) {
+    assert_true(parse_bytes("x", format_bytes(Bytes{value})).value() == Bytes{value});
+  }
+  for (const Nanoseconds value :
+       {Nanoseconds{0us}, Nanoseconds{1500us}, Nanoseconds{20s}, Nanoseconds{90min}}) {
+    assert_true(parse_duration("x", format_duration(value)).value() == value);
+  }
+}
+
+// --- messages travel over D-Bus
+// -------------------------------------------------------------------
+
+void quoting_keeps_utf8_and_escapes_the_rest(void**) {
+  assert_string_equal(quote("a\xc3\xa9"
+                            "b")
+                          .c_str(),
+                      "\"a\xc3\xa9"
+                      "b\"");
+  assert_string_equal(quote("a\xff\n").c_str(), "\"a\\xff\\x0a\"");
+  assert_string_equal(quote("\xc3").c_str(), "\"\\xc3\"");
+  assert_string_equal(quote("\xed\xa0\x80").c_str(), "\"\\xed\\xa0\\x80\"");
+  assert_true(quote(std::string(10000, 'a')).size() < 100);
+}
+
+bool is_clean(const std::string& message) {
+  for (const char c : message) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f || byte == 0xff) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Whatever comes in: no crash, one line out, and what is accepted says the same written out again.
+void any_string_is_parsed_or_refused_in_one_line(void**) {
+  const char* const given = std::getenv("BALLAST_SEED");
+  const unsigned long seed =
+      given != nullptr ? std::strtoul(given, nullptr, 0) : std::random_device{}();
+  std::mt19937_64 random{seed};
+  const char* const parts[] = {"file",        ":",
+                               "=",           "/",
+                               "memory",      "null:",
+                               ";",           "cache",
+                               "direct",      "buffered",
+                               "queue_depth", "write_same_max",
+                               "64KiB",       "12",
+                               "fault",       "/a",
+                               "\xff",        "\n",
+                               ",",           " ",
+                               "fault=/x",    ";cache=buffered"};
+  unsigned accepted = 0;
+  for (int round = 0; round < 20000; ++round) {
+    std::string text = random() % 2 == 0 ? "file:/a" : "";
+    for (std::uint64_t i = random() % 7; i > 0; --i) {
+      text += parts[random() % std::size(parts)];
+    }
+    const Result<LunConfig> config = parse(text);
+    if (config) {
+      ++accepted;
+      const Result<LunConfig> again = parse(to_string(config.value()));
+      if (!again || !(again.value() == config.value())) {
+        print_error("seed %lu: %s\n", seed, quote(text).c_str());
+        assert_true(false);
+      }
+    } else if (!is_clean(config.error().message)) {
+      print_error("seed %lu: %s gives %s\n", seed, quote(text).c_str(),
+                  config.error().message.c_str());
+      assert_true(false);
+    }
+  }
+  assert_in_range(accepted, 100, 20000);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(a_file_with_nothing_else_has_the_documented_defaults),
+      cmocka_unit_test(every_key_reaches_its_field),
+      cmocka_unit_test(the_forms_that_targetcli_lets_through_mean_the_same),
+      cmocka_unit_test(one_semicolon_may_end_the_string),
+      cmocka_unit_test(limits_are_inclusive),
+      cmocka_unit_test(a_string_as_long_as_the_kernel_keeps_is_accepted),
+      cmocka_unit_test(nothing_at_all),
+      cmocka_unit_test(no_scheme),
+      cmocka_unit_test(an_unknown_scheme_lists_the_known_ones),
+      cmocka_unit_test(a_target_where_none_belongs),
+      cmocka_unit_test(a_missing_path),
+      cmocka_unit_test(a_relative_path),
+      cmocka_unit_test(a_path_too_long),
+      cmocka_unit_test(a_configuration_too_long),
+      cmocka_unit_test(an_unknown_key_lists_the_known_ones),
+      cmocka_unit_test(a_key_twice),
+      cmocka_unit_test(a_key_without_an_equals_sign),
+      cmocka_unit_test(a_path_with_a_semicolon),
+      cmocka_unit_test(an_empty_setting),
+      cmocka_unit_test(an_empty_value),
+      cmocka_unit_test(a_value_outside_an_enumeration),
+      cmocka_unit_test(a_key_of_another_scheme),
+      cmocka_unit_test(a_bad_unit),
+      cmocka_unit_test(a_value_out_of_range_says_the_range),
+      cmocka_unit_test(a_value_that_is_no_multiple),
+      cmocka_unit_test(rubbish_after_a_value),
+      cmocka_unit_test(a_negative_number),
+      cmocka_unit_test(a_control_character),
+      cmocka_unit_test(a_comma_would_be_cut_off_by_the_kernel),
+      cmocka_unit_test(the_daemons_own_key),
+      cmocka_unit_test(durations_need_a_unit),
+      cmocka_unit_test(bytes_take_binary_units),
+      cmocka_unit_test(booleans_are_yes_and_no),
+      cmocka_unit_test(what_format_writes_the_parser_reads),
+      cmocka_unit_test(quoting_keeps_utf8_and_escapes_the_rest),
+      cmocka_unit_test(any_string_is_parsed_or_refused_in_one_line),
+  };
+  return cmocka_run_group_tests_name("config", tests, nullptr, nullptr);
+}
