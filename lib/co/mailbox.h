@@ -72,6 +72,8 @@ class Mailbox {
   std::atomic<std::uint64_t> full_waits_{0};
   std::atomic<std::thread::id> consumer_{};  // who is in a tick now
   int event_fd_;
+  int linger_fd_;
+  std::atomic<int> wake_fd_;  // the one that the sleeper polls
 };
 
 }  // namespace ballast::co

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "lib/base/assert.h"
 
 namespace ballast::io {
@@ -54,8 +56,8 @@ Loop::~Loop() {
   BALLAST_ASSERT(baton_.load(std::memory_order_relaxed) == free);
 }
 
-void Loop::set_under_way(UnderWay under_way, void* context) {
-  under_way_ = under_way;
+void Loop::set_under_way(UnderWay asks, void* context) {
+  under_way_ = asks;
   under_way_context_ = context;
 }
 

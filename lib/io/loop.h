@@ -115,7 +115,7 @@ class Loop {
   // What "under way" means besides the ring's operations, e.g. requests a library has. Asked with
   // the baton held. Set before start().
   using UnderWay = bool (*)(void* context);
-  void set_under_way(UnderWay under_way, void* context);
+  void set_under_way(UnderWay asks, void* context);
 
   // Blocks the calling thread and drives (and sleeps, as a lingerer) until done(context), which is
   // asked with the baton held. For opening and closing a LUN. Works with or without the reactor.
