@@ -125,7 +125,6 @@ void Executor::start_soon(std::coroutine_handle<> handle, TaskInfo* task) {
   record->handle = handle;
   record->task = task;
   record->transfer = true;
-  record->what = "its turn";
   record->state = WaitState::queued;
   enqueue(record);
 }
@@ -152,7 +151,9 @@ WaitRecord* Executor::acquire_record() {
 
 void Executor::release_record(WaitRecord* record) {
   BALLAST_ASSERT(record->state != WaitState::free);
-  ++record->generation;
+  if (!record->transfer) {
+    ++record->generation;  // a transfer has no waker that could come late
+  }
   record->state = WaitState::free;
   record->handle = {};
   record->task = nullptr;
@@ -171,7 +172,7 @@ bool Executor::wake(WaitRecord* record, std::uint64_t generation, std::int64_t v
 #endif
   record->state = WaitState::queued;
   record->value = value;
-  record->wake_site = site;
+  record->story.wake_site = site;
   if (record->handle) {
     enqueue(record);
   }
@@ -180,13 +181,18 @@ bool Executor::wake(WaitRecord* record, std::uint64_t generation, std::int64_t v
 
 void Executor::refuse(const WaitRecord* record, std::uint64_t generation, Site site) {
   ++stats_.refused_wakes;
-  const bool reused = record->state == WaitState::free ? record->generation != generation + 1
-                                                       : record->generation != generation;
-  const RefusedWake refused{.what = record->what,
-                            .wait_site = record->wait_site,
-                            .first_wake = record->wake_site,
+  const bool serves = record->state != WaitState::free && !record->transfer;
+  const std::uint64_t latest = serves ? record->generation : record->generation - 1;
+  const WaitStory story = generation == latest       ? record->story
+                          : generation + 1 == latest ? record->previous
+                                                     : WaitStory{};
+  const RefusedWake refused{.what = story.what,
+                            .wait_site = story.wait_site,
+                            .first_wake = story.wake_site,
                             .second_wake = site,
-                            .slot_reused = reused};
+                            .slot_reused = generation != latest,
+                            .now_what = serves ? record->story.what : nullptr,
+                            .now_wait_site = serves ? record->story.wait_site : Site{}};
   reporter_(reporter_context_, refused);
 }
 
@@ -197,13 +203,14 @@ void Executor::log_refused_wake(void* executor, const RefusedWake& refused) {
     return;
   }
   log(LogLevel::error,
-      "{}: refused wake {} of this run, from {}:{}: {} wait \"{}\" at {}:{}, woken by {}:{}, is "
-      "over "
-      "already; a completion came twice or too late",
-      self.name_, count, refused.second_wake.file_name(), refused.second_wake.line(),
-      refused.slot_reused ? "a wait before the" : "the",
-      refused.what != nullptr ? refused.what : "?", refused.wait_site.file_name(),
-      refused.wait_site.line(), refused.first_wake.file_name(), refused.first_wake.line());
+      "{}: refused a wake from {}:{}, {} since start: the wait for \"{}\" at {}:{} was over, woken "
+      "by "
+      "{}:{}; its place now serves \"{}\" at {}:{}. A completion came twice or too late",
+      self.name_, refused.second_wake.file_name(), refused.second_wake.line(), count,
+      refused.what != nullptr ? refused.what : "(forgotten)", refused.wait_site.file_name(),
+      refused.wait_site.line(), refused.first_wake.file_name(), refused.first_wake.line(),
+      refused.now_what != nullptr ? refused.now_what : "(nothing)",
+      refused.now_wait_site.file_name(), refused.now_wait_site.line());
 }
 
 void Executor::enqueue(WaitRecord* record) {

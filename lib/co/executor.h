@@ -47,13 +47,16 @@ struct ExecutorStats {
   std::size_t live_waits_peak = 0;
 };
 
-// What a refused wake looked like; for the reporter.
+// What a refused wake looked like; for the reporter. The story of the wait it was meant for is kept
+// until its slot has served another wait and then a third.
 struct RefusedWake {
-  const char* what;  // what the wait was for
-  Site wait_site;    // where that wait stood
-  Site first_wake;   // who woke it first; line 0 if it ended without a wake
-  Site second_wake;  // who was refused
-  bool slot_reused;  // the record served another wait since: the first three are that wait's
+  const char* what;      // what that wait was for; null if its story is forgotten
+  Site wait_site;        // where it stood
+  Site first_wake;       // who woke it first; line 0 if it ended without a wake
+  Site second_wake;      // who was refused
+  bool slot_reused;      // the slot has served another wait since
+  const char* now_what;  // what the slot serves now; null if nothing
+  Site now_wait_site;
 };
 using RefusedWakeReporter = void (*)(void* context, const RefusedWake& refused);
 

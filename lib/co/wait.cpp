@@ -18,9 +18,8 @@ void Waker::post(std::int64_t value, Site site) const {
 }
 
 Wait::Wait(Executor& executor, const char* what, Site site) : record_{executor.acquire_record()} {
-  record_->what = what;
-  record_->wait_site = site;
-  record_->wake_site = Site{};
+  record_->previous = record_->story;
+  record_->story = WaitStory{.what = what, .wait_site = site, .wake_site = {}};
 }
 
 Wait::~Wait() {
@@ -36,8 +35,8 @@ void Wait::suspend(std::coroutine_handle<> handle, TaskInfo* task) noexcept {
   record_->handle = handle;
   record_->task = task;
   if (task != nullptr) {
-    task->waits_for = record_->what;
-    task->wait_site = record_->wait_site;
+    task->waits_for = record_->story.what;
+    task->wait_site = record_->story.wait_site;
     task->since = record_->executor->now();
   }
 }

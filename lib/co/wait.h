@@ -30,6 +30,13 @@ using Site = std::source_location;
 
 enum class WaitState : std::uint8_t { free, armed, queued };
 
+// What a report says of one wait.
+struct WaitStory {
+  const char* what = nullptr;
+  Site wait_site{};
+  Site wake_site{};  // line 0 until it is woken
+};
+
 // Owned by the executor's slab. Only lib/co reads or writes the fields.
 struct WaitRecord {
   WaitRecord* next = nullptr;  // free list, run queue
@@ -38,9 +45,8 @@ struct WaitRecord {
   TaskInfo* task = nullptr;
   std::uint64_t generation = 0;
   std::int64_t value = 0;
-  const char* what = nullptr;
-  Site wait_site{};
-  Site wake_site{};
+  WaitStory story{};
+  WaitStory previous{};  // of the wait this slot served before, for reports
   WaitState state = WaitState::free;
   bool transfer = false;  // a bounded inline run that goes on through the queue; no Wait behind it
 };

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the tests of lib/co share. Include it before tests/cmocka.h.
+#pragma once
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <vector>
+
+#include "lib/co/executor.h"
+#include "lib/co/task.h"
+#include "lib/co/task_group.h"
+
+namespace ballast::test {
+
+inline void run(co::Executor& executor) {
+  do {
+    (void)executor.tick();
+  } while (!executor.idle());
+}
+
+// Whether `function` ends its process by SIGABRT, as a failed assertion does. Runs it in a child.
+template <class Function>
+bool aborts(Function function) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    (void)std::freopen("/dev/null", "w", stderr);
+    function();
+    ::_exit(0);
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0) {
+  }
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+// Collects refused wakes in place of the log.
+class RefusedWakes {
+ public:
+  explicit RefusedWakes(co::Executor& executor) { executor.set_refused_wake_reporter(&add, this); }
+  std::vector<co::RefusedWake> all;
+
+ private:
+  static void add(void* self, const co::RefusedWake& refused) {
+    static_cast<RefusedWakes*>(self)->all.push_back(refused);
+  }
+};
+
+}  // namespace ballast::test
