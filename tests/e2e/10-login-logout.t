@@ -6,7 +6,7 @@
 plan 9
 
 fresh_daemon
-ok "a LUN of 64 MiB is made" make_lun vol0 64M file:/srv/vol0.raw
+ok "a LUN of 64 MiB is made" make_lun vol0 64M file=/srv/vol0.raw
 ok "it is exported" export_luns
 for round in 1 2 3; do
     ok "login $round" login

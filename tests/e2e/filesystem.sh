@@ -24,7 +24,7 @@ verify_files() { # DIR
 mount_it() { bounded 60 mount -t "$FS" "$(dev 0)" "$MNT"; }
 
 fresh_daemon
-ok "a LUN of 512 MiB" make_lun vol0 512M "file:/srv/$TEST_NAME.raw"
+ok "a LUN of 512 MiB" make_lun vol0 512M "file=/srv/$TEST_NAME.raw"
 export_luns
 ok "login" login
 ok "$MKFS" $MKFS "$DEV"

@@ -11,7 +11,7 @@
 #   . "$(dirname "$0")/lib.sh"
 #   plan 2
 #   fresh_daemon                         clean tcmu-runner with our plugin
-#   make_lun vol0 1G file:/srv/vol0.raw  a backstore, by configfs (milliseconds)
+#   make_lun vol0 1G file=/srv/vol0.raw  a backstore, by configfs (milliseconds)
 #   export_luns                          an iSCSI target with an ACL, LUN 0, 1, ... in order
 #   login                                waits for the disks; $DEV is LUN 0, "$(dev 1)" LUN 1
 #   ok "writes" dd if=/dev/zero of="$DEV" bs=1M count=4 oflag=direct
@@ -201,14 +201,14 @@ bytes_of() { # 1G -> 1073741824
 }
 
 # make_lun NAME SIZE CONFIG [KEY=VALUE...]: a backstore of type $BACKSTORE.
-# CONFIG as for the plugin ("file:/srv/a.raw", "null:"). KEY: block_size,
+# CONFIG as for the plugin ("file=/srv/a.raw", "null"). KEY: block_size,
 # hw_max_sectors, max_data_area_mb, serial (all as configfs takes them).
 # Status 1, with the kernel's or the daemon's reason in the trace, if it fails.
 make_lun() {
     local name=$1 size config=$3 option hba dir file
     size=$(bytes_of "$2")
     shift 3
-    file=${config#file:}
+    file=${config#file[:=]}
     file=${file%%;*}
     case $BACKSTORE in
         fileio) hba=fileio_0 ;;
