@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/io/buffer_pool.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "lib/base/assert.h"
+#include "lib/base/log.h"
+
+namespace ballast::io {
+namespace {
+
+constexpr std::uint32_t none = ~std::uint32_t{0};
+
+}  // namespace
+
+// Lives in the frame of the coroutine that waits.
+struct BufferPool::Waiter {
+  std::size_t order;
+  co::Waker waker;
+  std::byte* memory = nullptr;  // set before it is woken: it owns it then
+  Waiter* next = nullptr;
+};
+
+Buffer& Buffer::operator=(Buffer&& other) noexcept {
+  if (this != &other) {
+    reset();
+    pool_ = std::exchange(other.pool_, nullptr);
+    memory_ = std::exchange(other.memory_, {});
+  }
+  return *this;
+}
+
+int Buffer::index() const {
+  BALLAST_ASSERT(pool_ != nullptr);
+  return pool_->registered() ? 0 : -1;
+}
+
+void Buffer::reset() {
+  if (pool_ != nullptr) {
+    std::exchange(pool_, nullptr)->give_back(std::exchange(memory_, {}).data());
+  }
+}
+
+Result<std::unique_ptr<BufferPool>> BufferPool::open(co::Executor& executor, Bytes limit,
+                                                     Uring* ring) {
+  BALLAST_ASSERT(limit.value() > 0);
+  const std::size_t capacity = (limit.value() + largest - 1) / largest * largest;
+  void* const memory = ::mmap(nullptr, capacity, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) {
+    return Error{errno, fmt::format("cannot map {} bytes for the buffers of {}: {}; give it fewer",
+                                    capacity, executor.name(), std::strerror(errno))};
+  }
+  return std::unique_ptr<BufferPool>{
+      new BufferPool{executor, static_cast<std::byte*>(memory), capacity, ring}};
+}
+
+BufferPool::BufferPool(co::Executor& executor, std::byte* memory, std::size_t capacity, Uring* ring)
+    : executor_{executor}, memory_{memory}, capacity_{capacity}, ring_{ring} {
+  pages_.resize(capacity / smallest);
+  std::fill(std::begin(free_), std::end(free_), none);
+  for (std::size_t at = capacity; at > 0; at -= largest) {
+    push(static_cast<std::uint32_t>((at - largest) / smallest), orders - 1);
+  }
+  if (ring_ == nullptr) {
+    return;
+  }
+  const iovec whole{memory_, capacity_};
+  const Result<void> registered = ring_->register_buffers({&whole, 1});
+  registered_ = registered.ok();
+  if (!registered_) {
+    log(LogLevel::warning, "{}: {}; going on with unregistered buffers, which are slower",
+        executor.name(), registered.error().message);
+  }
+}
+
+BufferPool::~BufferPool() {
+  BALLAST_ASSERT(stats_.in_use_bytes == 0);
+  BALLAST_ASSERT(first_waiter_ == nullptr);
+  if (registered_) {
+    ring_->unregister_buffers();
+  }
+  ::munmap(memory_, capacity_);
+}
+
+// --- the buddy allocator
+// --------------------------------------------------------------------------
+
+std::size_t BufferPool::order_for(std::size_t size) {
+  BALLAST_ASSERT(size > 0 && size <= largest);
+  const std::size_t pages = (size + smallest - 1) / smallest;
+  return static_cast<std::size_t>(std::bit_width(pages - 1));
+}
+
+void BufferPool::push(std::uint32_t page, std::size_t order) {
+  const std::uint32_t head = free_[order];
+  pages_[page] = Page{head, none, static_cast<std::uint8_t>(order), true};
+  if (head != none) {
+    pages_[head].prev = page;
+  }
+  free_[order] = page;
+}
+
+void BufferPool::remove(std::uint32_t page) {
+  Page& entry = pages_[page];
+  BALLAST_ASSERT(entry.free);
+  (entry.prev != none ? pages_[entry.prev].next : free_[entry.order]) = entry.next;
+  if (entry.next != none) {
+    pages_[entry.next].prev = entry.prev;
+  }
+  entry.free = false;
+}
+
+// A block of `order`, split off the smallest that is large enough; null if there is none.
+std::byte* BufferPool::take(std::size_t order) {
+  std::size_t found = order;
+  while (found < orders && free_[found] == none) {
+    ++found;
+  }
+  if (found == orders) {
+    return nullptr;
+  }
+  const std::uint32_t page = free_[found];
+  remove(page);
+  while (found > order) {
+    --found;
+    push(page + (std::uint32_t{1} << found), found);
+  }
+  pages_[page].order = static_cast<std::uint8_t>(order);
+  stats_.in_use_bytes += smallest << order;
+  stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
+  ++stats_.acquires;
+  return memory_ + std::size_t{page} * smallest;
+}
+
+void BufferPool::give_back(std::byte* memory) {
+  auto page = static_cast<std::uint32_t>(static_cast<std::size_t>(memory - memory_) / smallest);
+  std::size_t order = pages_[page].order;
+  BALLAST_ASSERT(!pages_[page].free && stats_.in_use_bytes >= smallest << order);
+  stats_.in_use_bytes -= smallest << order;
+  for (; order < orders - 1; ++order) {
+    const std::uint32_t buddy = page ^ (std::uint32_t{1} << order);
+    if (!pages_[buddy].free || pages_[buddy].order != order) {
+      break;
+    }
+    remove(buddy);
+    page = std::min(page, buddy);
+  }
+  push(page, order);
+  serve_waiters();
+}
+
+// --- taking and waiting
+// ---------------------------------------------------------------------------
+
+void BufferPool::serve_waiters() {
+  while (first_waiter_ != nullptr) {
+    Waiter* const waiter = first_waiter_;
+    waiter->memory = take(waiter->order);
+    if (waiter->memory == nullptr) {
+      return;
+    }
+    first_waiter_ = waiter->next;
+    if (first_waiter_ == nullptr) {
+      last_waiter_ = &first_waiter_;
+    }
+    (void)waiter->waker.wake();
+  }
+}
+
+std::optional<Buffer> BufferPool::try_acquire(std::size_t size) {
+  const std::size_t order = order_for(size);
+  std::byte* const memory = first_waiter_ == nullptr ? take(order) : nullptr;
+  if (memory == nullptr) {
+    return std::nullopt;
+  }
+  return Buffer{*this, std::span{memory, size}};
+}
+
+co::Task<Buffer> BufferPool::acquire(std::size_t size) {
+  std::optional<Buffer> at_once = try_acquire(size);
+  if (at_once.has_value()) {
+    co_return std::move(*at_once);
+  }
+  ++stats_.waits;
+  co::Wait wait{executor_, "buffer"};
+  Waiter waiter{order_for(size), wait.waker()};
+  *last_waiter_ = &waiter;
+  last_waiter_ = &waiter.next;
+  co_await wait;
+  Buffer buffer{*this, std::span{waiter.memory, size}};
+  co_return std::move(buffer);
+}
+
+}  // namespace ballast::io

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/io/helper_thread.h"
+
+#include <signal.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "lib/base/assert.h"
+#include "lib/base/log.h"
+
+namespace ballast::io {
+
+// Lives in the frame of the coroutine that waits.
+struct HelperThread::Job {
+  const std::function<int()>* work;
+  co::Waker waker;
+  Job* next = nullptr;
+};
+
+HelperThread::~HelperThread() {
+  BALLAST_ASSERT(pending_ == 0);
+  if (!started_) {
+    return;
+  }
+  {
+    const std::lock_guard lock{mutex_};
+    stopping_ = true;
+  }
+  changed_.notify_one();
+  pthread_join(thread_, nullptr);
+}
+
+bool HelperThread::start() {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error = pthread_create(&thread_, nullptr, &HelperThread::entry, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error != 0) {
+    log(LogLevel::error, "{}: cannot start the helper thread: {}; raise TasksMax of the service",
+        executor_.name(), std::strerror(error));
+    return false;
+  }
+  const std::string name = std::string{"helper/"}.append(executor_.name()).substr(0, 15);
+  (void)pthread_setname_np(thread_, name.c_str());
+  return true;
+}
+
+void* HelperThread::entry(void* self) {
+  static_cast<HelperThread*>(self)->serve();
+  return nullptr;
+}
+
+void HelperThread::serve() {
+  std::unique_lock lock{mutex_};
+  for (;;) {
+    changed_.wait(lock, [this] { return first_ != nullptr || stopping_; });
+    if (first_ == nullptr) {
+      return;
+    }
+    Job* const job = first_;
+    first_ = job->next;
+    if (first_ == nullptr) {
+      last_ = &first_;
+    }
+    lock.unlock();
+    const int result = (*job->work)();
+    // The job is gone as soon as its waiter is woken.
+    const co::Waker waker = job->waker;
+    waker.post(result);
+    lock.lock();
+  }
+}
+
+co::Task<int> HelperThread::run(std::function<int()> work) {
+  if (pending_ >= capacity) {
+    co_return -EBUSY;
+  }
+  started_ = started_ || start();
+  if (!started_) {
+    co_return -EBUSY;
+  }
+  ++pending_;
+  co::Wait wait{executor_, "helper thread"};
+  Job job{&work, wait.waker()};
+  {
+    const std::lock_guard lock{mutex_};
+    *last_ = &job;
+    last_ = &job.next;
+  }
+  changed_.notify_one();
+  const std::int64_t result = co_await wait;
+  --pending_;
+  co_return static_cast<int>(result);
+}
+
+}  // namespace ballast::io
