@@ -10,12 +10,14 @@
 //
 // The volume outlives the disk, the disk its commands. Driving thread of the volume's executor
 // only. Any number of commands may be under way; between them the disk orders nothing but COMPARE
-// AND WRITE. Backend results become sense data here and nowhere else (status.h).
+// AND WRITE. Backend results become sense data here and nowhere else (finish).
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -47,7 +49,8 @@ struct DiskConfig {
   std::uint32_t optimal_transfer_blocks = 0;
   // MAXIMUM WRITE SAME LENGTH. Linux shows it as write_zeroes_max_bytes. At least one block.
   Bytes write_same_max{1280 * 1024};
-  // MAXIMUM UNMAP LBA COUNT and MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT, where the backend discards.
+  // MAXIMUM UNMAP LBA COUNT and MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT (at most 64), where the
+  // backend discards.
   Bytes unmap_max{std::uint64_t{512} << 20};
   std::uint32_t unmap_descriptors = 64;
   bool read_only = false;  // write protected, whatever the backend can do
@@ -84,6 +87,8 @@ class Disk {
   // What follows from configuration, backend and mode pages, for the pages and for judging
   // commands.
   bool supports(const Operation& operation) const;
+  // CDB USAGE DATA, byte by byte: the table's, less the bits this LUN has no use for.
+  std::uint8_t usage(const Operation& operation, std::size_t byte) const;
   bool write_protected() const {
     return hardware_write_protected() || modes_.software_write_protect();
   }
@@ -92,8 +97,7 @@ class Disk {
   bool unmapped_reads_zero() const { return unmaps() && volume_.capabilities().discard_zeroes; }
   std::uint64_t write_same_max_blocks() const;
   std::uint32_t unmap_max_blocks() const;
-  // MAXIMUM COMPARE AND WRITE LENGTH, which has one byte.
-  static constexpr std::uint8_t compare_and_write_max_blocks = 128;
+  std::uint8_t compare_and_write_max_blocks() const;
   const ModePages& modes() const { return modes_; }
 
   // Handlers, called through the opcode table (opcode_table.cpp). Not for others.
@@ -127,18 +131,34 @@ class Disk {
   co::Task<Status> answer(Status status);
   // Ends the command with CHECK CONDITION.
   Status fail(Command& command, const Sense& sense);
-  Status illegal_field(Command& command, unsigned byte, int bit = -1);
-  // GOOD, or what an I/O result means for this command; `from` is its first block.
+  // GOOD, or what an I/O result means for a command on blocks from `from` on.
   Status finish(Command& command, IoStatus status, Lba from, bool changes);
+  // The same of a comparison: a difference is a MISCOMPARE.
+  Status finish(Command& command, const volume::Comparison& found, Lba from, bool changes);
+  // Each judges one thing, and gives the failed command's status if it does not hold.
   std::optional<Status> refuse(Command& command, const Operation& operation);
-  bool bits_allowed(Command& command, const Operation& operation, Status* status);
-  bool range_allowed(Command& command, std::uint64_t lba, std::uint64_t count, Range* range,
-                     Status* status);
+  std::optional<Status> refuse_bits(Command& command, const Operation& operation);
+  std::optional<Status> refuse_range(Command& command, Range range);
+  std::optional<Status> refuse_transfer(Command& command, Range range, Bytes data);
+  Range range_of(const Command& command) const;
+  Bytes bytes_of(BlockCount count) const {
+    return Bytes{count.value() * volume_.logical_block().value()};
+  }
   bool hardware_write_protected() const {
     return config_.read_only || volume_.capabilities().read_only;
   }
-  backend::Fua durability(const Command& command) const;
-  void reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
+  backend::Fua durability(bool fua) const {
+    return fua || !modes_.write_cache() ? backend::Fua::yes : backend::Fua::no;
+  }
+  // What a change that has no FUA of its own needs to be durable without a write cache.
+  co::Task<IoStatus> settle(IoStatus status);
+  // Data-in, cut to what the CDB and the initiator have room for; GOOD.
+  Status reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
+  std::size_t vital_page(std::uint8_t code, std::span<std::uint8_t> out) const;
+  std::size_t designators(std::span<std::uint8_t> out) const;
+  std::size_t block_limits(std::span<std::uint8_t> out) const;
+  std::size_t describe(const Operation& operation, bool timeouts,
+                       std::span<std::uint8_t> out) const;
 
   volume::Volume& volume_;
   DiskConfig config_;

@@ -21,7 +21,7 @@ namespace ballast::scsi {
 class Disk;
 
 // What must hold of a LUN for it to serve, and so to report, a command.
-enum class Needs : std::uint8_t { nothing, unmap };
+enum class Needs : std::uint8_t { nothing, unmap, block_status };
 
 struct Operation {
   using Immediate = Status (Disk::*)(Command&);

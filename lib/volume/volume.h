@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A LUN's blocks: the block-addressed face of one backend.
 //
-// The disk (lib/scsi) has judged every range before it gets here; a range outside the capacity is a
+// The disk (lib/scsi) has judged every range before it gets here; a range outside the store is a
 // bug and asserted. The volume turns blocks into bytes, keeps what a backend lacks (FUA, zeroing),
 // replicates patterns, orders COMPARE AND WRITE against everything that changes its blocks, and
 // admits no more than `queue_depth` operations to the backend at once, first come, first served.
-// Every change of the medium passes one place (change() in volume.cpp), where it holds its range in
-// `ranges_`: that is where fences, deadlines and orphans of changes have their place.
+// Each change of the medium holds its range in `ranges_` from before its first backend operation to
+// after its last: that is where fences, and with them deadlines and orphans, have their place.
 //
 // Owned by the device that wires a LUN; the backend outlives it and is closed by its owner, after
 // the last operation here has ended. Driving thread of the backend's executor only. Buffers have
@@ -51,8 +51,8 @@ struct Comparison {
 
 class Volume {
  public:
-  // How much a zero or pattern write, or a comparison, moves at once.
-  static constexpr Bytes chunk{256 * 1024};
+  // How much a zero or pattern write moves at once. (Comparisons go by one scratch buffer.)
+  static constexpr Bytes repeat_chunk{1024 * 1024};
 
   Volume(backend::Backend& backend, const VolumeConfig& config);
   Volume(const Volume&) = delete;
@@ -99,18 +99,20 @@ class Volume {
  private:
   Bytes offset_of(Lba lba) const { return Bytes{lba.value() << block_shift_}; }
   Bytes bytes_of(BlockCount count) const { return Bytes{count.value() << block_shift_}; }
+  // Within the store, not the capacity: a command judged before the LUN shrank may still be under
+  // way.
   bool inside(Lba lba, BlockCount count) const {
-    return fits(lba.value(), count.value(), capacity_);
+    return fits(lba.value(), count.value(), blocks_in(geometry().size));
   }
-  bool sliceable(io::SgView view) const {
-    return (view.size() & ((std::size_t{1} << block_shift_) - 1)) == 0;
+  bool whole_blocks(io::SgView view) const {
+    return (view.size() & (logical_block().value() - 1)) == 0;
   }
-  // One backend operation each, admitted by the semaphore.
-  co::Task<IoStatus> read_bytes(Bytes offset, io::SgView to);
-  co::Task<IoStatus> write_bytes(Bytes offset, io::SgView from, Fua fua);
-  // Writes the same segment, again and again, over `length` bytes.
+  // One operation at the backend, admitted. `fua` as asked: falls back on a flush.
+  co::Task<IoStatus> write_admitted(Bytes offset, io::SgView from, Fua fua);
+  // The callers hold the range.
+  co::Task<IoStatus> zero_held(Bytes offset, Bytes length, MayUnmap may_unmap);
+  // Writes `segment` again and again over `length` bytes.
   co::Task<IoStatus> write_repeated(Bytes offset, Bytes length, std::span<std::byte> segment);
-  co::Task<Comparison> compare_bytes(Bytes offset, io::SgView expected);
 
   backend::Backend& backend_;
   unsigned block_shift_;

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dispatch, what ends a command before its handler, and the commands about the unit itself.
+#include "lib/scsi/disk.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "lib/scsi/cdb.h"
+
+namespace ballast::scsi {
+
+Disk::Disk(volume::Volume& volume, DiskConfig config)
+    : volume_{volume}, config_{std::move(config)}, modes_{volume.capabilities().volatile_cache} {
+  BALLAST_ASSERT(volume.capacity().value() > 0);
+  BALLAST_ASSERT(config_.physical_block_exponent <= 15);
+  BALLAST_ASSERT(config_.write_same_max >= volume.logical_block());
+  BALLAST_ASSERT(config_.unmap_descriptors >= 1 && config_.unmap_descriptors <= 64);
+  BALLAST_ASSERT(config_.unmap_max >= volume.logical_block());
+}
+
+co::Task<Status> Disk::execute(Command& command) {
+  command.transferred = 0;
+  command.sense_length = 0;
+  const std::uint8_t opcode = command.cdb.empty() ? std::uint8_t{0xff} : command.cdb[0];
+  const std::uint8_t action = command.cdb.size() < 2
+                                  ? std::uint8_t{0}
+                                  : static_cast<std::uint8_t>(command.cdb[1] & service_action_mask);
+  bool other_service_action = false;
+  const Operation* const operation = find_operation(opcode, action, &other_service_action);
+  if (operation == nullptr || !supports(*operation)) {
+    return answer(fail(command, other_service_action
+                                    ? invalid_field_in_cdb(1, 4)
+                                    : illegal_request(asc::invalid_command_operation_code)));
+  }
+  const std::optional<Status> refused = refuse(command, *operation);
+  if (refused.has_value()) {
+    return answer(*refused);
+  }
+  if (operation->immediate != nullptr) {
+    return answer((this->*operation->immediate)(command));
+  }
+  return (this->*operation->suspending)(command);
+}
+
+co::Task<Status> Disk::answer(Status status) {
+  co_return status;
+}
+
+bool Disk::supports(const Operation& operation) const {
+  switch (operation.needs) {
+    case Needs::nothing:
+      return true;
+    case Needs::unmap:
+      return unmaps();
+    case Needs::block_status:
+      return unmaps() && volume_.capabilities().block_status;
+  }
+  return false;
+}
+
+std::uint8_t Disk::usage(const Operation& operation, std::size_t byte) const {
+  constexpr std::uint8_t unmap_bit = 0x08;
+  const bool is_write_same = operation.opcode == 0x41 || operation.opcode == 0x93;
+  if (is_write_same && byte == 1 && !write_same_unmaps()) {
+    return static_cast<std::uint8_t>(operation.usage[1] & ~unmap_bit);
+  }
+  return operation.usage[byte];
+}
+
+std::optional<Status> Disk::refuse(Command& command, const Operation& operation) {
+  if (attention_count_ > 0 && operation.answers_unit_attention) {
+    const Sense attention{.key = SenseKey::unit_attention, .what = attentions_[0]};
+    std::move(attentions_.begin() + 1, attentions_.end(), attentions_.begin());
+    --attention_count_;
+    return fail(command, attention);
+  }
+  const std::optional<Status> bits = refuse_bits(command, operation);
+  if (bits.has_value()) {
+    return bits;
+  }
+  if (stopped_ && operation.needs_medium) {
+    return fail(command,
+                Sense{.key = SenseKey::not_ready, .what = asc::initializing_command_required});
+  }
+  if (operation.changes_medium && write_protected()) {
+    return fail(command, Sense{.key = SenseKey::data_protect,
+                               .what = hardware_write_protected() ? asc::write_protected
+                                                                  : asc::software_write_protected});
+  }
+  return std::nullopt;
+}
+
+std::optional<Status> Disk::refuse_bits(Command& command, const Operation& operation) {
+  const std::size_t length = cdb_length(operation.opcode);
+  if (command.cdb.size() < length) {
+    return fail(command, invalid_field_in_cdb(command.cdb.size()));
+  }
+  for (std::size_t i = 1; i < length; ++i) {
+    std::uint8_t allowed = usage(operation, i);
+    if (i == 1 && operation.has_service_action) {
+      allowed = operation.service_action;
+    }
+    const std::uint8_t bad = static_cast<std::uint8_t>(command.cdb[i] & ~allowed);
+    if (bad != 0) {
+      return fail(command, invalid_field_in_cdb(i, std::bit_width(bad) - 1));
+    }
+  }
+  return std::nullopt;
+}
+
+Status Disk::fail(Command& command, const Sense& sense) {
+  command.transferred = 0;
+  command.sense_length = encode(sense, modes_.descriptor_sense(), command.sense);
+  return Status::check_condition;
+}
+
+Status Disk::finish(Command& command, IoStatus status, Lba from, bool changes) {
+  Sense sense;
+  switch (status) {
+    case IoStatus::ok:
+      return Status::good;
+    case IoStatus::no_resource:
+      return Status::task_set_full;
+    case IoStatus::cancelled:
+      return Status::busy;
+    case IoStatus::medium_error:
+      sense.key = SenseKey::medium_error;
+      sense.what = changes ? asc::write_error : asc::unrecovered_read_error;
+      // Which block it was the backend does not say: from the first on, none is to be trusted.
+      sense.information = from.value();
+      break;
+    case IoStatus::no_space:
+      sense.key = SenseKey::data_protect;
+      sense.what = asc::space_allocation_failed;
+      break;
+    case IoStatus::write_protected:
+      sense.key = SenseKey::data_protect;
+      sense.what = asc::write_protected;
+      break;
+    case IoStatus::out_of_range:
+      sense.key = SenseKey::illegal_request;
+      sense.what = asc::lba_out_of_range;
+      break;
+    case IoStatus::not_ready:
+      sense.key = SenseKey::not_ready;
+      sense.what = asc::cause_not_reportable;
+      break;
+    case IoStatus::not_supported:
+      sense.key = SenseKey::hardware_error;
+      sense.what = asc::internal_target_failure;
+      break;
+  }
+  return fail(command, sense);
+}
+
+Status Disk::finish(Command& command, const volume::Comparison& found, Lba from, bool changes) {
+  if (!ok(found.status) || !found.difference.has_value()) {
+    return finish(command, found.status, from, changes);
+  }
+  return fail(command, Sense{.key = SenseKey::miscompare,
+                             .what = asc::miscompare_during_verify,
+                             .information = *found.difference});
+}
+
+Status Disk::reply(Command& command, std::span<const std::uint8_t> data,
+                   std::size_t allocation_length) {
+  const std::size_t length = std::min({data.size(), allocation_length, command.data.size()});
+  io::copy(command.data.slice(0, length), std::as_bytes(data.first(length)));
+  command.transferred = length;
+  return Status::good;
+}
+
+void Disk::post_unit_attention(AdditionalSense what) {
+  const auto end = attentions_.begin() + static_cast<std::ptrdiff_t>(attention_count_);
+  if (std::find(attentions_.begin(), end, what) != end) {
+    return;
+  }
+  if (attention_count_ == attentions_.size()) {
+    std::move(attentions_.begin() + 1, attentions_.end(), attentions_.begin());
+    --attention_count_;
+  }
+  attentions_[attention_count_++] = what;
+}
+
+Status Disk::test_unit_ready(Command& command) {
+  if (stopped_) {
+    return fail(command,
+                Sense{.key = SenseKey::not_ready, .what = asc::initializing_command_required});
+  }
+  return Status::good;
+}
+
+Status Disk::request_sense(Command& command) {
+  const bool descriptor_format = (command.cdb[1] & 0x01) != 0;
+  Sense sense;
+  if (attention_count_ > 0) {
+    sense = Sense{.key = SenseKey::unit_attention, .what = attentions_[0]};
+    std::move(attentions_.begin() + 1, attentions_.end(), attentions_.begin());
+    --attention_count_;
+  } else if (stopped_) {
+    sense = Sense{.key = SenseKey::not_ready, .what = asc::initializing_command_required};
+  }
+  std::array<std::uint8_t, sense_size> data;
+  const std::size_t length = encode(sense, descriptor_format, data);
+  return reply(command, std::span{data}.first(length), command.cdb[4]);
+}
+
+// IMMED is answered when the work is done. POWER CONDITION, NO_FLUSH aside, and LOEJ are refused by
+// the usage map: there are no power conditions here, and the medium does not come out.
+co::Task<Status> Disk::start_stop_unit(Command& command) {
+  const bool start = (command.cdb[4] & 0x01) != 0;
+  const bool no_flush = (command.cdb[4] & 0x04) != 0;
+  IoStatus status = IoStatus::ok;
+  if (!start && !no_flush) {
+    status = co_await volume_.flush();
+  }
+  if (ok(status)) {
+    stopped_ = !start;
+  }
+  co_return finish(command, status, Lba{0}, true);
+}
+
+}  // namespace ballast::scsi

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+// INQUIRY: what the unit is, and the vital product data pages.
+#include <algorithm>
+#include <string_view>
+
+#include "lib/scsi/cdb.h"
+#include "lib/scsi/disk.h"
+
+namespace ballast::scsi {
+
+namespace {
+
+// The longest page: two designators, one with a serial number of 252 bytes.
+constexpr std::size_t longest_page = 4 + 4 + 8 + 16 + 1 + 252 + 4 + 16;
+
+enum Page : std::uint8_t {
+  supported_pages = 0x00,
+  unit_serial_number = 0x80,
+  device_identification = 0x83,
+  block_limits_page = 0xb0,
+  block_characteristics = 0xb1,
+  logical_block_provisioning = 0xb2,
+};
+constexpr std::array<std::uint8_t, 6> pages = {supported_pages,       unit_serial_number,
+                                               device_identification, block_limits_page,
+                                               block_characteristics, logical_block_provisioning};
+
+// Fills a field with printable ASCII, padded with spaces (SPC-5, 4.3.1).
+void put_ascii(std::span<std::uint8_t> to, std::string_view text) {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const char c = i < text.size() ? text[i] : ' ';
+    to[i] = static_cast<std::uint8_t>(c >= 0x20 && c <= 0x7e ? c : '.');
+  }
+}
+
+int hex_digit(char c) {
+  if (c >= '0' && c <= '9') {
+    return c - '0';
+  }
+  if (c >= 'a' && c <= 'f') {
+    return c - 'a' + 10;
+  }
+  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+// NAA 6: 6, the IEEE company id 001405 that LIO uses, then 25 hex digits of the serial number, what
+// is not a hex digit left out, zeros where it ends early.
+void put_naa(std::span<std::uint8_t> to, std::string_view serial) {
+  constexpr std::string_view prefix = "6001405";
+  std::array<std::uint8_t, 32> digits{};
+  std::size_t count = 0;
+  for (const std::string_view part : {prefix, serial}) {
+    for (const char c : part) {
+      const int digit = hex_digit(c);
+      if (digit >= 0 && count < digits.size()) {
+        digits[count++] = static_cast<std::uint8_t>(digit);
+      }
+    }
+  }
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    to[i] = static_cast<std::uint8_t>(digits[2 * i] << 4 | digits[2 * i + 1]);
+  }
+}
+
+}  // namespace
+
+Status Disk::inquiry(Command& command) {
+  const bool evpd = (command.cdb[1] & 0x01) != 0;
+  const std::uint8_t code = command.cdb[2];
+  const std::size_t allocation_length = be16(command.cdb, 3);
+  if (evpd) {
+    std::array<std::uint8_t, longest_page> page{};
+    const std::size_t length = vital_page(code, page);
+    if (length == 0) {
+      return fail(command, invalid_field_in_cdb(2));
+    }
+    return reply(command, std::span{page}.first(length), allocation_length);
+  }
+  if (code != 0) {
+    return fail(command, invalid_field_in_cdb(2));
+  }
+  // Standard data (SPC-5, 6.7.2), to the end of the version descriptors.
+  std::array<std::uint8_t, 74> data{};
+  data[2] = 0x06;  // SPC-4
+  data[3] = 0x02;
+  data[4] = static_cast<std::uint8_t>(data.size() - 5);
+  data[7] = 0x02;  // CMDQUE
+  put_ascii(std::span{data}.subspan(8, 8), config_.vendor);
+  put_ascii(std::span{data}.subspan(16, 16), config_.product);
+  put_ascii(std::span{data}.subspan(32, 4), config_.revision);
+  put16(data, 58, 0x00a0);  // SAM-5
+  put16(data, 60, 0x0460);  // SPC-4
+  put16(data, 62, 0x04c0);  // SBC-3
+  return reply(command, data, allocation_length);
+}
+
+// Fills in a page, all zeros so far; 0 for a page that there isn't.
+std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) const {
+  constexpr std::size_t header = 4;
+  const std::span<std::uint8_t> body = out.subspan(header);
+  std::size_t length = 0;
+  switch (code) {
+    case supported_pages:
+      std::copy(pages.begin(), pages.end(), body.begin());
+      length = pages.size();
+      break;
+    case unit_serial_number: {
+      length = std::min<std::size_t>(config_.unit_serial.size(), 252);
+      put_ascii(body.first(length), config_.unit_serial);
+      break;
+    }
+    case device_identification:
+      length = designators(body);
+      break;
+    case block_limits_page:
+      length = block_limits(body);
+      break;
+    case block_characteristics:  // SBC-4, 6.6.3
+      length = 60;
+      // 1: does not rotate; 0: no rate is reported, since none is known.
+      put16(body, 0, volume_.geometry().rotational ? 0 : 1);
+      break;
+    case logical_block_provisioning: {  // SBC-4, 6.6.7
+      length = 4;
+      const bool write_same = write_same_unmaps();
+      body[1] = static_cast<std::uint8_t>((unmaps() ? 0x80 : 0) | (write_same ? 0x60 : 0) |
+                                          (unmapped_reads_zero() ? 0x04 : 0));
+      body[2] = unmaps() ? 0x02 : 0x00;  // PROVISIONING TYPE: thin; not reported
+      break;
+    }
+    default:
+      return 0;
+  }
+  out[1] = code;
+  put16(out, 2, length);
+  return header + length;
+}
+
+// SPC-5, 7.7.6: T10 vendor identification, and NAA.
+std::size_t Disk::designators(std::span<std::uint8_t> out) const {
+  constexpr std::size_t header = 4;
+  constexpr std::size_t naa_length = 16;
+  const std::string_view serial = std::string_view{config_.unit_serial}.substr(0, 252 - 25);
+  const std::size_t t10_length = 8 + 16 + (serial.empty() ? 0 : 1 + serial.size());
+  out[0] = 0x02;  // ASCII
+  out[1] = 0x01;  // T10 vendor identification, of the logical unit
+  out[3] = static_cast<std::uint8_t>(t10_length);
+  const std::span<std::uint8_t> t10 = out.subspan(header, t10_length);
+  put_ascii(t10.first(8), config_.vendor);
+  put_ascii(t10.subspan(8, 16), config_.product);
+  if (serial.empty()) {
+    return header + t10_length;
+  }
+  t10[24] = ':';
+  put_ascii(t10.subspan(25), serial);
+  const std::span<std::uint8_t> second = out.subspan(header + t10_length);
+  second[0] = 0x01;  // binary
+  second[1] = 0x03;  // NAA, of the logical unit
+  second[3] = naa_length;
+  put_naa(second.subspan(header, naa_length), config_.unit_serial);
+  return 2 * header + t10_length + naa_length;
+}
+
+// SBC-4, 6.6.4. Offsets are those of the page, less its header of four.
+std::size_t Disk::block_limits(std::span<std::uint8_t> out) const {
+  constexpr std::size_t header = 4;
+  const std::span<std::uint8_t> page = out;
+  const auto at = [](std::size_t offset) { return offset - header; };
+  page[at(4)] = 0x01;  // WSNZ
+  page[at(5)] = compare_and_write_max_blocks();
+  put16(page, at(6), std::uint64_t{1} << config_.physical_block_exponent);
+  put32(page, at(8), config_.max_transfer_blocks);
+  put32(page, at(12), config_.optimal_transfer_blocks);
+  if (unmaps()) {
+    const std::uint64_t granularity =
+        volume_.blocks_in(volume_.geometry().discard_granularity).value();
+    put32(page, at(20), unmap_max_blocks());
+    put32(page, at(24), config_.unmap_descriptors);
+    put32(page, at(28), std::max<std::uint64_t>(granularity, 1));
+    put32(page, at(32), 0x80000000);  // UGAVALID, alignment 0
+  }
+  put64(page, at(36), write_same_max_blocks());
+  return 60;
+}
+
+}  // namespace ballast::scsi

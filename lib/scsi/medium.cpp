@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands that read, write and compare blocks.
+#include <algorithm>
+
+#include "lib/scsi/cdb.h"
+#include "lib/scsi/disk.h"
+
+namespace ballast::scsi {
+
+namespace {
+
+// Where the count of blocks stands in a CDB of this length.
+constexpr std::size_t count_at(std::size_t length) {
+  switch (length) {
+    case 6:
+      return 4;
+    case 10:
+      return 7;
+    case 12:
+      return 6;
+    default:
+      return 10;
+  }
+}
+
+constexpr std::uint8_t bytchk(std::uint8_t flags) {
+  return (flags >> 1) & 0x03;
+}
+
+bool asks_fua(const Command& command) {
+  constexpr std::uint8_t fua_and_fua_nv = 0x0a;
+  return cdb_length(command.cdb[0]) != 6 && (command.cdb[1] & fua_and_fua_nv) != 0;
+}
+
+}  // namespace
+
+Disk::Range Disk::range_of(const Command& command) const {
+  const std::span<const std::uint8_t> cdb = command.cdb;
+  switch (cdb_length(cdb[0])) {
+    case 6:
+      return {Lba{be24(cdb, 1) & 0x1fffff}, BlockCount{cdb[4] == 0 ? 256u : cdb[4]}};
+    case 10:
+      return {Lba{be32(cdb, 2)}, BlockCount{be16(cdb, 7)}};
+    case 12:
+      return {Lba{be32(cdb, 2)}, BlockCount{be32(cdb, 6)}};
+    default:
+      return {Lba{be64(cdb, 2)}, BlockCount{be32(cdb, 10)}};
+  }
+}
+
+std::optional<Status> Disk::refuse_range(Command& command, Range range) {
+  if (fits(range.lba.value(), range.count.value(), volume_.capacity())) {
+    return std::nullopt;
+  }
+  return fail(command, illegal_request(asc::lba_out_of_range));
+}
+
+std::optional<Status> Disk::refuse_transfer(Command& command, Range range, Bytes data) {
+  const std::optional<Status> outside = refuse_range(command, range);
+  if (outside.has_value()) {
+    return outside;
+  }
+  const std::uint64_t limit = config_.max_transfer_blocks;
+  if (limit != 0 && range.count.value() > limit) {
+    return fail(command, invalid_field_in_cdb(count_at(cdb_length(command.cdb[0]))));
+  }
+  if (command.data.size() < data.value()) {
+    return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
+  }
+  return std::nullopt;
+}
+
+co::Task<Status> Disk::read(Command& command) {
+  const Range range = range_of(command);
+  const Bytes length = bytes_of(range.count);
+  const std::optional<Status> refused = refuse_transfer(command, range, length);
+  if (refused.has_value()) {
+    co_return *refused;
+  }
+  if (range.count.value() == 0) {
+    co_return Status::good;
+  }
+  if (asks_fua(command) && volume_.capabilities().volatile_cache) {
+    // What FUA reads must be on the medium, so what is cached goes there first (SBC-4, 5.15).
+    const IoStatus flushed = co_await volume_.flush();
+    if (!ok(flushed)) {
+      co_return finish(command, flushed, range.lba, true);
+    }
+  }
+  const IoStatus status = co_await volume_.read(range.lba, command.data.slice(0, length.value()));
+  if (ok(status)) {
+    command.transferred = length.value();
+  }
+  co_return finish(command, status, range.lba, false);
+}
+
+co::Task<Status> Disk::write(Command& command) {
+  const Range range = range_of(command);
+  const Bytes length = bytes_of(range.count);
+  const std::optional<Status> refused = refuse_transfer(command, range, length);
+  if (refused.has_value()) {
+    co_return *refused;
+  }
+  if (range.count.value() == 0) {
+    co_return Status::good;
+  }
+  const io::SgView from = command.data.slice(0, length.value());
+  const IoStatus status = co_await volume_.write(range.lba, from, durability(asks_fua(command)));
+  command.transferred = length.value();
+  co_return finish(command, status, range.lba, true);
+}
+
+co::Task<Status> Disk::write_and_verify(Command& command) {
+  const Range range = range_of(command);
+  const Bytes length = bytes_of(range.count);
+  const std::optional<Status> refused = refuse_transfer(command, range, length);
+  if (refused.has_value()) {
+    co_return *refused;
+  }
+  if (range.count.value() == 0) {
+    co_return Status::good;
+  }
+  const io::SgView data = command.data.slice(0, length.value());
+  const IoStatus written = co_await volume_.write(range.lba, data, backend::Fua::yes);
+  if (!ok(written)) {
+    co_return finish(command, written, range.lba, true);
+  }
+  command.transferred = length.value();
+  if (bytchk(command.cdb[1]) == 0) {
+    const IoStatus status = co_await volume_.verify(range.lba, range.count);
+    co_return finish(command, status, range.lba, false);
+  }
+  const volume::Comparison found = co_await volume_.compare(range.lba, data);
+  co_return finish(command, found, range.lba, false);
+}
+
+co::Task<Status> Disk::verify(Command& command) {
+  const Range range = range_of(command);
+  const std::uint8_t check = bytchk(command.cdb[1]);
+  if (check == 2) {
+    co_return fail(command, invalid_field_in_cdb(1, 2));
+  }
+  const Bytes block = volume_.logical_block();
+  const Bytes length = check == 0 ? Bytes{} : check == 1 ? bytes_of(range.count) : block;
+  const std::optional<Status> refused = refuse_transfer(command, range, length);
+  if (refused.has_value()) {
+    co_return *refused;
+  }
+  if (range.count.value() == 0) {
+    co_return Status::good;
+  }
+  command.transferred = length.value();
+  if (check == 0) {
+    const IoStatus status = co_await volume_.verify(range.lba, range.count);
+    co_return finish(command, status, range.lba, false);
+  }
+  const io::SgView data = command.data.slice(0, length.value());
+  if (check == 1) {
+    const volume::Comparison found = co_await volume_.compare(range.lba, data);
+    co_return finish(command, found, range.lba, false);
+  }
+  const volume::Comparison found = co_await volume_.compare_same(range.lba, range.count, data);
+  co_return finish(command, found, range.lba, false);
+}
+
+// There is no cache to fetch into, and GOOD is how a unit says so (SBC-4, 5.11).
+Status Disk::pre_fetch(Command& command) {
+  const std::optional<Status> refused = refuse_range(command, range_of(command));
+  return refused.value_or(Status::good);
+}
+
+// The range is judged and then everything is flushed; IMMED is answered when that is done.
+co::Task<Status> Disk::synchronize_cache(Command& command) {
+  const Range range = range_of(command);
+  const std::optional<Status> refused = refuse_range(command, range);
+  if (refused.has_value()) {
+    co_return *refused;
+  }
+  const IoStatus status = co_await volume_.flush();
+  co_return finish(command, status, range.lba, true);
+}
+
+std::uint8_t Disk::compare_and_write_max_blocks() const {
+  constexpr std::uint32_t most = 128;
+  const std::uint32_t limit = config_.max_transfer_blocks;
+  return static_cast<std::uint8_t>(limit == 0 ? most : std::min(limit, most));
+}
+
+co::Task<Status> Disk::compare_and_write(Command& command) {
+  const Range range{Lba{be64(command.cdb, 2)}, BlockCount{command.cdb[13]}};
+  const std::optional<Status> outside = refuse_range(command, range);
+  if (outside.has_value()) {
+    co_return *outside;
+  }
+  if (range.count.value() > compare_and_write_max_blocks()) {
+    co_return fail(command, invalid_field_in_cdb(13));
+  }
+  if (range.count.value() == 0) {
+    co_return Status::good;
+  }
+  const std::size_t length = bytes_of(range.count).value();
+  if (command.data.size() != 2 * length) {
+    co_return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
+  }
+  const io::SgView expected = command.data.slice(0, length);
+  const io::SgView data = command.data.slice(length, length);
+  command.transferred = 2 * length;
+  const volume::Comparison found =
+      co_await volume_.compare_and_write(range.lba, expected, data, durability(asks_fua(command)));
+  co_return finish(command, found, range.lba, true);
+}
+
+}  // namespace ballast::scsi

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// MODE SENSE and MODE SELECT, 6 and 10: headers, block descriptors, and what is in the CDB.
+#include <algorithm>
+
+#include "lib/scsi/cdb.h"
+#include "lib/scsi/disk.h"
+
+namespace ballast::scsi {
+
+namespace {
+
+constexpr std::size_t short_header = 4;
+constexpr std::size_t long_header = 8;
+constexpr std::size_t short_descriptor = 8;
+constexpr std::size_t long_descriptor = 16;
+constexpr std::uint8_t wp = 0x80;
+constexpr std::uint8_t dpofua = 0x10;
+
+// SBC-4, 6.5.2. Returns the length.
+std::size_t put_block_descriptor(std::span<std::uint8_t> to, BlockCount capacity, Bytes block,
+                                 bool long_lba) {
+  if (long_lba) {
+    put64(to, 0, capacity.value());
+    put32(to, 12, block.value());
+    return long_descriptor;
+  }
+  put32(to, 0, std::min<std::uint64_t>(capacity.value(), 0xffffffff));
+  put_big_endian<3>(to, 5, block.value());
+  return short_descriptor;
+}
+
+// Neither size nor block length can be set: the descriptor says what is, or nothing.
+std::optional<Sense> judge_block_descriptor(std::span<const std::uint8_t> descriptor,
+                                            std::size_t offset, BlockCount capacity, Bytes block) {
+  const bool long_lba = descriptor.size() == long_descriptor;
+  const std::uint64_t count = long_lba ? be64(descriptor, 0) : be32(descriptor, 0);
+  const std::uint64_t all_ones = long_lba ? ~std::uint64_t{0} : 0xffffffff;
+  if (count != 0 && count != all_ones && count != capacity.value()) {
+    return invalid_field_in_parameter_list(offset);
+  }
+  const std::size_t length_at = long_lba ? 12 : 5;
+  const std::uint64_t length = long_lba ? be32(descriptor, 12) : be24(descriptor, 5);
+  if (length != block.value()) {
+    return invalid_field_in_parameter_list(offset + length_at);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Status Disk::mode_sense(Command& command) {
+  const bool six = cdb_length(command.cdb[0]) == 6;
+  const bool no_descriptor = (command.cdb[1] & 0x08) != 0;
+  const bool long_lba = (command.cdb[1] & 0x10) != 0;
+  const auto which = static_cast<PageControl>(command.cdb[2] >> 6);
+  const std::uint8_t page = command.cdb[2] & 0x3f;
+  if (!ModePages::has(page, 0)) {
+    return fail(command, invalid_field_in_cdb(2, 5));
+  }
+  if (!ModePages::has(page, command.cdb[3])) {
+    return fail(command, invalid_field_in_cdb(3));
+  }
+  if (which == PageControl::saved) {
+    return fail(command, illegal_request(asc::saving_parameters_not_supported));
+  }
+  std::array<std::uint8_t, long_header + long_descriptor + ModePages::longest> data{};
+  const std::size_t header = six ? short_header : long_header;
+  std::size_t descriptor = 0;
+  if (!no_descriptor) {
+    descriptor = put_block_descriptor(std::span{data}.subspan(header), volume_.capacity(),
+                                      volume_.logical_block(), long_lba);
+  }
+  const std::size_t length =
+      header + descriptor + modes_.read(page, which, std::span{data}.subspan(header + descriptor));
+  const auto specific = static_cast<std::uint8_t>(dpofua | (write_protected() ? wp : 0));
+  if (six) {
+    data[0] = static_cast<std::uint8_t>(length - 1);
+    data[2] = specific;
+    data[3] = static_cast<std::uint8_t>(descriptor);
+    return reply(command, std::span{data}.first(length), command.cdb[4]);
+  }
+  put16(data, 0, length - 2);
+  data[3] = specific;
+  data[4] = long_lba && descriptor != 0 ? 0x01 : 0x00;  // LONGLBA
+  put16(data, 6, descriptor);
+  return reply(command, std::span{data}.first(length), be16(command.cdb, 7));
+}
+
+Status Disk::mode_select(Command& command) {
+  constexpr std::uint8_t page_format = 0x10;
+  const bool six = cdb_length(command.cdb[0]) == 6;
+  const std::size_t header = six ? short_header : long_header;
+  const std::size_t length = six ? command.cdb[4] : be16(command.cdb, 7);
+  if ((command.cdb[1] & page_format) == 0) {
+    return fail(command, invalid_field_in_cdb(1, 4));
+  }
+  if (length == 0) {
+    return Status::good;
+  }
+  std::array<std::uint8_t, 255> bytes;
+  if (length < header || length > bytes.size()) {
+    return fail(command, illegal_request(asc::parameter_list_length_error));
+  }
+  if (command.data.size() < length) {
+    return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
+  }
+  const std::span<std::uint8_t> list = std::span{bytes}.first(length);
+  io::copy(std::as_writable_bytes(list), command.data.slice(0, length));
+  // MODE DATA LENGTH is reserved here, WP and DPOFUA mean nothing; initiators send back what MODE
+  // SENSE gave them, so neither is held against them.
+  const std::size_t type_at = six ? 1 : 2;
+  if (list[type_at] != 0) {
+    return fail(command, invalid_field_in_parameter_list(type_at));
+  }
+  const std::size_t descriptor_at = six ? 3 : 6;
+  const std::size_t descriptor = six ? list[3] : be16(list, 6);
+  const bool long_lba = !six && (list[4] & 0x01) != 0;
+  const std::size_t whole = long_lba ? long_descriptor : short_descriptor;
+  if (descriptor != 0 && descriptor != whole) {
+    return fail(command, invalid_field_in_parameter_list(descriptor_at));
+  }
+  if (length < header + descriptor) {
+    return fail(command, illegal_request(asc::parameter_list_length_error));
+  }
+  std::optional<Sense> error;
+  if (descriptor != 0) {
+    error = judge_block_descriptor(list.subspan(header, descriptor), header, volume_.capacity(),
+                                   volume_.logical_block());
+  }
+  if (!error.has_value()) {
+    error = modes_.select(list.subspan(header + descriptor), header + descriptor);
+  }
+  if (error.has_value()) {
+    return fail(command, *error);
+  }
+  command.transferred = length;
+  return Status::good;
+}
+
+}  // namespace ballast::scsi

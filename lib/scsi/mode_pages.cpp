@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/scsi/mode_pages.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "lib/base/assert.h"
+
+namespace ballast::scsi {
+
+namespace {
+
+constexpr std::size_t caching_length = 20;
+constexpr std::size_t control_length = 12;
+static_assert(caching_length + control_length == ModePages::longest);
+
+// Caching (SBC-4, 6.5.6), byte 2.
+constexpr std::uint8_t wce = 0x04;
+// Control (SPC-5, 7.5.8), bytes 2 to 5.
+constexpr std::uint8_t d_sense = 0x04;
+constexpr std::uint8_t unrestricted_reordering = 0x10;
+constexpr std::uint8_t swp = 0x08;
+constexpr std::uint8_t tas = 0x40;
+
+void begin_page(std::span<std::uint8_t> out, std::uint8_t code, std::size_t length) {
+  std::fill_n(out.begin(), length, std::uint8_t{0});
+  out[0] = code;
+  out[1] = static_cast<std::uint8_t>(length - 2);
+}
+
+constexpr std::uint8_t flag(bool set, std::uint8_t bit) {
+  return set ? bit : std::uint8_t{0};
+}
+
+}  // namespace
+
+bool ModePages::has(std::uint8_t page, std::uint8_t subpage) {
+  return (page == caching || page == control || page == all_pages) &&
+         (subpage == 0 || subpage == 0xff);
+}
+
+std::size_t ModePages::read(std::uint8_t page, PageControl which,
+                            std::span<std::uint8_t> out) const {
+  BALLAST_ASSERT(which != PageControl::saved);
+  BALLAST_ASSERT(out.size() >= longest);
+  std::size_t length = 0;
+  if (page == caching || page == all_pages) {
+    length += read_caching(which, out);
+  }
+  if (page == control || page == all_pages) {
+    length += read_control(which, out.subspan(length));
+  }
+  return length;
+}
+
+std::size_t ModePages::read_caching(PageControl which, std::span<std::uint8_t> out) const {
+  begin_page(out, caching, caching_length);
+  const bool set = which == PageControl::current ? values_.write_cache : volatile_cache_;
+  out[2] = flag(set, wce);
+  return caching_length;
+}
+
+std::size_t ModePages::read_control(PageControl which, std::span<std::uint8_t> out) const {
+  begin_page(out, control, control_length);
+  if (which == PageControl::changeable) {
+    out[2] = d_sense;
+    out[4] = swp;
+    return control_length;
+  }
+  const Values values = which == PageControl::current ? values_ : Values{};
+  out[2] = flag(values.descriptor_sense, d_sense);
+  out[3] = unrestricted_reordering;
+  out[4] = flag(values.software_write_protect, swp);
+  out[5] = tas;  // LIO answers TASK ABORTED itself, unless its emulate_tas is switched off
+  return control_length;
+}
+
+std::optional<Sense> ModePages::judge(std::span<const std::uint8_t> page, std::size_t offset,
+                                      Values* values) const {
+  const std::uint8_t code = page[0] & 0x3f;
+  if ((page[0] & 0x80) != 0) {
+    return invalid_field_in_parameter_list(offset, 7);  // PS is reserved in MODE SELECT
+  }
+  std::array<std::uint8_t, longest> current;
+  std::array<std::uint8_t, longest> changeable;
+  const std::size_t length = read(code, PageControl::current, current);
+  (void)read(code, PageControl::changeable, changeable);
+  BALLAST_ASSERT(length == page.size());
+  for (std::size_t i = 2; i < length; ++i) {
+    const std::uint8_t changed = static_cast<std::uint8_t>((page[i] ^ current[i]) & ~changeable[i]);
+    if (changed != 0) {
+      return invalid_field_in_parameter_list(offset + i, std::bit_width(changed) - 1);
+    }
+  }
+  if (code == caching) {
+    values->write_cache = (page[2] & wce) != 0;
+  } else {
+    values->descriptor_sense = (page[2] & d_sense) != 0;
+    values->software_write_protect = (page[4] & swp) != 0;
+  }
+  return std::nullopt;
+}
+
+std::optional<Sense> ModePages::select(std::span<const std::uint8_t> pages, std::size_t offset) {
+  Values values = values_;
+  while (!pages.empty()) {
+    const std::uint8_t code = pages[0] & 0x3f;
+    const bool subpage_format = (pages[0] & 0x40) != 0;
+    if ((code != caching && code != control) || subpage_format) {
+      return invalid_field_in_parameter_list(offset, subpage_format ? 6 : 5);
+    }
+    if (pages.size() < 2) {
+      return illegal_request(asc::parameter_list_length_error);
+    }
+    const std::size_t length = code == caching ? caching_length : control_length;
+    if (pages[1] != length - 2) {
+      return invalid_field_in_parameter_list(offset + 1);
+    }
+    if (pages.size() < length) {
+      return illegal_request(asc::parameter_list_length_error);
+    }
+    const std::optional<Sense> error = judge(pages.first(length), offset, &values);
+    if (error.has_value()) {
+      return error;
+    }
+    pages = pages.subspan(length);
+    offset += length;
+  }
+  values_ = values;
+  return std::nullopt;
+}
+
+}  // namespace ballast::scsi

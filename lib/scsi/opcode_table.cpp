@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/scsi/opcode_table.h"
+
+#include <algorithm>
+
+#include "lib/scsi/cdb.h"
+#include "lib/scsi/disk.h"
+
+namespace ballast::scsi {
+
+namespace {
+
+using Usage = std::array<std::uint8_t, 16>;
+
+// DPO, FUA, and FUA_NV: obsolete, and taken for FUA.
+constexpr std::uint8_t dpo_fua = 0x1a;
+// GROUP NUMBER: may be anything, means nothing here.
+constexpr std::uint8_t group = 0x1f;
+
+// The usual layouts; `flags` is byte 1.
+constexpr Usage usage_6(std::uint8_t opcode, std::uint8_t flags, std::uint8_t b2, std::uint8_t b3,
+                        std::uint8_t b4) {
+  return {opcode, flags, b2, b3, b4};
+}
+constexpr Usage lba_10(std::uint8_t opcode, std::uint8_t flags) {
+  return {opcode, flags, 0xff, 0xff, 0xff, 0xff, group, 0xff, 0xff};
+}
+constexpr Usage lba_12(std::uint8_t opcode, std::uint8_t flags) {
+  return {opcode, flags, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, group};
+}
+constexpr Usage lba_16(std::uint8_t opcode, std::uint8_t flags) {
+  return {opcode, flags, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+          0xff,   0xff,  0xff, 0xff, 0xff, 0xff, group};
+}
+
+constexpr Operation immediate(const char* name, Usage usage, Operation::Immediate handler) {
+  Operation operation;
+  operation.opcode = usage[0];
+  operation.name = name;
+  operation.usage = usage;
+  operation.immediate = handler;
+  return operation;
+}
+constexpr Operation in_spite_of_attention(Operation operation) {
+  operation.answers_unit_attention = false;
+  return operation;
+}
+constexpr Operation on_medium(Operation operation) {
+  operation.needs_medium = true;
+  return operation;
+}
+constexpr Operation with_service_action(Operation operation) {
+  operation.has_service_action = true;
+  operation.service_action = operation.usage[1];
+  return operation;
+}
+constexpr Operation suspending(const char* name, Usage usage, Operation::Suspending handler) {
+  Operation operation;
+  operation.opcode = usage[0];
+  operation.name = name;
+  operation.usage = usage;
+  operation.suspending = handler;
+  return operation;
+}
+constexpr Operation reading(const char* name, Usage usage, Operation::Suspending handler) {
+  return on_medium(suspending(name, usage, handler));
+}
+constexpr Operation changing(const char* name, Usage usage, Operation::Suspending handler) {
+  Operation operation = reading(name, usage, handler);
+  operation.changes_medium = true;
+  return operation;
+}
+constexpr Operation if_lun(Needs needs, Operation operation) {
+  operation.needs = needs;
+  return operation;
+}
+
+constexpr Operation table[] = {
+    immediate("TEST UNIT READY", usage_6(0x00, 0, 0, 0, 0), &Disk::test_unit_ready),
+    in_spite_of_attention(
+        immediate("REQUEST SENSE", usage_6(0x03, 0x01, 0, 0, 0xff), &Disk::request_sense)),
+    reading("READ (6)", usage_6(0x08, 0x1f, 0xff, 0xff, 0xff), &Disk::read),
+    changing("WRITE (6)", usage_6(0x0a, 0x1f, 0xff, 0xff, 0xff), &Disk::write),
+    in_spite_of_attention(
+        immediate("INQUIRY", usage_6(0x12, 0x01, 0xff, 0xff, 0xff), &Disk::inquiry)),
+    immediate("MODE SELECT (6)", usage_6(0x15, 0x10, 0, 0, 0xff), &Disk::mode_select),
+    immediate("MODE SENSE (6)", usage_6(0x1a, 0x08, 0xff, 0xff, 0xff), &Disk::mode_sense),
+    suspending("START STOP UNIT", usage_6(0x1b, 0x01, 0, 0, 0x05), &Disk::start_stop_unit),
+    on_medium(immediate("READ CAPACITY (10)", Usage{0x25}, &Disk::read_capacity_10)),
+    reading("READ (10)", lba_10(0x28, dpo_fua), &Disk::read),
+    changing("WRITE (10)", lba_10(0x2a, dpo_fua), &Disk::write),
+    changing("WRITE AND VERIFY (10)", lba_10(0x2e, 0x12), &Disk::write_and_verify),
+    reading("VERIFY (10)", lba_10(0x2f, 0x16), &Disk::verify),
+    on_medium(immediate("PRE-FETCH (10)", lba_10(0x34, 0x02), &Disk::pre_fetch)),
+    reading("SYNCHRONIZE CACHE (10)", lba_10(0x35, 0x06), &Disk::synchronize_cache),
+    changing("WRITE SAME (10)", lba_10(0x41, 0x08), &Disk::write_same),
+    if_lun(Needs::unmap,
+           changing("UNMAP", Usage{0x42, 0, 0, 0, 0, 0, group, 0xff, 0xff}, &Disk::unmap)),
+    immediate("MODE SELECT (10)", Usage{0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0xff}, &Disk::mode_select),
+    immediate("MODE SENSE (10)", Usage{0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff},
+              &Disk::mode_sense),
+    reading("READ (16)", lba_16(0x88, dpo_fua), &Disk::read),
+    changing(
+        "COMPARE AND WRITE",
+        Usage{0x89, dpo_fua, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0xff, group},
+        &Disk::compare_and_write),
+    changing("WRITE (16)", lba_16(0x8a, dpo_fua), &Disk::write),
+    changing("WRITE AND VERIFY (16)", lba_16(0x8e, 0x12), &Disk::write_and_verify),
+    reading("VERIFY (16)", lba_16(0x8f, 0x16), &Disk::verify),
+    on_medium(immediate("PRE-FETCH (16)", lba_16(0x90, 0x02), &Disk::pre_fetch)),
+    reading("SYNCHRONIZE CACHE (16)", lba_16(0x91, 0x06), &Disk::synchronize_cache),
+    changing("WRITE SAME (16)", lba_16(0x93, 0x09), &Disk::write_same),
+    with_service_action(on_medium(immediate(
+        "READ CAPACITY (16)", Usage{0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
+        &Disk::read_capacity_16))),
+    if_lun(Needs::block_status,
+           with_service_action(reading("GET LBA STATUS",
+                                       Usage{0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                             0xff, 0xff, 0xff, 0xff, 0xff, 0},
+                                       &Disk::get_lba_status))),
+    with_service_action(
+        immediate("REPORT SUPPORTED OPERATION CODES",
+                  Usage{0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0},
+                  &Disk::report_supported_operation_codes)),
+    with_service_action(immediate("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
+                                  Usage{0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
+                                  &Disk::report_supported_task_management)),
+    reading("READ (12)", lba_12(0xa8, dpo_fua), &Disk::read),
+    changing("WRITE (12)", lba_12(0xaa, dpo_fua), &Disk::write),
+    changing("WRITE AND VERIFY (12)", lba_12(0xae, 0x12), &Disk::write_and_verify),
+    reading("VERIFY (12)", lba_12(0xaf, 0x16), &Disk::verify),
+};
+
+constexpr std::size_t rows = std::size(table);
+constexpr std::uint8_t no_row = 0xff;
+static_assert(rows < no_row);
+
+constexpr bool sorted() {
+  for (std::size_t i = 1; i < rows; ++i) {
+    const Operation& a = table[i - 1];
+    const Operation& b = table[i];
+    const bool before =
+        a.opcode < b.opcode || (a.opcode == b.opcode && a.has_service_action &&
+                                b.has_service_action && a.service_action < b.service_action);
+    if (!before) {
+      return false;
+    }
+  }
+  return true;
+}
+static_assert(sorted());
+
+// The first row of each opcode.
+constexpr std::array<std::uint8_t, 256> make_index() {
+  std::array<std::uint8_t, 256> index{};
+  index.fill(no_row);
+  for (std::size_t i = rows; i-- > 0;) {
+    index[table[i].opcode] = static_cast<std::uint8_t>(i);
+  }
+  return index;
+}
+constexpr std::array<std::uint8_t, 256> first_row = make_index();
+
+constexpr bool complete() {
+  return std::all_of(std::begin(table), std::end(table), [](const Operation& operation) {
+    return cdb_length(operation.opcode) != 0 &&
+           (operation.immediate == nullptr) != (operation.suspending == nullptr);
+  });
+}
+static_assert(complete());
+
+}  // namespace
+
+std::span<const Operation> operations() {
+  return table;
+}
+
+const Operation* find_operation(std::uint8_t opcode, std::uint8_t service_action,
+                                bool* other_service_action) {
+  *other_service_action = false;
+  const std::uint8_t first = first_row[opcode];
+  if (first == no_row) {
+    return nullptr;
+  }
+  if (!table[first].has_service_action) {
+    return &table[first];
+  }
+  for (std::size_t i = first; i < rows && table[i].opcode == opcode; ++i) {
+    if (table[i].service_action == service_action) {
+      return &table[i];
+    }
+  }
+  *other_service_action = true;
+  return nullptr;
+}
+
+}  // namespace ballast::scsi

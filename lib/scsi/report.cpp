@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// READ CAPACITY, and the commands that say which commands there are.
+#include <algorithm>
+
+#include "lib/scsi/cdb.h"
+#include "lib/scsi/disk.h"
+
+namespace ballast::scsi {
+
+namespace {
+
+// A command timeouts descriptor (SPC-5, 6.35.4): 12 bytes, all times 0, which is "none indicated".
+constexpr std::size_t timeouts_length = 12;
+void put_timeouts(std::span<std::uint8_t> to) {
+  put16(to, 0, timeouts_length - 2);
+}
+
+constexpr std::size_t command_descriptor = 8;
+constexpr std::size_t most_operations = 64;
+
+}  // namespace
+
+Status Disk::read_capacity_10(Command& command) {
+  const std::uint64_t last = volume_.capacity().value() - 1;
+  std::array<std::uint8_t, 8> data{};
+  put32(data, 0, std::min<std::uint64_t>(last, 0xffffffff));
+  put32(data, 4, volume_.logical_block().value());
+  return reply(command, data, data.size());
+}
+
+Status Disk::read_capacity_16(Command& command) {
+  std::array<std::uint8_t, 32> data{};
+  put64(data, 0, volume_.capacity().value() - 1);
+  put32(data, 8, volume_.logical_block().value());
+  data[13] = static_cast<std::uint8_t>(config_.physical_block_exponent);
+  data[14] = static_cast<std::uint8_t>((unmaps() ? 0x80 : 0) |               // LBPME
+                                       (unmapped_reads_zero() ? 0x40 : 0));  // LBPRZ
+  return reply(command, data, be32(command.cdb, 10));
+}
+
+// The one_command format (SPC-5, 6.35.3).
+std::size_t Disk::describe(const Operation& operation, bool timeouts,
+                           std::span<std::uint8_t> out) const {
+  constexpr std::size_t header = 4;
+  const std::size_t length = cdb_length(operation.opcode);
+  out[1] = timeouts ? 0x83 : 0x03;  // CTDP; supported as the standard says
+  put16(out, 2, length);
+  for (std::size_t i = 0; i < length; ++i) {
+    out[header + i] = usage(operation, i);
+  }
+  if (!timeouts) {
+    return header + length;
+  }
+  put_timeouts(out.subspan(header + length, timeouts_length));
+  return header + length + timeouts_length;
+}
+
+Status Disk::report_supported_operation_codes(Command& command) {
+  constexpr std::uint8_t not_supported = 0x01;
+  const bool timeouts = (command.cdb[2] & 0x80) != 0;
+  const std::uint8_t options = command.cdb[2] & 0x07;
+  const std::uint8_t opcode = command.cdb[3];
+  const std::uint16_t action = be16(command.cdb, 4);
+  const std::size_t allocation_length = be32(command.cdb, 6);
+  if (options > 3) {
+    return fail(command, invalid_field_in_cdb(2, 2));
+  }
+  if (options == 0) {
+    std::array<std::uint8_t, 4 + most_operations*(command_descriptor + timeouts_length)> data{};
+    BALLAST_ASSERT(operations().size() <= most_operations);
+    std::size_t length = 4;
+    for (const Operation& operation : operations()) {
+      if (!supports(operation)) {
+        continue;
+      }
+      const std::span<std::uint8_t> entry = std::span{data}.subspan(length);
+      entry[0] = operation.opcode;
+      put16(entry, 2, operation.service_action);
+      entry[5] = static_cast<std::uint8_t>((timeouts ? 0x02 : 0) |
+                                           (operation.has_service_action ? 0x01 : 0));
+      put16(entry, 6, cdb_length(operation.opcode));
+      length += command_descriptor;
+      if (timeouts) {
+        put_timeouts(entry.subspan(command_descriptor));
+        length += timeouts_length;
+      }
+    }
+    put32(data, 0, length - 4);
+    return reply(command, std::span{data}.first(length), allocation_length);
+  }
+  bool known_by_others = false;
+  const bool small = action <= service_action_mask;
+  const Operation* operation = find_operation(
+      opcode, small ? static_cast<std::uint8_t>(action) : std::uint8_t{0}, &known_by_others);
+  const bool has_actions =
+      known_by_others || (operation != nullptr && operation->has_service_action);
+  if (options == 1 && has_actions) {
+    return fail(command, invalid_field_in_cdb(2, 2));
+  }
+  if (options == 2 && operation != nullptr && !has_actions) {
+    return fail(command, invalid_field_in_cdb(2, 2));
+  }
+  if (options == 3 && !has_actions && action != 0) {
+    operation = nullptr;
+  }
+  if (has_actions && !small) {
+    operation = nullptr;
+  }
+  std::array<std::uint8_t, 4 + 16 + timeouts_length> data{};
+  if (operation == nullptr || !supports(*operation)) {
+    data[1] = not_supported;
+    return reply(command, std::span{data}.first(4), allocation_length);
+  }
+  const std::size_t length = describe(*operation, timeouts, data);
+  return reply(command, std::span{data}.first(length), allocation_length);
+}
+
+// What the kernel's target core carries out for us (target_core_tmr.c): ABORT TASK, LUN RESET.
+Status Disk::report_supported_task_management(Command& command) {
+  const bool extended = (command.cdb[2] & 0x80) != 0;
+  const std::size_t allocation_length = be32(command.cdb, 6);
+  if (allocation_length < 4) {
+    return fail(command, invalid_field_in_cdb(6));
+  }
+  std::array<std::uint8_t, 16> data{};
+  data[0] = 0x88;  // ATS, LURS
+  const std::size_t length = extended ? data.size() : 4;
+  data[3] = static_cast<std::uint8_t>(length - 4);
+  return reply(command, std::span{data}.first(length), allocation_length);
+}
+
+}  // namespace ballast::scsi

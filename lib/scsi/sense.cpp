@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/scsi/sense.h"
+
+#include <algorithm>
+
+#include "lib/base/assert.h"
+#include "lib/scsi/cdb.h"
+
+namespace ballast::scsi {
+
+namespace {
+
+struct Name {
+  AdditionalSense what;
+  const char* name;
+};
+
+constexpr Name names[] = {
+    {asc::no_additional_sense, "NO ADDITIONAL SENSE INFORMATION"},
+    {asc::cause_not_reportable, "LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE"},
+    {asc::initializing_command_required, "LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED"},
+    {asc::write_error, "WRITE ERROR"},
+    {asc::invalid_field_in_command_information_unit, "INVALID FIELD IN COMMAND INFORMATION UNIT"},
+    {asc::unrecovered_read_error, "UNRECOVERED READ ERROR"},
+    {asc::parameter_list_length_error, "PARAMETER LIST LENGTH ERROR"},
+    {asc::miscompare_during_verify, "MISCOMPARE DURING VERIFY OPERATION"},
+    {asc::invalid_command_operation_code, "INVALID COMMAND OPERATION CODE"},
+    {asc::lba_out_of_range, "LOGICAL BLOCK ADDRESS OUT OF RANGE"},
+    {asc::invalid_field_in_cdb, "INVALID FIELD IN CDB"},
+    {asc::invalid_field_in_parameter_list, "INVALID FIELD IN PARAMETER LIST"},
+    {asc::write_protected, "WRITE PROTECTED"},
+    {asc::software_write_protected, "LOGICAL UNIT SOFTWARE WRITE PROTECTED"},
+    {asc::space_allocation_failed, "SPACE ALLOCATION FAILED WRITE PROTECT"},
+    {asc::power_on, "POWER ON, RESET, OR BUS DEVICE RESET OCCURRED"},
+    {asc::mode_parameters_changed, "MODE PARAMETERS CHANGED"},
+    {asc::capacity_data_has_changed, "CAPACITY DATA HAS CHANGED"},
+    {asc::saving_parameters_not_supported, "SAVING PARAMETERS NOT SUPPORTED"},
+    {asc::internal_target_failure, "INTERNAL TARGET FAILURE"},
+};
+
+constexpr std::size_t sense_key_specific_length = 3;
+
+// SKSV, C/D, BPV and the bit pointer; then the field pointer (SPC-5, 4.4.2.4.2).
+void put_field(std::span<std::uint8_t> out, const FieldPointer& field) {
+  const bool has_bit = field.bit >= 0;
+  out[0] = static_cast<std::uint8_t>(0x80 | (field.in_cdb ? 0x40 : 0) |
+                                     (has_bit ? 0x08 | (field.bit & 0x07) : 0));
+  put16(out, 1, field.byte);
+}
+
+std::size_t encode_fixed(const Sense& sense, std::span<std::uint8_t> out) {
+  constexpr std::size_t length = 18;
+  std::fill_n(out.begin(), length, std::uint8_t{0});
+  out[0] = 0x70;
+  out[2] = static_cast<std::uint8_t>(sense.key);
+  if (sense.information.has_value() && *sense.information <= 0xffffffff) {
+    out[0] |= 0x80;
+    put32(out, 3, *sense.information);
+  }
+  out[7] = length - 8;
+  out[12] = sense.what.code;
+  out[13] = sense.what.qualifier;
+  if (sense.field.has_value()) {
+    put_field(out.subspan(15, sense_key_specific_length), *sense.field);
+  }
+  return length;
+}
+
+std::size_t encode_descriptors(const Sense& sense, std::span<std::uint8_t> out) {
+  constexpr std::size_t header = 8;
+  constexpr std::size_t information_descriptor = 12;
+  constexpr std::size_t sense_key_specific_descriptor = 8;
+  std::size_t length = header;
+  std::fill_n(out.begin(), header + information_descriptor + sense_key_specific_descriptor,
+              std::uint8_t{0});
+  out[0] = 0x72;
+  out[1] = static_cast<std::uint8_t>(sense.key);
+  out[2] = sense.what.code;
+  out[3] = sense.what.qualifier;
+  if (sense.information.has_value()) {
+    const std::span<std::uint8_t> descriptor = out.subspan(length, information_descriptor);
+    descriptor[0] = 0x00;
+    descriptor[1] = information_descriptor - 2;
+    descriptor[2] = 0x80;
+    put64(descriptor, 4, *sense.information);
+    length += information_descriptor;
+  }
+  if (sense.field.has_value()) {
+    const std::span<std::uint8_t> descriptor = out.subspan(length, sense_key_specific_descriptor);
+    descriptor[0] = 0x02;
+    descriptor[1] = sense_key_specific_descriptor - 2;
+    put_field(descriptor.subspan(4, sense_key_specific_length), *sense.field);
+    length += sense_key_specific_descriptor;
+  }
+  out[7] = static_cast<std::uint8_t>(length - header);
+  return length;
+}
+
+}  // namespace
+
+const char* to_string(AdditionalSense what) noexcept {
+  for (const Name& entry : names) {
+    if (entry.what == what) {
+      return entry.name;
+    }
+  }
+  return "unknown";
+}
+
+const char* to_string(SenseKey key) noexcept {
+  switch (key) {
+    case SenseKey::no_sense:
+      return "NO SENSE";
+    case SenseKey::recovered_error:
+      return "RECOVERED ERROR";
+    case SenseKey::not_ready:
+      return "NOT READY";
+    case SenseKey::medium_error:
+      return "MEDIUM ERROR";
+    case SenseKey::hardware_error:
+      return "HARDWARE ERROR";
+    case SenseKey::illegal_request:
+      return "ILLEGAL REQUEST";
+    case SenseKey::unit_attention:
+      return "UNIT ATTENTION";
+    case SenseKey::data_protect:
+      return "DATA PROTECT";
+    case SenseKey::aborted_command:
+      return "ABORTED COMMAND";
+    case SenseKey::miscompare:
+      return "MISCOMPARE";
+  }
+  return "unknown";
+}
+
+std::size_t encode(const Sense& sense, bool descriptor_format, std::span<std::uint8_t> out) {
+  BALLAST_ASSERT(out.size() >= 32);
+  return descriptor_format ? encode_descriptors(sense, out) : encode_fixed(sense, out);
+}
+
+}  // namespace ballast::scsi
