@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// ballast-kmod: are the kernel modules there, and what can this kernel's TCMU do?
+// kmodules/README.md is its manual.
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+#include "kmodules/report.h"
+
+namespace ballast::kmod {
+namespace {
+
+constexpr const char* configfs_path = "/sys/kernel/config";
+constexpr long configfs_magic = 0x62656570;  // CONFIGFS_MAGIC, fs/configfs/mount.c
+
+bool configfs_mounted() {
+  struct statfs found {};
+  return ::statfs(configfs_path, &found) == 0 && found.f_type == configfs_magic;
+}
+
+Result<void> mount_configfs() {
+  if (configfs_mounted() || ::mount("configfs", configfs_path, "configfs", 0, nullptr) == 0) {
+    return {};
+  }
+  const int reason = errno;
+  return Error{reason, fmt::format("configfs cannot be mounted at {}: {}", configfs_path,
+                                   std::strerror(reason))};
+}
+
+Findings look(const Library& library, bool probe) {
+  Findings findings;
+  findings.kernel = running_kernel();
+  for (const Module& module : modules()) {
+    findings.modules.push_back({module, library.state_of(module.name)});
+  }
+  findings.configfs_mounted = configfs_mounted();
+  Result<Tcmu> tcmu = examine(Roots{}, probe);
+  if (tcmu) {
+    findings.tcmu = std::move(tcmu).value();
+  } else {
+    findings.no_tcmu_because = tcmu.error().message;
+  }
+  return findings;
+}
+
+// Loads what is missing for `roles`. A target's module that does not load is an error; another is
+// a line on standard error.
+ExitCode load(const Library& library, bool initiator, bool lab) {
+  bool failed = false;
+  for (const Module& module : modules()) {
+    const bool wanted = module.role == Role::target ||
+                        (module.role == Role::initiator && initiator) ||
+                        (module.role == Role::lab && lab);
+    if (!wanted || library.state_of(module.name) != State::loadable) {
+      continue;
+    }
+    if (::geteuid() != 0) {
+      fmt::print(stderr,
+                 "ballast-kmod: {} is to be loaded, and that needs root: run sudo "
+                 "ballast-kmod load\n",
+                 module.name);
+      return exit_failed;
+    }
+    if (const Result<void> loaded = library.load(module.name); !loaded) {
+      fmt::print(stderr, "ballast-kmod: {}\n", loaded.error().message);
+      failed = true;
+    }
+  }
+  // Where the kernel has no configfs at all, the report says so.
+  if (library.state_of("configfs") == State::missing) {
+    return failed ? exit_failed : exit_ready;
+  }
+  if (const Result<void> mounted = mount_configfs(); !mounted) {
+    fmt::print(stderr, "ballast-kmod: {}\n", mounted.error().message);
+    failed = true;
+  }
+  return failed ? exit_failed : exit_ready;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Checks and loads the kernel modules that Ballast needs, and tells what this "
+      "kernel's TCMU can do.\n"
+      "Exit: 0 ready, 1 not loaded yet, 2 wrong use, 3 this kernel lacks a module, "
+      "4 not root or the kernel refused.",
+      "ballast-kmod"};
+  bool json = false, probe = false, initiator = false, lab = false;
+  app.require_subcommand(0, 1);
+  CLI::App* const check = app.add_subcommand("check", "look, and change nothing (the default)");
+  CLI::App* const loading =
+      app.add_subcommand("load", "load what is missing, mount configfs; root");
+  for (CLI::App* const command : {&app, check, loading}) {
+    command->add_flag("--json", json, "for programs");
+    command->add_flag("--probe", probe,
+                      "with no LUN to look at, make one for a moment (root, tcmu-runner stopped)");
+  }
+  loading->add_flag("--initiator", initiator, "also what a machine that logs in needs");
+  loading->add_flag("--lab", lab, "also what only tests need");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? exit_ready : exit_usage;
+  }
+
+  const Result<Library> library = Library::open();
+  if (!library) {
+    fmt::print(stderr, "ballast-kmod: {}\n", library.error().message);
+    return exit_failed;
+  }
+  const ExitCode loaded = *loading ? load(library.value(), initiator, lab) : exit_ready;
+  const Findings findings = look(library.value(), probe);
+  const std::string report = json ? as_json(findings) : as_text(findings);
+  std::fputs(report.c_str(), stdout);
+  return loaded != exit_ready ? loaded : verdict(findings);
+}
+
+}  // namespace
+}  // namespace ballast::kmod
+
+int main(int argc, char** argv) {
+  // File system and JSON calls may run out of memory; say so instead of aborting.
+  try {
+    return ballast::kmod::run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "ballast-kmod: {}\n", error.what());
+    return ballast::kmod::exit_failed;
+  }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kmodules/tcmu.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+
+namespace ballast::kmod {
+namespace {
+
+// From linux/target_core_user.h, which is not C++ (it returns an integer as an enumeration).
+constexpr std::uint16_t mailbox_version = 2;  // TCMU_MAILBOX_VERSION
+constexpr std::uint16_t flag_out_of_order = 1U << 0U, flag_read_length = 1U << 1U,
+                        flag_tmr = 1U << 2U, flag_keep_buffer = 1U << 3U;
+// struct tcmu_mailbox, packed.
+constexpr std::size_t offset_version = 0, offset_flags = 2, offset_ring = 4, offset_ring_size = 8;
+
+constexpr std::array capability_table{
+    CapabilityInfo{Capability::out_of_order, "out_of_order_completion",
+                   "a slow command does not hold back those behind it", flag_out_of_order},
+    CapabilityInfo{Capability::read_length, "read_length", "short data-in transfers are told",
+                   flag_read_length},
+    CapabilityInfo{Capability::tmr, "task_management",
+                   "Ballast hears that an initiator aborted a command", flag_tmr},
+    CapabilityInfo{Capability::keep_buffer, "keep_buffer",
+                   "a command can be answered while the storage still works on its data",
+                   flag_keep_buffer},
+};
+
+struct Meaning {
+  std::string_view name;
+  const char* text;
+};
+constexpr std::array meanings{
+    Meaning{"cmd_time_out", "s until the kernel answers a command by itself; 0: never"},
+    Meaning{"qfull_time_out", "s a command waits for room in the ring; -1: as cmd_time_out"},
+    Meaning{"max_data_area_mb", "MiB of data in flight, per LUN"},
+    Meaning{"cmd_ring_size_mb", "MiB of commands in flight, per LUN"},
+    Meaning{"hw_max_sectors", "longest transfer, in blocks of hw_block_size; 0: 128"},
+    Meaning{"hw_block_size", "bytes; 0: 512"},
+    Meaning{"nl_reply_supported", "whether making a LUN waits for the handler's word"},
+    Meaning{"tmr_notification", "1: aborts are told to the handler"},
+    Meaning{"emulate_write_cache", "ignored: Ballast answers mode pages itself"},
+};
+
+template <class T>
+T load(std::span<const std::byte> bytes, std::size_t offset) {
+  T value;
+  std::memcpy(&value, bytes.data() + offset, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+std::span<const CapabilityInfo> capabilities() {
+  return capability_table;
+}
+
+const char* to_string(Answer answer) noexcept {
+  switch (answer) {
+    case Answer::yes:
+      return "yes";
+    case Answer::no:
+      return "no";
+    case Answer::unknown:
+      return "unknown";
+  }
+  return "?";
+}
+
+const char* attribute_meaning(std::string_view name) noexcept {
+  for (const Meaning& meaning : meanings) {
+    if (meaning.name == name) {
+      return meaning.text;
+    }
+  }
+  return "";
+}
+
+Result<Mailbox> parse_mailbox(std::span<const std::byte> bytes) {
+  if (bytes.size() < mailbox_bytes) {
+    return Error{EINVAL, fmt::format("the ring begins with {} bytes, a mailbox has {}",
+                                     bytes.size(), mailbox_bytes)};
+  }
+  const Mailbox mailbox{
+      load<std::uint16_t>(bytes, offset_version), load<std::uint16_t>(bytes, offset_flags),
+      load<std::uint32_t>(bytes, offset_ring), load<std::uint32_t>(bytes, offset_ring_size)};
+  if (mailbox.version != mailbox_version) {
+    return Error{EPROTO, fmt::format("the ring has mailbox version {}, known is {}",
+                                     mailbox.version, mailbox_version)};
+  }
+  return mailbox;
+}
+
+// "7f0a3c000000-7f0a7c800000 rw-s 00000000 00:06 431    /dev/uio0"
+std::optional<RingMapping> parse_maps_line(std::string_view line) {
+  constexpr std::string_view device = "/dev/uio";
+  const std::size_t path = line.find(device);
+  if (path == std::string_view::npos) {
+    return std::nullopt;
+  }
+  RingMapping mapping;
+  const std::string_view number = line.substr(path + device.size());
+  const auto [number_end, number_error] =
+      std::from_chars(number.data(), number.data() + number.size(), mapping.uio);
+  if (number_error != std::errc{} || number_end != number.data() + number.size()) {
+    return std::nullopt;  // also "/dev/uio0 (deleted)": a LUN that is gone
+  }
+  const auto [address_end, address_error] =
+      std::from_chars(line.data(), line.data() + line.size(), mapping.address, 16);
+  if (address_error != std::errc{} || *address_end != '-') {
+    return std::nullopt;
+  }
+  std::size_t field = 0;  // the third one is the offset into the device
+  for (int blanks = 0; blanks < 2 && field != std::string_view::npos; ++blanks) {
+    field = line.find(' ', field);
+    field = field == std::string_view::npos ? field : field + 1;
+  }
+  std::uint64_t offset = 1;
+  if (field != std::string_view::npos) {
+    std::from_chars(line.data() + field, line.data() + line.size(), offset, 16);
+  }
+  return offset == 0 ? std::optional{mapping} : std::nullopt;
+}
+
+Verdict judge(const Tcmu& tcmu, const CapabilityInfo& capability) {
+  if (tcmu.mailbox) {
+    const bool set = (tcmu.mailbox->flags & capability.flag) != 0;
+    return {set ? Answer::yes : Answer::no, tcmu.mailbox_from};
+  }
+  if (tcmu.attributes.empty()) {
+    return {Answer::unknown, "neither a mailbox nor attributes to read"};
+  }
+  bool keeps = false;
+  for (const std::string& action : tcmu.actions) {
+    keeps = keeps || action == "free_kept_buf";
+  }
+  const bool tells_aborts = tcmu.attributes.contains("tmr_notification");
+  switch (capability.capability) {
+    case Capability::keep_buffer:
+      // Both came with one change, Linux 5.15.
+      return {keeps ? Answer::yes : Answer::no,
+              keeps ? "action/free_kept_buf is there" : "no action/free_kept_buf"};
+    case Capability::tmr:
+      // Both came with one change, Linux 5.10.
+      return {tells_aborts ? Answer::yes : Answer::no,
+              tells_aborts ? "attrib/tmr_notification is there" : "no attrib/tmr_notification"};
+    case Capability::out_of_order:
+    case Capability::read_length:
+      if (tells_aborts) {
+        return {Answer::yes, "older than attrib/tmr_notification, which is there"};
+      }
+      return {Answer::unknown, "no mailbox to read"};
+  }
+  return {};
+}
+
+}  // namespace ballast::kmod
