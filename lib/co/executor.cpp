@@ -163,7 +163,8 @@ void Executor::release_record(WaitRecord* record) {
   --stats_.live_waits;
 }
 
-bool Executor::wake(WaitRecord* record, std::uint64_t generation, std::int64_t value, Site site) {
+bool Executor::wake(WaitRecord* record, [[maybe_unused]] std::uint64_t generation,
+                    std::int64_t value, Site site) {
 #ifndef BALLAST_TEST_WITHOUT_WAKE_GUARD
   if (record->generation != generation || record->state != WaitState::armed) {
     refuse(record, generation, site);

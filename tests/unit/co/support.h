@@ -2,6 +2,7 @@
 // What the tests of lib/co share. Include it before tests/cmocka.h.
 #pragma once
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,8 @@ bool aborts(Function function) {
   const pid_t child = ::fork();
   if (child == 0) {
     (void)std::freopen("/dev/null", "w", stderr);
+    const rlimit no_core{};
+    (void)::setrlimit(RLIMIT_CORE, &no_core);
     function();
     ::_exit(0);
   }
