@@ -185,6 +185,8 @@ void* tcmur_dev_get_private(tcmu_device* dev) noexcept;
 // cmd and puts its answer into the oldest unanswered entry; processing_complete() is the doorbell.
 void tcmulib_command_complete(tcmu_device* dev, tcmulib_cmd* cmd, int result) noexcept;
 void tcmulib_processing_complete(tcmu_device* dev) noexcept;
+// Eats the event on the uio descriptor, as the daemon does before it looks into the ring.
+void tcmulib_processing_start(tcmu_device* dev) noexcept;
 
 // Plain reads of the device; any thread.
 char* tcmu_dev_get_cfgstring(tcmu_device* dev) noexcept;  // "ballast/file:/srv/vol0.raw;..."

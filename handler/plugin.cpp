@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plugin as tcmu-runner sees it: handler_init, the sole export, and the callbacks it registers.
+//
+// Each callback disables cancellation first: the daemon cancels its cmdproc threads, and an unwind
+// through these noexcept frames would end the process. No exception leaves them; what can throw is
+// memory running out, and then the callback fails.
+#include <pthread.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string>
+
+#include "handler/config_string.h"
+#include "handler/daemon_log.h"
+#include "handler/device.h"
+#include "handler/tcmur_abi.h"
+#include "lib/backend/factory.h"
+#include "lib/base/log.h"
+#include "lib/scsi/sense.h"
+
+namespace ballast::handler {
+namespace {
+
+class NotCancellable {
+ public:
+  NotCancellable() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  ~NotCancellable() { ::pthread_setcancelstate(before_, nullptr); }
+  NotCancellable(const NotCancellable&) = delete;
+  NotCancellable& operator=(const NotCancellable&) = delete;
+
+ private:
+  int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
+Device* device_of(abi::tcmu_device* dev) {
+  return static_cast<Device*>(abi::tcmur_dev_get_private(dev));
+}
+
+bool check_config(const char* daemon_string, char** reason) noexcept {
+  const NotCancellable guard;
+  try {
+    std::string message;
+    if (has_daemon_timeout(daemon_string)) {
+      message =
+          "tcmur_cmd_time_out cannot be used with ballast: the daemon would keep commands that "
+          "have "
+          "been answered; leave it out";
+    } else if (const auto checked = backend::check(config_string(daemon_string)); !checked) {
+      message = checked.error().message;
+    } else {
+      return true;
+    }
+    *reason = ::strdup(message.c_str());
+  } catch (const std::bad_alloc&) {
+    *reason = nullptr;  // the daemon says "unknown"
+  }
+  return false;
+}
+
+int open_lun(abi::tcmu_device* dev, bool) noexcept {
+  const NotCancellable guard;
+  abi::tcmur_dev_set_private(dev, nullptr);
+  try {
+    Result<std::unique_ptr<Device>> device = Device::open(dev);
+    if (!device) {
+      log(LogLevel::error, "{}: cannot be opened: {}", abi::tcmu_dev_get_cfgstring(dev),
+          device.error().message);
+      return -device.error().errno_value;
+    }
+    abi::tcmur_dev_set_private(dev, std::move(device).value().release());
+    return 0;
+  } catch (const std::bad_alloc&) {
+    log_plain(LogLevel::error, "a LUN cannot be opened: out of memory");
+    return -ENOMEM;
+  }
+}
+
+void close_lun(abi::tcmu_device* dev) noexcept {
+  const NotCancellable guard;
+  const std::unique_ptr<Device> device{device_of(dev)};
+  abi::tcmur_dev_set_private(dev, nullptr);
+  if (device != nullptr) {
+    device->close();
+  }
+}
+
+int reconfig_lun(abi::tcmu_device* dev, abi::tcmulib_cfg_info* change) noexcept {
+  const NotCancellable guard;
+  Device* const device = device_of(dev);
+  if (device == nullptr) {
+    return -ENODEV;
+  }
+  try {
+    Result<void> done;
+    switch (change->type) {
+      case abi::TCMULIB_CFG_DEV_SIZE:
+        done = device->resize(Bytes{change->data.dev_size});
+        break;
+      case abi::TCMULIB_CFG_DEV_CFGSTR:
+        done = device->reconfigure(change->data.dev_cfgstring);
+        break;
+      case abi::TCMULIB_CFG_WRITE_CACHE:
+        // The kernel's attribute is 0 unless somebody sets it, and every restore of a saved
+        // configuration writes it. What INQUIRY and the Caching page say follows from the backend,
+        // and an initiator changes it with MODE SELECT.
+        log(LogLevel::debug, "{}: emulate_write_cache={} has no meaning for this handler",
+            device->name(), change->data.write_cache ? 1 : 0);
+        break;
+      default:
+        return -EOPNOTSUPP;
+    }
+    if (!done) {
+      log(LogLevel::error, "{}: {}", device->name(), done.error().message);
+      return -done.error().errno_value;
+    }
+    return 0;
+  } catch (const std::bad_alloc&) {
+    return -ENOMEM;
+  }
+}
+
+// A command that the daemon tracks must be completed by the daemon, which takes it off its list.
+// The daemon does so on this thread, without a lock; that is safe because it tracks either all
+// commands of a device or none, so that no answer of ours can be under way.
+int refuse_tracked(abi::tcmulib_cmd* cmd) {
+  static bool said = false;
+  if (!said) {
+    said = true;
+    log_plain(LogLevel::error,
+              "commands are refused: tcmur_cmd_time_out is set, which cannot be used with ballast; "
+              "take it out of the configuration string and create the backstore anew");
+  }
+  scsi::encode(scsi::Sense{.key = scsi::SenseKey::hardware_error,
+                           .what = scsi::asc::internal_target_failure},
+               false, cmd->sense_buf);
+  return abi::TCMU_STS_PASSTHROUGH_ERR;
+}
+
+int handle_cmd(abi::tcmu_device* dev, abi::tcmur_cmd* unaligned) noexcept {
+  const NotCancellable guard;
+  abi::tcmur_cmd tcmur;
+  std::memcpy(static_cast<void*>(&tcmur), static_cast<const void*>(unaligned), sizeof tcmur);
+  if (tcmur.start_time.tv_sec != 0) {
+    return refuse_tracked(tcmur.lib_cmd);
+  }
+  Device* const device = device_of(dev);
+  if (device == nullptr) {
+    return abi::TCMU_STS_BUSY;
+  }
+  device->handle(tcmur.lib_cmd);
+  return abi::TCMU_STS_ASYNC_HANDLED;
+}
+
+constexpr char description[] =
+    "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
+    "cfgstring: [file]/PATH (a file, created sparse when missing, or a block device), memory, or "
+    "null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
+    "queue_depth=128, fault=/PATH. As a URI (file:/PATH) outside targetcli, whose library takes no "
+    "colon.\n";
+
+abi::tcmur_handler handler = [] {
+  abi::tcmur_handler h{};
+  h.name = "Ballast";
+  h.subtype = "ballast";
+  h.cfg_desc = description;
+  h.check_config = check_config;
+  h.reconfig = reconfig_lun;
+  h.open = open_lun;
+  h.close = close_lun;
+  h.handle_cmd = handle_cmd;
+  // read, write and flush stay null and nr_threads 0: passthrough-only.
+  return h;
+}();
+
+}  // namespace
+}  // namespace ballast::handler
+
+extern "C" [[gnu::visibility("default")]] int handler_init() noexcept {
+  ballast::set_log_sink(&ballast::handler::log_to_daemon);
+  return ballast::handler::abi::tcmur_register_handler(&ballast::handler::handler);
+}
