@@ -25,8 +25,8 @@ using namespace ballast::handler::abi;
 
 int main(int argc, char**) {
   if (argc == 1) {
-#include "tests/abi/table.h"
+#include "tests/abi/table.inc"
   } else {
-#include "tests/abi/ring_table.h"
+#include "tests/abi/ring_table.inc"
   }
 }

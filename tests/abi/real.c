@@ -14,6 +14,6 @@
 #define VALUE(name) printf("value " #name " %lld\n", (long long)(name));
 
 int main(void) {
-#include "tests/abi/table.h"
+#include "tests/abi/table.inc"
   return 0;
 }

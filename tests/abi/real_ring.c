@@ -19,6 +19,6 @@
          sizeof(((struct tcmu_cmd_entry*)0)->rsp.field));
 
 int main(void) {
-#include "tests/abi/ring_table.h"
+#include "tests/abi/ring_table.inc"
   return 0;
 }
