@@ -48,8 +48,12 @@ void poll_until(std::span<pollfd> fds, TimePoint at, TimePoint now) {
 
 }  // namespace
 
-Loop::Loop(co::Executor& executor, const co::Clock& clock, Uring* ring)
-    : executor_{executor}, clock_{clock}, ring_{ring}, reactor_wakes_at_{past} {}
+Loop::Loop(co::Executor& executor, const co::Clock& clock, Uring* ring, Nanoseconds longest_sleep)
+    : executor_{executor},
+      clock_{clock},
+      ring_{ring},
+      longest_sleep_{longest_sleep},
+      reactor_wakes_at_{past} {}
 
 Loop::~Loop() {
   stop();
@@ -187,10 +191,14 @@ void Loop::finish_turn(unsigned rounds) {
   give_back();
 }
 
+TimePoint Loop::net(TimePoint now) const {
+  return longest_sleep_ == Nanoseconds::max() ? co::Timers::never : now + longest_sleep_;
+}
+
 TimePoint Loop::reactor_due() {
   TimePoint due = executor_.next_timer();
   if (executor_.registry().size() > 0 || under_way()) {
-    due = std::min(due, executor_.now() + longest_sleep);
+    due = std::min(due, net(executor_.now()));
   }
   if (ring_ != nullptr && ring_->submission_stalled()) {
     due = std::min(due, executor_.now() + submit_retry);
@@ -291,7 +299,7 @@ void Loop::run_until(bool (*done)(void* context), void* context) {
   unsigned rounds = rounds_per_turn;
   drive_held(rounds);
   while (!done(context)) {
-    (void)linger_sleep(-1, executor_.now() + longest_sleep);
+    (void)linger_sleep(-1, net(executor_.now()));
     rounds = rounds_per_turn;
     drive_held(rounds);
   }
@@ -342,7 +350,7 @@ void* Loop::entry(void* self) {
 // One turn of the reactor. Returns until when it may sleep.
 TimePoint Loop::reactor_turn() {
   if (!try_take_or_want()) {
-    return clock_.now() + longest_sleep;  // whoever gives the baton back kicks us
+    return net(clock_.now());  // whoever gives the baton back kicks us
   }
   begin_turn(nullptr);
   unsigned rounds = rounds_per_turn;

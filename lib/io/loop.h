@@ -76,8 +76,9 @@ struct LoopStats {
 
 class Loop {
  public:
-  // The reactor never sleeps longer while tasks live: a net below the argument above.
-  static constexpr Nanoseconds longest_sleep = std::chrono::seconds{1};
+  // The reactor never sleeps longer while tasks live: a net below the argument above. A test takes
+  // it away (Nanoseconds::max()), so that a lost wake is one.
+  static constexpr Nanoseconds default_longest_sleep = std::chrono::seconds{1};
   // How soon a refused submission is tried again.
   static constexpr Nanoseconds submit_retry = std::chrono::milliseconds{1};
   // Ticks in one turn. What is left then goes to the reactor, so that no caller is kept for ever.
@@ -85,7 +86,8 @@ class Loop {
 
   // `ring` may be null. Both outlive the Loop. `clock` is the executor's; it must be monotonic real
   // time.
-  Loop(co::Executor& executor, const co::Clock& clock, Uring* ring);
+  Loop(co::Executor& executor, const co::Clock& clock, Uring* ring,
+       Nanoseconds longest_sleep = default_longest_sleep);
   // Stops.
   ~Loop();
   Loop(const Loop&) = delete;
@@ -140,6 +142,7 @@ class Loop {
   void drive_held(unsigned& rounds);
   void finish_turn(unsigned rounds);
   bool linger_sleep(int command_fd, TimePoint until);
+  TimePoint net(TimePoint now) const;
   TimePoint reactor_due();
   void kick_reactor();
   TimePoint reactor_turn();
@@ -149,6 +152,7 @@ class Loop {
   co::Executor& executor_;
   const co::Clock& clock_;
   Uring* ring_;
+  const Nanoseconds longest_sleep_;
   UnderWay under_way_ = nullptr;
   void* under_way_context_ = nullptr;
   std::atomic<std::uint32_t> baton_{free};

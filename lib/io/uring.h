@@ -19,9 +19,10 @@
 // and goes out with a later tick; submission_stalled() then asks the Loop for a short sleep.
 //
 // Threads. Driving thread only. The two threads that take turns on an executor both submit, so
-// IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN cannot be used. A thread that submitted and then
-// exits takes its operations with it: the kernel ends those that it can with ECANCELED. An
-// operation that was ended so, without anybody having asked, is started again (a few times).
+// IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN cannot be used. Operations outlive the thread that
+// submitted them, but for those on the worker threads that the kernel made for it (fallocate,
+// fsync, buffered I/O): they end with ECANCELED or EINTR when it exits. What was ended so, without
+// anybody having asked, is started again (a few times).
 #pragma once
 
 #include <liburing.h>
