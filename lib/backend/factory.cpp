@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "lib/backend/checked.h"
+#include "lib/backend/fault.h"
 #include "lib/backend/file.h"
 #include "lib/backend/file_open.h"
 #include "lib/backend/memory.h"
@@ -61,19 +62,24 @@ Result<config::LunConfig> check(std::string_view config_string) {
 }
 
 Result<void> check_environment(const config::LunConfig& config) {
+  if (!config.fault_control.empty()) {
+    if (const Result<void> control = check_fault_control(config.fault_control); !control) {
+      return control;
+    }
+  }
   return config.scheme == config::Scheme::file ? check_file(config) : Result<void>{};
 }
 
 Result<std::unique_ptr<Backend>> open(const config::LunConfig& config, const OpenContext& context) {
-  if (!config.fault_control.empty()) {
-    return Error{ENOTSUP, "key fault is not available in this build: remove it"};
-  }
   if (const Result<void> numbers = check_numbers(context.size, context.logical_block); !numbers) {
     return numbers.error();
   }
   Result<std::unique_ptr<Backend>> inner = open_inner(config, context);
   if (!inner) {
     return inner;
+  }
+  if (!config.fault_control.empty()) {
+    inner = make_fault(make_checked(std::move(inner).value()), config.fault_control);
   }
   return make_checked(std::move(inner).value());
 }

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/backend/fault.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "lib/backend/control_file.h"
+#include "lib/backend/fault_rules.h"
+#include "lib/backend/in_flight.h"
+#include "lib/base/log.h"
+#include "lib/co/event.h"
+#include "lib/co/sleep.h"
+
+namespace ballast::backend {
+namespace {
+
+class Fault final : public Backend {
+ public:
+  Fault(std::unique_ptr<Backend> inner, std::string path)
+      : inner_{std::move(inner)},
+        path_{std::move(path)},
+        applied_{inner_->executor(), "frozen by a fault rule"},
+        closing_{inner_->executor(), "delayed by a fault rule"},
+        in_flight_{inner_->executor()},
+        control_{path_, FaultRules::longest_text,
+                 [this](std::string text) { arrived(std::move(text)); }} {}
+
+  void start() {
+    apply(control_.read());
+    if (const Result<void> watched = control_.start(); !watched) {
+      log(LogLevel::error, "{}; its rules stay as they are", watched.error().message);
+    }
+  }
+
+  co::Executor& executor() override { return inner_->executor(); }
+  const Geometry& geometry() const override { return inner_->geometry(); }
+  const Capabilities& capabilities() const override { return inner_->capabilities(); }
+  std::string description() const override {
+    return inner_->description() + " with faults from " + path_;
+  }
+
+  co::Task<IoStatus> read(Bytes offset, io::SgView to) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap) override;
+  co::Task<IoStatus> discard(Bytes offset, Bytes length) override;
+  co::Task<IoStatus> flush() override;
+  co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
+                                  std::vector<Extent>* out) override;
+  co::Task<IoStatus> resize(Bytes size) override;
+  co::Task<void> close() override;
+
+ private:
+  FaultSubject subject(OpKind kind, Bytes offset, Bytes length) const;
+  co::Task<IoStatus> with_faults(FaultSubject subject, co::Task<IoStatus> operation);
+  co::Task<IoStatus> suffer(FaultSubject subject, FaultRule rule);
+
+  void arrived(std::string text);  // the watching thread
+  bool message_is_coming();
+  void take();  // the executor
+  void apply(const std::string& text);
+
+  std::unique_ptr<Backend> inner_;
+  const std::string path_;
+  FaultRules rules_;
+  co::Event applied_;  // set for a moment whenever rules were replaced
+  co::Event closing_;
+  InFlight in_flight_;
+  std::mutex mutex_;                // guards what the watching thread hands over:
+  std::optional<std::string> new_;  // the latest text; older ones are not worth applying
+  bool posted_ = false;             // a message is on its way to take it
+  ControlFile control_;             // last: its thread uses what is above
+};
+
+FaultSubject Fault::subject(OpKind kind, Bytes offset, Bytes length) const {
+  const std::uint64_t block = geometry().logical_block.value();
+  return FaultSubject{kind, Lba{offset.value() / block}, BlockCount{length.value() / block}};
+}
+
+// ok: go on; anything else is the operation's answer.
+co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule) {
+  switch (rule.effect) {
+    case FaultRule::Effect::error:
+      co_return rule.status;
+    case FaultRule::Effect::delay: {
+      const bool closing = co_await closing_.wait_until(executor().now() + rule.delay);
+      co_return closing ? IoStatus::cancelled : IoStatus::ok;
+    }
+    case FaultRule::Effect::freeze:
+      break;
+  }
+  bool frozen = true;
+  while (frozen && !closing_.is_set()) {
+    co_await applied_.wait();
+    frozen = rules_.freezes(subject, rule.after);
+  }
+  co_return closing_.is_set() ? IoStatus::cancelled : IoStatus::ok;
+}
+
+co::Task<IoStatus> Fault::with_faults(FaultSubject subject, co::Task<IoStatus> operation) {
+  const InFlight::Guard guard{in_flight_};
+  const std::optional<FaultRule> rule = rules_.draw(subject);
+  if (rule.has_value() && !rule->after) {
+    const IoStatus before = co_await suffer(subject, *rule);
+    if (!ok(before)) {
+      co_return before;
+    }
+  }
+  const IoStatus status = co_await std::move(operation);
+  if (rule.has_value() && rule->after) {
+    const IoStatus after = co_await suffer(subject, *rule);
+    if (after == IoStatus::medium_error) {
+      co_return after;
+    }
+  }
+  co_return status;
+}
+
+co::Task<IoStatus> Fault::read(Bytes offset, io::SgView to) {
+  return with_faults(subject(OpKind::read, offset, Bytes{to.size()}), inner_->read(offset, to));
+}
+
+co::Task<IoStatus> Fault::write(Bytes offset, io::SgView from, Fua fua) {
+  return with_faults(subject(OpKind::write, offset, Bytes{from.size()}),
+                     inner_->write(offset, from, fua));
+}
+
+co::Task<IoStatus> Fault::zero(Bytes offset, Bytes length, MayUnmap may_unmap) {
+  return with_faults(subject(OpKind::zero, offset, length),
+                     inner_->zero(offset, length, may_unmap));
+}
+
+co::Task<IoStatus> Fault::discard(Bytes offset, Bytes length) {
+  return with_faults(subject(OpKind::discard, offset, length), inner_->discard(offset, length));
+}
+
+co::Task<IoStatus> Fault::flush() {
+  return with_faults(subject(OpKind::flush, Bytes{}, Bytes{}), inner_->flush());
+}
+
+co::Task<IoStatus> Fault::block_status(Bytes offset, Bytes length, std::size_t limit,
+                                       std::vector<Extent>* out) {
+  const std::size_t before = out->size();
+  co::Task<IoStatus> operation = inner_->block_status(offset, length, limit, out);
+  const IoStatus status =
+      co_await with_faults(subject(OpKind::block_status, offset, length), std::move(operation));
+  if (!ok(status)) {
+    out->resize(before, Extent{});
+  }
+  co_return status;
+}
+
+co::Task<IoStatus> Fault::resize(Bytes size) {
+  return inner_->resize(size);
+}
+
+co::Task<void> Fault::close() {
+  control_.request_stop();
+  closing_.set();
+  applied_.set();
+  co_await in_flight_.drained();
+  // The watching thread's last message names us, and may wait for room in our mailbox: it must have
+  // come before we go, and this thread must not block for it.
+  while (control_.running() || message_is_coming()) {
+    co_await co::sleep_for(executor(), std::chrono::milliseconds{1});
+  }
+  control_.stop();
+  co_await inner_->close();
+}
+
+// --- the control file
+// -----------------------------------------------------------------------------
+
+void Fault::arrived(std::string text) {
+  bool post = false;
+  {
+    const std::lock_guard lock{mutex_};
+    new_ = std::move(text);
+    post = !std::exchange(posted_, true);
+  }
+  if (post) {
+    const auto take_it = [](void* self, std::int64_t) { static_cast<Fault*>(self)->take(); };
+    executor().post(co::Message{.run = take_it, .context = this, .waker = {}, .site = {}});
+  }
+}
+
+bool Fault::message_is_coming() {
+  const std::lock_guard lock{mutex_};
+  return posted_;
+}
+
+void Fault::take() {
+  std::optional<std::string> text;
+  {
+    const std::lock_guard lock{mutex_};
+    text = std::exchange(new_, std::nullopt);
+    posted_ = false;
+  }
+  if (text.has_value() && !closing_.is_set()) {
+    apply(*text);
+  }
+}
+
+void Fault::apply(const std::string& text) {
+  Result<FaultRules> rules = FaultRules::parse(text);
+  if (!rules) {
+    log(LogLevel::error, "{}: {}; nothing applied", path_, rules.error().message);
+    return;
+  }
+  rules_ = std::move(rules).value();
+  log(LogLevel::warning, "{}: {} fault rules apply to {}", path_, rules_.size(),
+      inner_->description());
+  applied_.set();
+  applied_.reset();
+}
+
+}  // namespace
+
+Result<void> check_fault_control(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) {
+    if (!S_ISREG(status.st_mode)) {
+      return Error{EINVAL, fmt::format("key fault: {} is no regular file", path)};
+    }
+    if (::access(path.c_str(), R_OK) != 0) {
+      return Error{errno, fmt::format("key fault: no permission to read {}", path)};
+    }
+    return {};
+  }
+  const int why = errno;
+  const std::string folder = path.substr(0, path.find_last_of('/') + 1);
+  if (why != ENOENT || ::access(folder.c_str(), X_OK) != 0) {
+    return Error{why, fmt::format("key fault: {} cannot be reached: {}", path, std::strerror(why))};
+  }
+  return {};
+}
+
+std::unique_ptr<Backend> make_fault(std::unique_ptr<Backend> inner, std::string path) {
+  auto fault = std::make_unique<Fault>(std::move(inner), std::move(path));
+  fault->start();
+  return fault;
+}
+
+}  // namespace ballast::backend
