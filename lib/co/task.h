@@ -55,8 +55,9 @@ struct PromiseBase {
   template <class... Args>
   explicit PromiseBase(Args&... args) : executor_{&executor_of(args...)} {}
 
+  // Inlined even at -O0: else g++ takes the template for a mismatch with the plain delete.
   template <class... Args>
-  static void* operator new(std::size_t size, Args&... args) {
+  [[gnu::always_inline]] static void* operator new(std::size_t size, Args&... args) {
     return executor_of(args...).frames().allocate(size);
   }
   static void operator delete(void* frame) noexcept { FramePool::release(frame); }
