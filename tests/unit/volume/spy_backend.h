@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// A memory backend that writes down what it is asked for, fails or waits where a test says so, and
+// may pretend to have other capabilities. Include it before tests/cmocka.h.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/backend/checked.h"
+#include "lib/backend/memory.h"
+#include "lib/co/event.h"
+
+namespace ballast::test {
+
+struct BackendOp {
+  std::string name;  // as the function is called
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+  bool flag = false;  // fua, or may_unmap
+  friend bool operator==(const BackendOp&, const BackendOp&) = default;
+};
+
+class SpyBackend final : public backend::Backend {
+ public:
+  SpyBackend(co::Executor& executor, Bytes size, Bytes block)
+      : gate{executor},
+        inner_{backend::make_checked(backend::make_memory(executor, size, block))},
+        capabilities_{inner_->capabilities()},
+        geometry_{inner_->geometry()} {
+    gate.set();
+  }
+
+  std::vector<BackendOp> ops;
+  std::map<std::string, IoStatus> failures;  // by name; instead of doing it
+  co::Event gate;                            // reset: operations wait
+  std::size_t running = 0;
+  std::size_t most_running = 0;
+
+  backend::Capabilities& pretend() { return capabilities_; }
+  backend::Geometry& pretend_geometry() { return geometry_; }
+
+  co::Executor& executor() override { return inner_->executor(); }
+  const backend::Geometry& geometry() const override { return geometry_; }
+  const backend::Capabilities& capabilities() const override { return capabilities_; }
+  std::string description() const override { return "spy:"; }
+
+  co::Task<IoStatus> read(Bytes offset, io::SgView to) override {
+    const IoStatus early = co_await begin("read", offset, Bytes{to.size()}, false);
+    if (!ok(early)) {
+      co_return end(early);
+    }
+    const IoStatus status = co_await inner_->read(offset, to);
+    co_return end(status);
+  }
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua) override {
+    const IoStatus early =
+        co_await begin("write", offset, Bytes{from.size()}, fua == backend::Fua::yes);
+    if (!ok(early)) {
+      co_return end(early);
+    }
+    const IoStatus status = co_await inner_->write(offset, from, fua);
+    co_return end(status);
+  }
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap) override {
+    const IoStatus early =
+        co_await begin("zero", offset, length, may_unmap == backend::MayUnmap::yes);
+    if (!ok(early)) {
+      co_return end(early);
+    }
+    const IoStatus status = co_await inner_->zero(offset, length, may_unmap);
+    co_return end(status);
+  }
+  co::Task<IoStatus> discard(Bytes offset, Bytes length) override {
+    const IoStatus early = co_await begin("discard", offset, length, false);
+    if (!ok(early)) {
+      co_return end(early);
+    }
+    const IoStatus status = co_await inner_->discard(offset, length);
+    co_return end(status);
+  }
+  co::Task<IoStatus> flush() override {
+    const IoStatus early = co_await begin("flush", Bytes{}, Bytes{}, false);
+    if (!ok(early)) {
+      co_return end(early);
+    }
+    const IoStatus status = co_await inner_->flush();
+    co_return end(status);
+  }
+  co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
+                                  std::vector<backend::Extent>* out) override {
+    const IoStatus status = co_await inner_->block_status(offset, length, limit, out);
+    co_return status;
+  }
+  co::Task<IoStatus> resize(Bytes size) override {
+    const IoStatus early = co_await begin("resize", Bytes{}, size, false);
+    if (!ok(early)) {
+      co_return end(early);
+    }
+    const IoStatus status = co_await inner_->resize(size);
+    geometry_.size = inner_->geometry().size;
+    co_return end(status);
+  }
+  co::Task<void> close() override { co_await inner_->close(); }
+
+ private:
+  co::Task<IoStatus> begin(std::string name, Bytes offset, Bytes length, bool flag) {
+    ops.push_back(BackendOp{name, offset.value(), length.value(), flag});
+    ++running;
+    most_running = std::max(most_running, running);
+    co_await gate.wait();
+    const auto failure = failures.find(name);
+    co_return failure == failures.end() ? IoStatus::ok : failure->second;
+  }
+  IoStatus end(IoStatus status) {
+    --running;
+    return status;
+  }
+  std::unique_ptr<backend::Backend> inner_;
+  backend::Capabilities capabilities_;
+  backend::Geometry geometry_;
+};
+
+}  // namespace ballast::test
