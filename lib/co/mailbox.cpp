@@ -30,6 +30,7 @@ Mailbox::Mailbox()
 
 Mailbox::~Mailbox() {
   ::close(event_fd_);
+  ::close(linger_fd_);
 }
 
 // Each cell counts the rounds: `sequence == position` says free for that position, `position + 1`
