@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/io/buffer_pool.h"
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "lib/co/sleep.h"
+#include "tests/cmocka.h"
+#include "tests/unit/io/support.h"
+
+using namespace ballast;
+
+namespace {
+
+constexpr std::size_t kib = 1024;
+constexpr std::size_t mib = 1024 * kib;
+
+struct House {
+  explicit House(std::size_t limit)
+      : pool{std::move(io::BufferPool::open(executor, Bytes{limit}, nullptr)).value()} {}
+  void run() {
+    while (!executor.idle()) {
+      (void)executor.tick();
+    }
+  }
+  co::VirtualClock clock;
+  co::Executor executor{"test", clock};
+  co::TaskGroup group{executor};
+  std::unique_ptr<io::BufferPool> pool;
+};
+
+void buffers_begin_at_pages_and_have_the_size_asked_for(void**) {
+  House house{4 * mib};
+  for (const std::size_t size :
+       {std::size_t{1}, std::size_t{515}, 4 * kib, 5 * kib, 64 * kib, 2 * mib}) {
+    const auto buffer = house.pool->try_acquire(size);
+    assert_true(buffer.has_value());
+    assert_int_equal(buffer->bytes().size(), size);
+    assert_int_equal(reinterpret_cast<std::uintptr_t>(buffer->bytes().data()) % 4096, 0);
+    assert_int_equal(buffer->index(), -1);
+  }
+  assert_int_equal(house.pool->stats().in_use_bytes, 0);
+}
+
+void the_limit_holds(void**) {
+  House house{2 * mib};
+  std::vector<io::Buffer> all;
+  for (int i = 0; i < 512; ++i) {
+    auto buffer = house.pool->try_acquire(4 * kib);
+    assert_true(buffer.has_value());
+    all.push_back(std::move(*buffer));
+  }
+  assert_false(house.pool->try_acquire(1).has_value());
+  all.clear();
+  assert_true(house.pool->try_acquire(2 * mib).has_value());  // the halves have found each other
+}
+
+void living_buffers_never_overlap(void**) {
+  House house{8 * mib};
+  std::mt19937_64 random{test::seed()};
+  struct Living {
+    io::Buffer buffer;
+    int mark;
+  };
+  std::vector<Living> living;
+  const auto intact = [](const Living& l) {
+    const auto bytes = l.buffer.bytes();
+    return std::all_of(bytes.begin(), bytes.end(),
+                       [&](std::byte b) { return b == static_cast<std::byte>(l.mark); });
+  };
+  for (int i = 0; i < 3000; ++i) {
+    if (random() % 2 == 0) {
+      auto buffer =
+          house.pool->try_acquire(1 + random() % (std::size_t{1} << (10 + random() % 10)));
+      if (buffer.has_value()) {
+        std::memset(buffer->bytes().data(), i & 0xff, buffer->bytes().size());
+        living.push_back(Living{std::move(*buffer), i & 0xff});
+      }
+    } else if (!living.empty()) {
+      std::swap(living[random() % living.size()], living.back());
+      assert_true(intact(living.back()));
+      living.pop_back();
+    }
+  }
+  living.clear();
+  assert_int_equal(house.pool->stats().in_use_bytes, 0);
+}
+
+co::Task<void> hold(House& house, co::Executor& executor, std::size_t size, char name,
+                    std::string* trace, co::Waker* let_go) {
+  const io::Buffer buffer = co_await house.pool->acquire(size);
+  BALLAST_ASSERT(buffer.bytes().size() == size);
+  trace->push_back(name);
+  co::Wait wait{executor, "letting go"};
+  *let_go = wait.waker();
+  co_await wait;
+}
+
+void nobody_overtakes_a_waiter(void**) {
+  House house{2 * mib};
+  std::string trace;
+  co::Waker let_go[4];
+  house.group.spawn("a", hold(house, house.executor, mib, 'a', &trace, &let_go[0]));
+  house.group.spawn("b", hold(house, house.executor, 4 * kib, 'b', &trace, &let_go[1]));
+  house.group.spawn("C", hold(house, house.executor, 2 * mib, 'C', &trace, &let_go[2]));
+  house.group.spawn("d", hold(house, house.executor, 4 * kib, 'd', &trace, &let_go[3]));
+  house.run();
+  assert_string_equal(trace.c_str(), "ab");  // d would fit, but C came first
+  assert_false(house.pool->try_acquire(1).has_value());
+  for (const co::Waker& waker : let_go) {
+    (void)waker.wake();
+    house.run();
+  }
+  assert_string_equal(trace.c_str(), "abCd");
+  assert_int_equal(house.pool->stats().waits, 2);
+}
+
+co::Task<void> write_and_read(io::Uring& ring, io::BufferPool& pool, io::UringFile file,
+                              bool* equal) {
+  const io::Buffer out = co_await pool.acquire(8 * kib);
+  const auto data = test::random_bytes(8 * kib);
+  std::memcpy(out.bytes().data(), data.data(), data.size());
+  const int written = co_await ring.write(file, Bytes{0}, out.bytes(), out.index());
+  std::memset(out.bytes().data(), 0, data.size());
+  const int read = co_await ring.read(file, Bytes{0}, out.bytes(), out.index());
+  *equal = written == 8192 && read == 8192 &&
+           std::memcmp(out.bytes().data(), data.data(), data.size()) == 0;
+}
+
+void a_pool_with_a_ring_is_registered(void**) {
+  test::Bench b;
+  const test::Fd file{test::memory_file(64 * kib)};
+  const auto pool =
+      std::move(io::BufferPool::open(b.executor, Bytes{2 * mib}, b.ring.get())).value();
+  assert_true(pool->registered());
+  bool equal = false;
+  b.group.spawn("io", write_and_read(*b.ring, *pool, file.file(), &equal));
+  b.run();
+  assert_true(equal);
+}
+
+// In a child without privileges and with little memory to lock: the pool must work all the same.
+void without_locked_memory_the_pool_works_unregistered(void**) {
+  if (::getuid() != 0) {
+    print_message("needs root, to give up its privilege of locking memory\n");
+    skip();
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit little{64 * kib, 64 * kib};
+    if (::setrlimit(RLIMIT_MEMLOCK, &little) != 0 || ::setuid(65534) != 0) {
+      ::_exit(2);
+    }
+    bool right = false;
+    {
+      test::Bench b{{.entries = 4, .max_operations = 4, .file_slots = 1}};
+      const test::Fd file{test::memory_file(64 * kib)};
+      const auto pool =
+          std::move(io::BufferPool::open(b.executor, Bytes{2 * mib}, b.ring.get())).value();
+      b.group.spawn("io", write_and_read(*b.ring, *pool, file.file(), &right));
+      b.run();
+      right = right && !pool->registered();
+    }
+    ::_exit(right ? 0 : 1);
+  }
+  int status = -1;
+  assert_int_equal(::waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(buffers_begin_at_pages_and_have_the_size_asked_for),
+      cmocka_unit_test(the_limit_holds),
+      cmocka_unit_test(living_buffers_never_overlap),
+      cmocka_unit_test(nobody_overtakes_a_waiter),
+      cmocka_unit_test(a_pool_with_a_ring_is_registered),
+      cmocka_unit_test(without_locked_memory_the_pool_works_unregistered),
+  };
+  return cmocka_run_group_tests_name("buffer pool", tests, nullptr, nullptr);
+}
