@@ -1,0 +1,93 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# WRITE SAME: 1280 KiB are offered and taken, one block more is refused and writes nothing; what is
+# not zero is replicated bit for bit, what is zero is zeroed.
+# timeout: 240
+. "$(dirname "$0")/disk.sh"
+plan 41
+
+mib=$((1 << 20))
+limit=2560 # blocks of 512: 1280 KiB
+blocks=$((64 * mib / 512))
+
+fresh_daemon
+file_lun vol0 64M
+# The reference takes another length unless told.
+[[ $BACKSTORE != fileio ]] || echo $limit > "${lun_path[vol0]}/attrib/max_write_same_len"
+export_luns
+ok "login" login
+is "$(queue 0 write_zeroes_max_bytes)" 1310720 "the initiator's write_zeroes_max_bytes"
+
+head -c 512 /dev/urandom > /srv/payload
+head -c 512 /dev/urandom > /srv/payload2
+{ head -c 511 /dev/zero; printf '\x01'; } > /srv/almost-zero
+ok "16 MiB are written" fill_random 0 $((16 * mib))
+
+same() { bounded 30 sg_write_same -v "$@" "$DEV"; }
+
+ok "WRITE SAME(16) of $limit blocks" same --16 --lba=4096 --num=$limit --in=/srv/payload
+model_same $((4096 * 512)) $limit /srv/payload
+ok "WRITE SAME(10) of $limit blocks" same --10 --lba=8192 --num=$limit --in=/srv/payload2
+model_same $((8192 * 512)) $limit /srv/payload2
+ok "WRITE SAME(16) of 7 blocks at an odd place" same --16 --lba=13 --num=7 --in=/srv/payload
+model_same $((13 * 512)) 7 /srv/payload
+ok "a payload with one bit set is not zero" same --16 --lba=101 --num=100 --in=/srv/almost-zero
+model_same $((101 * 512)) 100 /srv/almost-zero
+ok "UNMAP with a payload that is not zero writes it" same --16 --unmap --lba=12001 --num=64 --in=/srv/payload2
+model_same $((12001 * 512)) 64 /srv/payload2
+both_match "payloads" 0 vol0
+
+refused "WRITE SAME(16) of $((limit + 1)) blocks is refused" "$INVALID_FIELD" \
+    same --16 --lba=4096 --num=$((limit + 1)) --in=/srv/payload2
+refused "WRITE SAME(10) of $((limit + 1)) blocks is refused" "$INVALID_FIELD" \
+    same --10 --lba=4096 --num=$((limit + 1)) --in=/srv/payload2
+refused "WRITE SAME(16) of $((limit + 1)) blocks with UNMAP is refused" "$INVALID_FIELD" \
+    same --16 --unmap --lba=4096 --num=$((limit + 1))
+refused "WRITE SAME(16) of 65536 blocks is refused" "$INVALID_FIELD" \
+    same --16 --lba=4096 --num=65536 --in=/srv/payload2
+refused "WRITE SAME(16) of no blocks is refused" "$INVALID_FIELD" \
+    same --16 --lba=4096 --num=0 --in=/srv/payload2
+refused "WRITE SAME(10) of no blocks is refused" "$INVALID_FIELD" \
+    same --10 --lba=4096 --num=0 --in=/srv/payload2
+refused "beyond the end by one block" "$OUT_OF_RANGE" \
+    same --16 --lba=$((blocks - 2)) --num=3 --in=/srv/payload2
+refused "from the end on" "$OUT_OF_RANGE" same --16 --lba=$blocks --num=1 --in=/srv/payload2
+refused "from the largest LBA there is" "$OUT_OF_RANGE" \
+    same --16 --lba=0xffffffffffffffff --num=1 --in=/srv/payload2
+refused "WRITE SAME(10) beyond the end" "$OUT_OF_RANGE" \
+    same --10 --lba=0xffffffff --num=2 --in=/srv/payload2
+refused "ANCHOR is refused" "$INVALID_FIELD" same --16 --unmap --anchor --lba=4096 --num=8
+refused "WRPROTECT is refused" "$INVALID_FIELD" \
+    same --16 --wrprotect=1 --lba=4096 --num=8 --in=/srv/payload2
+both_match "what was refused wrote nothing" 0 vol0
+is "$(dd if="$DEV" bs=512 skip=$((blocks - 2)) count=2 status=none | tr -d '\0' | wc -c)" 0 \
+    "nor at the end of the disk"
+
+full=$(allocated "$(backing vol0)")
+ok "a payload of zeros, $limit blocks" same --16 --lba=4096 --num=$limit --in=/dev/zero
+model_zero $((4096 * 512)) $((limit * 512))
+is "$(written_bytes "$(backing vol0)" $((4096 * 512)) $((limit * 512)))" 0 "no zeros were written there"
+ok "the file did not grow" test "$(allocated "$(backing vol0)")" -le "$full"
+
+full=$(allocated "$(backing vol0)")
+ok "UNMAP, $limit blocks" same --16 --unmap --lba=8192 --num=$limit
+model_zero $((8192 * 512)) $((limit * 512))
+now=$(allocated "$(backing vol0)")
+ok "1280 KiB of space came back" test $((full - now)) -ge $((limit * 512 - 65536))
+
+ok "NDOB, $limit blocks" same --16 --ndob --lba=16384 --num=$limit
+model_zero $((16384 * 512)) $((limit * 512))
+ok "NDOB with UNMAP" same --16 --ndob --unmap --lba=20001 --num=1001
+model_zero $((20001 * 512)) $((1001 * 512))
+both_match "zeroed" 0 vol0
+
+before=$(target_commands vol0)
+ok "blkdiscard -z of 10 MiB" bounded 30 blkdiscard -f -z -o $((4 * mib)) -l $((10 * mib)) "$DEV"
+sent=$(($(target_commands vol0) - before))
+model_zero $((4 * mib)) $((10 * mib))
+ok "went as 8 commands of 1280 KiB and little else ($sent)" test $sent -ge 8 -a $sent -le 12
+both_match "after blkdiscard -z" 0 vol0
+
+listed=$(sg_opcodes -n "$DEV" 2>&1)
+like "$listed" '^ *41 .*Write same\(10\)' "REPORT SUPPORTED OPERATION CODES has WRITE SAME(10)"
+like "$listed" '^ *93 .*Write same\(16\)' "REPORT SUPPORTED OPERATION CODES has WRITE SAME(16)"

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# hw_max_sectors above the default of 128 reaches the initiator, and 1 MiB travels as one command.
+# timeout: 180
+. "$(dirname "$0")/disk.sh"
+plan 11
+
+mib=$((1 << 20))
+fresh_daemon
+file_lun vol0 64M hw_max_sectors=2048
+file_lun vol1 64M
+export_luns
+ok "login" login
+vpd=$(sg_vpd -p bl "$DEV" 2>&1)
+like "$vpd" 'Maximum transfer length: 2048 blocks' "the disk offers 2048 blocks at a time"
+for n in 0 1; do
+    note "LUN $n: max_sectors_kb $(queue $n max_sectors_kb) of $(queue $n max_hw_sectors_kb), optimal $(queue $n optimal_io_size)"
+done
+
+# The initiator's default is its own choice; an operator's udev rule raises it.
+ok "the initiator lets max_sectors_kb be 1024" eval \
+    'echo 1024 > "/sys/block/$(basename "$DEV")/queue/max_sectors_kb"'
+is "$(queue 0 max_sectors_kb)" 1024 "and keeps it"
+not_ok "but not 2048: more than the disk takes" eval \
+    'echo 2048 > "/sys/block/$(basename "$DEV")/queue/max_sectors_kb"'
+
+head -c $((16 * mib)) /dev/urandom > "$MODEL"
+before=$(target_commands vol0)
+ok "16 MiB are written, 1 MiB at a time" dd if="$MODEL" of="$DEV" bs=1M oflag=direct conv=notrunc status=none
+sent=$(($(target_commands vol0) - before))
+ok "in 16 commands, give or take a TEST UNIT READY ($sent)" test $sent -ge 16 -a $sent -le 18
+before=$(target_commands vol0)
+ok "and read" bounded 30 dd if="$DEV" of=/srv/read-back bs=1M count=16 iflag=direct status=none
+sent=$(($(target_commands vol0) - before))
+ok "in 16 commands, give or take a TEST UNIT READY ($sent)" test $sent -ge 16 -a $sent -le 18
+ok "and are right" cmp "$MODEL" /srv/read-back
+
+# Without being asked for, the kernel's 128 blocks are the limit.
+like "$(sg_vpd -p bl "$(dev 1)" 2>&1)" 'Maximum transfer length: 128 blocks' "the other disk offers 128 blocks"
