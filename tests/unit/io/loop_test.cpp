@@ -19,10 +19,12 @@ namespace {
 
 // An executor with a ring and a loop. The loop has no safety net: a lost wake hangs the test.
 struct House {
-  ~House() {
+  // Before what the tasks use goes away.
+  void finish() {
     loop.run_until([](void* self) { return static_cast<House*>(self)->group.live() == 0; }, this);
     loop.stop();
   }
+  ~House() { finish(); }
   co::SteadyClock clock;
   co::Executor executor{"test", clock};
   co::TaskGroup group{executor};
@@ -48,6 +50,7 @@ void drive_runs_the_message_on_the_callers_thread(void**) {
   assert_true(house.loop.drive(&message));
   assert_true(note.done.try_acquire());
   assert_true(note.by == std::this_thread::get_id());
+  house.finish();
 }
 
 void the_reactor_runs_what_is_posted(void**) {
@@ -57,6 +60,7 @@ void the_reactor_runs_what_is_posted(void**) {
   house.executor.post(note.message());
   note.done.acquire();
   assert_true(note.by != std::this_thread::get_id());
+  house.finish();
 }
 
 void what_is_posted_after_stop_runs_with_the_next_drive(void**) {
@@ -67,6 +71,7 @@ void what_is_posted_after_stop_runs_with_the_next_drive(void**) {
   house.executor.post(note.message());
   assert_true(house.loop.drive());
   assert_true(note.done.try_acquire());
+  house.finish();
 }
 
 // Holds the baton on another thread until it is let go.
@@ -106,6 +111,7 @@ void a_message_that_finds_the_baton_taken_runs_by_its_holder(void**) {
   }
   assert_true(note.done.try_acquire());
   assert_true(note.by == holder_id);
+  house.finish();
 }
 
 void run_until_gets_the_baton_once_it_is_free(void**) {
@@ -124,6 +130,7 @@ void run_until_gets_the_baton_once_it_is_free(void**) {
   }
   waiter.join();
   assert_true(ran);
+  house.finish();
 }
 
 co::Task<void> sleep_then_note(co::Executor& executor, Nanoseconds time, Note* note) {
@@ -148,6 +155,7 @@ void a_timer_armed_while_the_reactor_sleeps_for_ever_fires(void**) {
   const co::Message message{.run = &Spawner::sleeper, .context = &spawner};
   (void)house.loop.drive(&message);
   spawner.note.done.acquire();
+  house.finish();
 }
 
 co::Task<void> read_then_note(io::Uring& ring, int fd, Note* note) {
@@ -186,6 +194,7 @@ void a_lingering_thread_completes_what_it_started(void**) {
     assert_true(reader.note.by == std::this_thread::get_id());
   }
   writer.join();
+  house.finish();
 }
 
 void lingering_ends_when_commands_come_and_leaves_them(void**) {
@@ -203,6 +212,7 @@ void lingering_ends_when_commands_come_and_leaves_them(void**) {
   char got = 0;
   assert_int_equal(::read(commands.out, &got, 1), 1);
   never.put("x", 1);
+  house.finish();
 }
 
 void lingering_ends_at_its_limit_and_the_reactor_takes_over(void**) {
@@ -216,12 +226,14 @@ void lingering_ends_at_its_limit_and_the_reactor_takes_over(void**) {
   pipe.put("x", 1);
   reader.note.done.acquire();
   assert_true(reader.note.by != std::this_thread::get_id());
+  house.finish();
 }
 
 void lingering_with_nothing_under_way_ends_at_once(void**) {
   House house;
   assert_true(house.loop.linger(-1, 1h) == io::LingerEnd::idle);
   assert_int_equal(house.loop.stats().linger_sleeps, 0);
+  house.finish();
 }
 
 void lingering_runs_what_other_threads_post(void**) {
@@ -240,6 +252,7 @@ void lingering_runs_what_other_threads_post(void**) {
   assert_true(house.loop.linger(-1, 1h, &message) == io::LingerEnd::idle);
   poster.join();
   assert_true(note.by == self);
+  house.finish();
 }
 
 void a_lingerer_makes_room_for_run_until(void**) {
@@ -255,6 +268,7 @@ void a_lingerer_makes_room_for_run_until(void**) {
   const io::LingerEnd end = house.loop.linger(-1, 1h, &message);
   assert_true(end == io::LingerEnd::limit || end == io::LingerEnd::idle);
   closer.join();
+  house.finish();
 }
 
 void library_requests_count_as_under_way(void**) {
@@ -271,6 +285,7 @@ void library_requests_count_as_under_way(void**) {
   assert_true(house.loop.linger(-1, 1h) == io::LingerEnd::idle);
   assert_true(note.done.try_acquire());
   library.join();
+  house.finish();
 }
 
 }  // namespace
