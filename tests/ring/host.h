@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// The other side of the plugin: the kernel's TCMU and the daemon, played over shared memory at
+// native speed, for the plugin as it is built for the world.
+//
+// Kernel: lays out mailbox, command ring and data area as drivers/target/target_core_user.c does
+// (entries with their CDB behind the segment table, pads at the end of the ring, data in scattered
+// pages whose neighbours share a segment), raises an event per command on a descriptor, and takes
+// answers when the doorbell rings. Daemon: exports the functions that plugins of tcmu-runner call,
+// runs one cmdproc thread a LUN, and opens, reconfigures and removes LUNs as tcmu-runner 1.5.4
+// does, pthread_cancel included.
+//
+// Threads: submit() from any; callbacks run on the thread that rings the doorbell, with no lock
+// held, and may submit again. Everything else from the thread that made the Lun.
+#pragma once
+
+#include <pthread.h>
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "handler/tcmur_abi.h"
+
+namespace ballast::ring_test {
+
+namespace abi = handler::abi;
+
+enum class Direction : std::uint8_t { none, from_device, to_device };
+
+struct Answer {
+  std::uint8_t status = 0xff;  // SCSI status
+  std::array<std::uint8_t, abi::SENSE_BUFFERSIZE> sense{};
+  std::size_t transferred = 0;  // data-in bytes; less than asked for: a residual
+
+  unsigned sense_key() const { return sense[2] & 0xfU; }
+  unsigned additional_sense() const { return unsigned{sense[12]} << 8 | sense[13]; }
+};
+
+// Runs when a command is answered. Plain, so that a benchmark pays nothing for it.
+struct Done {
+  void (*run)(void* context, const Answer& answer) = nullptr;
+  void* context = nullptr;
+};
+
+struct LunOptions {
+  std::uint64_t size = std::uint64_t{64} << 20;
+  std::uint32_t block_size = 512;
+  std::uint32_t max_transfer_blocks = 2048;
+  std::size_t ring_bytes = std::size_t{1} << 20;
+  std::size_t data_pages = 8192;
+  std::uint16_t flags = abi::TCMU_MAILBOX_FLAG_CAP_OOOC | abi::TCMU_MAILBOX_FLAG_CAP_READ_LEN |
+                        abi::TCMU_MAILBOX_FLAG_CAP_KEEP_BUF;
+  const char* unit_serial = "3c8f5a1e-0f0d-4b52-9d0c-1f2e3d4c5b6a";
+  int command_timeout = 0;  // tcmur_cmd_time_out
+  bool scatter = true;      // hand out data pages in random order
+  std::uint64_t seed = 1;
+};
+
+struct HostStats {
+  std::uint64_t doorbells = 0;
+  std::uint64_t empty_doorbells = 0;  // nothing had been answered
+  std::uint64_t answers = 0;
+  std::uint64_t largest_batch = 0;
+};
+
+class Lun {
+ public:
+  // As the daemon adds a device: check_config, open, cmdproc thread. Null: refused, see
+  // last_error().
+  static std::unique_ptr<Lun> add(const std::string& config, const LunOptions& options = {});
+  // Removes it, if that was not done.
+  ~Lun();
+  Lun(const Lun&) = delete;
+  Lun& operator=(const Lun&) = delete;
+  // As the daemon removes a device: cancels and joins the cmdproc thread, then closes. Returns
+  // whether nothing was left unanswered. Commands may still be under way.
+  bool remove();
+
+  // Queues one command and raises the event. False: no room.
+  bool submit(std::span<const std::uint8_t> cdb, Direction direction, std::span<std::byte> data,
+              Done done);
+  // Queues without raising the event; raise() does it for all of them.
+  bool queue(std::span<const std::uint8_t> cdb, Direction direction, std::span<std::byte> data,
+             Done done);
+  void raise();
+  // The same, waited for.
+  Answer execute(std::span<const std::uint8_t> cdb, Direction direction = Direction::none,
+                 std::span<std::byte> data = {});
+  // Puts a task management notice into the ring.
+  void queue_task_management();
+
+  int reconfigure_size(std::uint64_t size);
+  int reconfigure_string(const std::string& config);
+  int reconfigure_write_cache(bool on);
+
+  std::size_t outstanding() const;
+  HostStats stats() const;
+  std::size_t segments_of_last_command() const { return last_segments_; }
+
+ private:
+  friend struct Daemon;
+  struct Pending {
+    bool used = false;
+    Direction direction = Direction::none;
+    std::span<std::byte> data;
+    std::vector<std::uint32_t> pages;
+    Done done;
+  };
+
+  explicit Lun(const LunOptions& options);
+  bool start(const std::string& config);
+  void* place(std::uint32_t ring_offset) const;
+  bool reserve(std::size_t length);
+  bool place_command(std::span<const std::uint8_t> cdb, Direction direction,
+                     std::span<std::byte> data, Done done);
+  std::vector<iovec> take_pages(std::size_t bytes, std::vector<std::uint32_t>* pages);
+  void copy(Pending& pending, std::size_t bytes, bool in);
+  void doorbell();
+
+  LunOptions options_;
+  std::byte* mapping_ = nullptr;
+  std::size_t mapping_size_ = 0;
+  abi::tcmu_mailbox* mailbox_ = nullptr;
+  std::size_t data_offset_ = 0;
+  int event_fd_ = -1;
+  std::unique_ptr<abi::tcmu_device> device_;
+  pthread_t cmdproc_{};
+  bool running_ = false;
+
+  mutable std::mutex mutex_;  // the kernel's cmdr_lock: what follows
+  std::uint32_t cleaned_ = 0;
+  std::vector<Pending> pending_;
+  std::vector<std::uint16_t> free_ids_;
+  std::vector<std::uint32_t> free_pages_;
+  std::size_t outstanding_ = 0;
+  std::size_t last_segments_ = 0;
+  HostStats stats_;
+};
+
+// Loads the plugin (environment BALLAST_PLUGIN, or `path`) as the daemon does. Ends the process
+// with a sentence if that fails.
+abi::tcmur_handler& load_plugin(const char* path);
+
+// check_config, with the reason freed as the daemon does. Empty: the string is fine.
+std::string check_config(const std::string& config);
+
+// What the plugin logged since the last call; the last open's error among it.
+std::string take_log();
+
+}  // namespace ballast::ring_test

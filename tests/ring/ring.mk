@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# check-ring: the built plugin, loaded by a host that plays daemon and kernel.
+# bench-native: commands per second and instructions per command of the same.
+
+ring_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,daemon host support)
+
+# -rdynamic: the plugin finds the daemon's functions in the host, as it does in the daemon.
+define ring_program
+$(B)/tests/ring/$(1): $(B)/obj/tests/ring/$(1).o $(ring_objects) $(B)/libbase.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,fmt cmocka)
+endef
+$(foreach p,ring_test bench,$(eval $(call ring_program,$(p))))
+
+.PHONY: check-ring
+check-ring: $(plugin) $(B)/tests/ring/ring_test
+	@BALLAST_PLUGIN=$(plugin) ci/run-tests ring-$(VARIANT) $(B)/tests/ring/ring_test
+
+.PHONY: bench-native
+bench-native: $(plugin) $(B)/tests/ring/bench
+	@tests/ring/bench-native $(plugin) $(B)/tests/ring/bench

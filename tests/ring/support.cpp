@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/ring/support.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <semaphore>
+#include <thread>
+
+#include "lib/base/assert.h"
+
+namespace ballast::ring_test {
+
+Folder::Folder(const char* parent) : path_{std::string{parent} + "/ballast-ring-XXXXXX"} {
+  BALLAST_ASSERT(::mkdtemp(path_.data()) != nullptr);
+}
+
+Folder::~Folder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+bool has_direct_io(const char* parent) {
+  const Folder folder{parent};
+  const int fd =
+      ::open(folder.file("probe").c_str(), O_CREAT | O_RDWR | O_DIRECT | O_CLOEXEC, 0600);
+  if (fd < 0) {
+    return false;
+  }
+  ::close(fd);
+  return true;
+}
+
+std::uint64_t seed() {
+  const char* const given = std::getenv("BALLAST_SEED");
+  const std::uint64_t value =
+      given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  std::fprintf(stderr, "BALLAST_SEED=%llu\n", static_cast<unsigned long long>(value));
+  return value;
+}
+
+void Countdown::one(void* self, const Answer& answer) {
+  Countdown& countdown = *static_cast<Countdown*>(self);
+  const std::lock_guard guard{countdown.mutex_};
+  if (answer.status == 0) {
+    ++countdown.good_;
+  } else {
+    ++countdown.bad_;
+    countdown.last_bad_ = answer;
+  }
+  --countdown.left_;
+}
+
+bool Countdown::wait() {
+  for (int i = 0; i < 100000; ++i) {
+    {
+      const std::lock_guard guard{mutex_};
+      if (left_ == 0) {
+        return true;
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds{200});
+  }
+  return false;
+}
+
+std::size_t Countdown::good() const {
+  const std::lock_guard guard{mutex_};
+  return good_;
+}
+std::size_t Countdown::bad() const {
+  const std::lock_guard guard{mutex_};
+  return bad_;
+}
+Answer Countdown::last_bad() const {
+  const std::lock_guard guard{mutex_};
+  return last_bad_;
+}
+
+namespace {
+
+constexpr std::size_t region_blocks = 64;
+
+struct Load;
+
+// One region and the command that is under way there.
+struct Worker {
+  enum class Kind : std::uint8_t { read, write, zero, flush, compare };
+  Load* load = nullptr;
+  std::uint64_t first_lba = 0;
+  std::mt19937_64 random;
+  std::vector<std::byte> model;   // what the region holds
+  std::vector<std::byte> buffer;  // what is under way
+  Kind kind = Kind::read;
+  std::size_t at = 0;  // block within the region
+  std::size_t blocks = 0;
+  bool finished = false;
+
+  static void answered(void* self, const Answer& answer);
+  void next();
+  void check(const Answer& answer);
+  std::span<std::byte> model_part();
+};
+
+struct Load {
+  Lun& lun;
+  std::size_t block_size;
+  std::atomic<std::int64_t> left;
+  std::atomic<std::uint64_t> failed{0}, mismatches{0}, commands{0};
+  std::mutex mutex;
+  Answer first_failure;
+  std::counting_semaphore<> workers_done{0};
+};
+
+std::span<std::byte> Worker::model_part() {
+  return std::span{model}.subspan(at * load->block_size, blocks * load->block_size);
+}
+
+void Worker::answered(void* self, const Answer& answer) {
+  Worker& worker = *static_cast<Worker*>(self);
+  worker.check(answer);
+  worker.next();
+}
+
+void Worker::check(const Answer& answer) {
+  if (answer.status != 0) {
+    if (load->failed.fetch_add(1) == 0) {
+      const std::lock_guard guard{load->mutex};
+      load->first_failure = answer;
+    }
+    return;
+  }
+  const std::span<std::byte> part = model_part();
+  switch (kind) {
+    case Kind::read:
+      if (answer.transferred != part.size() ||
+          std::memcmp(buffer.data(), part.data(), part.size()) != 0) {
+        ++load->mismatches;
+      }
+      break;
+    case Kind::write:
+      std::memcpy(part.data(), buffer.data(), part.size());
+      break;
+    case Kind::compare:
+      std::memcpy(part.data(), buffer.data() + part.size(), part.size());
+      break;
+    case Kind::zero:
+      std::memset(part.data(), 0, part.size());
+      break;
+    case Kind::flush:
+      break;
+  }
+}
+
+void Worker::next() {
+  if (load->left.fetch_sub(1) <= 0) {
+    finished = true;
+    load->workers_done.release();
+    return;
+  }
+  ++load->commands;
+  at = random() % region_blocks;
+  blocks = 1 + random() % (region_blocks - at);
+  const std::uint64_t lba = first_lba + at;
+  const auto count = static_cast<std::uint32_t>(blocks);
+  const std::uint64_t choice = random() % 100;
+  kind = choice < 45   ? Kind::read
+         : choice < 85 ? Kind::write
+         : choice < 92 ? Kind::zero
+         : choice < 97 ? Kind::compare
+                       : Kind::flush;
+  const std::size_t bytes = blocks * load->block_size;
+  Cdb cdb;
+  Direction direction = Direction::to_device;
+  std::size_t length = bytes;
+  switch (kind) {
+    case Kind::read:
+      cdb = read_16(lba, count);
+      direction = Direction::from_device;
+      break;
+    case Kind::write:
+      cdb = cdb_16(0x8a, lba, count, random() % 8 == 0 ? 0x08 : 0);  // FUA now and then
+      for (std::size_t i = 0; i + 8 <= bytes; i += 8) {
+        const std::uint64_t word = random();
+        std::memcpy(buffer.data() + i, &word, sizeof word);
+      }
+      break;
+    case Kind::zero:  // WRITE SAME (16), half of them with UNMAP
+      cdb = cdb_16(0x93, lba, count, random() % 2 == 0 ? 0x08 : 0);
+      length = load->block_size;
+      std::memset(buffer.data(), 0, length);
+      break;
+    case Kind::compare:
+      blocks = std::min<std::size_t>(blocks, 16);
+      cdb = cdb_16(0x89, lba, 0);
+      cdb.bytes[10] = cdb.bytes[11] = cdb.bytes[12] = 0;
+      cdb.bytes[13] = static_cast<std::uint8_t>(blocks);
+      std::memcpy(buffer.data(), model_part().data(), model_part().size());
+      std::memset(buffer.data() + model_part().size(), static_cast<int>(random() % 256),
+                  model_part().size());
+      length = 2 * model_part().size();
+      break;
+    case Kind::flush:
+      cdb = cdb_10(0x35, 0, 0);
+      direction = Direction::none;
+      length = 0;
+      break;
+  }
+  const bool queued =
+      load->lun.submit(cdb, direction, std::span{buffer}.first(length), {&Worker::answered, this});
+  BALLAST_ASSERT(queued);
+}
+
+}  // namespace
+
+LoadResult random_load(Lun& lun, std::uint64_t commands, std::size_t depth, std::size_t block_size,
+                       std::uint64_t seed) {
+  Load load{.lun = lun,
+            .block_size = block_size,
+            .left = static_cast<std::int64_t>(commands),
+            .mutex = {},
+            .first_failure = {}};
+  std::vector<Worker> workers(depth);
+  for (std::size_t i = 0; i < depth; ++i) {
+    Worker& worker = workers[i];
+    worker.load = &load;
+    worker.first_lba = i * region_blocks;
+    worker.random.seed(seed + i);
+    worker.model.resize(region_blocks * block_size);
+    worker.buffer.resize(region_blocks * block_size);
+  }
+  for (Worker& worker : workers) {
+    worker.next();
+  }
+  for (std::size_t i = 0; i < depth; ++i) {
+    load.workers_done.acquire();
+  }
+  return {.commands = load.commands,
+          .failed = load.failed,
+          .mismatches = load.mismatches,
+          .first_failure = load.first_failure};
+}
+
+}  // namespace ballast::ring_test
