@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A block device of the test's own: a loop device over a file in memory, gone when it is closed.
+// A block device of the test's own: a loop device over a file in memory, or one that it is given,
+// gone when it is closed.
 // path() is empty, and why() says why, where the machine has none to give.
 #pragma once
 
@@ -19,20 +20,20 @@ namespace ballast::test {
 
 class LoopDevice {
  public:
-  explicit LoopDevice(Bytes size, std::uint32_t block = 512) {
+  explicit LoopDevice(Bytes size, std::uint32_t block = 512)
+      : LoopDevice{memory_file(size), block} {}
+  // Takes over `file`.
+  explicit LoopDevice(int file, std::uint32_t block = 512) : file_{file} {
     const int control = ::open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-    file_ = ::open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (control < 0 || file_ < 0 || ::ftruncate(file_, static_cast<off_t>(size.value())) != 0) {
+    if (control < 0 || file_ < 0) {
       why_ = std::string{"no loop devices here: "} + std::strerror(errno);
-    } else {
-      // Somebody else may take the free one first.
-      for (int attempt = 0; attempt < 10 && path_.empty(); ++attempt) {
-        attach("/dev/loop" + std::to_string(::ioctl(control, LOOP_CTL_GET_FREE)), block);
-      }
+      return;
     }
-    if (control >= 0) {
-      ::close(control);
+    // Somebody else may take the free one first.
+    for (int attempt = 0; attempt < 10 && path_.empty(); ++attempt) {
+      attach("/dev/loop" + std::to_string(::ioctl(control, LOOP_CTL_GET_FREE)), block);
     }
+    ::close(control);
   }
   ~LoopDevice() {
     if (device_ >= 0) {
@@ -50,6 +51,10 @@ class LoopDevice {
   const std::string& why() const { return why_; }
 
  private:
+  static int memory_file(Bytes size) {
+    const int file = ::open("/dev/shm", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return file >= 0 && ::ftruncate(file, static_cast<off_t>(size.value())) == 0 ? file : -1;
+  }
   void attach(const std::string& path, std::uint32_t block) {
     const int device = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
     loop_config config{};

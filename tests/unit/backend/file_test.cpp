@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is particular to files and block devices; contract_test.cpp has what all backends share.
+#include "lib/backend/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <fstream>
+
+#include "lib/base/log.h"
+#include "tests/unit/backend/lab.h"
+#include "tests/unit/backend/loop_device.h"
+#include "tests/unit/backend/small_mount.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast;
+using namespace ballast::backend;
+using namespace ballast::config;
+using namespace ballast::literals;
+using namespace ballast::test;
+
+namespace {
+
+LunConfig file(const std::string& path, CacheMode cache = CacheMode::buffered) {
+  LunConfig config;
+  config.scheme = Scheme::file;
+  config.path = path;
+  config.cache = cache;
+  return config;
+}
+
+// An open LUN, closed at the end.
+struct Lun {
+  Lun(const LunConfig& config, Bytes size, Bytes block = 512_B)
+      : backend{open(config, lab.context(size, block)).value()} {}
+  ~Lun() {
+    if (backend != nullptr) {
+      close();
+    }
+  }
+  void close() {
+    lab.run(backend->close());
+    backend.reset();
+  }
+  IoStatus write(Bytes offset, std::size_t length, std::byte value, Fua fua = Fua::no) {
+    std::vector<std::byte> bytes(length, value);
+    const Flat flat{bytes};
+    return lab.run(backend->write(offset, flat.view(), fua));
+  }
+  IoStatus read(Bytes offset, std::vector<std::byte>& into) {
+    const Flat flat{into};
+    return lab.run(backend->read(offset, flat.view()));
+  }
+  std::byte byte_at(Bytes offset) {
+    std::vector<std::byte> bytes(backend->geometry().logical_block.value());
+    return ok(read(offset, bytes)) ? bytes[0] : std::byte{0xEE};
+  }
+  std::string extents(std::size_t limit = 16) {
+    std::vector<Extent> found;
+    std::string text;
+    if (!ok(lab.run(backend->block_status(Bytes{}, backend->geometry().size, limit, &found)))) {
+      return "failed";
+    }
+    for (const Extent& extent : found) {
+      text += (extent.allocated ? "data " : "hole ") + format_bytes(extent.length) + " ";
+    }
+    return text;
+  }
+
+  Lab lab;
+  std::unique_ptr<Backend> backend;
+};
+
+// --- zero, discard, block status
+// ------------------------------------------------------------------
+
+void zeroing_with_unmap_gives_the_space_back(void**) {
+  const Folder folder;
+  Lun lun{file(folder.file("vol")), 1_MiB};
+  assert_int_equal(lun.write(0_B, 1 << 20, std::byte{1}, Fua::yes), IoStatus::ok);
+  const std::int64_t full = units_on_disk(folder.file("vol"));
+  assert_int_equal(lun.lab.run(lun.backend->zero(0_B, 1_MiB, MayUnmap::yes)), IoStatus::ok);
+  assert_true(full >= 2048);
+  assert_in_range(units_on_disk(folder.file("vol")), 0, 64);
+  assert_int_equal(lun.byte_at(512_KiB), std::byte{0});
+}
+
+void zeroing_without_unmap_keeps_or_takes_the_space(void**) {
+  const Folder folder;
+  Lun lun{file(folder.file("vol")), 1_MiB};
+  const IoStatus status = lun.lab.run(lun.backend->zero(0_B, 1_MiB, MayUnmap::no));
+  if (status == IoStatus::not_supported) {
+    skip();
+  }
+  assert_int_equal(status, IoStatus::ok);
+  assert_true(units_on_disk(folder.file("vol")) >= 2048);
+}
+
+void discard_gives_the_space_back_and_reads_zeros(void**) {
+  const Folder folder;
+  Lun lun{file(folder.file("vol")), 1_MiB};
+  assert_int_equal(lun.write(0_B, 1 << 20, std::byte{1}, Fua::yes), IoStatus::ok);
+  assert_int_equal(lun.lab.run(lun.backend->discard(4096_B, 1_MiB - 4096_B)), IoStatus::ok);
+  assert_in_range(units_on_disk(folder.file("vol")), 0, 64);
+  assert_int_equal(lun.byte_at(0_B), std::byte{1});
+  assert_int_equal(lun.byte_at(4096_B), std::byte{0});
+}
+
+void a_file_system_without_zero_range_says_not_supported_and_changes_nothing(void**) {
+  const Folder folder{"/dev/shm"};
+  Lun lun{file(folder.file("vol")), 1_MiB};
+  assert_int_equal(lun.write(0_B, 4096, std::byte{1}), IoStatus::ok);
+  const IoStatus status = lun.lab.run(lun.backend->zero(0_B, 4096_B, MayUnmap::no));
+  if (status == IoStatus::ok) {
+    skip();  // this kernel has learnt it
+  }
+  assert_int_equal(status, IoStatus::not_supported);
+  assert_int_equal(lun.byte_at(0_B), std::byte{1});
+  assert_int_equal(lun.lab.run(lun.backend->zero(0_B, 4096_B, MayUnmap::yes)), IoStatus::ok);
+  assert_int_equal(lun.byte_at(0_B), std::byte{0});
+}
+
+void block_status_tells_data_from_holes(void**) {
+  const Folder folder;
+  Lun lun{file(folder.file("vol")), 1_MiB};
+  assert_string_equal(lun.extents().c_str(), "hole 1MiB ");
+  assert_int_equal(lun.write(64_KiB, 65536, std::byte{1}, Fua::yes), IoStatus::ok);
+  assert_int_equal(lun.write(512_KiB, 65536, std::byte{1}, Fua::yes), IoStatus::ok);
+  assert_string_equal(lun.extents().c_str(),
+                      "hole 64KiB data 64KiB hole 384KiB data 64KiB hole 448KiB ");
+  assert_string_equal(lun.extents(2).c_str(), "hole 64KiB data 64KiB ");
+}
+
+void a_block_device_zeroes_discards_and_knows_no_block_status(void**) {
+  const LoopDevice device{1_MiB};
+  if (device.path().empty()) {
+    skip();
+  }
+  Lun lun{file(device.path(), CacheMode::direct), 1_MiB};
+  for (const MayUnmap may_unmap : {MayUnmap::no, MayUnmap::yes}) {
+    assert_int_equal(lun.write(0_B, 65536, std::byte{1}), IoStatus::ok);
+    assert_int_equal(lun.lab.run(lun.backend->zero(512_B, 4096_B, may_unmap)), IoStatus::ok);
+    assert_int_equal(lun.byte_at(0_B), std::byte{1});
+    assert_int_equal(lun.byte_at(512_B), std::byte{0});
+    assert_int_equal(lun.byte_at(4608_B), std::byte{1});
+  }
+  assert_int_equal(lun.lab.run(lun.backend->discard(0_B, 64_KiB)), IoStatus::ok);
+  assert_string_equal(lun.extents().c_str(), "failed");
+}
+
+// --- alignment
+// ------------------------------------------------------------------------------------
+
+void misaligned_memory_longer_than_a_buffer_is_bounced_whole(void**) {
+  const Folder folder;
+  const LunConfig config = file(folder.file("vol"), CacheMode::direct);
+  if (!check_environment(config)) {
+    skip();
+  }
+  Lun lun{config, 8_MiB};
+  std::mt19937_64 random{seed()};
+  RandomList out{std::size_t{3} << 20, random, 1};
+  out.fill(random);
+  RandomList in{std::size_t{3} << 20, random, 1};
+  assert_int_equal(lun.lab.run(lun.backend->write(512_B, out.view(), Fua::yes)), IoStatus::ok);
+  assert_int_equal(lun.lab.run(lun.backend->read(512_B, in.view())), IoStatus::ok);
+  assert_false(io::first_difference(out.view(), in.view()).has_value());
+}
+
+// --- errors
+// ---------------------------------------------------------------------------------------
+
+std::atomic<unsigned> error_lines{0};
+char last_error[512];
+
+void keep_errors(LogLevel level, std::string_view line) {
+  if (level == LogLevel::error) {
+    ++error_lines;
+    last_error[line.copy(last_error, sizeof last_error - 1)] = '\0';
+  }
+}
+
+struct KeptErrors {
+  KeptErrors() {
+    error_lines = 0;
+    set_log_sink(&keep_errors);
+  }
+  ~KeptErrors() { set_log_sink(nullptr); }
+};
+
+void a_file_cut_short_is_a_medium_error_and_one_line(void**) {
+  const Folder folder;
+  Lun lun{file(folder.file("vol")), 1_MiB};
+  assert_int_equal(::truncate(folder.file("vol").c_str(), 4096), 0);
+  const KeptErrors kept;
+  std::vector<std::byte> bytes(8192);
+  for (int i = 0; i < 50; ++i) {
+    assert_int_equal(lun.read(0_B, bytes), IoStatus::medium_error);
+  }
+  assert_int_equal(error_lines, 1);
+  assert_non_null(std::strstr(last_error, "vol: read of 8192 bytes at 0 failed: the file is"));
+}
+
+void a_full_file_system_is_no_space(void**) {
+  const SmallMount mount{"tmpfs", "size=1m"};
+  if (!mount.ok()) {
+    skip();
+  }
+  Lun lun{file(mount.file("vol")), 4_MiB};
+  const KeptErrors kept;
+  assert_int_equal(lun.write(0_B, 512 << 10, std::byte{1}), IoStatus::ok);
+  assert_int_equal(lun.write(1_MiB, 2 << 20, std::byte{1}), IoStatus::no_space);
+  assert_int_equal(lun.byte_at(256_KiB), std::byte{1});
+}
+
+// A loop device over a file system that is full: the device answers EIO.
+struct FullDisk {
+  FullDisk() : mount{"tmpfs", "size=1m"} {
+    if (mount.ok()) {
+      std::ofstream{mount.file("filler")} << std::string(900 << 10, 'x');
+      const int fd = ::open(mount.file("disk").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+      if (fd >= 0 && ::ftruncate(fd, 4 << 20) == 0) {
+        device = std::make_unique<LoopDevice>(fd);
+      }
+    }
+  }
+  bool ok() const { return device != nullptr && !device->path().empty(); }
+  void make_room() { std::filesystem::remove(mount.file("filler")); }
+  SmallMount mount;
+  std::unique_ptr<LoopDevice> device;
+};
+
+void an_error_of_the_disk_is_a_medium_error_and_names_the_place(void**) {
+  FullDisk disk;
+  if (!disk.ok()) {
+    skip();
+  }
+  Lun lun{file(disk.device->path(), CacheMode::direct), 4_MiB};
+  const KeptErrors kept;
+  const IoStatus status = lun.write(1_MiB, 1 << 20, std::byte{1});
+  assert_true(status == IoStatus::medium_error || status == IoStatus::no_space);
+  assert_non_null(std::strstr(last_error, ": write of 1048576 bytes at 1048576 failed: "));
+}
+
+void after_a_failed_flush_of_the_page_cache_all_flushes_fail_until_reopened(void**) {
+  FullDisk disk;
+  if (!disk.ok()) {
+    skip();
+  }
+  const LunConfig config = file(disk.device->path());
+  {
+    Lun lun{config, 4_MiB};
+    const KeptErrors kept;
+    assert_int_equal(lun.write(1_MiB, 1 << 20, std::byte{1}), IoStatus::ok);
+    assert_false(ok(lun.lab.run(lun.backend->flush())));
+    disk.make_room();
+    assert_false(ok(lun.lab.run(lun.backend->flush())));
+    assert_false(ok(lun.write(0_B, 4096, std::byte{1}, Fua::yes)));
+    assert_int_equal(lun.write(0_B, 4096, std::byte{1}), IoStatus::ok);
+    // Leaves nothing dirty that could not be written: the next opening starts clean.
+  }
+  Lun again{config, 4_MiB};
+  assert_int_equal(again.write(0_B, 4096, std::byte{1}), IoStatus::ok);
+  assert_int_equal(again.lab.run(again.backend->flush()), IoStatus::ok);
+}
+
+// --- resize, close
+// --------------------------------------------------------------------------------
+
+void resize_lengthens_the_file_and_never_shortens_it(void**) {
+  const Folder folder;
+  Lun lun{file(folder.file("vol")), 1_MiB};
+  assert_int_equal(lun.lab.run(lun.backend->resize(2_MiB)), IoStatus::ok);
+  assert_int_equal(std::filesystem::file_size(folder.file("vol")), 2 << 20);
+  assert_int_equal(lun.write(1_MiB, 1 << 20, std::byte{1}), IoStatus::ok);
+  assert_int_equal(lun.lab.run(lun.backend->resize(1_MiB)), IoStatus::ok);
+  assert_true(lun.backend->geometry().size == 1_MiB);
+  assert_int_equal(std::filesystem::file_size(folder.file("vol")), 2 << 20);
+}
+
+void a_block_device_cannot_be_resized_beyond_its_size(void**) {
+  const LoopDevice device{2_MiB};
+  if (device.path().empty()) {
+    skip();
+  }
+  Lun lun{file(device.path()), 1_MiB};
+  const KeptErrors kept;
+  assert_int_equal(lun.lab.run(lun.backend->resize(2_MiB)), IoStatus::ok);
+  assert_int_equal(lun.lab.run(lun.backend->resize(4_MiB)), IoStatus::out_of_range);
+  assert_true(lun.backend->geometry().size == 2_MiB);
+}
+
+void a_closed_volume_can_be_opened_again_at_once(void**) {
+  const Folder folder;
+  const LoopDevice device{1_MiB};
+  for (const std::string& path : {folder.file("vol"), device.path()}) {
+    for (int i = 0; i < 20 && !path.empty(); ++i) {
+      Lun lun{file(path), 1_MiB};
+      assert_int_equal(lun.write(0_B, 4096, std::byte{1}), IoStatus::ok);
+      lun.close();
+      const Result<void> free = check_environment(file(path));
+      assert_string_equal(free ? "free" : free.error().message.c_str(), "free");
+    }
+  }
+}
+
+struct Writer {
+  std::vector<std::byte> bytes = std::vector<std::byte>(256 << 10, std::byte{7});
+  std::optional<IoStatus> status;
+};
+
+co::Task<void> write_into(Backend* backend, Bytes offset, Writer* writer) {
+  const Flat flat{writer->bytes};
+  const IoStatus written = co_await backend->write(offset, flat.view(), Fua::no);
+  writer->status = written;
+}
+
+void close_waits_for_what_runs(void**) {
+  const Folder folder;
+  Lun lun{file(folder.file("vol")), 64_MiB};
+  std::array<Writer, 64> writers;
+  co::TaskGroup group{lun.lab.executor()};
+  for (std::size_t i = 0; i < writers.size(); ++i) {
+    group.spawn("writer", write_into(lun.backend.get(), Bytes{i << 20}, &writers[i]));
+  }
+  lun.lab.executor().tick();
+  group.spawn("close", lun.backend->close());
+  lun.lab.drain(group);
+  lun.backend.reset();
+  for (const Writer& writer : writers) {
+    assert_true(writer.status.has_value());
+    assert_true(*writer.status == IoStatus::ok || *writer.status == IoStatus::cancelled);
+  }
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(zeroing_with_unmap_gives_the_space_back),
+      cmocka_unit_test(zeroing_without_unmap_keeps_or_takes_the_space),
+      cmocka_unit_test(discard_gives_the_space_back_and_reads_zeros),
+      cmocka_unit_test(a_file_system_without_zero_range_says_not_supported_and_changes_nothing),
+      cmocka_unit_test(block_status_tells_data_from_holes),
+      cmocka_unit_test(a_block_device_zeroes_discards_and_knows_no_block_status),
+      cmocka_unit_test(misaligned_memory_longer_than_a_buffer_is_bounced_whole),
+      cmocka_unit_test(a_file_cut_short_is_a_medium_error_and_one_line),
+      cmocka_unit_test(a_full_file_system_is_no_space),
+      cmocka_unit_test(an_error_of_the_disk_is_a_medium_error_and_names_the_place),
+      cmocka_unit_test(after_a_failed_flush_of_the_page_cache_all_flushes_fail_until_reopened),
+      cmocka_unit_test(resize_lengthens_the_file_and_never_shortens_it),
+      cmocka_unit_test(a_block_device_cannot_be_resized_beyond_its_size),
+      cmocka_unit_test(a_closed_volume_can_be_opened_again_at_once),
+      cmocka_unit_test(close_waits_for_what_runs),
+  };
+  return cmocka_run_group_tests_name("file", tests, nullptr, nullptr);
+}
