@@ -103,7 +103,9 @@ std::optional<Status> Disk::refuse_bits(Command& command, const Operation& opera
     }
     const std::uint8_t bad = static_cast<std::uint8_t>(command.cdb[i] & ~allowed);
     if (bad != 0) {
-      return fail(command, invalid_field_in_cdb(i, std::bit_width(bad) - 1));
+      // The pointer is to the top of the field; RDPROTECT and its kin are the top three bits.
+      const bool protection = i == 1 && (bad & 0xe0) != 0;
+      return fail(command, invalid_field_in_cdb(i, protection ? 7 : std::bit_width(bad) - 1));
     }
   }
   return std::nullopt;

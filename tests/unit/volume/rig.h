@@ -58,7 +58,7 @@ class VolumeRig {
       pretend(*spy);
     }
     store = backend::make_checked(std::move(inner));
-    volume.emplace(*store, config);
+    volume = std::make_unique<volume::Volume>(*store, config);
   }
   ~VolumeRig() {
     volume.reset();
@@ -116,7 +116,7 @@ class VolumeRig {
   co::TaskGroup group;
   SpyBackend* spy = nullptr;
   std::unique_ptr<backend::Backend> store;
-  std::optional<volume::Volume> volume;
+  std::unique_ptr<volume::Volume> volume;
 };
 
 inline std::vector<std::uint8_t> pattern(std::size_t length, std::uint8_t seed = 1) {

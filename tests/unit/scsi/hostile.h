@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small disk under arbitrary commands, and what must hold whatever they are: it answers, it keeps
+// to its buffers, it leaves blocks alone that the command does not name, and a command that it
+// refuses has changed nothing. For the random test and the fuzzer. Include it before
+// tests/cmocka.h.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "tests/unit/scsi/rig.h"
+
+namespace ballast::test {
+
+class HostileRig {
+ public:
+  static constexpr std::uint64_t blocks = 64;
+  static constexpr std::size_t block = 512;
+
+  HostileRig() : rig_{small_limits(), Bytes{blocks * block}, {}, like_a_file} {
+    shadow_ = pattern(blocks * block);
+    rig_.store_bytes(0, shadow_);
+  }
+
+  // Runs one command; returns what is wrong, or null.
+  const char* run(const Bytes8& cdb, const Bytes8& data, std::size_t segment) {
+    rig_.spy->ops.clear();
+    const Answer answer = rig_.send(cdb, data, segment);
+    if (!answer.ended) {
+      return "a command did not end";
+    }
+    const bool check = answer.status == scsi::Status::check_condition;
+    if (check != !answer.sense.empty()) {
+      return "sense without CHECK CONDITION, or the other way round";
+    }
+    if (check && answer.transferred != 0) {
+      return "a failed command moved data";
+    }
+    if (!unchanged_beyond(answer, data)) {
+      return "data-in beyond what was transferred, or data-out, was written to";
+    }
+    return judge_medium(cdb, data, check);
+  }
+
+ private:
+  struct Range {
+    std::uint64_t lba;
+    std::uint64_t count;
+  };
+
+  static scsi::DiskConfig small_limits() {
+    scsi::DiskConfig config = usual_config();
+    config.max_transfer_blocks = 32;
+    config.write_same_max = Bytes{16 * block};
+    config.unmap_max = Bytes{24 * block};
+    config.unmap_descriptors = 4;
+    return config;
+  }
+
+  static bool unchanged_beyond(const Answer& answer, const Bytes8& data) {
+    return std::equal(answer.data.begin() + static_cast<std::ptrdiff_t>(answer.transferred),
+                      answer.data.end(),
+                      data.begin() + static_cast<std::ptrdiff_t>(answer.transferred));
+  }
+
+  // The blocks that a command may change, read from its CDB independently of the disk.
+  static std::vector<Range> addressed(const Bytes8& cdb, const Bytes8& data) {
+    switch (cdb[0]) {
+      case 0x0a:
+        return {{scsi::be24(cdb, 1) & 0x1fffff, cdb[4] == 0 ? 256u : cdb[4]}};
+      case 0x2a:
+      case 0x2e:
+      case 0x41:
+        return {{scsi::be32(cdb, 2), scsi::be16(cdb, 7)}};
+      case 0xaa:
+      case 0xae:
+        return {{scsi::be32(cdb, 2), scsi::be32(cdb, 6)}};
+      case 0x8a:
+      case 0x8e:
+      case 0x93:
+        return {{scsi::be64(cdb, 2), scsi::be32(cdb, 10)}};
+      case 0x89:
+        return {{scsi::be64(cdb, 2), cdb[13]}};
+      case 0x42: {
+        std::vector<Range> all;
+        for (std::size_t at = 8; at + 16 <= data.size(); at += 16) {
+          all.push_back({scsi::be64(data, at), scsi::be32(data, at + 8)});
+        }
+        return all;
+      }
+      default:
+        return {};
+    }
+  }
+
+  const char* judge_medium(const Bytes8& cdb, const Bytes8& data, bool refused) {
+    const Bytes8 now = rig_.stored(0, blocks * block);
+    std::vector<bool> may_change(blocks);
+    if (!refused) {
+      for (const Range& range : addressed(cdb, data)) {
+        for (std::uint64_t i = 0; i < range.count && range.lba < blocks - i; ++i) {
+          may_change[range.lba + i] = true;
+        }
+      }
+    }
+    for (std::size_t i = 0; i < blocks; ++i) {
+      const auto at = static_cast<std::ptrdiff_t>(i * block);
+      if (!may_change[i] &&
+          !std::equal(now.begin() + at, now.begin() + at + static_cast<std::ptrdiff_t>(block),
+                      shadow_.begin() + at)) {
+        return "a block changed that the command does not name";
+      }
+    }
+    shadow_ = now;
+    return nullptr;
+  }
+
+  DiskRig rig_;
+  Bytes8 shadow_;
+};
+
+}  // namespace ballast::test

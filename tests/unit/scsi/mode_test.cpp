@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+// MODE SENSE and MODE SELECT.
+#include "tests/unit/scsi/rig.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast;
+using namespace ballast::test;
+using scsi::SenseKey;
+namespace asc = scsi::asc;
+
+namespace {
+
+constexpr std::uint8_t dbd = 0x08;
+
+Bytes8 sense_6(std::uint8_t page, std::uint8_t flags = dbd, std::uint8_t subpage = 0) {
+  return {0x1a, flags, page, subpage, 0xff, 0};
+}
+Bytes8 select_6(std::size_t length) {
+  return {0x15, 0x10, 0, 0, static_cast<std::uint8_t>(length), 0};
+}
+// A MODE SELECT (6) list of one page as MODE SENSE gives it.
+Bytes8 list_of(DiskRig& rig, std::uint8_t page) {
+  Bytes8 list = rig.ask(sense_6(page)).reply;
+  list[0] = 0;
+  return list;
+}
+DiskRig* cached_rig() {
+  return new DiskRig{usual_config(), Bytes{4 << 20}, {}, like_a_file};
+}
+using Rig = std::unique_ptr<DiskRig>;
+
+void mode_sense_6_has_header_descriptor_and_page(void**) {
+  const Rig rig{cached_rig()};
+  const Answer answer = rig->ask(sense_6(0x08, 0));
+  assert_true(answer.good());
+  assert_int_equal(answer.transferred, 4 + 8 + 20);
+  assert_int_equal(answer.reply[0], 31);
+  assert_int_equal(answer.reply[2], 0x10);  // DPOFUA
+  assert_int_equal(answer.reply[3], 8);
+  assert_int_equal(scsi::be32(answer.reply, 4), 8192);
+  assert_int_equal(scsi::be24(answer.reply, 9), 512);
+  assert_int_equal(answer.reply[12], 0x08);
+  assert_int_equal(answer.reply[13], 0x12);
+  assert_int_equal(answer.reply[14], 0x04);  // WCE
+}
+
+void mode_sense_10_has_a_longer_header(void**) {
+  const Rig rig{cached_rig()};
+  const Answer answer = rig->ask({0x5a, dbd, 0x0a, 0, 0, 0, 0, 0x02, 0x00, 0});
+  assert_true(answer.good());
+  assert_int_equal(answer.transferred, 8 + 12);
+  assert_int_equal(scsi::be16(answer.reply, 0), 18);
+  assert_int_equal(answer.reply[3], 0x10);
+  assert_int_equal(scsi::be16(answer.reply, 6), 0);
+  assert_int_equal(answer.reply[8], 0x0a);
+  assert_int_equal(answer.reply[9], 0x0a);
+}
+
+void llbaa_gives_a_long_descriptor(void**) {
+  const Rig rig{cached_rig()};
+  const Answer answer = rig->ask({0x5a, 0x10, 0x08, 0, 0, 0, 0, 0x02, 0x00, 0});
+  assert_true(answer.good());
+  assert_int_equal(answer.reply[4], 0x01);
+  assert_int_equal(scsi::be16(answer.reply, 6), 16);
+  assert_int_equal(scsi::be64(answer.reply, 8), 8192);
+  assert_int_equal(scsi::be32(answer.reply, 20), 512);
+}
+
+void all_pages_come_in_order(void**) {
+  const Rig rig{cached_rig()};
+  for (const std::uint8_t subpage : Bytes8{0x00, 0xff}) {
+    const Answer answer = rig->ask(sense_6(0x3f, dbd, subpage));
+    assert_true(answer.good());
+    assert_int_equal(answer.transferred, 4 + 20 + 12);
+    assert_int_equal(answer.reply[4], 0x08);
+    assert_int_equal(answer.reply[24], 0x0a);
+  }
+}
+
+void the_reply_is_cut_to_the_allocation_length(void**) {
+  const Rig rig{cached_rig()};
+  Bytes8 cdb = sense_6(0x3f);
+  cdb[4] = 5;
+  const Answer answer = rig->ask(cdb);
+  assert_true(answer.good());
+  assert_int_equal(answer.transferred, 5);
+  assert_int_equal(answer.reply[0], 35);  // the length of it all
+  cdb[4] = 0;
+  assert_int_equal(rig->ask(cdb).transferred, 0);
+}
+
+void a_page_that_there_is_not_is_refused(void**) {
+  const Rig rig{cached_rig()};
+  assert_true(rig->ask(sense_6(0x1c)).bad_field(2, 5));
+  assert_true(rig->ask(sense_6(0x08, dbd, 0x01)).bad_field(3));
+  assert_true(rig->ask(sense_6(0x00)).bad_field(2, 5));
+}
+
+void saved_values_are_not_supported(void**) {
+  const Rig rig{cached_rig()};
+  assert_true(rig->ask(sense_6(0xc8)).illegal(asc::saving_parameters_not_supported));
+}
+
+void changeable_values_are_a_mask(void**) {
+  const Rig rig{cached_rig()};
+  const Answer caching = rig->ask(sense_6(0x48));
+  assert_int_equal(caching.reply[4 + 2], 0x04);
+  assert_int_equal(std::count(caching.reply.begin() + 6, caching.reply.end(), 0), 17);
+  const Answer control = rig->ask(sense_6(0x4a));
+  assert_int_equal(control.reply[4 + 2], 0x04);
+  assert_int_equal(control.reply[4 + 3], 0x00);
+  assert_int_equal(control.reply[4 + 4], 0x08);
+}
+
+void wce_can_be_cleared_and_stays_so(void**) {
+  const Rig rig{cached_rig()};
+  Bytes8 list = list_of(*rig, 0x08);
+  list[4 + 2] = 0x00;
+  assert_true(rig->send(select_6(list.size()), list, 3).good());
+  assert_int_equal(rig->ask(sense_6(0x08)).reply[4 + 2], 0x00);
+  assert_int_equal(rig->ask(sense_6(0x88)).reply[4 + 2], 0x04);  // the default
+}
+
+void wce_cannot_be_set_where_there_is_no_cache(void**) {
+  DiskRig rig{usual_config()};
+  Bytes8 list = list_of(rig, 0x08);
+  assert_int_equal(list[4 + 2], 0x00);
+  list[4 + 2] = 0x04;
+  assert_true(rig.send(select_6(list.size()), list).bad_parameter(6, 2));
+}
+
+void d_sense_gives_sense_in_descriptors(void**) {
+  const Rig rig{cached_rig()};
+  Bytes8 list = list_of(*rig, 0x0a);
+  list[4 + 2] |= 0x04;
+  assert_true(rig->send(select_6(list.size()), list).good());
+  const Answer answer = rig->ask(cdb_of(0x28, 0, 0xffffffff, 1));
+  assert_true(answer.status == scsi::Status::check_condition);
+  assert_int_equal(answer.sense[0], 0x72);
+  assert_int_equal(answer.sense[2], 0x21);
+  list[4 + 2] &= 0xfb;
+  assert_true(rig->send(select_6(list.size()), list).good());
+  assert_true(rig->ask(cdb_of(0x28, 0, 0xffffffff, 1)).illegal(asc::lba_out_of_range));
+}
+
+void swp_protects_until_it_is_cleared(void**) {
+  const Rig rig{cached_rig()};
+  Bytes8 list = list_of(*rig, 0x0a);
+  list[4 + 4] |= 0x08;
+  assert_true(rig->send(select_6(list.size()), list).good());
+  assert_int_equal(rig->ask(sense_6(0x0a)).reply[2], 0x90);  // WP, DPOFUA
+  const Bytes8 write = cdb_of(0x2a, 0, 0, 1);
+  assert_true(
+      rig->send(write, pattern(512)).failed(SenseKey::data_protect, asc::software_write_protected));
+  list[4 + 4] &= 0xf7;
+  assert_true(rig->send(select_6(list.size()), list).good());
+  assert_true(rig->send(write, pattern(512)).good());
+}
+
+void a_list_with_an_error_changes_nothing(void**) {
+  const Rig rig{cached_rig()};
+  Bytes8 list = rig->ask(sense_6(0x3f)).reply;
+  list[0] = 0;
+  list[4 + 2] = 0x00;       // WCE off: fine
+  list[4 + 20 + 3] = 0x00;  // another queue algorithm: not changeable
+  assert_true(rig->send(select_6(list.size()), list).bad_parameter(4 + 20 + 3, 4));
+  assert_int_equal(rig->ask(sense_6(0x08)).reply[4 + 2], 0x04);
+}
+
+void each_mistake_in_a_list_has_its_own_sense(void**) {
+  const Rig rig{cached_rig()};
+  const Bytes8 right = list_of(*rig, 0x08);
+  const auto with = [&right](std::size_t at, std::uint8_t value) {
+    Bytes8 list = right;
+    list[at] = value;
+    return list;
+  };
+  const auto send = [&rig](const Bytes8& list) { return rig->send(select_6(list.size()), list); };
+  assert_true(send(with(1, 1)).bad_parameter(1));        // medium type
+  assert_true(send(with(3, 7)).bad_parameter(3));        // block descriptor length
+  assert_true(send(with(4, 0x88)).bad_parameter(4, 7));  // PS
+  assert_true(send(with(4, 0x48)).bad_parameter(4, 6));  // subpage format
+  assert_true(send(with(4, 0x1c)).bad_parameter(4, 5));  // page
+  assert_true(send(with(5, 0x13)).bad_parameter(5));     // page length
+  assert_true(send(with(6, 0x05)).bad_parameter(6, 0));  // RCD
+  Bytes8 cut = right;
+  cut.pop_back();
+  assert_true(send(cut).illegal(asc::parameter_list_length_error));
+  assert_true(send(Bytes8(3)).illegal(asc::parameter_list_length_error));
+  assert_true(rig->send(select_6(right.size() + 1), right)
+                  .illegal(asc::invalid_field_in_command_information_unit));
+}
+
+void each_mistake_in_the_cdb_is_pointed_at(void**) {
+  const Rig rig{cached_rig()};
+  const Bytes8 list = list_of(*rig, 0x08);
+  Bytes8 cdb = select_6(list.size());
+  cdb[1] = 0x11;  // SP
+  assert_true(rig->send(cdb, list).bad_field(1, 0));
+  cdb[1] = 0x00;  // no PF
+  assert_true(rig->send(cdb, list).bad_field(1, 4));
+  assert_true(rig->send(select_6(0)).good());
+}
+
+void a_block_descriptor_may_say_only_what_is(void**) {
+  const Rig rig{cached_rig()};
+  Bytes8 list = rig->ask(sense_6(0x08, 0)).reply;
+  list[0] = 0;
+  assert_true(rig->send(select_6(list.size()), list).good());
+  scsi::put32(list, 4, 0);
+  assert_true(rig->send(select_6(list.size()), list).good());
+  scsi::put32(list, 4, 8191);
+  assert_true(rig->send(select_6(list.size()), list).bad_parameter(4));
+  scsi::put32(list, 4, 0);
+  list[10] = 0x10;
+  assert_true(rig->send(select_6(list.size()), list).bad_parameter(9));
+}
+
+void mode_select_10_takes_what_mode_sense_10_gave(void**) {
+  const Rig rig{cached_rig()};
+  for (const std::uint8_t flags : Bytes8{0x00, 0x08, 0x10}) {
+    Bytes8 list = rig->ask({0x5a, flags, 0x3f, 0, 0, 0, 0, 0x02, 0x00, 0}).reply;
+    Bytes8 cdb{0x55, 0x10, 0, 0, 0, 0, 0, 0, 0, 0};
+    scsi::put16(cdb, 7, list.size());
+    assert_true(rig->send(cdb, list, 5).good());
+  }
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(mode_sense_6_has_header_descriptor_and_page),
+      cmocka_unit_test(mode_sense_10_has_a_longer_header),
+      cmocka_unit_test(llbaa_gives_a_long_descriptor),
+      cmocka_unit_test(all_pages_come_in_order),
+      cmocka_unit_test(the_reply_is_cut_to_the_allocation_length),
+      cmocka_unit_test(a_page_that_there_is_not_is_refused),
+      cmocka_unit_test(saved_values_are_not_supported),
+      cmocka_unit_test(changeable_values_are_a_mask),
+      cmocka_unit_test(wce_can_be_cleared_and_stays_so),
+      cmocka_unit_test(wce_cannot_be_set_where_there_is_no_cache),
+      cmocka_unit_test(d_sense_gives_sense_in_descriptors),
+      cmocka_unit_test(swp_protects_until_it_is_cleared),
+      cmocka_unit_test(a_list_with_an_error_changes_nothing),
+      cmocka_unit_test(each_mistake_in_a_list_has_its_own_sense),
+      cmocka_unit_test(each_mistake_in_the_cdb_is_pointed_at),
+      cmocka_unit_test(a_block_descriptor_may_say_only_what_is),
+      cmocka_unit_test(mode_select_10_takes_what_mode_sense_10_gave),
+  };
+  return cmocka_run_group_tests_name("mode", tests, nullptr, nullptr);
+}

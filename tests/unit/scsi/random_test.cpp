@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random CDBs with random data. BALLAST_SEED repeats a run.
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include "tests/unit/scsi/hostile.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast;
+using namespace ballast::test;
+
+namespace {
+
+using Random = std::mt19937_64;
+
+bool one_in(Random& random, unsigned n) {
+  return random() % n == 0;
+}
+
+// Mostly a command of the table, mostly with no bit that it does not know, mostly near the LUN.
+Bytes8 random_cdb(Random& random) {
+  Bytes8 cdb(16);
+  for (std::uint8_t& byte : cdb) {
+    byte = static_cast<std::uint8_t>(random());
+  }
+  if (one_in(random, 8)) {
+    cdb.resize(random() % 17);
+    return cdb;
+  }
+  const auto table = scsi::operations();
+  const scsi::Operation& operation = table[random() % table.size()];
+  const std::size_t length = scsi::cdb_length(operation.opcode);
+  cdb.resize(length);
+  cdb[0] = operation.opcode;
+  for (std::size_t i = 1; i < length && !one_in(random, 64); ++i) {
+    cdb[i] &= operation.usage[i];
+  }
+  if (operation.has_service_action) {
+    cdb[1] = operation.service_action;
+  }
+  if (operation.needs_medium && !one_in(random, 16)) {
+    const Bytes8 near = cdb_of(operation.opcode, 0, random() % 70, random() % 40);
+    for (std::size_t i = 2; i < length; ++i) {
+      cdb[i] = near[i];
+    }
+    if (operation.opcode == 0x89) {
+      cdb[10] = cdb[11] = cdb[12] = 0;
+      cdb[13] = static_cast<std::uint8_t>(random() % 20);
+    }
+  }
+  return cdb;
+}
+
+Bytes8 random_data(Random& random, const Bytes8& cdb) {
+  static constexpr std::size_t lengths[] = {0,   8,    24,    40,   100,  511,
+                                            512, 1024, 16384, 5000, 2048, 20480};
+  Bytes8 data(lengths[random() % std::size(lengths)]);
+  if (one_in(random, 4)) {
+    data.resize(random() % 3000);
+  }
+  if (!one_in(random, 3)) {
+    for (std::uint8_t& byte : data) {
+      byte = static_cast<std::uint8_t>(random());
+    }
+  }
+  if (!cdb.empty() && cdb[0] == 0x42 && data.size() >= 24) {
+    scsi::put16(data, 0, data.size() - 2);
+    scsi::put16(data, 2, data.size() - 8);
+    for (std::size_t at = 8; at + 16 <= data.size(); at += 16) {
+      scsi::put64(data, at, random() % 70);
+      scsi::put32(data, at + 8, random() % 10);
+    }
+  }
+  return data;
+}
+
+void random_commands_break_nothing(void**) {
+  const char* const given = std::getenv("BALLAST_SEED");
+  const std::uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  Random random{seed};
+  HostileRig rig;
+  for (unsigned i = 0; i < 20000; ++i) {
+    const Bytes8 cdb = random_cdb(random);
+    const Bytes8 data = random_data(random, cdb);
+    const char* const wrong = rig.run(cdb, data, random() % 600);
+    if (wrong != nullptr) {
+      print_error("BALLAST_SEED=%llu, command %u: %s\n", static_cast<unsigned long long>(seed), i,
+                  wrong);
+    }
+    assert_null(wrong);
+  }
+  print_message("BALLAST_SEED=%llu\n", static_cast<unsigned long long>(seed));
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {cmocka_unit_test(random_commands_break_nothing)};
+  return cmocka_run_group_tests_name("random", tests, nullptr, nullptr);
+}
