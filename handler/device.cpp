@@ -13,6 +13,7 @@
 #include "lib/backend/factory.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
+#include "lib/co/sleep.h"
 #include "lib/scsi/cdb.h"
 
 namespace ballast::handler {
@@ -20,7 +21,8 @@ namespace {
 
 // Bounce buffers of one LUN. Ring data is page-aligned, so few are needed: two of the largest size.
 constexpr Bytes bounce_limit{std::uint64_t{4} << 20};
-constexpr Nanoseconds slow_close_interval = std::chrono::seconds{5};
+// Longer than close_patience: the first report comes after the attempt to end them.
+constexpr Nanoseconds slow_close_interval = std::chrono::seconds{10};
 
 std::size_t cdb_length_of(const std::uint8_t* cdb) {
   constexpr std::uint8_t variable_length = 0x7f;
@@ -66,6 +68,7 @@ Device::Device(abi::tcmu_device* dev, std::string name, config::LunConfig config
       commands_{executor_},
       resizes_{executor_},
       closing_{executor_},
+      idle_{executor_, "a closing LUN's last command"},
       closed_{executor_, "the LUN to be closed"} {}
 
 Device::~Device() {
@@ -120,7 +123,7 @@ Result<void> Device::set_up() {
   if (!opened) {
     return opened.error();
   }
-  backend_ = std::move(opened).value();
+  backend_ = std::make_unique<Gate>(std::move(opened).value());
   volume_ = std::make_unique<volume::Volume>(
       *backend_,
       volume::VolumeConfig{
@@ -279,14 +282,27 @@ void Device::close() {
 
 void Device::begin_close(void* self, std::int64_t) {
   Device& device = *static_cast<Device*>(self);
-  device.closing_.spawn("close", device.do_close());
-  device.closing_.spawn("report slow close", device.report_slow_close());
+  device.closing_.spawn("close: commands", device.wait_for_commands());
+  device.closing_.spawn("close: backend", device.close_backend());
+  device.closing_.spawn("close: report", device.report_slow_close());
 }
 
-co::Task<void> Device::do_close() {
+co::Task<void> Device::wait_for_commands() {
   co_await commands_.join();
   co_await resizes_.join();
+  idle_.set();
+}
+
+co::Task<void> Device::close_backend() {
+  const bool idle = co_await idle_.wait_until(executor_.now() + close_patience);
+  if (!idle) {
+    log(LogLevel::warning, "{}: {} commands are still at the backend {}; closing it ends them",
+        name_, commands_.live(), backend_->description());
+    backend_->shut();
+    co_await co::yield(executor_);
+  }
   co_await backend_->close();
+  co_await idle_.wait();
   closed_.set();
 }
 
@@ -296,8 +312,10 @@ co::Task<void> Device::report_slow_close() {
     if (closed) {
       co_return;
     }
-    log(LogLevel::warning, "{}: closing waits for {} commands at the backend {}", name_,
-        commands_.live(), backend_->description());
+    if (backend_->is_shut()) {
+      log(LogLevel::warning, "{}: closing waits for {} commands that {} can neither finish nor end",
+          name_, commands_.live(), backend_->description());
+    }
   }
 }
 

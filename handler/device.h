@@ -23,6 +23,7 @@
 #include <string>
 #include <string_view>
 
+#include "handler/gate.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
 #include "handler/tcmur_abi.h"
@@ -49,6 +50,7 @@ class Device {
   // Commands collected before the first is started although more wait.
   static constexpr std::size_t most_plugged = 64;
   static constexpr Nanoseconds linger_limit = std::chrono::milliseconds{20};
+  static constexpr Nanoseconds close_patience = std::chrono::seconds{5};
   // How long a reconfiguration keeps the daemon's main thread, which serves all LUNs.
   static constexpr Nanoseconds resize_limit = std::chrono::seconds{10};
 
@@ -66,8 +68,10 @@ class Device {
   // Takes the command over; it is answered later, or has been when this returns.
   void handle(abi::tcmulib_cmd* cmd);
 
-  // Waits until every command is answered, then closes the backend and ends the threads. Before
-  // this returns the daemon must not unmap the ring: a backend may still write to the data area.
+  // Waits until every command is answered, then closes the backend and ends the threads. Commands
+  // that the storage does not answer within close_patience are ended as far as the backend can end
+  // them; what it cannot end is waited for, and logged, because until then it may write to the
+  // ring's data area, which the daemon unmaps next.
   void close();
 
   // Both answer within resize_limit.
@@ -100,7 +104,8 @@ class Device {
 
   co::Task<void> serve(abi::tcmulib_cmd* cmd);
   co::Task<void> do_resize(std::shared_ptr<Resize> request);
-  co::Task<void> do_close();
+  co::Task<void> wait_for_commands();
+  co::Task<void> close_backend();
   co::Task<void> report_slow_close();
 
   // Destroyed in reverse order: each outlives what stands below it.
@@ -112,7 +117,7 @@ class Device {
   std::unique_ptr<io::Uring> uring_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::HelperThread> helper_;
-  std::unique_ptr<backend::Backend> backend_;
+  std::unique_ptr<Gate> backend_;
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<scsi::Disk> disk_;  // made with the first command: see read_unit_serial
@@ -120,6 +125,7 @@ class Device {
   co::TaskGroup commands_;
   co::TaskGroup resizes_;
   co::TaskGroup closing_;
+  co::Event idle_;  // closing, and no command or resize is left
   co::Event closed_;
 
   // The cmdproc thread's.

@@ -225,7 +225,9 @@ void tcmulib_processing_complete(tcmu_device* dev) noexcept {
   dev->doorbell(dev->lun);
 }
 
-void tcmulib_processing_start(tcmu_device* dev) noexcept { ring_test::read_event(dev); }
+void tcmulib_processing_start(tcmu_device* dev) noexcept {
+  ring_test::read_event(dev);
+}
 
 char* tcmu_dev_get_cfgstring(tcmu_device* dev) noexcept {
   return dev->cfgstring.data();

@@ -196,6 +196,22 @@ void the_cmdproc_thread_can_be_cancelled_while_it_lingers(void**) {
   }
 }
 
+void a_frozen_backend_does_not_keep_a_lun_from_being_removed(void**) {
+  const Folder folder{"/dev/shm"};
+  std::ofstream{folder.file("faults")} << "all freeze\n";
+  const auto lun = Lun::add("memory;fault=" + folder.file("faults"));
+  std::vector<std::byte> data(4 * kib);
+  Countdown answers{40};
+  for (unsigned i = 0; i < 40; ++i) {
+    assert_true(lun->submit(write_16(i * 8, 8), Direction::to_device, data, answers.done()));
+  }
+  // The answer shows that all of them were taken over.
+  assert_int_equal(lun->execute(test_unit_ready()).status, 0);
+  assert_true(lun->remove());
+  assert_true(answers.wait());
+  assert_int_equal(answers.bad(), 40);
+}
+
 void what_cannot_be_opened_is_refused_with_a_reason(void**) {
   (void)take_log();
   assert_null(Lun::add("/nonexistent/folder/vol.raw").get());
@@ -491,6 +507,7 @@ int main() {
       cmocka_unit_test(a_late_answer_does_not_hold_back_the_others),
       cmocka_unit_test(removing_under_load_answers_everything),
       cmocka_unit_test(the_cmdproc_thread_can_be_cancelled_while_it_lingers),
+      cmocka_unit_test(a_frozen_backend_does_not_keep_a_lun_from_being_removed),
       cmocka_unit_test(what_cannot_be_opened_is_refused_with_a_reason),
       cmocka_unit_test(a_lun_that_cannot_be_opened_hurts_no_other),
       cmocka_unit_test(one_file_has_one_owner),

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gate: a backend that can be shut before it is closed.
+//
+// A closing LUN whose storage does not answer still has commands under way, and each may start more
+// operations. close() of a backend ends what it can, but nothing may be started after it. The gate
+// makes that so: once shut, every new operation ends with not_ready and reaches nothing. Driving
+// thread only.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "lib/backend/backend.h"
+
+namespace ballast::handler {
+
+class Gate final : public backend::Backend {
+ public:
+  explicit Gate(std::unique_ptr<backend::Backend> inner) : inner_{std::move(inner)} {}
+
+  // An operation is refused if it is asked for after this; one asked for before may begin until the
+  // next turn of the run queue, so yield once between shut() and close().
+  void shut() { shut_ = true; }
+  bool is_shut() const { return shut_; }
+
+  co::Executor& executor() override { return inner_->executor(); }
+  const backend::Geometry& geometry() const override { return inner_->geometry(); }
+  const backend::Capabilities& capabilities() const override { return inner_->capabilities(); }
+  std::string description() const override { return inner_->description(); }
+
+  co::Task<IoStatus> read(Bytes offset, io::SgView to) override {
+    return shut_ ? refuse() : inner_->read(offset, to);
+  }
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua) override {
+    return shut_ ? refuse() : inner_->write(offset, from, fua);
+  }
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap) override {
+    return shut_ ? refuse() : inner_->zero(offset, length, may_unmap);
+  }
+  co::Task<IoStatus> discard(Bytes offset, Bytes length) override {
+    return shut_ ? refuse() : inner_->discard(offset, length);
+  }
+  co::Task<IoStatus> flush() override { return shut_ ? refuse() : inner_->flush(); }
+  co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
+                                  std::vector<backend::Extent>* out) override {
+    return shut_ ? refuse() : inner_->block_status(offset, length, limit, out);
+  }
+  co::Task<IoStatus> resize(Bytes size) override { return shut_ ? refuse() : inner_->resize(size); }
+  co::Task<void> close() override { return inner_->close(); }
+
+ private:
+  co::Task<IoStatus> refuse() { co_return IoStatus::not_ready; }
+
+  std::unique_ptr<backend::Backend> inner_;
+  bool shut_ = false;
+};
+
+}  // namespace ballast::handler
