@@ -18,7 +18,7 @@ std::size_t ScratchPool::claim() {
     busy_[i] = true;
     return i;
   }
-  BALLAST_ASSERT(!"a slot without a buffer");
+  BALLAST_ASSERT(false);  // a slot without a buffer
   return 0;
 }
 
