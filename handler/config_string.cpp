@@ -15,6 +15,9 @@ std::string config_string(std::string_view daemon_string) {
   for (const std::string_view scheme : {"file", "memory", "null"}) {
     if (text.starts_with(scheme)) {
       const std::string_view rest = text.substr(scheme.size());
+      if (rest.starts_with('=')) {
+        return std::string{scheme}.append(":").append(rest.substr(1));
+      }
       if (rest.empty() || rest.front() == '/' || rest.front() == ';') {
         return std::string{scheme}.append(":").append(rest);
       }

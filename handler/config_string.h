@@ -3,9 +3,10 @@
 //
 // The daemon's begins with the subtype: "ballast/file:/srv/vol0.raw;cache=direct". And targetcli's
 // library refuses any ':' in it (rtslib-fb, UserBackedStorageObject), so what an operator types has
-// none: the colon after the scheme may be left out, and an absolute path alone is a file.
+// none: after the scheme stands '=' or nothing instead, and an absolute path alone is a file.
 //
 //   ballast//srv/vol0.raw            file:/srv/vol0.raw
+//   ballast/file=/srv/vol0.raw       file:/srv/vol0.raw
 //   ballast/file/srv/vol0.raw        file:/srv/vol0.raw
 //   ballast/memory                   memory:
 //   ballast/null;queue_depth=32      null:;queue_depth=32

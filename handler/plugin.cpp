@@ -155,10 +155,10 @@ int handle_cmd(abi::tcmu_device* dev, abi::tcmur_cmd* unaligned) noexcept {
 
 constexpr char description[] =
     "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
-    "cfgstring: [file]/PATH (a file, created sparse when missing, or a block device), memory, or "
-    "null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
-    "queue_depth=128, fault=/PATH. As a URI (file:/PATH) outside targetcli, whose library takes no "
-    "colon.\n";
+    "cfgstring: /PATH or file=/PATH (a file, created sparse when missing, or a block device), "
+    "memory, or null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
+    "queue_depth=128, fault=/PATH. Outside targetcli, whose library takes no colon, also as a URI: "
+    "file:/PATH.\n";
 
 abi::tcmur_handler handler = [] {
   abi::tcmur_handler h{};

@@ -246,9 +246,9 @@ void good_strings_are_accepted_with_and_without_colon(void**) {
   const Folder folder{"/dev/shm"};
   const std::string path = folder.file("vol.raw");
   for (const std::string& text :
-       {path, "file" + path, "file:" + path, path + ";cache=buffered", std::string{"memory"},
-        std::string{"memory:"}, std::string{"null"}, std::string{"null:;queue_depth=32"},
-        std::string{"null;write_same_max=64KiB"}}) {
+       {path, "file" + path, "file=" + path, "file:" + path, path + ";cache=buffered",
+        std::string{"memory"}, std::string{"memory:"}, std::string{"null"},
+        std::string{"null:;queue_depth=32"}, std::string{"null;write_same_max=64KiB"}}) {
     assert_string_equal(check_config("ballast/" + text).c_str(), "");
   }
 }
