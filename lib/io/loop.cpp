@@ -348,7 +348,7 @@ void* Loop::entry(void* self) {
 }
 
 // One turn of the reactor. Returns until when it may sleep.
-TimePoint Loop::reactor_turn() {
+TimePoint Loop::reactor_turn(bool was_idle) {
   if (!try_take_or_want()) {
     return net(clock_.now());  // whoever gives the baton back kicks us
   }
@@ -364,7 +364,12 @@ TimePoint Loop::reactor_turn() {
   if (!quiet) {
     disarm();  // others get a chance for the baton, and we come again at once
   }
-  const TimePoint due = quiet ? reactor_due() : past;
+  TimePoint due = quiet ? reactor_due() : past;
+  if (!was_idle) {
+    // It sleeps for ever only after a quiet second: the next command, whose turn would find no net
+    // under it, need not kick it.
+    due = std::min(due, net(executor_.now()));
+  }
   reactor_wakes_at_ = due;
   give_back();
   return due;
@@ -372,15 +377,18 @@ TimePoint Loop::reactor_turn() {
 
 void Loop::reactor() {
   const int fd = executor_.mailbox().fd();
+  bool was_idle = true;
   while (!stopping_.load(std::memory_order_seq_cst)) {
-    const TimePoint wake_at = reactor_turn();
+    const TimePoint wake_at = reactor_turn(was_idle);
     if (wake_at == past) {
+      was_idle = false;
       continue;
     }
     pollfd fds[] = {{.fd = fd, .events = POLLIN, .revents = 0}};
     poll_until(fds, wake_at, clock_.now());
     counters_.reactor_wakes.fetch_add(1, std::memory_order_relaxed);
-    if (fds[0].revents != 0) {
+    was_idle = fds[0].revents == 0;
+    if (!was_idle) {
       drain(fd);
     }
   }

@@ -145,7 +145,7 @@ class Loop {
   TimePoint net(TimePoint now) const;
   TimePoint reactor_due();
   void kick_reactor();
-  TimePoint reactor_turn();
+  TimePoint reactor_turn(bool was_idle);
   void reactor();
   static void* entry(void* self);
 
