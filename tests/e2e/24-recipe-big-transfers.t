@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 500
+# 1 MiB travels as one command with recipe big-transfers.targetcli, as 16 without.
+. "$(dirname "$0")/recipes.sh"
+IQN=iqn.2026-01.org.ballast:vol0
+plan 11
+
+# Commands a LUN was given so far, as LIO counts them.
+commands() { cat "$CONFIGFS"/core/user_*/"$1"/statistics/scsi_lu/num_cmds; }
+# Commands of COUNT transfers of 1 MiB to LUN N.
+cost() { # N NAME dd-operands...
+    local before
+    before=$(commands "$2")
+    dd bs=1M status=none "${@:3}" || return 1
+    echo $(($(commands "$2") - before))
+}
+
+fresh_daemon
+file_of /srv/vol0.raw 64M
+file_of /srv/big0.raw 64M
+ok "a target to add to" recipe one-lun-chap.targetcli SIZE=64M "${TO_US[@]}"
+ok "the recipe runs" recipe big-transfers.targetcli SIZE=64M "INITIATOR=$INITIATOR" LUN=1
+ok "login" chap_login "$SECRET_FILE"
+ok "both disks" wait_for 30 "disk of LUN 1" test -b "$(by_path 1)"
+udevadm settle
+small=$(dev 0) big=$(dev 1)
+is "$(cat "/sys/block/${small#/dev/}/queue/max_sectors_kb")" 64 "by default the initiator cuts at 64 KiB"
+is "$(cat "/sys/block/${big#/dev/}/queue/max_sectors_kb")" 1024 "with the recipe at 1 MiB"
+is "$(cost 0 vol0 if="$small" of=/dev/null count=4 iflag=direct)" 64 "4 MiB read by default: 64 commands"
+is "$(cost 1 big0 if="$big" of=/dev/null count=4 iflag=direct)" 4 "with the recipe: 4"
+dd if=/dev/urandom of=/srv/pattern bs=1M count=4 status=none
+# Whoever closes a disk after writing makes udev read it, and those are commands too.
+udevadm control --stop-exec-queue
+is "$(cost 1 big0 if=/srv/pattern of="$big" oflag=direct)" 4 "4 MiB written: 4 commands"
+udevadm control --start-exec-queue
+ok "and what was written is in the file" cmp -n $((4 << 20)) /srv/pattern /srv/big0.raw
+is "$(cat "$CONFIGFS"/core/user_*/big0/attrib/max_data_area_mb)" 64 "the data area has its bound"

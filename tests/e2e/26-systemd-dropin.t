@@ -1,0 +1,43 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 500
+# The systemd drop-ins are good, their limits hold, and a daemon that dies comes back with its LUNs.
+. "$(dirname "$0")/recipes.sh"
+plan 15
+
+test_cleanup() {
+    rm -rf /etc/systemd/system/tcmu-runner.service.d /etc/systemd/system/rtslib-fb-targetctl.service.d
+    systemctl daemon-reload
+}
+limit() { awk -v what="$1" 'index($0, what) == 1 { print $(NF - 1) }' "/proc/$(daemon_pid)/limits"; }
+
+for unit in tcmu-runner rtslib-fb-targetctl; do
+    mkdir -p "/etc/systemd/system/$unit.service.d"
+    cp "$CONFIG_DIR/systemd/$unit.service.d/ballast.conf" "/etc/systemd/system/$unit.service.d/"
+done
+systemctl daemon-reload
+is "$(systemd-analyze verify tcmu-runner.service rtslib-fb-targetctl.service 2>&1 | grep -i ballast)" "" "systemd has nothing to say against them"
+fresh_daemon
+like "$(limit 'Max open files')" 1048576 "open files"
+like "$(limit 'Max locked memory')" unlimited "locked memory"
+like "$(limit 'Max core file size')" unlimited "core files"
+is "$(cat "/proc/$(daemon_pid)/oom_score_adj")" -1000 "spared when memory runs out"
+is "$(systemctl show -P TasksMax tcmu-runner.service)" infinity "threads"
+like "$(systemctl show -P Before tcmu-runner.service)" rtslib-fb-targetctl.service "the daemon is up before targets are restored"
+like "$(systemctl show -P Wants rtslib-fb-targetctl.service)" tcmu-runner.service "and restoring starts it"
+
+ok "a LUN" make_lun vol0 64M file:/srv/vol0.raw
+ok "is exported" export_luns
+ok "login" login
+dd if=/dev/urandom of=/srv/pattern bs=64k count=4 status=none
+dd if=/srv/pattern of="$DEV" bs=64k oflag=direct conv=fsync status=none
+before=$(daemon_pid)
+kill -KILL "$before"
+reborn() { local now; now=$(daemon_pid); [[ $now != 0 && $now != "$before" ]] && daemon_ready; }
+ok "killed, it is back by itself" wait_for 30 "a new daemon" reborn
+ok "and answers for the LUN" bounded 60 dd if="$DEV" of=/srv/back bs=64k count=4 iflag=direct status=none
+ok "with the same data" cmp /srv/pattern /srv/back
+bounded 60 systemctl stop tcmu-runner.service
+sleep 2
+is "$(systemctl is-active tcmu-runner.service)" inactive "stopped, it stays stopped"
+start_daemon
