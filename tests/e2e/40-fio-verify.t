@@ -4,7 +4,7 @@
 # a time, several writers beside each other, with trims in between.
 # timeout: 900
 . "$(dirname "$0")/disk.sh"
-plan 5
+plan 7
 
 # BALLAST_LONG=1: eight times the data.
 scale=${BALLAST_LONG:+8}
@@ -44,8 +44,13 @@ ok "sequential, 4 KiB and 8 MiB" verify sequential --verify=crc32c \
 ok "each 512 bytes name their own place" verify headers --verify=xxhash --verify_interval=512 \
     --name=headers --rw=randwrite --bsrange=4k-1m --size="$(mib 8)" --iodepth=32 --offset=64m
 
-# fio trims every third block that it wrote and wants zeros there. (Its libaio engine of 3.33
-# stumbles over trims among verified writes; io_uring does not.)
-ok "trims between writes read as zeros, writes stay" verify trim --verify=crc32c \
-    --ioengine=io_uring --trim_percentage=33 --trim_verify_zero=1 --trim_backlog=64 \
-    --name=trim --rw=randwrite --bs=16k --size="$(mib 12)" --iodepth=16 --offset=128m
+# Every second 64 KiB is written and verified, while all between them are trimmed. (fio 3.33 has
+# options for trims among verified writes, and aborts on them.)
+ok "the ground for trims" dd if=/dev/urandom of="$DEV" bs=1M seek=128 count=16 oflag=direct status=none
+stripes="--offset=128m --io_size=8m --size=16m --bs=16k --zonemode=strided --zonesize=64k --zonerange=64k --zoneskip=64k"
+ok "writes between trims stay" verify trim --iodepth=8 $stripes \
+    --name=written --rw=randwrite --verify=crc32c \
+    --name=trimmed --rw=trim --offset=$(((128 << 20) + 65536))
+# shellcheck disable=SC2086
+ok "what was trimmed reads as zeros" verify trimmed --iodepth=8 $stripes --offset=$(((128 << 20) + 65536)) \
+    --name=zeros --rw=read --verify=pattern --verify_pattern=0x00

@@ -25,6 +25,7 @@ not_ok "but not 2048: more than the disk takes" eval \
     'echo 2048 > "/sys/block/$(basename "$DEV")/queue/max_sectors_kb"'
 
 head -c $((16 * mib)) /dev/urandom > "$MODEL"
+quiet_udev
 before=$(target_commands vol0)
 ok "16 MiB are written, 1 MiB at a time" dd if="$MODEL" of="$DEV" bs=1M oflag=direct conv=notrunc status=none
 sent=$(($(target_commands vol0) - before))

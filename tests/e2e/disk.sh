@@ -81,6 +81,13 @@ both_match() {
 # target_commands NAME: SCSI commands that the kernel's target has counted for this backstore.
 target_commands() { cat "${lun_path[$1]}/statistics/scsi_lu/num_cmds"; }
 
+# quiet_udev: from here on udev does not read the disks that the test has written to.
+quiet_udev() {
+    bounded 30 udevadm settle --timeout=20
+    udevadm control --stop-exec-queue
+}
+test_cleanup() { udevadm control --start-exec-queue; }
+
 # queue N ATTRIBUTE: what the block layer believes of the disk of LUN N.
 queue() { cat "/sys/block/$(basename "$(dev "$1")")/queue/$2"; }
 
