@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/volume/scratch.h"
 
+#include <algorithm>
+
 #include "lib/base/assert.h"
 
 namespace ballast::volume {
 
 std::size_t ScratchPool::claim() {
   constexpr std::size_t page = 4096;
-  for (std::size_t i = 0; i < buffer_count; ++i) {
-    if (busy_[i]) {
-      continue;
-    }
-    if (memory_[i] == nullptr) {
-      memory_[i].reset(static_cast<std::byte*>(std::aligned_alloc(page, buffer_size)));
-      BALLAST_ASSERT(memory_[i] != nullptr);
-    }
-    busy_[i] = true;
-    return i;
+  // Who holds a slot finds a buffer: there are as many of the one as of the other.
+  const auto found = std::find(busy_.begin(), busy_.end(), false);
+  BALLAST_ASSERT(found != busy_.end());
+  const auto index = static_cast<std::size_t>(found - busy_.begin());
+  if (memory_[index] == nullptr) {
+    memory_[index].reset(static_cast<std::byte*>(std::aligned_alloc(page, buffer_size)));
+    BALLAST_ASSERT(memory_[index] != nullptr);
   }
-  BALLAST_ASSERT(false);  // a slot without a buffer
-  return 0;
+  busy_[index] = true;
+  return index;
 }
 
 }  // namespace ballast::volume
