@@ -69,7 +69,7 @@ void first_every_and_chance_count_what_matches(void**) {
   for (int i = 0; i < 1000; ++i) {
     const bool hit_first = first.value().draw(read_at(0)).has_value();
     const bool hit_every = every.value().draw(read_at(0)).has_value();
-    drawn += chance.value().draw(read_at(0)).has_value() ? 1 : 0;
+    drawn += chance.value().draw(read_at(0)).has_value() ? 1U : 0U;
     if (i < 6) {
       pattern_first += hit_first ? 'x' : '.';
       pattern_every += hit_every ? 'x' : '.';
