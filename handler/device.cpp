@@ -68,6 +68,7 @@ Device::Device(abi::tcmu_device* dev, std::string name, config::LunConfig config
       commands_{executor_},
       resizes_{executor_},
       closing_{executor_},
+      leaving_{executor_, "the next sweep"},
       idle_{executor_, "a closing LUN's last command"},
       closed_{executor_, "the LUN to be closed"} {}
 
@@ -128,6 +129,8 @@ Result<void> Device::set_up() {
       *backend_,
       volume::VolumeConfig{
           .logical_block = block, .capacity = blocks, .queue_depth = config_.queue_depth});
+  const co::Message sweep{.run = &begin_sweep, .context = this};
+  (void)loop_->drive(&sweep);
   log(LogLevel::info,
       "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",
       name_, backend_->description(), blocks.value(), block.value(),
@@ -263,6 +266,34 @@ void Device::answer_thrown_away(void* self, std::int64_t cmd_id) {
   device.ring_->answer_thrown_away(static_cast<std::uint16_t>(cmd_id));
 }
 
+// Where a command comes after them, arrived() finds those that the daemon threw away. This is for
+// the last ones: nobody calls us for them, and the daemon cannot stop while they stand in the ring.
+// Entries that stood for a whole interval are behind the daemon, which reads as soon as it is
+// woken.
+co::Task<void> Device::sweep() {
+  RingCursor::Leftovers before;
+  for (;;) {
+    const bool leaving = co_await leaving_.wait_until(executor_.now() + sweep_interval);
+    if (leaving) {
+      co_return;
+    }
+    const bool idle = commands_.live() == 0;
+    const RingCursor::Leftovers now = idle ? cursor_->leftovers() : RingCursor::Leftovers{};
+    if (now.tail != now.head && now.same_place(before)) {
+      for (std::size_t i = 0; i < now.dropped_count; ++i) {
+        ring_->answer_thrown_away(now.dropped[i]);
+      }
+      ring_->skip_to(now.head);
+    }
+    before = now;
+  }
+}
+
+void Device::begin_sweep(void* self, std::int64_t) {
+  Device& device = *static_cast<Device*>(self);
+  device.closing_.spawn("sweep", device.sweep());
+}
+
 void Device::close() {
   if (plug_.first != nullptr) {
     flush_plug(false);
@@ -282,6 +313,7 @@ void Device::close() {
 
 void Device::begin_close(void* self, std::int64_t) {
   Device& device = *static_cast<Device*>(self);
+  device.leaving_.set();
   device.closing_.spawn("close: commands", device.wait_for_commands());
   device.closing_.spawn("close: backend", device.close_backend());
   device.closing_.spawn("close: report", device.report_slow_close());

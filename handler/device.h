@@ -51,6 +51,9 @@ class Device {
   static constexpr std::size_t most_plugged = 64;
   static constexpr Nanoseconds linger_limit = std::chrono::milliseconds{20};
   static constexpr Nanoseconds close_patience = std::chrono::seconds{5};
+  // How often an idle ring is looked at for commands that the daemon threw away (RingCursor); they
+  // are answered at the second look.
+  static constexpr Nanoseconds sweep_interval = std::chrono::seconds{2};
   // How long a reconfiguration keeps the daemon's main thread, which serves all LUNs.
   static constexpr Nanoseconds resize_limit = std::chrono::seconds{10};
 
@@ -99,11 +102,13 @@ class Device {
   static void begin_batch(void* self, std::int64_t first_command);
   static void answer_thrown_away(void* self, std::int64_t cmd_id);
   static void begin_resize(void* self, std::int64_t request);
+  static void begin_sweep(void* self, std::int64_t);
   static void begin_close(void* self, std::int64_t);
   void begin(abi::tcmulib_cmd* cmd);
 
   co::Task<void> serve(abi::tcmulib_cmd* cmd);
   co::Task<void> do_resize(std::shared_ptr<Resize> request);
+  co::Task<void> sweep();
   co::Task<void> wait_for_commands();
   co::Task<void> close_backend();
   co::Task<void> report_slow_close();
@@ -125,7 +130,8 @@ class Device {
   co::TaskGroup commands_;
   co::TaskGroup resizes_;
   co::TaskGroup closing_;
-  co::Event idle_;  // closing, and no command or resize is left
+  co::Event leaving_;  // close() was called
+  co::Event idle_;     // closing, and no command or resize is left
   co::Event closed_;
 
   // The cmdproc thread's.

@@ -49,6 +49,9 @@ class Ring final : public co::TickHook {
   // OPERATION CODE.
   void answer_thrown_away(std::uint16_t cmd_id);
 
+  // Moves cmd_tail to `head`, over entries that need no answer.
+  void skip_to(std::uint32_t head);
+
   void tick_end() override;
 
   // The mailbox's TCMU_MAILBOX_FLAG_CAP_* bits.

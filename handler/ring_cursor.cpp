@@ -110,13 +110,44 @@ std::span<const std::uint16_t> RingCursor::arrived(std::uint16_t cmd_id) {
   if (ring_size_ == 0) {
     return {};
   }
+  const std::uint32_t end = head();
+  const std::uint32_t tail = __atomic_load_n(&mailbox_->cmd_tail, __ATOMIC_ACQUIRE);
+  const auto distance = [this, end](std::uint32_t from) {
+    return (end + ring_size_ - from) % ring_size_;
+  };
+  if (in_step_ && distance(tail) < distance(position_)) {
+    position_ = tail;  // what was left over has been answered, see leftovers()
+  }
   if (!in_step_ || !step_over(position_, cmd_id, true)) {
     // From cmd_tail on all entries are the kernel's own, and a live id stands in one of them.
-    const std::uint32_t tail = __atomic_load_n(&mailbox_->cmd_tail, __ATOMIC_ACQUIRE);
     in_step_ = step_over(tail, cmd_id, false);
     dropped_count_ = 0;
   }
   return {dropped_.data(), dropped_count_};
+}
+
+RingCursor::Leftovers RingCursor::leftovers() const {
+  Leftovers found;
+  if (ring_size_ == 0) {
+    return found;
+  }
+  found.head = head();
+  found.tail = __atomic_load_n(&mailbox_->cmd_tail, __ATOMIC_ACQUIRE);
+  std::uint32_t position = found.tail;
+  std::uint64_t walked = 0;
+  while (position != found.head && walked < ring_size_) {
+    const std::optional<Entry> entry = at(position);
+    const bool handed_over = entry && entry->opcode == abi::TCMU_OP_CMD && !entry->droppable;
+    if (!entry || handed_over || found.dropped_count == most_dropped) {
+      return {};
+    }
+    if (entry->droppable) {
+      found.dropped[found.dropped_count++] = entry->cmd_id;
+    }
+    walked += entry->length;
+    position = after(position, *entry);
+  }
+  return found;
 }
 
 bool RingCursor::more() const {

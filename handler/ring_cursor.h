@@ -9,7 +9,7 @@
 //
 // Layout and rules of the ring: <linux/target_core_user.h>. The kernel writes entries and then
 // cmd_head; entries from cmd_tail on are as the kernel wrote them (answers overwrite only what
-// cmd_tail has passed). The cursor only reads. The cmdproc thread's alone.
+// cmd_tail has passed). The cursor only reads. The cmdproc thread's alone, but for leftovers().
 #pragma once
 
 #include <array>
@@ -38,6 +38,20 @@ class RingCursor {
 
   // Whether the daemon will call handle_cmd again without sleeping first.
   bool more() const;
+
+  // What lies between cmd_tail and cmd_head, if not one command that the daemon hands over is among
+  // it: nothing but commands that it throws away, and notices. Says nothing otherwise. Reads only
+  // the mapping: any thread, as long as nobody answers meanwhile.
+  struct Leftovers {
+    std::uint32_t tail = 0;
+    std::uint32_t head = 0;  // equal to tail: nothing is left over
+    std::size_t dropped_count = 0;
+    std::array<std::uint16_t, most_dropped> dropped{};
+    bool same_place(const Leftovers& other) const {
+      return tail == other.tail && head == other.head;
+    }
+  };
+  Leftovers leftovers() const;
 
   // False: this position was lost, more() says false, and each command is driven by itself. That is
   // slower, not wrong; arrived() finds the place again when it can.

@@ -332,6 +332,11 @@ std::size_t Lun::outstanding() const {
   return outstanding_;
 }
 
+bool Lun::ring_is_empty() const {
+  return __atomic_load_n(&mailbox_->cmd_head, __ATOMIC_ACQUIRE) ==
+         __atomic_load_n(&mailbox_->cmd_tail, __ATOMIC_ACQUIRE);
+}
+
 HostStats Lun::stats() const {
   const std::lock_guard guard{mutex_};
   return stats_;

@@ -100,6 +100,8 @@ class Lun {
   int reconfigure_string(const std::string& config);
   int reconfigure_write_cache(bool on);
 
+  // As the daemon asks before it stops: head and tail meet.
+  bool ring_is_empty() const;
   std::size_t outstanding() const;
   HostStats stats() const;
   std::size_t segments_of_last_command() const { return last_segments_; }

@@ -371,6 +371,19 @@ void commands_the_daemon_throws_away_are_answered(void**) {
   assert_int_equal(lun->execute(test_unit_ready()).status, 0);
 }
 
+void a_thrown_away_command_with_nothing_behind_it_is_answered(void**) {
+  const auto lun = Lun::add("memory");
+  assert_int_equal(lun->execute(test_unit_ready()).status, 0);
+  Countdown answers{1};
+  assert_true(lun->submit(Cdb{0xc1, 0, 0, 0, 0, 0}, Direction::none, {}, answers.done()));
+  lun->queue_task_management();
+  assert_true(answers.wait());
+  assert_sense(answers.last_bad(), 0x5, 0x2000);
+  assert_int_equal(lun->execute(test_unit_ready()).status, 0);
+  // What the daemon waits for before it stops.
+  assert_true(lun->ring_is_empty());
+}
+
 void task_management_notices_are_passed_over(void**) {
   const auto lun = Lun::add("memory");
   Countdown answers{2};
@@ -523,6 +536,7 @@ int main() {
       cmocka_unit_test(the_unit_serial_comes_from_configfs),
       cmocka_unit_test(a_lun_without_serial_works_and_says_so),
       cmocka_unit_test(commands_the_daemon_throws_away_are_answered),
+      cmocka_unit_test(a_thrown_away_command_with_nothing_behind_it_is_answered),
       cmocka_unit_test(task_management_notices_are_passed_over),
       cmocka_unit_test(commands_that_the_daemon_tracks_are_refused),
       cmocka_unit_test(every_operation_has_a_way_through),
