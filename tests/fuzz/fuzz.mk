@@ -23,7 +23,7 @@ $(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/obj/tests/fuzz/%_fuzz.o $(fuzz_objects)
 .PHONY: $(addprefix fuzz-,$(fuzz_names))
 $(addprefix fuzz-,$(fuzz_names)): fuzz-%: $(BUILD)/fuzz/%_fuzz
 	@mkdir -p $(BUILD)/fuzz/corpus/$* $(BUILD)/fuzz/found
-	@$< -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 -verbosity=0 \
+	@$< -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 -print_funcs=0 -verbosity=0 \
 	  -artifact_prefix=$(BUILD)/fuzz/found/$*- $(BUILD)/fuzz/corpus/$*
 
 -include $(shell find $(BUILD)/fuzz -name '*.d' 2>/dev/null)

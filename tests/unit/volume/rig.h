@@ -3,6 +3,7 @@
 // before tests/cmocka.h.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>

@@ -3,6 +3,7 @@
 // may pretend to have other capabilities. Include it before tests/cmocka.h.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
