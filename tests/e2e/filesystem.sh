@@ -8,11 +8,11 @@ plan 12
 
 files=24
 
-write_files() { # DIR: files of 4 KiB to 3 MiB, and their checksums beside the mount
+write_files() { # DIR: files of 4 KiB to 1 MiB, of odd lengths, and their checksums beside the mount
     local i
     mkdir -p "$1"
     for ((i = 0; i < files; i++)); do
-        head -c $(((i * i * 5431 + 4096) % 3145728 + 1)) /dev/urandom > "$1/file$i"
+        head -c $(((i * i * 5431 + 4096) % 1048576 + 1)) /dev/urandom > "$1/file$i"
     done
     sync -f "$1"
     (cd "$1" && sha256sum file* > "/srv/$TEST_NAME.${1##*/}.sums")

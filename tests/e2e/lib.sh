@@ -112,9 +112,10 @@ unlike() { # TEXT REGEX DESC
 # ---- waiting ----------------------------------------------------------------
 
 # wait_for SECONDS WHAT COMMAND...: polls until the command succeeds. Out of
-# time is a diagnostic and status 1, never a hang.
+# time is a diagnostic and status 1, never a hang. On a machine that booted
+# slowly the seconds are longer (LAB_SLOW, set by the lab).
 wait_for() {
-    local limit=$1 what=$2 begin=$EPOCHREALTIME status=1
+    local limit=$(($1 * ${LAB_SLOW:-1})) what=$2 begin=$EPOCHREALTIME status=1
     shift 2
     { local tracing=$-; set +x; } 2> /dev/null
     while :; do
@@ -233,7 +234,7 @@ make_lun() {
             *) bail "make_lun: what is '$option'?" ;;
         esac
     done
-    echo "$(serial_of "$name" "$@")" > "$dir/wwn/vpd_unit_serial" || return 1
+    serial_of "$name" "$@" > "$dir/wwn/vpd_unit_serial" || return 1
     if ! bounded 40 enable_lun "$dir"; then
         rmdir "$dir"
         return 1
