@@ -12,6 +12,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "lib/base/assert.h"
+
 namespace ballast::ring_test {
 namespace {
 
@@ -79,10 +81,14 @@ std::uint32_t head_of(abi::tcmu_device* dev) {
 
 // Reads one command out of the ring, or returns null.
 abi::tcmulib_cmd* next_command(abi::tcmu_device* dev) {
-  while (dev->cmd_tail != head_of(dev)) {
-    abi::tcmu_cmd_entry_hdr* const header = entry_at(dev, dev->cmd_tail);
+  for (;;) {
+    const std::uint32_t position = dev->cmd_tail.load(std::memory_order_relaxed);
+    if (position == head_of(dev)) {
+      return nullptr;
+    }
+    abi::tcmu_cmd_entry_hdr* const header = entry_at(dev, position);
     const unsigned opcode = header->len_op & abi::TCMU_OP_MASK;
-    const std::uint32_t next = step(dev, dev->cmd_tail);
+    const std::uint32_t next = step(dev, position);
     if (opcode == abi::TCMU_OP_CMD) {
       const auto* const request = reinterpret_cast<const abi::tcmu_cmd_req*>(header + 1);
       const auto* const segments = reinterpret_cast<const iovec*>(request + 1);
@@ -109,15 +115,14 @@ abi::tcmulib_cmd* next_command(abi::tcmu_device* dev) {
         tcmur.lib_cmd = cmd;
         tcmur.start_time.tv_sec = dev->command_timeout > 0 ? 1 : 0;
         std::memcpy(cmd->hm_private, static_cast<const void*>(&tcmur), sizeof tcmur);
-        dev->cmd_tail = next;
+        dev->cmd_tail.store(next, std::memory_order_release);
         return cmd;
       }
     } else if (opcode != abi::TCMU_OP_PAD) {
       header->uflags |= abi::TCMU_UFLAG_UNKNOWN_OP;
     }
-    dev->cmd_tail = next;
+    dev->cmd_tail.store(next, std::memory_order_release);
   }
-  return nullptr;
 }
 
 // Not noexcept, unlike tcmulib_processing_start: read(2) is where a cancellation may strike.
@@ -210,6 +215,9 @@ void tcmulib_command_complete(tcmu_device* dev, tcmulib_cmd* cmd, int result) no
          (ring_test::entry_at(dev, tail)->len_op & TCMU_OP_MASK) != TCMU_OP_CMD) {
     tail = ring_test::step(dev, tail);
   }
+  // What is overwritten here the daemon has read: nothing in the daemon itself sees to that, and an
+  // answer too many would run ahead of it.
+  BALLAST_ASSERT(tail != dev->cmd_tail.load(std::memory_order_acquire));
   tcmu_cmd_entry_hdr* const header = ring_test::entry_at(dev, tail);
   header->cmd_id = cmd->cmd_id;
   auto* const answer = reinterpret_cast<tcmu_cmd_rsp*>(header + 1);

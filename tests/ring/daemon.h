@@ -2,6 +2,7 @@
 // What the two halves of the host share: the daemon's device, and its cmdproc thread.
 #pragma once
 
+#include <atomic>
 #include <mutex>
 #include <span>
 #include <string>
@@ -13,7 +14,7 @@
 struct ballast::handler::abi::tcmu_device {
   std::span<std::byte> mapping;
   int event_fd = -1;
-  std::uint32_t cmd_tail = 0;  // the daemon's read position
+  std::atomic<std::uint32_t> cmd_tail{0};  // the daemon's read position
   std::string cfgstring;
   std::string uio_name;
   std::uint64_t num_lbas = 0;
