@@ -81,12 +81,9 @@ ok "NDOB with UNMAP" same --16 --ndob --unmap --lba=20001 --num=1001
 model_zero $((20001 * 512)) $((1001 * 512))
 both_match "zeroed" 0 vol0
 
-quiet_udev
-before=$(target_commands vol0)
-ok "blkdiscard -z of 10 MiB" bounded 30 blkdiscard -f -z -o $((4 * mib)) -l $((10 * mib)) "$DEV"
-sent=$(($(target_commands vol0) - before))
+ok "blkdiscard -z of 10 MiB" traced bounded 30 blkdiscard -f -z -o $((4 * mib)) -l $((10 * mib)) "$DEV"
 model_zero $((4 * mib)) $((10 * mib))
-ok "went as 8 commands of 1280 KiB and little else ($sent)" test $sent -ge 8 -a $sent -le 12
+is "$(sent 0 'WRITE_SAME_16 .*txlen=2560 ') of $(sent 0 WRITE_SAME)" "8 of 8" "went as 8 commands of 1280 KiB"
 both_match "after blkdiscard -z" 0 vol0
 
 listed=$(sg_opcodes -n "$DEV" 2>&1)

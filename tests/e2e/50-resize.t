@@ -30,7 +30,7 @@ said=$(tcli << 'END'
 exit
 END
 )
-unlike "$said" 'Cannot set|rror' "targetcli takes the new size"
+unlike "$said" 'Cannot set attribute|rror:' "targetcli takes the new size"
 like "$said" 'dev_size=134217728' "and shows it"
 is "$(stat -c %s "$(backing vol0)")" $((128 * mib)) "the file has grown"
 poke "$DEV"

@@ -33,8 +33,8 @@ exit
 END
 )
 like "$said" 'Deleted storage object vol0' "targetcli deletes the backstore under load"
-unset 'lun_path[vol0]'
-ok "its configfs folder is gone" test ! -d "$CONFIGFS/core/user_0/vol0"
+gone=${lun_path[vol0]}; unset 'lun_path[vol0]'
+ok "its configfs folder is gone" test ! -d "$gone"
 ok "the load on it ends" wait_for 60 "fio's end" gone $deleted
 wait $deleted
 isnt $? 0 "with an error"

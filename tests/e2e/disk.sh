@@ -81,12 +81,20 @@ both_match() {
 # target_commands NAME: SCSI commands that the kernel's target has counted for this backstore.
 target_commands() { cat "${lun_path[$1]}/statistics/scsi_lu/num_cmds"; }
 
-# quiet_udev: from here on udev does not read the disks that the test has written to.
-quiet_udev() {
-    bounded 30 udevadm settle --timeout=20
-    udevadm control --stop-exec-queue
+# traced COMMAND...: runs it while the kernel notes each SCSI command that the initiator sends.
+traced() {
+    local tracing=/sys/kernel/tracing status=0
+    mountpoint -q $tracing || mount -t tracefs tracefs $tracing
+    echo > $tracing/trace
+    echo 1 > $tracing/events/scsi/scsi_dispatch_cmd_start/enable
+    echo 1 > $tracing/tracing_on
+    "$@" || status=$?
+    echo 0 > $tracing/events/scsi/scsi_dispatch_cmd_start/enable
+    cp $tracing/trace "$TEST_DIR/scsi.trace"
+    return $status
 }
-test_cleanup() { udevadm control --start-exec-queue; }
+# sent LUN REGEX: how many of them went to this LUN and match: "WRITE_10.* txlen=2048 ".
+sent() { grep -cE "lun=$1 .*cmnd=\\($2" "$TEST_DIR/scsi.trace"; }
 
 # queue N ATTRIBUTE: what the block layer believes of the disk of LUN N.
 queue() { cat "/sys/block/$(basename "$(dev "$1")")/queue/$2"; }

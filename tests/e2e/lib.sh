@@ -211,9 +211,10 @@ make_lun() {
     shift 3
     file=${config#file[:=]}
     file=${file%%;*}
+    # One HBA for each, as rtslib has it: its delete removes both.
     case $BACKSTORE in
-        fileio) hba=fileio_0 ;;
-        *) hba=user_0 ;;
+        fileio) hba=fileio_${#lun_names[@]} ;;
+        *) hba=user_${#lun_names[@]} ;;
     esac
     dir=$CONFIGFS/core/$hba/$name
     mkdir -p "$dir" || return 1
@@ -236,7 +237,7 @@ make_lun() {
     done
     serial_of "$name" "$@" > "$dir/wwn/vpd_unit_serial" || return 1
     if ! bounded 40 enable_lun "$dir"; then
-        rmdir "$dir"
+        rmdir "$dir" "${dir%/*}"
         return 1
     fi
     lun_path[$name]=$dir
