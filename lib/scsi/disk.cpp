@@ -96,12 +96,18 @@ std::optional<Status> Disk::refuse_bits(Command& command, const Operation& opera
   if (command.cdb.size() < length) {
     return fail(command, invalid_field_in_cdb(command.cdb.size()));
   }
+  // All bytes at once: what a read or write pays. The table's map may have bits that this LUN's has
+  // not, but only where nothing unmaps.
+  std::array<std::uint8_t, 16> cdb{};
+  std::copy_n(command.cdb.begin(), length, cdb.begin());
+  using Halves = std::array<std::uint64_t, 2>;
+  const auto given = std::bit_cast<Halves>(cdb);
+  const auto allowed = std::bit_cast<Halves>(operation.usage);
+  if (((given[0] & ~allowed[0]) | (given[1] & ~allowed[1])) == 0 && write_same_unmaps()) {
+    return std::nullopt;
+  }
   for (std::size_t i = 1; i < length; ++i) {
-    std::uint8_t allowed = usage(operation, i);
-    if (i == 1 && operation.has_service_action) {
-      allowed = operation.service_action;
-    }
-    const std::uint8_t bad = static_cast<std::uint8_t>(command.cdb[i] & ~allowed);
+    const auto bad = static_cast<std::uint8_t>(cdb[i] & ~usage(operation, i));
     if (bad != 0) {
       // The pointer is to the top of the field; RDPROTECT and its kin are the top three bits.
       const bool protection = i == 1 && (bad & 0xe0) != 0;

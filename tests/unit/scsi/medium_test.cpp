@@ -124,10 +124,11 @@ void fua_makes_a_write_durable(void**) {
   }
 }
 
-void an_lba_of_a_six_byte_cdb_is_not_fua(void**) {
+void all_bits_of_a_six_byte_lba_are_address(void**) {
   DiskRig rig{usual_config(), Bytes{1 << 30}, {}, like_a_file};
-  assert_true(rig.send(cdb_of(0x0a, 0, 0x080000, 1), pattern(512)).good());
-  assert_int_equal(rig.spy->ops.size(), 1);
+  assert_true(rig.send(cdb_of(0x0a, 0, 0x1fffff, 1), pattern(512)).good());
+  assert_int_equal(rig.spy->ops.size(), 1);  // none of them is FUA
+  assert_int_equal(rig.spy->ops[0].offset, 0x1fffff * 512);
 }
 
 void fua_on_a_read_writes_the_cache_out_first(void**) {
@@ -292,7 +293,7 @@ int main() {
       cmocka_unit_test(a_group_number_means_nothing),
       cmocka_unit_test(a_cdb_cut_short_is_refused),
       cmocka_unit_test(fua_makes_a_write_durable),
-      cmocka_unit_test(an_lba_of_a_six_byte_cdb_is_not_fua),
+      cmocka_unit_test(all_bits_of_a_six_byte_lba_are_address),
       cmocka_unit_test(fua_on_a_read_writes_the_cache_out_first),
       cmocka_unit_test(a_write_protected_lun_refuses_every_change),
       cmocka_unit_test(results_of_the_backend_become_sense_or_status),
