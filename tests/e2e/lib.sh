@@ -162,6 +162,11 @@ install_plugin() {
 }
 
 daemon_pid() { systemctl show -P MainPID tcmu-runner.service; }
+daemon_gone() { ! systemctl -q is-active tcmu-runner.service; }
+daemon_answers() {
+    ! daemon_gone && busctl --system --timeout=5 call org.kernel.TCMUService1 / \
+        org.freedesktop.DBus.Peer Ping > /dev/null 2>&1
+}
 daemon_ready() { busctl --system status org.kernel.TCMUService1; }
 
 # fresh_daemon: nothing configured in LIO, an empty daemon log, tcmu-runner
@@ -345,8 +350,10 @@ rescan() { bounded 60 iscsiadm -m session --rescan >&9 2>&1 && bounded 30 udevad
 clear_target() {
     local m
     # Without a daemon nothing answers, and a logout would wait for its cache flush.
-    if compgen -G "$CONFIGFS/core/user_*/*/enable" > /dev/null && ! systemctl -q is-active tcmu-runner; then
-        note "the daemon is gone; starting it again to clean up"
+    if compgen -G "$CONFIGFS/core/user_*/*/enable" > /dev/null && ! daemon_answers; then
+        note "the daemon does not answer; starting it again to clean up"
+        # It may be writing its core file: that is worth a moment.
+        wait_for 20 "the end of the daemon" daemon_gone || systemctl kill -s KILL tcmu-runner.service
         start_daemon || true
     fi
     while read -r m; do bounded 60 umount "$m" || bounded 5 umount -l "$m"; done \
