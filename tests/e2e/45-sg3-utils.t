@@ -81,8 +81,9 @@ ok "WRITE(10) with FUA and DPO" sg_dd if=/srv/eight of="$DEV" bs=512 count=8 see
 dd if=/srv/eight of="$MODEL" bs=512 seek=2000 conv=notrunc status=none
 ok "READ(10) with FUA" sg_dd if="$DEV" iflag=fua,sgio of=/srv/got bs=512 count=8 skip=2000
 ok "gives what was written" cmp /srv/eight /srv/got
+is "$blocks" $((0x20000)) "(the last block is 1ffff)"
 refused "READ(10) beyond the end" "$OUT_OF_RANGE" \
-    sg_raw -r 1024 "$DEV" 28 00 "$(printf '%02x %02x %02x %02x' 0 $(((blocks - 1) >> 16 & 255)) $(((blocks - 1) >> 8 & 255)) $(((blocks - 1) & 255)))" 00 00 02 00
+    sg_raw -r 1024 "$DEV" 28 00 00 01 ff ff 00 00 02 00
 refused "READ(16) at the largest LBA there is" "$OUT_OF_RANGE" \
     sg_raw -r 512 "$DEV" 88 00 ff ff ff ff ff ff ff ff 00 00 00 01 00 00
 refused "WRITE(16) whose end wraps around" "$OUT_OF_RANGE" \
@@ -102,13 +103,13 @@ ok "VERIFY(10) with BYTCHK 1, equal" sg_verify --ebytchk=1 --lba=600 --count=8 -
 refused "VERIFY(10) with BYTCHK 1, one block off" 'miscompare' \
     sg_verify -v --ebytchk=1 --lba=601 --count=8 --in=/srv/eight --ndo=4096 "$DEV"
 refused "VERIFY beyond the end" "$OUT_OF_RANGE" sg_verify -v --lba=$blocks --count=1 "$DEV"
-ok "UNMAP" sg_unmap --lba=4096 --num=64 "$DEV"
+ok "UNMAP" sg_unmap --force --lba=4096 --num=64 "$DEV"
 model_zero $((4096 * 512)) $((64 * 512))
-ok "UNMAP of two ranges" sg_unmap --lba=5000,6001 --num=3,5 "$DEV"
+ok "UNMAP of two ranges" sg_unmap --force --lba=5000,6001 --num=3,5 "$DEV"
 model_zero $((5000 * 512)) $((3 * 512))
 model_zero $((6001 * 512)) $((5 * 512))
-ok "UNMAP of no blocks" sg_unmap --lba=100 --num=0 "$DEV"
-refused "UNMAP beyond the end" "$OUT_OF_RANGE" sg_unmap -v --lba=$((blocks - 1)) --num=2 "$DEV"
+ok "UNMAP of no blocks" sg_unmap --force --lba=100 --num=0 "$DEV"
+refused "UNMAP beyond the end" "$OUT_OF_RANGE" sg_unmap -v --force --lba=$((blocks - 1)) --num=2 "$DEV"
 both_match "after all that" 0 vol0
 
 # ---- what it claims, and what it does not ----
@@ -121,7 +122,7 @@ for name in 'Test Unit Ready' 'Request Sense' 'Read\(6\)' 'Write\(6\)' Inquiry '
     like "${listed,,}" "${name,,}" "REPORT SUPPORTED OPERATION CODES has ${name//\\/}"
 done
 like "$(sg_opcodes --opcode=0x93 "$DEV" 2>&1)" 'supported' "WRITE SAME(16), asked for alone"
-like "$(sg_opcodes --opcode=0x04 "$DEV" 2>&1)" 'not supported' "FORMAT UNIT, asked for alone"
+like "$(sg_opcodes --opcode=0x04 "$DEV" 2>&1)" 'NOT supported' "FORMAT UNIT, asked for alone"
 ok "with timeouts descriptors" sg_opcodes --rctd "$DEV"
 # Everything that stands in the list and that the tests above have not sent.
 if grep -qi 'Write and verify(10)' <<< "$listed"; then
@@ -141,8 +142,8 @@ if grep -qi 'Get LBA status' <<< "$listed"; then
     ok "GET LBA STATUS" sg_get_lba_status --lba=0 "$DEV"
     like "$(sg_get_lba_status --lba=$((40 * mib / 512)) "$DEV")" 'deallocated|unmapped' "GET LBA STATUS of what was never written"
 fi
-grep -qi 'Pre-fetch(10)' <<< "$listed" && ok "PRE-FETCH(10)" sg_seek --10 --lba=0 --num-blocks=8 "$DEV"
-grep -qi 'Pre-fetch(16)' <<< "$listed" && ok "PRE-FETCH(16)" sg_seek --lba=0 --num-blocks=8 "$DEV"
+grep -qi 'Pre-fetch(10)' <<< "$listed" && ok "PRE-FETCH(10)" sg_raw "$DEV" 34 00 00 00 00 00 00 00 08 00
+grep -qi 'Pre-fetch(16)' <<< "$listed" && ok "PRE-FETCH(16)" sg_raw "$DEV" 90 00 00 00 00 00 00 00 00 00 00 00 00 08 00 00
 both_match "after these as well" 0 vol0
 refused "FORMAT UNIT is refused" "$INVALID_OPCODE" sg_format --format --quick "$DEV"
 refused "SANITIZE is refused" "$INVALID_OPCODE" sg_sanitize --overwrite --pattern=/srv/one --quick "$DEV"

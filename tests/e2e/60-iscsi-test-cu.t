@@ -5,17 +5,20 @@
 # timeout: 600
 . "$(dirname "$0")/disk.sh"
 
-# Family, a blank, why it may fail. What stands here was looked at one by one.
-known=$(sed 's/^ *//' << 'END'
-END
-)
+# Suite.Test, and why it fails. What stands here was looked at one by one.
+known() {
+    case $1 in
+        *) return 1 ;;
+    esac
+}
 families=(TestUnitReady Inquiry ReadCapacity10 ReadCapacity16 ModeSense6 ReportSupportedOpcodes
     Read6 Read10 Read12 Read16 Write10 Write12 Write16 WriteVerify10 WriteVerify16 Verify10 Verify16
     WriteSame10 WriteSame16 Unmap CompareAndWrite Prefetch10 Prefetch16 StartStopUnit Mandatory NoMedia)
 [[ -z ${BALLAST_LONG-} ]] || families=('ALL')
 
 fresh_daemon
-file_lun vol0 64M
+# The suite sends up to 256 blocks at once, whatever Block Limits says.
+file_lun vol0 64M hw_max_sectors=2048
 export_luns
 # The suite logs in by itself, under a name of its own.
 tpg=$(tpg)
@@ -29,18 +32,23 @@ run_family() { # NAME
     [[ $1 != ALL ]] || test=ALL
     bounded 500 iscsi-test-cu --dataloss --test="$test" "iscsi://$PORTAL/$IQN/0" > "$TEST_DIR/$1.log" 2>&1
 }
+failed_tests() { awk '$1 == "Suite:" {suite = $2} /^ *Test:.*FAILED/ {print suite "." $2}' "$1"; }
+
 for family in "${families[@]}"; do
     run_family "$family"
     status=$?
     log=$TEST_DIR/$family.log
     ran=$(awk '$1 == "tests" {print $3}' "$log")
-    failed=$(awk '$1 == "tests" {print $5}' "$log")
-    note "$family: ${ran:-no} tests, ${failed:-?} failed"
-    unexplained=$(awk '/^ *Test:.*FAILED/ {print}' "$log")
-    if [[ $status == 0 && -n $ran && $failed == 0 ]]; then
+    note "$family: ${ran:-no} tests, $(grep -c SKIPPED "$log") skipped something"
+    unexplained=
+    for name in $(failed_tests "$log"); do
+        if known "$name"; then note "$name fails: $why"; else unexplained+="$name "; fi
+    done
+    if [[ -n $ran && $ran != 0 && -z $unexplained ]] && ((status == 0 || status == 1)); then
         pass "$family"
     else
-        fail "$family" "$(grep -nE 'FAILED|^ *[0-9]+\. ' "$log" | head -n 20)"$'\n'"log: tests/$TEST_NAME/$family.log"
+        fail "$family" "want: no failure but the known ones"$'\n'"got:  $unexplained(status $status)"$'\n'"$(
+            grep -A 2 -E '^ *Test:.*FAILED' "$log" | head -n 20)"$'\n'"log:  tests/$TEST_NAME/$family.log"
     fi
 done
 done_testing

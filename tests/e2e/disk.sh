@@ -99,6 +99,13 @@ sent() { grep -cE "lun=$1 .*cmnd=\\($2" "$TEST_DIR/scsi.trace"; }
 # queue N ATTRIBUTE: what the block layer believes of the disk of LUN N.
 queue() { cat "/sys/block/$(basename "$(dev "$1")")/queue/$2"; }
 
+# kernel_complaints: what the kernel has warned of since this test began. Not the initiator's own
+# workqueue warning at logout (check_flush_dependency, seen with LIO's backstores as well).
+kernel_complaints() {
+    dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p" |
+        grep -E 'BUG:|WARNING:|Oops|blocked for more than|general protection' | grep -v check_flush_dependency
+}
+
 # ---- one SCSI command -------------------------------------------------------------------------
 
 # sense_of COMMAND...: what an sg3 tool says of the sense data, on one line, its exit status last.
