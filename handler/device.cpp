@@ -399,9 +399,6 @@ co::Task<void> Device::do_resize(std::shared_ptr<Resize> request) {
 }
 
 Result<void> Device::reconfigure(std::string_view daemon_string) {
-  if (has_daemon_timeout(daemon_string)) {
-    return Error{EINVAL, "tcmur_cmd_time_out cannot be used with ballast; leave it out"};
-  }
   const Result<config::LunConfig> wanted = config::parse(config_string(daemon_string));
   if (!wanted) {
     return wanted.error();

@@ -41,18 +41,11 @@ Device* device_of(abi::tcmu_device* dev) {
 bool check_config(const char* daemon_string, char** reason) noexcept {
   const NotCancellable guard;
   try {
-    std::string message;
-    if (has_daemon_timeout(daemon_string)) {
-      message =
-          "tcmur_cmd_time_out cannot be used with ballast: the daemon would keep commands that "
-          "have "
-          "been answered; leave it out";
-    } else if (const auto checked = backend::check(config_string(daemon_string)); !checked) {
-      message = checked.error().message;
-    } else {
+    const auto checked = backend::check(config_string(daemon_string));
+    if (checked) {
       return true;
     }
-    *reason = ::strdup(message.c_str());
+    *reason = ::strdup(checked.error().message.c_str());
   } catch (const std::bad_alloc&) {
     *reason = nullptr;  // the daemon says "unknown"
   }

@@ -193,6 +193,7 @@ co::Task<Buffer> BufferPool::acquire(std::size_t size) {
   co::Wait wait{executor_, "buffer"};
   Waiter waiter{order_for(size), wait.waker()};
   *last_waiter_ = &waiter;
+  // cppcheck-suppress danglingLifetime ; the waiter leaves the list before its frame goes
   last_waiter_ = &waiter.next;
   co_await wait;
   Buffer buffer{*this, std::span{waiter.memory, size}};
