@@ -1,20 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # libiscsi's conformance suite, by somebody else: one TAP test for each of its families.
-# BALLAST_LONG=1 runs all of them, iSCSI's own included.
+# BALLAST_LONG=1 runs all there are for a disk, iSCSI's own included.
 # timeout: 600
 . "$(dirname "$0")/disk.sh"
 
 # Suite.Test, and why it fails. What stands here was looked at one by one.
 known() {
     case $1 in
+        CompareAndWrite.Simple | CompareAndWrite.Miscompare)
+            why="it asks for 256 blocks in a field of eight bits, which says 0, and 0 blocks are no error" ;;
         *) return 1 ;;
     esac
 }
-families=(TestUnitReady Inquiry ReadCapacity10 ReadCapacity16 ModeSense6 ReportSupportedOpcodes
-    Read6 Read10 Read12 Read16 Write10 Write12 Write16 WriteVerify10 WriteVerify16 Verify10 Verify16
-    WriteSame10 WriteSame16 Unmap CompareAndWrite Prefetch10 Prefetch16 StartStopUnit Mandatory NoMedia)
-[[ -z ${BALLAST_LONG-} ]] || families=('ALL')
+families=()
+for suite in TestUnitReady Inquiry ReadCapacity10 ReadCapacity16 ModeSense6 ReportSupportedOpcodes Read10 Read16 \
+    Write10 Write16 Verify10 WriteSame10 WriteSame16 Unmap CompareAndWrite; do
+    families+=("SCSI.$suite")
+done
+[[ -z ${BALLAST_LONG-} ]] || families=(SCSI iSCSI)
 
 fresh_daemon
 # The suite sends up to 256 blocks at once, whatever Block Limits says.
@@ -28,9 +32,7 @@ for name in "$suite" "$suite-2"; do
 done
 
 run_family() { # NAME
-    local test=SCSI.$1
-    [[ $1 != ALL ]] || test=ALL
-    bounded 500 iscsi-test-cu --dataloss --test="$test" "iscsi://$PORTAL/$IQN/0" > "$TEST_DIR/$1.log" 2>&1
+    bounded 500 iscsi-test-cu --dataloss --test="$1" "iscsi://$PORTAL/$IQN/0" > "$TEST_DIR/$1.log" 2>&1
 }
 failed_tests() { awk '$1 == "Suite:" {suite = $2} /^ *Test:.*FAILED/ {print suite "." $2}' "$1"; }
 
