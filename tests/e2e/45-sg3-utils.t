@@ -11,8 +11,8 @@ fresh_daemon
 file_lun vol0 64M
 export_luns
 ok "login" login
-head -c 4096 /dev/urandom > /srv/eight
-head -c 512 /dev/urandom > /srv/one
+head -c 4096 /dev/urandom > "$SCRATCH/eight"
+head -c 512 /dev/urandom > "$SCRATCH/one"
 fill_random 0 $((4 * mib))
 
 # ---- INQUIRY ----
@@ -72,22 +72,22 @@ ok "PERSISTENT RESERVE IN, which the kernel answers" sg_persist -k "$DEV"
 
 # ---- reading and writing: every length of CDB ----
 for cdb in 6 10 12 16; do
-    ok "WRITE($cdb)" sg_dd if=/srv/eight of="$DEV" bs=512 count=8 seek=$((cdb * 100)) cdbsz=$cdb blk_sgio=1
-    dd if=/srv/eight of="$MODEL" bs=512 seek=$((cdb * 100)) conv=notrunc status=none
-    ok "READ($cdb)" sg_dd if="$DEV" of=/srv/got bs=512 count=8 skip=$((cdb * 100)) cdbsz=$cdb blk_sgio=1
-    ok "READ($cdb) gives what WRITE($cdb) took" cmp /srv/eight /srv/got
+    ok "WRITE($cdb)" sg_dd if="$SCRATCH/eight" of="$DEV" bs=512 count=8 seek=$((cdb * 100)) cdbsz=$cdb blk_sgio=1
+    dd if="$SCRATCH/eight" of="$MODEL" bs=512 seek=$((cdb * 100)) conv=notrunc status=none
+    ok "READ($cdb)" sg_dd if="$DEV" of="$SCRATCH/got" bs=512 count=8 skip=$((cdb * 100)) cdbsz=$cdb blk_sgio=1
+    ok "READ($cdb) gives what WRITE($cdb) took" cmp "$SCRATCH/eight" "$SCRATCH/got"
 done
-ok "WRITE(10) with FUA and DPO" sg_dd if=/srv/eight of="$DEV" bs=512 count=8 seek=2000 oflag=fua,dpo,sgio
-dd if=/srv/eight of="$MODEL" bs=512 seek=2000 conv=notrunc status=none
-ok "READ(10) with FUA" sg_dd if="$DEV" iflag=fua,sgio of=/srv/got bs=512 count=8 skip=2000
-ok "gives what was written" cmp /srv/eight /srv/got
+ok "WRITE(10) with FUA and DPO" sg_dd if="$SCRATCH/eight" of="$DEV" bs=512 count=8 seek=2000 oflag=fua,dpo,sgio
+dd if="$SCRATCH/eight" of="$MODEL" bs=512 seek=2000 conv=notrunc status=none
+ok "READ(10) with FUA" sg_dd if="$DEV" iflag=fua,sgio of="$SCRATCH/got" bs=512 count=8 skip=2000
+ok "gives what was written" cmp "$SCRATCH/eight" "$SCRATCH/got"
 is "$blocks" $((0x20000)) "(the last block is 1ffff)"
 refused "READ(10) beyond the end" "$OUT_OF_RANGE" \
     sg_raw -r 1024 "$DEV" 28 00 00 01 ff ff 00 00 02 00
 refused "READ(16) at the largest LBA there is" "$OUT_OF_RANGE" \
     sg_raw -r 512 "$DEV" 88 00 ff ff ff ff ff ff ff ff 00 00 00 01 00 00
 refused "WRITE(16) whose end wraps around" "$OUT_OF_RANGE" \
-    sg_raw -s 1024 -i /srv/eight "$DEV" 8a 00 ff ff ff ff ff ff ff ff 00 00 00 02 00 00
+    sg_raw -s 1024 -i "$SCRATCH/eight" "$DEV" 8a 00 ff ff ff ff ff ff ff ff 00 00 00 02 00 00
 ok "READ(10) of no blocks" sg_raw "$DEV" 28 00 00 00 00 00 00 00 00 00
 refused "READ(10) with RDPROTECT" "$INVALID_FIELD|invalid field" \
     sg_raw -r 512 "$DEV" 28 20 00 00 00 00 00 00 01 00
@@ -99,9 +99,9 @@ ok "SYNCHRONIZE CACHE of a range" sg_sync --lba=8 --count=8 "$DEV"
 refused "SYNCHRONIZE CACHE beyond the end" "$OUT_OF_RANGE" sg_sync --lba=$blocks --count=1 "$DEV"
 ok "VERIFY(10) without data" sg_verify --lba=0 --count=1024 "$DEV"
 ok "VERIFY(16) without data" sg_verify --16 --lba=0 --count=1024 "$DEV"
-ok "VERIFY(10) with BYTCHK 1, equal" sg_verify --ebytchk=1 --lba=600 --count=8 --in=/srv/eight --ndo=4096 "$DEV"
+ok "VERIFY(10) with BYTCHK 1, equal" sg_verify --ebytchk=1 --lba=600 --count=8 --in="$SCRATCH/eight" --ndo=4096 "$DEV"
 refused "VERIFY(10) with BYTCHK 1, one block off" 'miscompare' \
-    sg_verify -v --ebytchk=1 --lba=601 --count=8 --in=/srv/eight --ndo=4096 "$DEV"
+    sg_verify -v --ebytchk=1 --lba=601 --count=8 --in="$SCRATCH/eight" --ndo=4096 "$DEV"
 refused "VERIFY beyond the end" "$OUT_OF_RANGE" sg_verify -v --lba=$blocks --count=1 "$DEV"
 ok "UNMAP" sg_unmap --force --lba=4096 --num=64 "$DEV"
 model_zero $((4096 * 512)) $((64 * 512))
@@ -126,17 +126,17 @@ like "$(sg_opcodes --opcode=0x04 "$DEV" 2>&1)" 'NOT supported' "FORMAT UNIT, ask
 ok "with timeouts descriptors" sg_opcodes --rctd "$DEV"
 # Everything that stands in the list and that the tests above have not sent.
 if grep -qi 'Write and verify(10)' <<< "$listed"; then
-    ok "WRITE AND VERIFY(10)" sg_write_verify --lba=3000 --num=8 --in=/srv/eight "$DEV"
-    dd if=/srv/eight of="$MODEL" bs=512 seek=3000 conv=notrunc status=none
+    ok "WRITE AND VERIFY(10)" sg_write_verify --lba=3000 --num=8 --in="$SCRATCH/eight" "$DEV"
+    dd if="$SCRATCH/eight" of="$MODEL" bs=512 seek=3000 conv=notrunc status=none
 fi
 if grep -qi 'Compare and write' <<< "$listed"; then
-    cat /srv/eight /srv/eight > /srv/sixteen
-    head -c 512 /srv/eight > /srv/compare
-    cat /srv/compare /srv/one > /srv/compare-and-write
-    ok "COMPARE AND WRITE, equal" sg_compare_and_write --lba=1000 --num=1 --xferlen=1024 --in=/srv/compare-and-write "$DEV"
-    dd if=/srv/one of="$MODEL" bs=512 seek=1000 conv=notrunc status=none
+    cat "$SCRATCH/eight" "$SCRATCH/eight" > "$SCRATCH/sixteen"
+    head -c 512 "$SCRATCH/eight" > "$SCRATCH/compare"
+    cat "$SCRATCH/compare" "$SCRATCH/one" > "$SCRATCH/compare-and-write"
+    ok "COMPARE AND WRITE, equal" sg_compare_and_write --lba=1000 --num=1 --xferlen=1024 --in="$SCRATCH/compare-and-write" "$DEV"
+    dd if="$SCRATCH/one" of="$MODEL" bs=512 seek=1000 conv=notrunc status=none
     refused "COMPARE AND WRITE, different" miscompare \
-        sg_compare_and_write -v --lba=1000 --num=1 --xferlen=1024 --in=/srv/compare-and-write "$DEV"
+        sg_compare_and_write -v --lba=1000 --num=1 --xferlen=1024 --in="$SCRATCH/compare-and-write" "$DEV"
 fi
 if grep -qi 'Get LBA status' <<< "$listed"; then
     ok "GET LBA STATUS" sg_get_lba_status --lba=0 "$DEV"
@@ -146,7 +146,7 @@ grep -qi 'Pre-fetch(10)' <<< "$listed" && ok "PRE-FETCH(10)" sg_raw "$DEV" 34 00
 grep -qi 'Pre-fetch(16)' <<< "$listed" && ok "PRE-FETCH(16)" sg_raw "$DEV" 90 00 00 00 00 00 00 00 00 00 00 00 00 08 00 00
 both_match "after these as well" 0 vol0
 refused "FORMAT UNIT is refused" "$INVALID_OPCODE" sg_format --format --quick "$DEV"
-refused "SANITIZE is refused" "$INVALID_OPCODE" sg_sanitize --overwrite --pattern=/srv/one --quick "$DEV"
+refused "SANITIZE is refused" "$INVALID_OPCODE" sg_sanitize --overwrite --pattern="$SCRATCH/one" --quick "$DEV"
 refused "an opcode that there is not" "$INVALID_OPCODE" sg_raw "$DEV" c1 00 00 00 00 00
 refused "a service action that there is not" "$INVALID_FIELD|$INVALID_OPCODE" \
     sg_raw -r 32 "$DEV" 9e 1f 00 00 00 00 00 00 00 00 00 00 00 20 00 00

@@ -28,10 +28,10 @@ head -c $((16 * mib)) /dev/urandom > "$MODEL"
 ok "16 MiB are written, 1 MiB at a time" traced \
     dd if="$MODEL" of="$DEV" bs=1M oflag=direct conv=notrunc status=none
 is "$(sent 0 'WRITE_10 .*txlen=2048 ') of $(sent 0 WRITE_)" "16 of 16" "in 16 commands"
-ok "and read" traced bounded 30 dd if="$DEV" of=/srv/read-back bs=1M count=16 iflag=direct status=none
+ok "and read" traced bounded 30 dd if="$DEV" of="$SCRATCH/read-back" bs=1M count=16 iflag=direct status=none
 # udev reads a disk that somebody has written to: small reads are not ours.
 is "$(sent 0 'READ_10 .*txlen=2048 ')" 16 "in 16 commands"
-ok "and are right" cmp "$MODEL" /srv/read-back
+ok "and are right" cmp "$MODEL" "$SCRATCH/read-back"
 
 # Without being asked for, the kernel's 128 blocks are the limit.
 like "$(sg_vpd -p bl "$(dev 1)" 2>&1)" 'Maximum transfer length: 128 blocks' "the other disk offers 128 blocks"

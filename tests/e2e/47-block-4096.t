@@ -31,12 +31,12 @@ part=${DEV}1
 wait_for 10 "the partition" test -b "$part"
 ok "ext4" mkfs.ext4 -q "$part"
 mount "$part" "$MNT"
-head -c $((12 * mib + 77)) /dev/urandom > /srv/data
-cp /srv/data "$MNT/data"
+head -c $((12 * mib + 77)) /dev/urandom > "$SCRATCH/data"
+cp "$SCRATCH/data" "$MNT/data"
 bounded 30 umount "$MNT"
 logout && login
 mount "${DEV}1" "$MNT"
-ok "the file is right after another login" cmp /srv/data "$MNT/data"
+ok "the file is right after another login" cmp "$SCRATCH/data" "$MNT/data"
 bounded 30 umount "$MNT"
 ok "fsck" fsck.ext4 -fn "${DEV}1"
 

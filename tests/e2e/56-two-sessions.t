@@ -40,8 +40,8 @@ is "$(serial "$second_disk")" "$(serial "$first_disk")" "both have the same iden
 
 head -c 1048576 /dev/urandom > "$MODEL"
 ok "the first writes" dd if="$MODEL" of="$first_disk" bs=64k oflag=direct conv=notrunc status=none
-dd if="$second_disk" of=/srv/got bs=64k count=16 iflag=direct status=none
-ok "the second reads it" cmp "$MODEL" /srv/got
+dd if="$second_disk" of="$SCRATCH/got" bs=64k count=16 iflag=direct status=none
+ok "the second reads it" cmp "$MODEL" "$SCRATCH/got"
 
 fio --ioengine=libaio --direct=1 --verify=crc32c --verify_fatal=1 --rw=randwrite --bsrange=4k-128k --iodepth=16 \
     --size=12m --output="$TEST_DIR/fio.log" --aux-path="$TEST_DIR" \

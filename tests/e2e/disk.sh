@@ -10,6 +10,11 @@
 TOOLS=$LAB_BUILD/tests/e2e/tools
 TOOLS_SRC=$LAB_SRC/tests/e2e/tools
 
+# Files of the test's own.
+SCRATCH=/srv/$TEST_NAME.scratch
+rm -rf "$SCRATCH"
+mkdir -p "$SCRATCH"
+
 # file_lun NAME SIZE [KEY=VALUE...]: a LUN on /srv/$TEST_NAME.NAME.raw, which `backing NAME` names.
 # LIO's fileio, the reference, has thin provisioning switched off unless told.
 file_lun() {
