@@ -130,7 +130,7 @@ check: deps-build deps-check deps-lab
 	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
 	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=20 fuzz-cdb
-	@ci/step "end to end in the guest" ci/lab run
+	@ci/step "end to end in the guest" ci/e2e
 
 # Slower proofs, run by hand.
 .PHONY: check-long
@@ -138,7 +138,7 @@ check-long: deps-build deps-check deps-lab
 	@$(sub) all
 	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb
-	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/lab run
+	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
 
 .PHONY: lint format
 lint:

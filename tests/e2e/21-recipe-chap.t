@@ -7,6 +7,8 @@ IQN=iqn.2026-01.org.ballast:vol0
 plan 29
 
 fresh_daemon
+preferences() { md5sum /root/.targetcli/prefs.bin 2>&1; }
+before=$(preferences)
 file_of /srv/vol0.raw 64M
 ok "the recipe runs" recipe one-lun-chap.targetcli SIZE=64M "${TO_US[@]}"
 unlike "$(< "$tap_said")" 'a-Secret' "it does not show the secret"
@@ -14,7 +16,7 @@ ok "the configuration is saved" test -s "$saved_config"
 is "$(stat -c %a "$saved_config")" 600 "for root's eyes"
 is "$(cat "$(tpg)/attrib/authentication")$(cat "$(tpg)/attrib/generate_node_acls")" 10 "the target asks for CHAP and takes no strangers"
 is "$(ls "$(tpg)/np")" 127.0.0.1:3260 "it listens where it was told, and nowhere else"
-ok "no preferences of targetcli changed" test ! -e /root/.targetcli/prefs.bin
+is "$(preferences)" "$before" "no preferences of targetcli changed"
 
 # --- who gets in ---
 not_ok "no login without CHAP" plain_login
