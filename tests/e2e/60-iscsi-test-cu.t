@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # libiscsi's conformance suite, by somebody else: one TAP test for each of its families.
-# BALLAST_LONG=1 runs all there are for a disk, iSCSI's own included.
+# BALLAST_LONG=1 runs all there are for a disk. (Its iSCSI families judge the kernel's target: how it
+# counts residuals for a passthrough backstore, for one.)
 # timeout: 600
 . "$(dirname "$0")/disk.sh"
 
@@ -10,6 +11,8 @@ known() {
     case $1 in
         CompareAndWrite.Simple | CompareAndWrite.Miscompare)
             why="it asks for 256 blocks in a field of eight bits, which says 0, and 0 blocks are no error" ;;
+        GetLBAStatus.UnmapSingle)
+            why="it asks for LBA i + 1 and wants i + the blocks of a physical block: right only where that is one" ;;
         *) return 1 ;;
     esac
 }
@@ -18,12 +21,14 @@ for suite in TestUnitReady Inquiry ReadCapacity10 ReadCapacity16 ModeSense6 Repo
     Write10 Write16 Verify10 WriteSame10 WriteSame16 Unmap CompareAndWrite; do
     families+=("SCSI.$suite")
 done
-[[ -z ${BALLAST_LONG-} ]] || families=(SCSI iSCSI)
+[[ -z ${BALLAST_LONG-} ]] || families=(SCSI)
 
 fresh_daemon
 # The suite sends up to 256 blocks at once, whatever Block Limits says.
 file_lun vol0 64M hw_max_sectors=2048
 export_luns
+# Where the kernel keeps persistent reservations; without it every PERSISTENT RESERVE OUT fails.
+mkdir -p "$(< "$CONFIGFS/dbroot")/pr"
 # The suite logs in by itself, under a name of its own.
 tpg=$(tpg)
 suite=iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test
@@ -34,7 +39,7 @@ done
 run_family() { # NAME
     bounded 500 iscsi-test-cu --dataloss --test="$1" "iscsi://$PORTAL/$IQN/0" > "$TEST_DIR/$1.log" 2>&1
 }
-failed_tests() { awk '$1 == "Suite:" {suite = $2} /^ *Test:.*FAILED/ {print suite "." $2}' "$1"; }
+failed_tests() { awk '$1 == "Suite:" {suite = $2} /^ *Test:.*\.\.\. *\[?FAILED/ {print suite "." $2}' "$1"; }
 
 for family in "${families[@]}"; do
     run_family "$family"
