@@ -13,6 +13,8 @@ known() {
             why="it asks for 256 blocks in a field of eight bits, which says 0, and 0 blocks are no error" ;;
         GetLBAStatus.UnmapSingle)
             why="it asks for LBA i + 1 and wants i + the blocks of a physical block: right only where that is one" ;;
+        Reserve6.Logout | Reserve6.ITNexusLoss)
+            why="the kernel answers RESERVE, and drops one some time after a logout: with fileio it fails now and then, too" ;;
         *) return 1 ;;
     esac
 }
@@ -22,6 +24,8 @@ for suite in TestUnitReady Inquiry ReadCapacity10 ReadCapacity16 ModeSense6 Repo
     families+=("SCSI.$suite")
 done
 [[ -z ${BALLAST_LONG-} ]] || families=(SCSI)
+# E2E_SUITES="SCSI.Reserve6 SCSI.Unmap": these instead.
+[[ -z ${E2E_SUITES-} ]] || read -ra families <<< "$E2E_SUITES"
 
 fresh_daemon
 # The suite sends up to 256 blocks at once, whatever Block Limits says.
@@ -39,7 +43,9 @@ done
 run_family() { # NAME
     bounded 500 iscsi-test-cu --dataloss --test="$1" "iscsi://$PORTAL/$IQN/0" > "$TEST_DIR/$1.log" 2>&1
 }
-failed_tests() { awk '$1 == "Suite:" {suite = $2} /^ *Test:.*\.\.\. *\[?FAILED/ {print suite "." $2}' "$1"; }
+failed_tests() {
+    awk '$1 == "Suite:" {suite = $2} $1 == "Test:" {test = $2} /^FAILED|\.\.\.FAILED/ {print suite "." test}' "$1"
+}
 
 for family in "${families[@]}"; do
     run_family "$family"
@@ -48,6 +54,9 @@ for family in "${families[@]}"; do
     ran=$(awk '$1 == "tests" {print $3}' "$log")
     note "$family: ${ran:-no} tests, $(grep -c SKIPPED "$log") skipped something"
     unexplained=
+    # The suite's own count, lest a failure hides in its chatter.
+    count=$(awk '$1 == "tests" {print $5}' "$log")
+    [[ $count == "$(failed_tests "$log" | wc -l)" ]] || unexplained="$count failures by its summary "
     for name in $(failed_tests "$log"); do
         if known "$name"; then note "$name fails: $why"; else unexplained+="$name "; fi
     done
