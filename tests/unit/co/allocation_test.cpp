@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // No heap in a steady state: counts every operator new of the process.
-#include <atomic>
-#include <cstdio>
-#include <cstdlib>
-#include <new>
-
 #include "lib/co/channel.h"
 #include "lib/co/event.h"
 #include "lib/co/mutex.h"
@@ -12,52 +7,13 @@
 #include "lib/co/sim_executor.h"
 #include "lib/co/sleep.h"
 #include "tests/unit/co/support.h"
+#include "tests/unit/counting_new.h"
 
 // after the others
 #include "tests/cmocka.h"
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define BALLAST_TSAN 1
-#endif
-#endif
-
-namespace {
-std::atomic<std::uint64_t> allocations{0};
-
-[[maybe_unused]] void* counted(std::size_t size) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  void* const memory = std::malloc(size != 0 ? size : 1);
-  if (memory == nullptr) {
-    std::abort();
-  }
-  return memory;
-}
-}  // namespace
-
-#ifndef BALLAST_TSAN  // whose runtime defines them for itself
-// The other forms of new end in these.
-void* operator new(std::size_t size) {
-  return counted(size);
-}
-void* operator new[](std::size_t size) {
-  return counted(size);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-#endif
-
 using namespace ballast;
+using test::allocations;
 
 namespace {
 
@@ -119,10 +75,9 @@ void a_steady_state_allocates_nothing(void**) {
 }  // namespace
 
 int main() {
-#ifdef BALLAST_TSAN
-  std::puts("ThreadSanitizer has an operator new of its own");
-  return 77;
-#endif
+  if (!test::counts_allocations) {
+    return test::cannot_count();
+  }
   const CMUnitTest tests[] = {cmocka_unit_test(a_steady_state_allocates_nothing)};
   return cmocka_run_group_tests_name("allocation", tests, nullptr, nullptr);
 }
