@@ -105,7 +105,7 @@ sent() { grep -cE "lun=$1 .*cmnd=\\($2" "$TEST_DIR/scsi.trace"; }
 queue() { cat "/sys/block/$(basename "$(dev "$1")")/queue/$2"; }
 
 # kernel_complaints: what the kernel has warned of since this test began. Not the initiator's own
-# workqueue warning at logout (check_flush_dependency, seen with LIO's backstores as well).
+# workqueue warning at logout (check_flush_dependency, from the initiator: __iscsi_unbind_session).
 kernel_complaints() {
     dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p" |
         grep -E 'BUG:|WARNING:|Oops|blocked for more than|general protection' | grep -v check_flush_dependency
