@@ -165,7 +165,9 @@ void Loop::begin_turn(const co::Message* first) {
   if (first == nullptr) {
     return;
   }
-  (void)executor_.tick();  // now() is of the last tick: bring it up to date for what `first` starts
+  if (!executor_.mailbox().empty()) {
+    (void)executor_.tick();  // what was posted before `first` runs before it
+  }
   if (first->run != nullptr) {
     first->run(first->context, first->value);
   } else {
@@ -268,8 +270,7 @@ LingerEnd Loop::linger(int command_fd, Nanoseconds limit, const co::Message* fir
 }
 
 // Sleeps as the sleeper, at most until `until`; not at all when there is work. Returns whether
-// `command_fd` is readable. now() is of the last tick, so the sleep may end late by as long as that
-// tick took; limits are not that exact.
+// `command_fd` is readable.
 bool Loop::linger_sleep(int command_fd, TimePoint until) {
   count(counters_.linger_sleeps);
   co::Mailbox& mailbox = executor_.mailbox();
