@@ -170,14 +170,6 @@ void random_operations(const config::LunConfig& config, Bytes block, bool reopen
   assert_true(same);
 }
 
-config::LunConfig file_config(const std::string& path, config::CacheMode cache) {
-  config::LunConfig config;
-  config.scheme = config::Scheme::file;
-  config.path = path;
-  config.cache = cache;
-  return config;
-}
-
 void memory_keeps_the_contract(void**) {
   config::LunConfig config;
   config.scheme = config::Scheme::memory;

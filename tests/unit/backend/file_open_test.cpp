@@ -27,14 +27,6 @@ using namespace ballast::test;
 
 namespace {
 
-LunConfig file(const std::string& path, CacheMode cache = CacheMode::buffered) {
-  LunConfig config;
-  config.scheme = Scheme::file;
-  config.path = path;
-  config.cache = cache;
-  return config;
-}
-
 std::string check_says(const LunConfig& config) {
   const Result<void> checked = check_file(config);
   return checked ? "fine" : checked.error().message;
@@ -95,14 +87,14 @@ std::string as_nobody(const std::function<std::string()>& work) {
 
 void check_creates_nothing(void**) {
   const Folder folder;
-  assert_string_equal(check_says(file(folder.file("vol"))).c_str(), "fine");
+  assert_string_equal(check_says(file_config(folder.file("vol"))).c_str(), "fine");
   assert_true(std::filesystem::is_empty(folder.path()));
 }
 
 void a_missing_file_is_created_sparse_and_private(void**) {
   const Folder folder;
   const std::string path = folder.file("vol");
-  const Result<OpenFile> opened = open_file(file(path), 1_GiB, 512_B);
+  const Result<OpenFile> opened = open_file(file_config(path), 1_GiB, 512_B);
   assert_true(opened.ok());
   assert_true(opened.value().capabilities.exclusive);
   struct stat status {};
@@ -116,7 +108,7 @@ void a_larger_file_is_fine_and_stays_as_it_is(void**) {
   const Folder folder;
   const std::string path = folder.file("vol");
   make_file(path, 3 << 20);
-  const Result<OpenFile> opened = open_file(file(path), 1_MiB, 512_B);
+  const Result<OpenFile> opened = open_file(file_config(path), 1_MiB, 512_B);
   assert_true(opened.ok());
   assert_true(opened.value().geometry.size == 1_MiB);
   assert_int_equal(std::filesystem::file_size(path), 3 << 20);
@@ -126,7 +118,7 @@ void a_symbolic_link_to_a_file_is_fine(void**) {
   const Folder folder;
   make_file(folder.file("vol"), 1 << 20);
   std::filesystem::create_symlink(folder.file("vol"), folder.file("link"));
-  assert_string_equal(open_says(file(folder.file("link"))).c_str(), "fine");
+  assert_string_equal(open_says(file_config(folder.file("link"))).c_str(), "fine");
 }
 
 // --- what stands in the way
@@ -134,20 +126,20 @@ void a_symbolic_link_to_a_file_is_fine(void**) {
 
 void a_missing_parent_directory(void**) {
   const Folder folder;
-  expect_refused(file(folder.file("a/vol")),
+  expect_refused(file_config(folder.file("a/vol")),
                  {folder.file("a/vol"), "there is no directory " + folder.file("a"), "create it"});
 }
 
 void a_parent_that_is_a_file(void**) {
   const Folder folder;
   make_file(folder.file("a"), 0);
-  expect_refused(file(folder.file("a/vol")), {folder.file("a/vol"), "Not a directory"});
+  expect_refused(file_config(folder.file("a/vol")), {folder.file("a/vol"), "Not a directory"});
 }
 
 void a_parent_that_may_not_be_written(void**) {
   const Folder folder;
   assert_int_equal(::chmod(folder.path().c_str(), 0755), 0);
-  const LunConfig config = file(folder.file("vol"));
+  const LunConfig config = file_config(folder.file("vol"));
   const std::string said = as_nobody([&] { return check_says(config); });
   if (said == "skip") {
     skip();
@@ -157,34 +149,35 @@ void a_parent_that_may_not_be_written(void**) {
 
 void a_directory(void**) {
   const Folder folder;
-  expect_refused(file(folder.path()), {"is a directory", folder.file("vol0.raw")});
+  expect_refused(file_config(folder.path()), {"is a directory", folder.file("vol0.raw")});
 }
 
 void a_path_that_ends_with_a_slash(void**) {
   const Folder folder;
-  expect_refused(file(folder.file("vol/")), {"there is no directory"});
+  expect_refused(file_config(folder.file("vol/")), {"there is no directory"});
 }
 
 void a_named_pipe(void**) {
   const Folder folder;
   assert_int_equal(::mkfifo(folder.file("pipe").c_str(), 0600), 0);
-  expect_refused(file(folder.file("pipe")), {"is a named pipe", "regular file or a block device"});
+  expect_refused(file_config(folder.file("pipe")),
+                 {"is a named pipe", "regular file or a block device"});
 }
 
 void a_character_device(void**) {
-  expect_refused(file("/dev/null"), {"/dev/null is a character device"});
+  expect_refused(file_config("/dev/null"), {"/dev/null is a character device"});
 }
 
 void a_link_that_leads_nowhere(void**) {
   const Folder folder;
   std::filesystem::create_symlink(folder.file("gone"), folder.file("link"));
-  expect_refused(file(folder.file("link")), {"symbolic link that leads nowhere"});
+  expect_refused(file_config(folder.file("link")), {"symbolic link that leads nowhere"});
 }
 
 void a_file_we_may_not_read(void**) {
   const Folder folder;
   assert_int_equal(::chmod(folder.path().c_str(), 0755), 0);
-  const LunConfig config = file(folder.file("vol"));
+  const LunConfig config = file_config(folder.file("vol"));
   make_file(config.path, 1 << 20);
   assert_int_equal(::chmod(config.path.c_str(), 0600), 0);
   const std::string said = as_nobody([&] { return check_says(config) + open_says(config); });
@@ -201,8 +194,9 @@ void a_read_only_file_system(void**) {
   }
   make_file(mount.file("vol"), 1 << 20);
   assert_true(mount.make_read_only());
-  expect_refused(file(mount.file("vol")), {"read-only"});
-  expect_in(check_says(file(mount.file("new"))), {"cannot be created", "Read-only file system"});
+  expect_refused(file_config(mount.file("vol")), {"read-only"});
+  expect_in(check_says(file_config(mount.file("new"))),
+            {"cannot be created", "Read-only file system"});
 }
 
 void a_file_system_without_direct_io(void**) {
@@ -210,11 +204,11 @@ void a_file_system_without_direct_io(void**) {
   if (!mount.ok()) {
     skip();
   }
-  expect_refused(file(mount.file("new"), CacheMode::direct),
+  expect_refused(file_config(mount.file("new"), CacheMode::direct),
                  {"file system without O_DIRECT", "cache=buffered"});
   assert_true(std::filesystem::is_empty(mount.path()));
   make_file(mount.file("vol"), 1 << 20);
-  expect_refused(file(mount.file("vol"), CacheMode::direct), {"without O_DIRECT"});
+  expect_refused(file_config(mount.file("vol"), CacheMode::direct), {"without O_DIRECT"});
 }
 
 // --- somebody else has it
@@ -222,7 +216,7 @@ void a_file_system_without_direct_io(void**) {
 
 void a_second_lun_in_this_process(void**) {
   const Folder folder;
-  const LunConfig config = file(folder.file("vol"));
+  const LunConfig config = file_config(folder.file("vol"));
   Result<OpenFile> first = open_file(config, 1_MiB, 512_B);
   assert_true(first.ok());
   expect_refused(config, {"is locked by another LUN or program"});
@@ -234,7 +228,7 @@ void a_second_lun_in_this_process(void**) {
 
 void another_process_is_named_where_the_kernel_knows_it(void**) {
   const Folder folder;
-  const LunConfig config = file(folder.file("vol"));
+  const LunConfig config = file_config(folder.file("vol"));
   make_file(config.path, 1 << 20);
   const int fd = ::open(config.path.c_str(), O_RDWR | O_CLOEXEC);
   struct flock whole {};
@@ -250,12 +244,12 @@ void a_block_device_in_use(void**) {
   if (device.path().empty()) {
     skip();
   }
-  Result<OpenFile> first = open_file(file(device.path()), 1_MiB, 512_B);
+  Result<OpenFile> first = open_file(file_config(device.path()), 1_MiB, 512_B);
   assert_true(first.ok());
   assert_true(first.value().capabilities.exclusive);
-  expect_refused(file(device.path()), {"is in use", "another LUN has it"});
+  expect_refused(file_config(device.path()), {"is in use", "another LUN has it"});
   first.value().fd.reset();
-  assert_string_equal(check_says(file(device.path())).c_str(), "fine");
+  assert_string_equal(check_says(file_config(device.path())).c_str(), "fine");
 }
 
 // --- sizes and blocks
@@ -263,7 +257,7 @@ void a_block_device_in_use(void**) {
 
 void a_smaller_file_is_refused_with_both_sizes(void**) {
   const Folder folder;
-  const LunConfig config = file(folder.file("vol"));
+  const LunConfig config = file_config(folder.file("vol"));
   make_file(config.path, 1 << 30);
   expect_in(open_says(config, 2_GiB),
             {"backing file " + config.path + " has 1GiB", "created with size=2GiB",
@@ -273,7 +267,7 @@ void a_smaller_file_is_refused_with_both_sizes(void**) {
 
 void an_empty_file_is_refused_and_left_alone(void**) {
   const Folder folder;
-  const LunConfig config = file(folder.file("vol"));
+  const LunConfig config = file_config(folder.file("vol"));
   make_file(config.path, 0);
   expect_in(open_says(config), {"is empty", "remove the file"});
   assert_int_equal(std::filesystem::file_size(config.path), 0);
@@ -284,7 +278,8 @@ void a_smaller_block_device_is_refused_with_both_sizes(void**) {
   if (device.path().empty()) {
     skip();
   }
-  expect_in(open_says(file(device.path()), 2_MiB), {"has 1MiB", "size=2MiB", "grow the device"});
+  expect_in(open_says(file_config(device.path()), 2_MiB),
+            {"has 1MiB", "size=2MiB", "grow the device"});
 }
 
 void a_size_beyond_the_file_system_leaves_nothing_behind(void**) {
@@ -293,7 +288,7 @@ void a_size_beyond_the_file_system_leaves_nothing_behind(void**) {
     const rlimit limit{.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
     ::signal(SIGXFSZ, SIG_IGN);
     ::setrlimit(RLIMIT_FSIZE, &limit);
-    return open_says(file(folder.file("vol")), 2_MiB);
+    return open_says(file_config(folder.file("vol")), 2_MiB);
   });
   expect_in(said, {"cannot have 2MiB", "more than its file system allows"});
   assert_true(std::filesystem::is_empty(folder.path()));
@@ -304,11 +299,11 @@ void a_device_with_larger_blocks_says_what_to_do(void**) {
   if (device.path().empty()) {
     skip();
   }
-  const LunConfig direct = file(device.path(), CacheMode::direct);
+  const LunConfig direct = file_config(device.path(), CacheMode::direct);
   expect_in(open_says(direct),
             {"units of 4096", "blocks of 512", "hw_block_size=4096", "cache=buffered"});
   assert_string_equal(open_says(direct, 1_MiB, 4096_B).c_str(), "fine");
-  assert_string_equal(open_says(file(device.path())).c_str(), "fine");
+  assert_string_equal(open_says(file_config(device.path())).c_str(), "fine");
 }
 
 void what_the_device_tells_reaches_the_geometry(void**) {
@@ -316,7 +311,8 @@ void what_the_device_tells_reaches_the_geometry(void**) {
   if (device.path().empty()) {
     skip();
   }
-  const Result<OpenFile> opened = open_file(file(device.path(), CacheMode::direct), 1_MiB, 4096_B);
+  const Result<OpenFile> opened =
+      open_file(file_config(device.path(), CacheMode::direct), 1_MiB, 4096_B);
   assert_true(opened.ok());
   assert_true(opened.value().block_device);
   assert_int_equal(opened.value().geometry.physical_block.value(), 4096);

@@ -25,14 +25,6 @@ using namespace ballast::test;
 
 namespace {
 
-LunConfig file(const std::string& path, CacheMode cache = CacheMode::buffered) {
-  LunConfig config;
-  config.scheme = Scheme::file;
-  config.path = path;
-  config.cache = cache;
-  return config;
-}
-
 // An open LUN, closed at the end.
 struct Lun {
   Lun(const LunConfig& config, Bytes size, Bytes block = 512_B)
@@ -80,7 +72,7 @@ struct Lun {
 
 void zeroing_with_unmap_gives_the_space_back(void**) {
   const Folder folder;
-  Lun lun{file(folder.file("vol")), 1_MiB};
+  Lun lun{file_config(folder.file("vol")), 1_MiB};
   assert_int_equal(lun.write(0_B, 1 << 20, std::byte{1}, Fua::yes), IoStatus::ok);
   const std::int64_t full = units_on_disk(folder.file("vol"));
   assert_int_equal(lun.lab.run(lun.backend->zero(0_B, 1_MiB, MayUnmap::yes)), IoStatus::ok);
@@ -91,7 +83,7 @@ void zeroing_with_unmap_gives_the_space_back(void**) {
 
 void zeroing_without_unmap_keeps_or_takes_the_space(void**) {
   const Folder folder;
-  Lun lun{file(folder.file("vol")), 1_MiB};
+  Lun lun{file_config(folder.file("vol")), 1_MiB};
   const IoStatus status = lun.lab.run(lun.backend->zero(0_B, 1_MiB, MayUnmap::no));
   if (status == IoStatus::not_supported) {
     skip();
@@ -102,7 +94,7 @@ void zeroing_without_unmap_keeps_or_takes_the_space(void**) {
 
 void discard_gives_the_space_back_and_reads_zeros(void**) {
   const Folder folder;
-  Lun lun{file(folder.file("vol")), 1_MiB};
+  Lun lun{file_config(folder.file("vol")), 1_MiB};
   assert_int_equal(lun.write(0_B, 1 << 20, std::byte{1}, Fua::yes), IoStatus::ok);
   assert_int_equal(lun.lab.run(lun.backend->discard(4096_B, 1_MiB - 4096_B)), IoStatus::ok);
   assert_in_range(units_on_disk(folder.file("vol")), 0, 64);
@@ -112,7 +104,7 @@ void discard_gives_the_space_back_and_reads_zeros(void**) {
 
 void a_file_system_without_zero_range_says_not_supported_and_changes_nothing(void**) {
   const Folder folder{"/dev/shm"};
-  Lun lun{file(folder.file("vol")), 1_MiB};
+  Lun lun{file_config(folder.file("vol")), 1_MiB};
   assert_int_equal(lun.write(0_B, 4096, std::byte{1}), IoStatus::ok);
   const IoStatus status = lun.lab.run(lun.backend->zero(0_B, 4096_B, MayUnmap::no));
   if (status == IoStatus::ok) {
@@ -126,7 +118,7 @@ void a_file_system_without_zero_range_says_not_supported_and_changes_nothing(voi
 
 void block_status_tells_data_from_holes(void**) {
   const Folder folder;
-  Lun lun{file(folder.file("vol")), 1_MiB};
+  Lun lun{file_config(folder.file("vol")), 1_MiB};
   assert_string_equal(lun.extents().c_str(), "hole 1MiB ");
   assert_int_equal(lun.write(64_KiB, 65536, std::byte{1}, Fua::yes), IoStatus::ok);
   assert_int_equal(lun.write(512_KiB, 65536, std::byte{1}, Fua::yes), IoStatus::ok);
@@ -140,7 +132,7 @@ void a_block_device_zeroes_discards_and_knows_no_block_status(void**) {
   if (device.path().empty()) {
     skip();
   }
-  Lun lun{file(device.path(), CacheMode::direct), 1_MiB};
+  Lun lun{file_config(device.path(), CacheMode::direct), 1_MiB};
   for (const MayUnmap may_unmap : {MayUnmap::no, MayUnmap::yes}) {
     assert_int_equal(lun.write(0_B, 65536, std::byte{1}), IoStatus::ok);
     assert_int_equal(lun.lab.run(lun.backend->zero(512_B, 4096_B, may_unmap)), IoStatus::ok);
@@ -157,7 +149,7 @@ void a_block_device_zeroes_discards_and_knows_no_block_status(void**) {
 
 void misaligned_memory_longer_than_a_buffer_is_bounced_whole(void**) {
   const Folder folder;
-  const LunConfig config = file(folder.file("vol"), CacheMode::direct);
+  const LunConfig config = file_config(folder.file("vol"), CacheMode::direct);
   if (!check_environment(config)) {
     skip();
   }
@@ -194,7 +186,7 @@ struct KeptErrors {
 
 void a_file_cut_short_is_a_medium_error_and_one_line(void**) {
   const Folder folder;
-  Lun lun{file(folder.file("vol")), 1_MiB};
+  Lun lun{file_config(folder.file("vol")), 1_MiB};
   assert_int_equal(::truncate(folder.file("vol").c_str(), 4096), 0);
   const KeptErrors kept;
   std::vector<std::byte> bytes(8192);
@@ -210,7 +202,7 @@ void a_full_file_system_is_no_space(void**) {
   if (!mount.ok()) {
     skip();
   }
-  Lun lun{file(mount.file("vol")), 4_MiB};
+  Lun lun{file_config(mount.file("vol")), 4_MiB};
   const KeptErrors kept;
   assert_int_equal(lun.write(0_B, 512 << 10, std::byte{1}), IoStatus::ok);
   assert_int_equal(lun.write(1_MiB, 2 << 20, std::byte{1}), IoStatus::no_space);
@@ -239,7 +231,7 @@ void an_error_of_the_disk_is_a_medium_error_and_names_the_place(void**) {
   if (!disk.ok()) {
     skip();
   }
-  Lun lun{file(disk.device->path(), CacheMode::direct), 4_MiB};
+  Lun lun{file_config(disk.device->path(), CacheMode::direct), 4_MiB};
   const KeptErrors kept;
   const IoStatus status = lun.write(1_MiB, 1 << 20, std::byte{1});
   assert_true(status == IoStatus::medium_error || status == IoStatus::no_space);
@@ -251,7 +243,7 @@ void after_a_failed_flush_of_the_page_cache_all_flushes_fail_until_reopened(void
   if (!disk.ok()) {
     skip();
   }
-  const LunConfig config = file(disk.device->path());
+  const LunConfig config = file_config(disk.device->path());
   {
     Lun lun{config, 4_MiB};
     const KeptErrors kept;
@@ -273,7 +265,7 @@ void after_a_failed_flush_of_the_page_cache_all_flushes_fail_until_reopened(void
 
 void resize_lengthens_the_file_and_never_shortens_it(void**) {
   const Folder folder;
-  Lun lun{file(folder.file("vol")), 1_MiB};
+  Lun lun{file_config(folder.file("vol")), 1_MiB};
   assert_int_equal(lun.lab.run(lun.backend->resize(2_MiB)), IoStatus::ok);
   assert_int_equal(std::filesystem::file_size(folder.file("vol")), 2 << 20);
   assert_int_equal(lun.write(1_MiB, 1 << 20, std::byte{1}), IoStatus::ok);
@@ -287,7 +279,7 @@ void a_block_device_cannot_be_resized_beyond_its_size(void**) {
   if (device.path().empty()) {
     skip();
   }
-  Lun lun{file(device.path()), 1_MiB};
+  Lun lun{file_config(device.path()), 1_MiB};
   const KeptErrors kept;
   assert_int_equal(lun.lab.run(lun.backend->resize(2_MiB)), IoStatus::ok);
   assert_int_equal(lun.lab.run(lun.backend->resize(4_MiB)), IoStatus::out_of_range);
@@ -299,10 +291,10 @@ void a_closed_volume_can_be_opened_again_at_once(void**) {
   const LoopDevice device{1_MiB};
   for (const std::string& path : {folder.file("vol"), device.path()}) {
     for (int i = 0; i < 20 && !path.empty(); ++i) {
-      Lun lun{file(path), 1_MiB};
+      Lun lun{file_config(path), 1_MiB};
       assert_int_equal(lun.write(0_B, 4096, std::byte{1}), IoStatus::ok);
       lun.close();
-      const Result<void> free = check_environment(file(path));
+      const Result<void> free = check_environment(file_config(path));
       assert_string_equal(free ? "free" : free.error().message.c_str(), "free");
     }
   }
@@ -331,8 +323,8 @@ co::Task<void> close_and_count(Backend* backend, std::array<Writer, 64>* writers
 void close_waits_for_what_runs(void**) {
   const Folder folder;
   Lab lab;
-  const LunConfig direct = file(folder.file("vol"), CacheMode::direct);
-  const LunConfig config = check_environment(direct) ? direct : file(folder.file("vol"));
+  const LunConfig direct = file_config(folder.file("vol"), CacheMode::direct);
+  const LunConfig config = check_environment(direct) ? direct : file_config(folder.file("vol"));
   std::unique_ptr<Backend> backend = make_file(open_file(config, 64_MiB, 4096_B).value(),
                                                config.path, lab.context(64_MiB, 4096_B));
   std::array<Writer, 64> writers;

@@ -50,6 +50,15 @@ class Folder {
   std::string path_;
 };
 
+inline config::LunConfig file_config(const std::string& path,
+                                     config::CacheMode cache = config::CacheMode::buffered) {
+  config::LunConfig config;
+  config.scheme = config::Scheme::file;
+  config.path = path;
+  config.cache = cache;
+  return config;
+}
+
 class Lab {
  public:
   Lab() : executor_{"test", clock_}, helper_{std::make_unique<io::HelperThread>(executor_)} {
