@@ -42,7 +42,7 @@ cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. -fPIC -fvisibilit
 pkg = $(shell pkg-config $(1) $(2))
 
 # --- rooms, lowest first: a room may use the rooms before it -------------------------------------
-rooms := base co io backend volume scsi watch
+rooms := base co watch io backend volume scsi
 room_sources = $(sort $(wildcard lib/$(1)/*.cpp))
 room_objects = $(patsubst %.cpp,$(B)/obj/%.o,$(call room_sources,$(1)))
 rooms := $(foreach r,$(rooms),$(if $(call room_sources,$(r)),$(r)))

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// The task set of one LUN (SAM-5, 4.6.6): every command that came and is not over yet. It answers
+// each exactly once and by its deadline, whatever the backend does.
+//
+// A command's way. begin() judges it. What needs no medium is answered at once. The rest becomes a
+// task: its data-out is copied to a buffer of our own (so that whatever becomes of the command, what
+// the backend reads and writes is never memory that somebody else uses again), the disk carries it
+// out, its data-in is copied back, and it is answered.
+//
+// When its deadline comes, or when it is shed:
+//   1. nothing of it is at the backend: it is answered TASK SET FULL (BUSY where it was shed), and
+//      never reaches the backend. Always safe.
+//   2. something is at the backend: the backend is asked to cancel, and has `cancel_grace` (before
+//      the deadline) to do it. Ended for certain: BUSY. Ended otherwise: that is the answer.
+//   3. else it becomes an ORPHAN: it is answered BUSY, and its operations go on. It keeps its buffer
+//      and its range, behind which everything waits that overlaps it, until its last operation has
+//      ended. No further operation of it is started.
+//   4. A change is orphaned only where the store is exclusively ours (Capabilities::exclusive), and
+//      a COMPARE AND WRITE never once its write is at the backend. Such a command is HELD: answered
+//      when it ends, however late.
+//
+// ADOPTION. A command that says the same as an orphan (the same CDB and, for data-out, the same
+// bytes) does no work: it takes over the orphan's result. Only WRITE, WRITE SAME and UNMAP; and READ
+// (without FUA) if no overlapping change was under way or has ended since the orphan's read began.
+// Where the orphan ends as certainly not done, the adopter does the work itself.
+//
+// STALL. The LUN is stalled while its oldest operation at the backend, orphans' included, is older
+// than `stall_after`. Then it holds at most `stall_window` unanswered commands: the youngest beyond
+// that are answered early (as above), and further ones are answered BUSY when they come. The moment
+// nothing is that old any more its full depth is back. Shed commands are answered BUSY and not TASK
+// SET FULL, because the latter makes Linux shrink the LUN's queue depth for minutes.
+//
+// Bounds. `most_commands` at once; further ones are answered TASK SET FULL. Data of all of them,
+// orphans included, is within `buffer_limit`; orphans are no more than the volume's queue_depth.
+//
+// Time. All commands of a LUN have the same deadline, so they expire in the order of coming: one
+// list, and one timer that a single task (the patrol) sleeps on. A command costs no timer.
+//
+// Driving thread of the disk's executor only. No heap allocation per command in steady state. The
+// disk and the front end outlive it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "lib/base/units.h"
+#include "lib/co/event.h"
+#include "lib/co/intrusive_list.h"
+#include "lib/co/task_group.h"
+#include "lib/io/buffer_pool.h"
+#include "lib/scsi/command.h"
+#include "lib/scsi/disk.h"
+#include "lib/scsi/opcode_table.h"
+#include "lib/volume/request.h"
+#include "lib/watch/command_record.h"
+#include "lib/watch/slow_log.h"
+#include "lib/watch/snapshot.h"
+
+namespace ballast::scsi {
+
+// Where answers go.
+class FrontEnd {
+ public:
+  virtual ~FrontEnd() = default;
+  // Answers `command`, which, with all it points to, is the front end's again. Once per command.
+  virtual void answer(Command& command, Status status) = 0;
+};
+
+// What may be changed while commands run.
+struct TaskSetLimits {
+  Nanoseconds deadline = std::chrono::seconds{20};
+  Nanoseconds slow = std::chrono::seconds{1};
+  Nanoseconds stall_after = std::chrono::seconds{3};
+  std::uint32_t stall_window = 8;
+  friend bool operator==(const TaskSetLimits&, const TaskSetLimits&) = default;
+};
+
+// Bugs on purpose, to see that the tests find them. All false but in tests.
+struct TaskSetSabotage {
+  bool no_fences = false;              // nothing waits for an orphan
+  bool adopt_flushes = false;          // a flush takes over an older one
+  bool reads_adopt_over_changes = false;
+};
+
+class TaskSet {
+ public:
+  static constexpr std::size_t most_commands = 2048;
+  // How long before its deadline a command is asked to end. (Half the deadline where that is less.)
+  static constexpr Nanoseconds cancel_grace = std::chrono::milliseconds{200};
+
+  TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch::SlowLog& slow_log,
+          const TaskSetLimits& limits, const TaskSetSabotage& sabotage = {});
+  // After close() has ended.
+  ~TaskSet();
+  TaskSet(const TaskSet&) = delete;
+  TaskSet& operator=(const TaskSet&) = delete;
+
+  co::Executor& executor() { return disk_.executor(); }
+
+  // Takes `command` over; it has been answered when this returns, or will be.
+  void begin(Command& command);
+
+  void set_limits(const TaskSetLimits& limits);
+  const TaskSetLimits& limits() const { return limits_; }
+
+  // Commands not answered yet; orphans.
+  std::size_t unanswered() const;
+  std::size_t orphans() const;
+  bool stalled() const { return stalled_; }
+
+  // Answers everything that is not answered yet as if its deadline had come (held commands too),
+  // and whatever begin() is given from now on with BUSY. Returns when all is answered, which takes
+  // no longer than cancel_grace.
+  co::Task<void> shut();
+  // Ends when the last orphan has. After shut().
+  co::Task<void> drained();
+
+  // Fills in what the task set knows: counters, histograms, commands in flight, limits.
+  void describe(watch::LunSnapshot* snapshot) const;
+
+ private:
+  struct Slot;
+  // ... see task_set.cpp
+};
+
+}  // namespace ballast::scsi

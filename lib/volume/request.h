@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// One command as the volume sees it: what it is told while it works, and whether to go on.
+//
+// Whoever asks for an operation passes a Request; all operations of one command pass the same one.
+// The volume reports through it where the command is (behind a fence, at the backend), and looks at
+// it before each operation that it would start at the backend: once stop() was called, none is
+// started any more, waits end at once, and what is at the backend is asked to end. What the backend
+// cannot end goes on; at_backend() says how much that is.
+//
+// Owned by the asker; outlives its operations. Driving thread only. Allocates nothing.
+#pragma once
+
+#include <cstdint>
+
+#include "lib/base/assert.h"
+#include "lib/co/cancel.h"
+
+namespace ballast::volume {
+
+class Fences;
+
+// Hears where a request is. Calls come from inside the volume's operations and must not start any.
+class RequestObserver {
+ public:
+  virtual ~RequestObserver() = default;
+  virtual void entered_fence() = 0;    // waits for something that overlaps
+  virtual void left_fence() = 0;       // and does not any more
+  virtual void entered_backend() = 0;  // the first operation of it is there
+  virtual void left_backend() = 0;     // the last operation of it that was there has ended
+};
+
+class Request {
+ public:
+  explicit Request(RequestObserver* observer = nullptr) : observer_{observer} {}
+  ~Request() { BALLAST_ASSERT(at_backend_ == 0); }
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+
+  // --- for its owner ---
+  // Nothing more reaches the backend, and what is there is asked to end. Once.
+  void stop() { stop_.request(); }
+  bool stopped() const { return stop_.requested(); }
+  std::uint32_t at_backend() const { return at_backend_; }
+  bool reached_backend() const { return reached_backend_; }  // ever
+  bool change_reached_backend() const { return change_reached_backend_; }
+  // An operation that may not be done twice has reached the backend: the write of a COMPARE AND
+  // WRITE.
+  bool irrevocable() const { return irrevocable_; }
+  // Reads that arrive from now on wait for the change that this request makes, until it has ended.
+  // Whoever answers a request whose change is still at the backend calls this first.
+  void fence_off();
+  // Where Fences::mark() stood when the first read of it reached the backend.
+  std::uint64_t read_mark() const { return read_mark_; }
+
+  // --- for the volume ---
+  co::CancelToken token() { return stop_.token(); }
+  RequestObserver* observer() const { return observer_; }
+
+ private:
+  friend class Volume;
+  friend class Fences;
+  friend class AtBackend;
+  RequestObserver* observer_;
+  co::CancelSource stop_;
+  void* hold_ = nullptr;  // Fences::Hold*: the range that it changes now
+  std::uint64_t read_mark_ = 0;
+  std::uint32_t at_backend_ = 0;
+  bool reached_backend_ = false;
+  bool change_reached_backend_ = false;
+  bool irrevocable_ = false;
+};
+
+}  // namespace ballast::volume
