@@ -118,6 +118,7 @@ class VolumeRig {
   SpyBackend* spy = nullptr;
   std::unique_ptr<backend::Backend> store;
   std::unique_ptr<volume::Volume> volume;
+  volume::Request request;  // of whoever does not care
 };
 
 inline std::vector<std::uint8_t> pattern(std::size_t length, std::uint8_t seed = 1) {

@@ -48,46 +48,46 @@ class SpyBackend final : public backend::Backend {
   const backend::Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return "spy:"; }
 
-  co::Task<IoStatus> read(Bytes offset, io::SgView to) override {
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
     const IoStatus early = co_await begin("read", offset, Bytes{to.size()}, false);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->read(offset, to);
+    const IoStatus status = co_await inner_->read(offset, to, cancel);
     co_return end(status);
   }
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua) override {
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua, co::CancelToken cancel) override {
     const IoStatus early =
         co_await begin("write", offset, Bytes{from.size()}, fua == backend::Fua::yes);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->write(offset, from, fua);
+    const IoStatus status = co_await inner_->write(offset, from, fua, cancel);
     co_return end(status);
   }
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap) override {
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap, co::CancelToken cancel) override {
     const IoStatus early =
         co_await begin("zero", offset, length, may_unmap == backend::MayUnmap::yes);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->zero(offset, length, may_unmap);
+    const IoStatus status = co_await inner_->zero(offset, length, may_unmap, cancel);
     co_return end(status);
   }
-  co::Task<IoStatus> discard(Bytes offset, Bytes length) override {
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override {
     const IoStatus early = co_await begin("discard", offset, length, false);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->discard(offset, length);
+    const IoStatus status = co_await inner_->discard(offset, length, cancel);
     co_return end(status);
   }
-  co::Task<IoStatus> flush() override {
+  co::Task<IoStatus> flush(co::CancelToken cancel) override {
     const IoStatus early = co_await begin("flush", Bytes{}, Bytes{}, false);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->flush();
+    const IoStatus status = co_await inner_->flush(cancel);
     co_return end(status);
   }
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
