@@ -38,8 +38,8 @@ class NotCancellable {
   int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
-// LUNs that are closed, but whose storage still holds operations (Device::close). Never destroyed as
-// a whole: at the daemon's end the process takes them along.
+// LUNs that are closed, but whose storage still holds operations (Device::close). Never destroyed
+// as a whole: at the daemon's end the process takes them along.
 class Departed {
  public:
   static Departed& all() {
@@ -52,7 +52,8 @@ class Departed {
   }
   void bury() {
     const std::lock_guard lock{mutex_};
-    std::erase_if(devices_, [](const std::unique_ptr<Device>& device) { return device->is_gone(); });
+    std::erase_if(devices_,
+                  [](const std::unique_ptr<Device>& device) { return device->is_gone(); });
   }
 
  private:
@@ -178,7 +179,8 @@ constexpr char description[] =
     "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
     "cfgstring: /PATH or file=/PATH (a file, created sparse when missing, or a block device), "
     "memory, or null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
-    "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=8, fault=/PATH. Outside targetcli, whose library takes no colon, also as a URI: "
+    "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=8, fault=/PATH. Outside "
+    "targetcli, whose library takes no colon, also as a URI: "
     "file:/PATH.\n";
 
 abi::tcmur_handler handler = [] {

@@ -48,7 +48,8 @@ class Checked final : public Backend {
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken cancel) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                          co::CancelToken cancel) override;
   co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
   co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
@@ -115,7 +116,8 @@ co::Task<IoStatus> Checked::write(Bytes offset, io::SgView from, Fua fua, co::Ca
   co_return check_status(status, any | ranged | changing);
 }
 
-co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken cancel) {
+co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                                 co::CancelToken cancel) {
   check_range(offset, length);
   if (length == Bytes{}) {
     co_return IoStatus::ok;

@@ -10,9 +10,8 @@
 
 namespace ballast::scsi {
 
-TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers,
-                 watch::SlowLog& slow_log, const TaskSetLimits& limits,
-                 const TaskSetSabotage& sabotage)
+TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch::SlowLog& slow_log,
+                 const TaskSetLimits& limits, const TaskSetSabotage& sabotage)
     : disk_{disk},
       front_end_{front_end},
       buffers_{buffers},
@@ -241,15 +240,16 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
     if (adopting) {
       slot.adoption.leave();
     }
-    answer(slot, slot.inner, Status::busy,
-           reason == Reason::stalled ? "BUSY: shed, the LUN is stalled" : "BUSY: nothing was begun");
+    answer(
+        slot, slot.inner, Status::busy,
+        reason == Reason::stalled ? "BUSY: shed, the LUN is stalled" : "BUSY: nothing was begun");
     forgotten_.push_back(slot);
     slot.list = &forgotten_;
     return;
   }
   const bool may_be_orphaned =
-      !slot.request.irrevocable() && (!slot.request.change_reached_backend() ||
-                                      disk_.volume().capabilities().exclusive);
+      !slot.request.irrevocable() &&
+      (!slot.request.change_reached_backend() || disk_.volume().capabilities().exclusive);
   if (!may_be_orphaned && reason != Reason::closing) {
     hold(slot);
     return;
@@ -310,14 +310,14 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
     return sabotage_.adopt_flushes;
   }
   const watch::CommandRecord& record = slot.record;
-  if (record.has_range && !fits(record.lba.value(), record.blocks.value(),
-                                disk_.volume().capacity())) {
+  if (record.has_range &&
+      !fits(record.lba.value(), record.blocks.value(), disk_.volume().capacity())) {
     return false;  // the LUN has shrunk since
   }
   if (is_read(slot.operation)) {
     const bool fua = disk_.asks_fua(slot.inner);
-    const bool changed = disk_.volume().changed_since(orphan.request.read_mark(), record.lba,
-                                                      record.blocks);
+    const bool changed =
+        disk_.volume().changed_since(orphan.request.read_mark(), record.lba, record.blocks);
     if (changed && !sabotage_.reads_adopt_over_changes) {
       ++counters_.adoption_refused;
       return false;
@@ -394,8 +394,8 @@ void TaskSet::become_stalled(TimePoint now) {
   log(LogLevel::warning,
       "{}: stalled: {} at the backend since {:.1f} s; holding {} commands of {} until it answers",
       executor().name(), at_backend_.front()->slot->record.name,
-      std::chrono::duration<double>(now - at_backend_.front()->since).count(),
-      limits_.stall_window, unanswered_);
+      std::chrono::duration<double>(now - at_backend_.front()->since).count(), limits_.stall_window,
+      unanswered_);
   shed();
 }
 
