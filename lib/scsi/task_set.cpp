@@ -280,11 +280,11 @@ void TaskSet::orphan(Slot& slot) {
   const bool still_there = slot.request.at_backend() > 0;
   if (still_there) {
     slot.request.fence_off();
-    slot.record.orphan = true;
     ++counters_.orphaned;
   }
   answer(slot, slot.inner, Status::busy,
          still_there ? "BUSY: it goes on as an orphan" : "BUSY: ended in time");
+  slot.record.orphan = still_there;
   Slots& next = still_there ? orphans_ : forgotten_;
   next.push_back(slot);
   slot.list = &next;
