@@ -37,9 +37,11 @@ B := $(BUILD)/$(VARIANT)
 endif
 
 # -MMD -MP: each object says what it was made from.
-cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. -fPIC -fvisibility=hidden \
-             -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
+cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. $(gio_headers) -fPIC \
+             -fvisibility=hidden -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
 pkg = $(shell pkg-config $(1) $(2))
+# GLib's macros cast as C does: system headers, so that they are not warned about.
+gio_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0)))
 
 # --- rooms, lowest first: a room may use the rooms before it -------------------------------------
 rooms := base co watch io backend volume scsi
@@ -52,6 +54,7 @@ below = $(if $(1),$(if $(filter $(1),$(firstword $(2))),$(2),$(call below,$(1),$
 archives_upto = $(patsubst %,$(B)/lib%.a,$(call below,$(1),$(reversed)))
 all_archives := $(patsubst %,$(B)/lib%.a,$(reversed))
 libs := $(call pkg,--libs,fmt liburing)
+plugin_libs := $(libs) $(call pkg,--libs,gio-2.0)
 
 plugin := $(B)/handler_ballast.so
 plugin_objects := $(patsubst %.cpp,$(B)/obj/%.o,$(sort $(wildcard handler/*.cpp)))
@@ -74,10 +77,10 @@ $(foreach r,$(rooms),$(eval $(call room_archive,$(r))))
 $(plugin): $(plugin_objects) $(all_archives) handler/handler_ballast.map
 	@echo "  LINK  $@"
 	@$(CXX) -shared $(LDFLAGS_$(VARIANT)) -pthread -Wl,--version-script=handler/handler_ballast.map \
-	  -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(plugin_objects) $(all_archives) $(libs)
+	  -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(plugin_objects) $(all_archives) $(plugin_libs)
 
 # --- other makefile parts: each test kind and tool brings its own rules ---------------------------
-include $(sort $(wildcard kmodules/*.mk tests/*/*.mk ci/*.mk))
+include $(sort $(wildcard kmodules/*.mk targetcli-config/*/*.mk tests/*/*.mk ci/*.mk))
 
 .PHONY: tools
 tools:
