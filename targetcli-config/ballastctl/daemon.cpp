@@ -138,8 +138,4 @@ void add_question(CLI::App& app, const Question& question) {
   command->callback([question, options] { show_answer(question, options->lun, options->json); });
 }
 
-std::string optional_duration(const nlohmann::json& nanoseconds) {
-  return nanoseconds.is_null() ? "" : duration_text(nanoseconds.get<std::uint64_t>());
-}
-
 }  // namespace ballast::ctl

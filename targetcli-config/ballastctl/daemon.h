@@ -33,7 +33,4 @@ struct Question {
 };
 void add_question(CLI::App& app, const Question& question);
 
-// A member that may be null as a cell: "" or its text.
-std::string optional_duration(const nlohmann::json& nanoseconds);
-
 }  // namespace ballast::ctl

@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // ballastctl list: one line for each LUN.
-#include <fmt/format.h>
-
+#include "targetcli-config/ballastctl/cells.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/daemon.h"
 
 namespace ballast::ctl {
 namespace {
-
-std::string state_of(const nlohmann::json& lun) {
-  const nlohmann::json& stalled = lun.at("stalled_for_ns");
-  const auto state = lun.at("state").get<std::string>();
-  return stalled.is_null() ? state : fmt::format("{} {}", state, optional_duration(stalled));
-}
-
-std::string number(const nlohmann::json& value) {
-  return fmt::format("{}", value.get<std::uint64_t>());
-}
 
 std::string show(const std::vector<nlohmann::json>& luns) {
   if (luns.empty()) {
@@ -35,10 +24,10 @@ std::string show(const std::vector<nlohmann::json>& luns) {
                {"BACKEND"}}};
   for (const nlohmann::json& lun : luns) {
     const nlohmann::json& counters = lun.at("counters");
-    table.add({lun.at("name"), state_of(lun), bytes_text(lun.at("capacity_bytes")),
-               number(lun.at("unanswered")), number(lun.at("orphans")),
-               optional_duration(lun.at("oldest_ns")), number(counters.at("commands")),
-               bytes_text(counters.at("read_bytes")), bytes_text(counters.at("written_bytes")),
+    table.add({lun.at("name"), state_cell(lun), bytes_cell(lun.at("capacity_bytes")),
+               number_cell(lun.at("unanswered")), number_cell(lun.at("orphans")),
+               duration_cell(lun.at("oldest_ns")), number_cell(counters.at("commands")),
+               bytes_cell(counters.at("read_bytes")), bytes_cell(counters.at("written_bytes")),
                lun.at("backend")});
   }
   return table.text();

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "lib/base/version.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/output.h"
 
@@ -18,6 +19,7 @@ int run(int argc, char** argv) {
       "Shows what Ballast's LUNs are doing.\n"
       "Exit: 0 ok, 1 failed, 2 wrong use. ballastctl(8) is the manual.",
       "ballastctl"};
+  app.set_version_flag("--version", fmt::format("ballastctl {}", version));
   app.require_subcommand(1);
   // Of tcmu-runner, through D-Bus.
   add_list(app);
