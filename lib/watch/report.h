@@ -3,9 +3,9 @@
 // it (ballastctl, the metrics exporter, a script behind `ballastctl --json`). This is its manual.
 //
 // Pure functions of snapshots, for any thread. The text is one line of valid UTF-8 whatever bytes a
-// name holds: each byte that is not part of well-formed UTF-8 appears as U+FFFD, control characters
-// as \u00NN escapes. (Who prints a name on a terminal has to quote it all the same.) Only
-// std::bad_alloc may be thrown.
+// name holds: what is not well-formed UTF-8 appears as U+FFFD, control characters as \u00NN
+// escapes. (Who prints a name on a terminal has to quote it all the same.) Only std::bad_alloc may
+// be thrown.
 //
 // Every document
 //   {"version": 1, "report": "list" | "inflight" | "slow" | "stats" | "tasks", "luns": [LUN, ...]}
@@ -88,12 +88,13 @@
 //                      answered GOOD, since the LUN was opened
 //   HISTOGRAM: count
 //              sum_ns, mean_ns   (mean_ns rounded down, 0 if there is none)
-//              p50_ns, p99_ns, p999_ns   upper bounds, less than 13 % too high, see histogram.h
+//              p50_ns, p99_ns, p999_ns   upper bounds, at most one part in eight too high
 //              longest_ns
 //              buckets           [[upper_bound_ns, count], ...]: those that are not empty,
-//                                upwards, bounds inclusive. The bounds are always the same, so
-//                                that the difference of two reports is a histogram of the time
-//                                between them.
+//                                upwards, bounds inclusive; the last possible one
+//                                (1099511627776) holds all that is longer, too. The bounds are
+//                                always the same, so that the difference of two reports is a
+//                                histogram of the time between them.
 //
 // tasks
 //   tasks              [TASK, ...]: every live coroutine task of the LUN's executor

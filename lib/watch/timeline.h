@@ -56,10 +56,10 @@ inline constexpr Nanoseconds for_ever = Nanoseconds::max();
 
 // As sysfs and iscsid.conf name them; the values are the defaults of Linux and of iscsid.
 struct Settings {
-  Nanoseconds timeout = std::chrono::seconds{30};     // T; device/timeout
-  Nanoseconds eh_timeout = std::chrono::seconds{10};  // device/eh_timeout
-  std::optional<Nanoseconds> eh_deadline;             // scsi_host; nullopt: "off"
-  int max_retries = 5;  // scsi_disk; -1: for ever, else the kernel takes 0 to 5
+  Nanoseconds timeout = std::chrono::seconds{30};         // T; device/timeout
+  Nanoseconds eh_timeout = std::chrono::seconds{10};      // device/eh_timeout
+  std::optional<Nanoseconds> eh_deadline = std::nullopt;  // scsi_host; nullopt: "off"
+  int max_retries = 5;  // scsi_disk; -1: for ever; sysfs takes no more than 5
   Nanoseconds abort_timeout = std::chrono::seconds{15};
   Nanoseconds lu_reset_timeout = std::chrono::seconds{30};
   Nanoseconds tgt_reset_timeout = std::chrono::seconds{30};
