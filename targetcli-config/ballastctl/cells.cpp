@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include "targetcli-config/ballastctl/output.h"
@@ -30,15 +31,24 @@ std::string state_cell(const nlohmann::json& lun) {
 
 std::vector<OfLun> oldest_first(const std::vector<nlohmann::json>& luns, const char* member,
                                 const char* age) {
-  std::vector<OfLun> all;
+  struct Place {
+    std::uint64_t age;
+    std::size_t came;  // keeps equals in order
+    OfLun element;
+  };
+  std::vector<Place> places;
   for (const nlohmann::json& lun : luns) {
     for (const nlohmann::json& element : lun.at(member)) {
-      all.emplace_back(lun.at("name"), element);
+      places.push_back({element.at(age), places.size(), OfLun{lun.at("name"), element}});
     }
   }
-  std::stable_sort(all.begin(), all.end(), [age](const OfLun& a, const OfLun& b) {
-    return a.second.at(age).get<std::uint64_t>() > b.second.at(age).get<std::uint64_t>();
+  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+    return a.age != b.age ? a.age > b.age : a.came < b.came;
   });
+  std::vector<OfLun> all;
+  for (Place& place : places) {
+    all.push_back(std::move(place.element));
+  }
   return all;
 }
 

@@ -71,8 +71,12 @@ void show_answer(const Question& question, const std::string& lun, bool json) {
     fmt::print("{}\n", answer.value());
     return;
   }
-  const std::vector<nlohmann::json> luns = luns_of(answer.value());
-  std::fputs(question.show(luns).c_str(), stdout);
+  const Reading reading = read_answer(answer.value());
+  for (const std::string& name : reading.silent) {
+    fmt::print(stderr, "ballastctl: LUN {} does not answer: its thread is busy or stuck\n",
+               printable(name));
+  }
+  std::fputs(question.show(reading.luns).c_str(), stdout);
 }
 
 }  // namespace
@@ -105,7 +109,7 @@ Result<std::string> ask(const char* method, const std::string& lun) {
   return std::string{text};
 }
 
-std::vector<nlohmann::json> luns_of(const std::string& answer) {
+Reading read_answer(const std::string& answer) {
   const nlohmann::json document = nlohmann::json::parse(answer, nullptr, false);
   if (!document.is_object() || !document.contains("luns") || !document["luns"].is_array()) {
     fail(
@@ -117,11 +121,7 @@ std::vector<nlohmann::json> luns_of(const std::string& answer) {
         "tcmu-runner's answer is of another version: install ballastctl and handler_ballast.so "
         "of one version, and restart tcmu-runner");
   }
-  for (const std::string& name : document.value("silent", std::vector<std::string>{})) {
-    fmt::print(stderr, "ballastctl: LUN {} does not answer: its thread is busy or stuck\n",
-               printable(name));
-  }
-  return document["luns"];
+  return {document["luns"], document.value("silent", std::vector<std::string>{})};
 }
 
 void add_question(CLI::App& app, const Question& question) {

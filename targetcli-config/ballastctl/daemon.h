@@ -19,12 +19,15 @@ namespace ballast::ctl {
 // all. The error is one sentence for the operator.
 Result<std::string> ask(const char* method, const std::string& lun);
 
-// The `luns` of such an answer; warns on standard error of the LUNs in `silent`.
-// Ends in fail() where the answer is not one we can read.
-std::vector<nlohmann::json> luns_of(const std::string& answer);
+struct Reading {
+  std::vector<nlohmann::json> luns;
+  std::vector<std::string> silent;  // names of LUNs that did not answer the daemon
+};
+// What such an answer says. Ends in fail() where it is not one we can read.
+Reading read_answer(const std::string& answer);
 
 // A subcommand that asks `method` and shows the answer: `--json` as it is, else through `show`,
-// which returns the text. All but List take a LUN.
+// which returns the text, with a warning for each LUN that is silent. All but List take a LUN.
 struct Question {
   const char* name;
   const char* description;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -27,22 +28,31 @@ std::string control_file_of(const std::string& name) {
   if (!answer) {
     fail(answer.error().message);
   }
-  std::string names;
-  for (const nlohmann::json& lun : luns_of(answer.value())) {
-    if (lun.at("name") == name) {
-      const nlohmann::json& path = lun.at("fault_control");
-      if (path.is_null()) {
-        fail(
-            fmt::format("LUN {0} has no fault wrapper: it is there when the configuration string "
-                        "names a control file, as in {1};fault=/run/{0}.fault",
-                        name, lun.at("configuration").get<std::string>()));
-      }
-      return path;
+  const Reading reading = read_answer(answer.value());
+  std::vector<std::string> names = reading.silent;
+  for (const nlohmann::json& lun : reading.luns) {
+    if (lun.at("name") != name) {
+      names.push_back(lun.at("name"));
+      continue;
     }
-    names += (names.empty() ? "" : ", ") + lun.at("name").get<std::string>();
+    const nlohmann::json& path = lun.at("fault_control");
+    if (path.is_null()) {
+      fail(
+          fmt::format("LUN {0} has no fault wrapper: its configuration string has to name a "
+                      "control file, as in ;fault=/run/{0}.fault",
+                      name));
+    }
+    return path;
   }
-  fail(fmt::format("there is no LUN \"{}\"; {}", name,
-                   names.empty() ? "no LUN is open" : "there are " + names));
+  if (std::find(reading.silent.begin(), reading.silent.end(), name) != reading.silent.end()) {
+    fail(
+        fmt::format("LUN {} does not answer, so its control file is not known: its thread is busy "
+                    "or stuck",
+                    name));
+  }
+  fail(fmt::format(
+      "there is no LUN \"{}\"; {}", name,
+      names.empty() ? "no LUN is open" : fmt::format("there are {}", fmt::join(names, ", "))));
 }
 
 // The rules in force, as text; nothing where there is no file.

@@ -47,9 +47,8 @@ std::size_t utf8_length(std::string_view text) {
 // One decimal place where it says something: "4", "1.5".
 std::string short_number(std::uint64_t value, std::uint64_t unit) {
   const std::uint64_t whole = value / unit;
-  const std::uint64_t tenth = value % unit / (unit / 10);
-  return whole >= 100 || tenth == 0 || tenth > 9 ? fmt::format("{}", whole)
-                                                 : fmt::format("{}.{}", whole, tenth);
+  const std::uint64_t tenth = value % unit * 10 / unit;
+  return whole >= 100 || tenth == 0 ? fmt::format("{}", whole) : fmt::format("{}.{}", whole, tenth);
 }
 
 }  // namespace

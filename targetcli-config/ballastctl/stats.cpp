@@ -84,7 +84,7 @@ std::string latency_table(const nlohmann::json& lun) {
 std::string show(const std::vector<nlohmann::json>& luns) {
   std::string text;
   for (const nlohmann::json& lun : luns) {
-    text += fmt::format("{}{}: {}, open for {}; {} unanswered, {} orphans that hold {}\n",
+    text += fmt::format("{}{}: {}, open for {}; unanswered: {}, orphans: {} ({})\n",
                         text.empty() ? "" : "\n", printable(lun.at("name").get<std::string>()),
                         state_cell(lun), duration_cell(lun.at("open_for_ns")),
                         number_cell(lun.at("unanswered")), number_cell(lun.at("orphans")),
