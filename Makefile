@@ -102,7 +102,7 @@ $(foreach t,$(unit_sources),$(eval $(call unit_test,$(t))))
 unit: $(unit_tests)
 	@ci/run-tests unit-$(VARIANT) $(unit_tests)
 
-compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp tests/*/*.cpp tests/*/*/*.cpp)
+compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp targetcli-config/*/*.cpp tests/*/*.cpp tests/*/*/*.cpp)
 	@ci/compile-commands "$(CXX) $(filter-out -MMD -MP,$(cxx_common))" $(filter %.cpp,$^) > $@
 
 # --- what a person types -------------------------------------------------------------------------
@@ -133,6 +133,7 @@ check: deps-build deps-check deps-lab
 	@ci/step "plugin over a shared-memory ring" $(sub) check-ring
 	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
 	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring
+	@ci/step "D-Bus object and ballastctl on a bus of their own" $(sub) check-control
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=20 fuzz-cdb
 	@ci/step "end to end in the guest" ci/e2e
 
@@ -165,6 +166,7 @@ help:
 	@echo 'make bench-native    the plugin alone, over shared memory'
 	@echo 'make bench-co        the scheduler alone'
 	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'
+	@echo 'make check-control   the D-Bus object and ballastctl, on a bus of their own'
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
 	@echo 'make install         (DESTDIR, PREFIX, PLUGIN_DIR)'
 	@echo 'make clean'
