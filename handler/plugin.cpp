@@ -9,8 +9,12 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <mutex>
 #include <new>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "handler/config_string.h"
 #include "handler/daemon_log.h"
@@ -34,6 +38,29 @@ class NotCancellable {
   int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
+// LUNs that are closed, but whose storage still holds operations (Device::close). Never destroyed
+// as a whole: at the daemon's end the process takes them along.
+class Departed {
+ public:
+  static Departed& all() {
+    static Departed* const departed = new Departed;
+    return *departed;
+  }
+  void add(std::unique_ptr<Device> device) {
+    const std::lock_guard lock{mutex_};
+    devices_.push_back(std::move(device));
+  }
+  void bury() {
+    const std::lock_guard lock{mutex_};
+    std::erase_if(devices_,
+                  [](const std::unique_ptr<Device>& device) { return device->is_gone(); });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Device>> devices_;
+};
+
 Device* device_of(abi::tcmu_device* dev) {
   return static_cast<Device*>(abi::tcmur_dev_get_private(dev));
 }
@@ -55,6 +82,7 @@ bool check_config(const char* daemon_string, char** reason) noexcept {
 int open_lun(abi::tcmu_device* dev, bool) noexcept {
   const NotCancellable guard;
   abi::tcmur_dev_set_private(dev, nullptr);
+  Departed::all().bury();
   try {
     Result<std::unique_ptr<Device>> device = Device::open(dev);
     if (!device) {
@@ -72,10 +100,11 @@ int open_lun(abi::tcmu_device* dev, bool) noexcept {
 
 void close_lun(abi::tcmu_device* dev) noexcept {
   const NotCancellable guard;
-  const std::unique_ptr<Device> device{device_of(dev)};
+  std::unique_ptr<Device> device{device_of(dev)};
   abi::tcmur_dev_set_private(dev, nullptr);
-  if (device != nullptr) {
-    device->close();
+  Departed::all().bury();
+  if (device != nullptr && !device->close()) {
+    Departed::all().add(std::move(device));
   }
 }
 
@@ -150,7 +179,8 @@ constexpr char description[] =
     "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
     "cfgstring: /PATH or file=/PATH (a file, created sparse when missing, or a block device), "
     "memory, or null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
-    "queue_depth=128, fault=/PATH. Outside targetcli, whose library takes no colon, also as a URI: "
+    "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=8, fault=/PATH. Outside "
+    "targetcli, whose library takes no colon, also as a URI: "
     "file:/PATH.\n";
 
 abi::tcmur_handler handler = [] {

@@ -47,11 +47,12 @@ class Fault final : public Backend {
     return inner_->description() + " with faults from " + path_;
   }
 
-  co::Task<IoStatus> read(Bytes offset, io::SgView to) override;
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap) override;
-  co::Task<IoStatus> discard(Bytes offset, Bytes length) override;
-  co::Task<IoStatus> flush() override;
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                          co::CancelToken cancel) override;
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
+  co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;
@@ -59,8 +60,9 @@ class Fault final : public Backend {
 
  private:
   FaultSubject subject(OpKind kind, Bytes offset, Bytes length) const;
-  co::Task<IoStatus> with_faults(FaultSubject subject, co::Task<IoStatus> operation);
-  co::Task<IoStatus> suffer(FaultSubject subject, FaultRule rule);
+  co::Task<IoStatus> with_faults(FaultSubject subject, co::Task<IoStatus> operation,
+                                 co::CancelToken cancel = {});
+  co::Task<IoStatus> suffer(FaultSubject subject, FaultRule rule, co::CancelToken cancel);
 
   void arrived(std::string text);  // the watching thread
   bool message_is_coming();
@@ -85,37 +87,39 @@ FaultSubject Fault::subject(OpKind kind, Bytes offset, Bytes length) const {
 }
 
 // ok: go on; anything else is the operation's answer.
-co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule) {
+co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::CancelToken cancel) {
   switch (rule.effect) {
     case FaultRule::Effect::error:
       co_return rule.status;
     case FaultRule::Effect::delay: {
-      const bool closing = co_await closing_.wait_until(executor().now() + rule.delay);
-      co_return closing ? IoStatus::cancelled : IoStatus::ok;
+      const bool closing = co_await closing_.wait_until(executor().now() + rule.delay, cancel);
+      co_return closing || cancel.requested() ? IoStatus::cancelled : IoStatus::ok;
     }
     case FaultRule::Effect::freeze:
       break;
   }
   bool frozen = true;
-  while (frozen && !closing_.is_set()) {
-    co_await applied_.wait();
+  while (frozen && !closing_.is_set() && !cancel.requested()) {
+    (void)co_await applied_.wait(cancel);
     frozen = rules_.freezes(subject, rule.after);
   }
-  co_return closing_.is_set() ? IoStatus::cancelled : IoStatus::ok;
+  co_return closing_.is_set() || cancel.requested() ? IoStatus::cancelled : IoStatus::ok;
 }
 
-co::Task<IoStatus> Fault::with_faults(FaultSubject subject, co::Task<IoStatus> operation) {
+co::Task<IoStatus> Fault::with_faults(FaultSubject subject, co::Task<IoStatus> operation,
+                                      co::CancelToken cancel) {
   const InFlight::Guard guard{in_flight_};
   const std::optional<FaultRule> rule = rules_.draw(subject);
   if (rule.has_value() && !rule->after) {
-    const IoStatus before = co_await suffer(subject, *rule);
+    const IoStatus before =
+        co_await suffer(subject, *rule, rule->cancellable ? cancel : co::CancelToken{});
     if (!ok(before)) {
       co_return before;
     }
   }
   const IoStatus status = co_await std::move(operation);
   if (rule.has_value() && rule->after) {
-    const IoStatus after = co_await suffer(subject, *rule);
+    const IoStatus after = co_await suffer(subject, *rule, {});
     if (after == IoStatus::medium_error) {
       co_return after;
     }
@@ -123,26 +127,29 @@ co::Task<IoStatus> Fault::with_faults(FaultSubject subject, co::Task<IoStatus> o
   co_return status;
 }
 
-co::Task<IoStatus> Fault::read(Bytes offset, io::SgView to) {
-  return with_faults(subject(OpKind::read, offset, Bytes{to.size()}), inner_->read(offset, to));
+co::Task<IoStatus> Fault::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
+  return with_faults(subject(OpKind::read, offset, Bytes{to.size()}),
+                     inner_->read(offset, to, cancel), cancel);
 }
 
-co::Task<IoStatus> Fault::write(Bytes offset, io::SgView from, Fua fua) {
+co::Task<IoStatus> Fault::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
   return with_faults(subject(OpKind::write, offset, Bytes{from.size()}),
-                     inner_->write(offset, from, fua));
+                     inner_->write(offset, from, fua, cancel), cancel);
 }
 
-co::Task<IoStatus> Fault::zero(Bytes offset, Bytes length, MayUnmap may_unmap) {
+co::Task<IoStatus> Fault::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                               co::CancelToken cancel) {
   return with_faults(subject(OpKind::zero, offset, length),
-                     inner_->zero(offset, length, may_unmap));
+                     inner_->zero(offset, length, may_unmap, cancel), cancel);
 }
 
-co::Task<IoStatus> Fault::discard(Bytes offset, Bytes length) {
-  return with_faults(subject(OpKind::discard, offset, length), inner_->discard(offset, length));
+co::Task<IoStatus> Fault::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
+  return with_faults(subject(OpKind::discard, offset, length),
+                     inner_->discard(offset, length, cancel), cancel);
 }
 
-co::Task<IoStatus> Fault::flush() {
-  return with_faults(subject(OpKind::flush, Bytes{}, Bytes{}), inner_->flush());
+co::Task<IoStatus> Fault::flush(co::CancelToken cancel) {
+  return with_faults(subject(OpKind::flush, Bytes{}, Bytes{}), inner_->flush(cancel), cancel);
 }
 
 co::Task<IoStatus> Fault::block_status(Bytes offset, Bytes length, std::size_t limit,

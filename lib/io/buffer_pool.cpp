@@ -20,14 +20,6 @@ constexpr std::uint32_t none = ~std::uint32_t{0};
 
 }  // namespace
 
-// Lives in the frame of the coroutine that waits.
-struct BufferPool::Waiter {
-  std::size_t order;
-  co::Waker waker;
-  std::byte* memory = nullptr;  // set before it is woken: it owns it then
-  Waiter* next = nullptr;
-};
-
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this != &other) {
     reset();
@@ -83,7 +75,7 @@ BufferPool::BufferPool(co::Executor& executor, std::byte* memory, std::size_t ca
 
 BufferPool::~BufferPool() {
   BALLAST_ASSERT(stats_.in_use_bytes == 0);
-  BALLAST_ASSERT(first_waiter_ == nullptr);
+  BALLAST_ASSERT(waiters_.empty());
   if (registered_) {
     ring_->unregister_buffers();
   }
@@ -161,30 +153,29 @@ void BufferPool::give_back(std::byte* memory) {
 // ---------------------------------------------------------------------------
 
 void BufferPool::serve_waiters() {
-  while (first_waiter_ != nullptr) {
-    Waiter* const waiter = first_waiter_;
-    waiter->memory = take(waiter->order);
-    if (waiter->memory == nullptr) {
-      return;
+  while (Waiter* const waiter = waiters_.front()) {
+    // One that was told to stop waiting leaves by itself, but holds up nobody until then.
+    if (waiter->waker.pending()) {
+      waiter->memory = take(waiter->order);
+      if (waiter->memory == nullptr) {
+        return;
+      }
+      (void)waiter->waker.wake();
     }
-    first_waiter_ = waiter->next;
-    if (first_waiter_ == nullptr) {
-      last_waiter_ = &first_waiter_;
-    }
-    (void)waiter->waker.wake();
+    waiters_.remove(*waiter);
   }
 }
 
 std::optional<Buffer> BufferPool::try_acquire(std::size_t size) {
   const std::size_t order = order_for(size);
-  std::byte* const memory = first_waiter_ == nullptr ? take(order) : nullptr;
+  std::byte* const memory = waiters_.empty() ? take(order) : nullptr;
   if (memory == nullptr) {
     return std::nullopt;
   }
   return Buffer{*this, std::span{memory, size}};
 }
 
-co::Task<Buffer> BufferPool::acquire(std::size_t size) {
+co::Task<Buffer> BufferPool::acquire(std::size_t size, co::CancelToken cancel) {
   std::optional<Buffer> at_once = try_acquire(size);
   if (at_once.has_value()) {
     co_return std::move(*at_once);
@@ -192,10 +183,18 @@ co::Task<Buffer> BufferPool::acquire(std::size_t size) {
   ++stats_.waits;
   co::Wait wait{executor_, "buffer"};
   Waiter waiter{order_for(size), wait.waker()};
-  *last_waiter_ = &waiter;
-  // cppcheck-suppress danglingLifetime ; the waiter leaves the list before its frame goes
-  last_waiter_ = &waiter.next;
+  waiters_.push_back(waiter);
+  co::CancelLink link;
+  link.arm(cancel, wait.waker());
   co_await wait;
+  link.disarm();
+  if (waiter.memory == nullptr) {
+    if (waiter.linked()) {
+      waiters_.remove(waiter);
+    }
+    serve_waiters();
+    co_return Buffer{};
+  }
   Buffer buffer{*this, std::span{waiter.memory, size}};
   co_return std::move(buffer);
 }

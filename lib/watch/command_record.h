@@ -25,20 +25,20 @@ inline constexpr std::size_t stage_count = 4;
 const char* to_string(Stage stage) noexcept;  // "queue", "fence", "backend", "answer"
 
 struct CommandRecord {
-  std::uint64_t number = 0;    // counted from 1, per LUN, since it was opened
-  const char* name = "";       // the operation's, as SPC and SBC write it: "WRITE(10)"; a literal
-  std::uint8_t opcode = 0;     // OPERATION CODE
-  bool has_range = false;      // lba and blocks mean something
-  Lba lba{};                   // first logical block
+  std::uint64_t number = 0;  // counted from 1, per LUN, since it was opened
+  const char* name = "";     // the operation's, as SPC and SBC write it: "WRITE(10)"; a literal
+  std::uint8_t opcode = 0;   // OPERATION CODE
+  bool has_range = false;    // lba and blocks mean something
+  Lba lba{};                 // first logical block
   BlockCount blocks{};
-  TimePoint arrived{};         // when it came out of the ring
-  TimePoint answered{};        // orphans: when its answer went out
+  TimePoint arrived{};   // when it came out of the ring
+  TimePoint answered{};  // orphans: when its answer went out
   Stage stage = Stage::queue;
   TimePoint stage_since{};
   std::array<Nanoseconds, stage_count> spent{};  // in each stage, the present one not counted
-  bool orphan = false;         // answered, but its operations still run
-  bool adopts = false;         // waits for the result of an orphan instead of doing the work again
-  bool reported = false;       // the slow-request log has told of its beginning
+  bool orphan = false;                           // answered, but its operations still run
+  bool adopts = false;    // waits for the result of an orphan instead of doing the work again
+  bool reported = false;  // the slow-request log has told of its beginning
 
   void enter(Stage next, TimePoint now) {
     spent[static_cast<std::size_t>(stage)] += now - stage_since;

@@ -1,20 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// The slow-request log of one LUN: a line when a command passes the `slow` threshold, a line when it
-// ends, and the last of them kept for `ballastctl slow`.
+// The slow-request log of one LUN: a line when a command passes the `slow` threshold, a line when
+// it ends, and the last of them kept for `ballastctl slow`. (Lines here are folded.)
 //
-//   vol0: slow: command 4711 WRITE(10) lba 2048 blocks 8 (4 KiB) is 1.0 s old: backend 0.98 s, queue
-//   0.02 s; an initiator with default settings gives up in 59.0 s
-//   vol0: slow: command 4711 WRITE(10) lba 2048 blocks 8 (4 KiB) answered GOOD after 3.2 s: ...
+//   vol0: slow: command 4711, WRITE(10) of 8 blocks (4 KiB) at lba 2048, is 1.00 s old
+//     (queue 20 ms, backend 980 ms); the initiator's error handler begins in 59.0 s by default
 //
-// Rate-limited: at most `lines_per_window` lines in each `window`, both kinds together; what is left
-// out is counted, and the next line that is let through says how many were left out. Lines go to
-// the log (lib/base/log.h). Driving thread only.
+//   vol0: slow: command 4711, WRITE(10) of 8 blocks (4 KiB) at lba 2048, was answered GOOD after
+//     3.20 s (queue 20 ms, backend 3.18 s)
+//
+// "By default": with the settings that Linux has where nobody changed them (timeline.h). A stage in
+// which a command spent less than a thousandth of its time is left out.
+//
+// Rate-limited: at most `lines_per_window` lines in each `window`, both kinds together; what is
+// left out is counted, and the next line that is let through says how many lines that were:
+// "vol0: slow (12 left out): ...".
+//
+// The daemon cuts a line of its log at 255 bytes, so a line has at most `longest_line` bytes, of
+// printable ASCII. What is too long loses the end of the LUN's name, then all stages but the
+// longest, then that. Lines go to the log (lib/base/log.h) as warnings. Driving thread only.
+// Allocates when it speaks, and only then.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/base/units.h"
@@ -26,8 +38,7 @@ namespace ballast::watch {
 struct SlowRequest {
   CommandRecord record;
   TimePoint ended{};
-  const char* how = "";  // a literal: "GOOD", "CHECK CONDITION", "BUSY", "BUSY, goes on as an orphan",
-                         // "orphan ended"
+  const char* how = "";  // as end() was given it
 };
 
 class SlowLog {
@@ -35,23 +46,29 @@ class SlowLog {
   static constexpr std::size_t lines_per_window = 20;
   static constexpr Nanoseconds window = std::chrono::seconds{10};
   static constexpr std::size_t kept = 64;  // ended ones, the newest
+  static constexpr std::size_t longest_line = 199;
 
-  // `lun` for the lines. `block` bytes are one logical block.
-  SlowLog(std::string lun, Bytes block);
+  // `lun` for the lines; it may hold any bytes. `block` bytes are one logical block.
+  SlowLog(std::string_view lun, Bytes block);
 
+  // A command has become slow. The caller keeps in record.reported that it has told.
   void begin(const CommandRecord& record, TimePoint now);
+  // A slow command has ended. `how` is a literal: its status as SAM writes it, perhaps with a comma
+  // and more ("GOOD", "CHECK CONDITION", "BUSY", "BUSY, goes on as an orphan"); or, where it is no
+  // status but begins with a small letter, what happened: "orphan ended". A command that was slow
+  // and ended before begin() could be called is counted here.
   void end(const CommandRecord& record, TimePoint now, const char* how);
 
-  std::uint64_t begun() const { return begun_; }          // all that were slow
+  std::uint64_t begun() const { return begun_; }              // all that were slow
   std::uint64_t left_out() const { return left_out_total_; }  // lines
   // Oldest first.
   std::vector<SlowRequest> recent() const;
 
  private:
   bool may_speak(TimePoint now);
-  std::string description(const CommandRecord& record) const;
-  std::string stages(const CommandRecord& record, TimePoint now) const;
-  std::string left_out_note();
+  // The first of `stages` that there is room for.
+  void speak(std::string_view command, std::initializer_list<std::string_view> stages,
+             std::string_view ending);
 
   const std::string lun_;
   const Bytes block_;
@@ -61,7 +78,7 @@ class SlowLog {
   TimePoint window_began_{};
   std::size_t lines_in_window_ = 0;
   std::array<SlowRequest, kept> ring_{};
-  std::size_t ended_ = 0;  // ever; the newest is at (ended_ - 1) % kept
+  std::uint64_t ended_ = 0;  // ever; the newest is at (ended_ - 1) % kept
 };
 
 }  // namespace ballast::watch

@@ -17,22 +17,22 @@ namespace ballast::watch {
 
 // Since the LUN was opened, but for those that say "now".
 struct LunCounters {
-  std::uint64_t commands = 0;         // that came
-  std::uint64_t good = 0;             // answered GOOD or CONDITION MET
+  std::uint64_t commands = 0;  // that came
+  std::uint64_t good = 0;      // answered GOOD or CONDITION MET
   std::uint64_t check_condition = 0;
-  std::uint64_t busy = 0;             // BUSY: deadline, shed, or the backend said cancelled
+  std::uint64_t busy = 0;  // BUSY: deadline, shed, or the backend said cancelled
   std::uint64_t task_set_full = 0;
-  std::uint64_t deadlines = 0;        // answered because their deadline came
-  std::uint64_t shed = 0;             // answered early because the LUN was stalled
-  std::uint64_t orphaned = 0;         // answered with their operations still running
-  std::uint64_t adoptions = 0;        // retries that took over an orphan
-  std::uint64_t adoption_refused = 0; // reads that looked like an orphan but an overlapping change
-                                      // had been admitted since
-  std::uint64_t cancelled = 0;        // ended for certain by cancelling
-  std::uint64_t held = 0;             // past their deadline and still held: not repeatable, or the
-                                      // store is not exclusively ours
-  std::uint64_t stalls = 0;           // times the LUN became stalled
-  Bytes read{};                       // answered GOOD
+  std::uint64_t deadlines = 0;         // answered because their deadline came
+  std::uint64_t shed = 0;              // answered early because the LUN was stalled
+  std::uint64_t orphaned = 0;          // answered with their operations still running
+  std::uint64_t adoptions = 0;         // retries that took over an orphan
+  std::uint64_t adoption_refused = 0;  // reads that looked like an orphan but an overlapping change
+                                       // had been admitted since
+  std::uint64_t cancelled = 0;         // ended for certain by cancelling
+  std::uint64_t held = 0;              // past their deadline and still held: not repeatable, or the
+                                       // store is not exclusively ours
+  std::uint64_t stalls = 0;            // times the LUN became stalled
+  Bytes read{};                        // answered GOOD
   Bytes written{};
 };
 
@@ -62,12 +62,12 @@ struct LunSnapshot {
   std::uint32_t orphans = 0;               // now
   Bytes orphan_bytes{};                    // now
   LunCounters counters;
-  Histogram reads;   // latency from arrival to answer, of those answered GOOD
+  Histogram reads;  // latency from arrival to answer, of those answered GOOD
   Histogram writes;
   Histogram others;
-  std::uint64_t refused_wakes = 0;        // lib/co: second wakes that were refused
-  std::vector<CommandRecord> in_flight;   // oldest first, orphans among them
-  std::vector<SlowRequest> slow_requests; // oldest first
+  std::uint64_t refused_wakes = 0;         // lib/co: second wakes that were refused
+  std::vector<CommandRecord> in_flight;    // oldest first, orphans among them
+  std::vector<SlowRequest> slow_requests;  // oldest first
   std::uint64_t slow_begun = 0;
   std::vector<TaskView> tasks;
 };

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/watch/command_record.h"
+
+namespace ballast::watch {
+
+const char* to_string(Stage stage) noexcept {
+  switch (stage) {
+    case Stage::queue:
+      return "queue";
+    case Stage::fence:
+      return "fence";
+    case Stage::backend:
+      return "backend";
+    case Stage::answer:
+      return "answer";
+  }
+  return "unknown stage";
+}
+
+}  // namespace ballast::watch

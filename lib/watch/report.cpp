@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/watch/report.h"
+
+#include <algorithm>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "lib/watch/timeline.h"
+
+namespace ballast::watch::report {
+
+namespace {
+
+// Members in the order of the manual.
+using Json = nlohmann::ordered_json;
+
+constexpr int version = 1;
+
+// Durations are at least 0, whatever two clocks made of them.
+std::uint64_t ns(Nanoseconds time) {
+  return static_cast<std::uint64_t>(std::max(time, Nanoseconds{}).count());
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
+Json begin_lun(const LunSnapshot& lun) {
+  Json json;
+  json["name"] = lun.name;
+  json["at_ns"] = ns(lun.now.since_start);
+  json["state"] = lun.stalled_since ? "stalled" : "ok";
+  json["stalled_for_ns"] =
+      lun.stalled_since ? Json(ns(lun.now - *lun.stalled_since)) : Json(nullptr);
+  json["unanswered"] = lun.unanswered;
+  json["orphans"] = lun.orphans;
+  return json;
+}
+
+template <class Describe>
+std::string document(const char* kind, std::span<const LunSnapshot> luns, Describe describe) {
+  Json all = Json::array();
+  for (const LunSnapshot& lun : luns) {
+    Json json = begin_lun(lun);
+    describe(lun, json);
+    all.push_back(std::move(json));
+  }
+  Json json;
+  json["version"] = version;
+  json["report"] = kind;
+  json["luns"] = std::move(all);
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::uint64_t bytes_of(BlockCount blocks, Bytes block) {
+  std::uint64_t bytes = 0;
+  return __builtin_mul_overflow(blocks.value(), block.value(), &bytes)
+             ? std::numeric_limits<std::uint64_t>::max()
+             : bytes;
+}
+
+void add_identity(const CommandRecord& record, Bytes block, Json& json) {
+  json["number"] = record.number;
+  json["operation"] = record.name;
+  json["opcode"] = record.opcode;
+  const bool ranged = record.has_range;
+  json["lba"] = ranged ? Json(record.lba.value()) : Json(nullptr);
+  json["blocks"] = ranged ? Json(record.blocks.value()) : Json(nullptr);
+  json["bytes"] = ranged ? Json(bytes_of(record.blocks, block)) : Json(nullptr);
+}
+
+Json time_in_stages(const CommandRecord& record, TimePoint at) {
+  Json json;
+  for (std::size_t i = 0; i < stage_count; ++i) {
+    const auto stage = static_cast<Stage>(i);
+    json[to_string(stage)] = ns(record.time_in(stage, at));
+  }
+  return json;
+}
+
+Json command(const CommandRecord& record, const LunSnapshot& lun) {
+  Json json;
+  add_identity(record, lun.logical_block, json);
+  const Nanoseconds age = record.age(lun.now);
+  json["age_ns"] = ns(age);
+  json["stage"] = to_string(record.stage);
+  json["stage_for_ns"] = ns(lun.now - record.stage_since);
+  json["time_in_ns"] = time_in_stages(record, lun.now);
+  json["orphan"] = record.orphan;
+  json["answered_for_ns"] = record.orphan ? Json(ns(lun.now - record.answered)) : Json(nullptr);
+  json["adopts"] = record.adopts;
+  json["error_handler_in_ns"] =
+      record.orphan ? Json(nullptr)
+                    : Json(ns(timeline::error_handler_begins(timeline::Settings{}) - age));
+  return json;
+}
+
+Json slow_request(const SlowRequest& request, const LunSnapshot& lun) {
+  Json json;
+  add_identity(request.record, lun.logical_block, json);
+  json["answer"] = request.how;
+  json["took_ns"] = ns(request.record.age(request.ended));
+  json["ended_for_ns"] = ns(lun.now - request.ended);
+  json["time_in_ns"] = time_in_stages(request.record, request.ended);
+  json["adopts"] = request.record.adopts;
+  return json;
+}
+
+Json counters_in_short(const LunCounters& counters) {
+  Json json;
+  json["commands"] = counters.commands;
+  json["good"] = counters.good;
+  json["check_condition"] = counters.check_condition;
+  json["busy"] = counters.busy;
+  json["task_set_full"] = counters.task_set_full;
+  json["read_bytes"] = counters.read.value();
+  json["written_bytes"] = counters.written.value();
+  return json;
+}
+
+Json all_counters(const LunSnapshot& lun) {
+  const LunCounters& counters = lun.counters;
+  Json json = counters_in_short(counters);
+  json["deadlines"] = counters.deadlines;
+  json["shed"] = counters.shed;
+  json["orphaned"] = counters.orphaned;
+  json["adoptions"] = counters.adoptions;
+  json["adoption_refused"] = counters.adoption_refused;
+  json["cancelled"] = counters.cancelled;
+  json["held"] = counters.held;
+  json["stalls"] = counters.stalls;
+  json["slow"] = lun.slow_begun;
+  json["refused_wakes"] = lun.refused_wakes;
+  return json;
+}
+
+Json histogram(const Histogram& latencies) {
+  Json json;
+  json["count"] = latencies.count();
+  json["sum_ns"] = ns(latencies.sum());
+  json["mean_ns"] = latencies.count() == 0 ? 0 : ns(latencies.sum()) / latencies.count();
+  json["p50_ns"] = ns(latencies.quantile(0.5));
+  json["p99_ns"] = ns(latencies.quantile(0.99));
+  json["p999_ns"] = ns(latencies.quantile(0.999));
+  json["longest_ns"] = ns(latencies.longest());
+  Json buckets = Json::array();
+  for (std::size_t i = 0; i < Histogram::bucket_count; ++i) {
+    if (latencies.count_in(i) > 0) {
+      buckets.push_back(Json::array({ns(Histogram::upper_bound(i)), latencies.count_in(i)}));
+    }
+  }
+  json["buckets"] = std::move(buckets);
+  return json;
+}
+
+}  // namespace
+
+std::string list(std::span<const LunSnapshot> luns) {
+  return document("list", luns, [](const LunSnapshot& lun, Json& json) {
+    json["backend"] = lun.backend;
+    json["configuration"] = lun.configuration;
+    json["fault_control"] = text_or_null(lun.fault_control);
+    json["capacity_bytes"] = lun.capacity.value();
+    json["logical_block_bytes"] = lun.logical_block.value();
+    json["open_for_ns"] = ns(lun.now - lun.opened);
+    json["deadline_ns"] = ns(lun.deadline);
+    json["slow_ns"] = ns(lun.slow);
+    json["stall_after_ns"] = ns(lun.stall_after);
+    json["stall_window"] = lun.stall_window;
+    json["queue_depth"] = lun.queue_depth;
+    const auto oldest = std::ranges::min_element(lun.in_flight, {}, &CommandRecord::arrived);
+    json["oldest_ns"] =
+        oldest == lun.in_flight.end() ? Json(nullptr) : Json(ns(oldest->age(lun.now)));
+    json["orphan_bytes"] = lun.orphan_bytes.value();
+    json["counters"] = counters_in_short(lun.counters);
+  });
+}
+
+std::string inflight(std::span<const LunSnapshot> luns) {
+  return document("inflight", luns, [](const LunSnapshot& lun, Json& json) {
+    std::vector<CommandRecord> by_age = lun.in_flight;
+    std::ranges::sort(by_age, [](const CommandRecord& a, const CommandRecord& b) {
+      return std::tie(a.arrived, a.number) < std::tie(b.arrived, b.number);
+    });
+    Json commands = Json::array();
+    for (const CommandRecord& record : by_age) {
+      commands.push_back(command(record, lun));
+    }
+    json["commands"] = std::move(commands);
+  });
+}
+
+std::string slow(std::span<const LunSnapshot> luns) {
+  return document("slow", luns, [](const LunSnapshot& lun, Json& json) {
+    json["slow_ns"] = ns(lun.slow);
+    json["slow_begun"] = lun.slow_begun;
+    Json requests = Json::array();
+    for (const SlowRequest& request : lun.slow_requests) {
+      requests.push_back(slow_request(request, lun));
+    }
+    json["requests"] = std::move(requests);
+  });
+}
+
+std::string stats(std::span<const LunSnapshot> luns) {
+  return document("stats", luns, [](const LunSnapshot& lun, Json& json) {
+    json["open_for_ns"] = ns(lun.now - lun.opened);
+    json["orphan_bytes"] = lun.orphan_bytes.value();
+    json["counters"] = all_counters(lun);
+    Json latency;
+    latency["reads"] = histogram(lun.reads);
+    latency["writes"] = histogram(lun.writes);
+    latency["others"] = histogram(lun.others);
+    json["latency"] = std::move(latency);
+  });
+}
+
+std::string tasks(std::span<const LunSnapshot> luns) {
+  return document("tasks", luns, [](const LunSnapshot& lun, Json& json) {
+    Json tasks = Json::array();
+    for (const TaskView& task : lun.tasks) {
+      Json one;
+      one["name"] = task.name;
+      one["waits_for"] = text_or_null(task.waits_for);
+      one["where"] = task.where;
+      one["for_ns"] = ns(task.for_how_long);
+      tasks.push_back(std::move(one));
+    }
+    json["tasks"] = std::move(tasks);
+  });
+}
+
+}  // namespace ballast::watch::report

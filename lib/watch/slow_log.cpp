@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/watch/slow_log.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "lib/base/assert.h"
+#include "lib/base/log.h"
+#include "lib/watch/timeline.h"
+
+namespace ballast::watch {
+
+namespace {
+
+// A log is read on terminals: no control character, and none of a multibyte one cut in two.
+std::string printable(std::string_view text) {
+  std::string clean{text};
+  std::ranges::replace_if(
+      clean, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return clean;
+}
+
+// Three figures, about: what an operator compares at a glance.
+std::string readable(Nanoseconds time) {
+  const auto ns = static_cast<double>(std::max(time, Nanoseconds{}).count());
+  if (ns >= 9.995e9) {
+    return fmt::format("{:.1f} s", ns / 1e9);
+  }
+  if (ns >= 0.9995e9) {
+    return fmt::format("{:.2f} s", ns / 1e9);
+  }
+  if (ns >= 0.9995e6) {
+    return fmt::format("{:.0f} ms", ns / 1e6);
+  }
+  return fmt::format("{:.0f} us", ns / 1e3);
+}
+
+std::string readable(BlockCount blocks, Bytes block) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  double size = static_cast<double>(blocks.value()) * static_cast<double>(block.value());
+  std::size_t unit = 0;
+  while (size >= 1024 && unit + 1 < std::size(units)) {
+    size /= 1024;
+    ++unit;
+  }
+  return fmt::format("{:.4g} {}", size, units[unit]);
+}
+
+// "command 4711, WRITE(10) of 8 blocks (4 KiB) at lba 2048"
+std::string description(const CommandRecord& record, Bytes block) {
+  std::string text = fmt::format("command {}, {}", record.number, record.name);
+  if (record.has_range) {
+    if (record.blocks > BlockCount{}) {
+      text +=
+          fmt::format(" of {} block{} ({})", record.blocks.value(),
+                      record.blocks == BlockCount{1} ? "" : "s", readable(record.blocks, block));
+    }
+    text += fmt::format(" at lba {}", record.lba.value());
+  }
+  return text;
+}
+
+struct Stages {
+  std::string all;      // " (queue 20 ms, backend 980 ms)"
+  std::string longest;  // " (backend 980 ms)"
+};
+
+Stages describe_stages(const CommandRecord& record, TimePoint now) {
+  std::string list;
+  std::string longest;
+  Nanoseconds most{};
+  for (std::size_t i = 0; i < stage_count; ++i) {
+    const auto stage = static_cast<Stage>(i);
+    const Nanoseconds time = record.time_in(stage, now);
+    if (time <= record.age(now) / 1000) {
+      continue;
+    }
+    const std::string one = fmt::format("{} {}", to_string(stage), readable(time));
+    list += list.empty() ? one : ", " + one;
+    if (time > most) {
+      most = time;
+      longest = one;
+    }
+  }
+  const auto in_brackets = [](const std::string& text) {
+    return text.empty() ? text : " (" + text + ")";
+  };
+  return {in_brackets(list), in_brackets(longest)};
+}
+
+// "is 1.00 s old", "was answered BUSY after 20.0 s, goes on as an orphan", "orphan ended after 31.2
+// s"
+std::string description_of_end(std::string_view how, Nanoseconds age) {
+  const bool is_status = !how.empty() && how.front() >= 'A' && how.front() <= 'Z';
+  if (!is_status) {
+    return fmt::format("{} after {}", how, readable(age));
+  }
+  const std::size_t comma = std::min(how.find(','), how.size());
+  return fmt::format("was answered {} after {}{}", how.substr(0, comma), readable(age),
+                     how.substr(comma));
+}
+
+}  // namespace
+
+SlowLog::SlowLog(std::string_view lun, Bytes block) : lun_{printable(lun)}, block_{block} {}
+
+bool SlowLog::may_speak(TimePoint now) {
+  if (lines_in_window_ == 0 || now - window_began_ >= window) {
+    window_began_ = now;
+    lines_in_window_ = 0;
+  }
+  if (lines_in_window_ == lines_per_window) {
+    ++left_out_;
+    ++left_out_total_;
+    return false;
+  }
+  ++lines_in_window_;
+  return true;
+}
+
+void SlowLog::speak(std::string_view command, std::initializer_list<std::string_view> stages,
+                    std::string_view ending) {
+  constexpr std::size_t name_kept = 8;
+  const std::string note =
+      left_out_ == 0 ? ": slow: " : fmt::format(": slow ({} left out): ", left_out_);
+  left_out_ = 0;
+  const std::size_t shortest_name = std::min(lun_.size(), name_kept);
+  const std::size_t fixed = note.size() + command.size() + ending.size();
+  std::string_view shown;
+  for (const std::string_view candidate : stages) {
+    if (shortest_name + fixed + candidate.size() <= longest_line) {
+      shown = candidate;
+      break;
+    }
+  }
+  const std::size_t room = longest_line - std::min(longest_line, fixed + shown.size());
+  const std::string_view name = std::string_view{lun_}.substr(0, std::max(room, shortest_name));
+  std::string line = fmt::format("{}{}{}{}{}", name, note, command, shown, ending);
+  line.resize(std::min(line.size(), longest_line));
+  log_plain(LogLevel::warning, line);
+}
+
+void SlowLog::begin(const CommandRecord& record, TimePoint now) {
+  ++begun_;
+  if (!may_speak(now)) {
+    return;
+  }
+  const Nanoseconds age = record.age(now);
+  const Nanoseconds patience = timeline::error_handler_begins(timeline::Settings{});
+  const Stages stages = describe_stages(record, now);
+  const std::string ending =
+      age < patience ? fmt::format("; the initiator's error handler begins in {} by default",
+                                   readable(patience - age))
+                     : "; the initiator's error handler has begun by default";
+  speak(fmt::format("{}, is {} old", description(record, block_), readable(age)),
+        {stages.all, stages.longest}, ending);
+}
+
+void SlowLog::end(const CommandRecord& record, TimePoint now, const char* how) {
+  BALLAST_ASSERT(how != nullptr);
+  if (!record.reported && !record.orphan) {
+    ++begun_;
+  }
+  ring_[ended_ % kept] = SlowRequest{record, now, how};
+  ++ended_;
+  if (!may_speak(now)) {
+    return;
+  }
+  const Stages stages = describe_stages(record, now);
+  speak(
+      fmt::format("{}, {}", description(record, block_), description_of_end(how, record.age(now))),
+      {stages.all, stages.longest}, "");
+}
+
+std::vector<SlowRequest> SlowLog::recent() const {
+  std::vector<SlowRequest> requests;
+  const std::uint64_t count = std::min<std::uint64_t>(ended_, kept);
+  requests.reserve(count);
+  for (std::uint64_t i = ended_ - count; i < ended_; ++i) {
+    requests.push_back(ring_[i % kept]);
+  }
+  return requests;
+}
+
+}  // namespace ballast::watch
