@@ -42,7 +42,7 @@ scsi::TaskSetLimits Chaos::draw_limits(co::Random& random) {
   limits.deadline = one_of(random, {Nanoseconds{milliseconds{300}}, Nanoseconds{seconds{1}},
                                     Nanoseconds{seconds{3}}, Nanoseconds{seconds{20}}});
   limits.stall_after = limits.deadline / static_cast<std::int64_t>(2 + random.below(10));
-  limits.slow = draw_time(random, limits.deadline);
+  limits.slow = milliseconds{10} + draw_time(random, limits.deadline);
   limits.stall_window = static_cast<std::uint32_t>(1 + random.below(8));
   return limits;
 }

@@ -210,8 +210,7 @@ void Initiator::alter(Wish* wish) {
   const bool room = range.lba + range.count < lun_.capacity();
   if (lot == 0 && !wish->data.empty() && !wish->data.front().zero()) {
     Content& content = wish->data[static_cast<std::size_t>(random_.below(wish->data.size()))];
-    content = Content{content.data(), content.block(),
-                      (content.variant() + 1) % Content::variants};
+    content = Content{content.data(), content.block(), (content.variant() + 1) % Content::variants};
   } else if (lot == 1 && room) {
     ++range.count;
     if (wish->kind == Kind::write) {

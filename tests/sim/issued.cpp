@@ -45,8 +45,8 @@ std::string Issued::outcome() const {
     case scsi::Status::task_set_full:
       return "TASK SET FULL";
     default:
-      return fmt::format("status {:02x} sense key {:x} {:02x}/{:02x}", static_cast<unsigned>(status),
-                         sense_key(), sense[12], sense[13]);
+      return fmt::format("status {:02x} sense key {:x} {:02x}/{:02x}",
+                         static_cast<unsigned>(status), sense_key(), sense[12], sense[13]);
   }
 }
 

@@ -91,7 +91,7 @@ void Lun::answer(scsi::Command& answered, scsi::Status status) {
     note_read(command);
   }
   oracle_.answered(command);
-  monitor_.answered(command);
+  monitor_.answered(command, *tasks_);
   command.give_away(random_);
   if (command.waker) {
     (void)command.waker.wake();
@@ -121,6 +121,9 @@ void Lun::tick_end() {
 }
 
 void Lun::set_limits(const scsi::TaskSetLimits& limits) {
+  verdict_.trace(now(), "limits: deadline {} ms, stall_after {} ms, window {}",
+                 limits.deadline / std::chrono::milliseconds{1},
+                 limits.stall_after / std::chrono::milliseconds{1}, limits.stall_window);
   limits_ = limits;
   if (!closing_) {
     tasks_->set_limits(limits);

@@ -13,6 +13,17 @@ double seconds(Nanoseconds time) {
   return std::chrono::duration<double>(time).count();
 }
 
+// The flush of a change that has to be durable counts as a part of it.
+bool may_be_of(const SimBackend::Op& op, const Issued& command) {
+  if (op.started < command.arrived) {
+    return false;
+  }
+  return op.kind == OpKind::flush ||
+         (changes(op.kind) &&
+          std::any_of(command.wish.ranges.begin(), command.wish.ranges.end(),
+                      [&](const Range& range) { return op.touches(range.lba, range.count); }));
+}
+
 }  // namespace
 
 void Monitor::limits(TimePoint now, const scsi::TaskSetLimits& limits) {
@@ -21,6 +32,7 @@ void Monitor::limits(TimePoint now, const scsi::TaskSetLimits& limits) {
 }
 
 void Monitor::forget() {
+  stalls_ = 0;
   stalled_since_.reset();
   mismatch_since_.reset();
 }
@@ -43,35 +55,29 @@ bool Monitor::may_be_held(const Issued& command) const {
          (command.wish.changes() && !store_.capabilities().exclusive);
 }
 
-bool Monitor::at_store(const Issued& command, TimePoint due, std::optional<TimePoint> until) const {
-  const auto is_its = [&](const SimBackend::Op& op) {
-    if (op.started < command.arrived || op.started > due || (!op.running && op.ended < due)) {
-      return false;
-    }
-    if (until.has_value() && (op.running || op.ended != *until)) {
-      return false;
-    }
-    // The flush of a change that has to be durable counts as a part of it.
-    return op.kind == OpKind::flush ||
-           (changes(op.kind) && std::any_of(command.wish.ranges.begin(), command.wish.ranges.end(),
-                                            [&](const Range& range) {
-                                              return op.touches(range.lba, range.count);
-                                            }));
-  };
-  return std::any_of(store_.ops().begin(), store_.ops().end(), is_its);
+bool Monitor::at_store(const Issued& command, TimePoint at) const {
+  return std::any_of(store_.ops().begin(), store_.ops().end(), [&](const SimBackend::Op& op) {
+    return may_be_of(op, command) && op.started <= at && (op.running || op.ended >= at);
+  });
 }
 
-void Monitor::answered(const Issued& command) {
+bool Monitor::left_store(const Issued& command, TimePoint at) const {
+  return std::any_of(store_.ops().begin(), store_.ops().end(), [&](const SimBackend::Op& op) {
+    return may_be_of(op, command) && !op.running && op.ended == at;
+  });
+}
+
+void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
   const Nanoseconds age = command.answered_at - command.arrived;
   const auto [shortest, deadline] = deadlines(command.arrived, command.answered_at);
   if (command.while_closing) {
     return;
   }
-  const bool stalled = last_stalled_.has_value() && command.answered_at - *last_stalled_ <= moment;
-  if (command.status == scsi::Status::busy && !stalled &&
-      age < shortest - std::min(shortest / 2, scsi::TaskSet::cancel_grace)) {
-    verdict_.complain("command {} {} is answered BUSY after {} s for no reason", command.number,
-                      command.wish.description(), seconds(age));
+  if (tasks.stalled()) {
+    last_stalled_ = command.answered_at;
+  }
+  if (command.status == scsi::Status::busy) {
+    check_reason(command, tasks, shortest);
   }
   if (age <= deadline) {
     return;
@@ -79,12 +85,32 @@ void Monitor::answered(const Issued& command) {
   if (!may_be_held(command)) {
     verdict_.complain("command {} {} is answered after {} s, its deadline was {} s", command.number,
                       command.wish.description(), seconds(age), seconds(deadline));
-  } else if (!at_store(command, command.arrived + deadline, command.answered_at)) {
+  } else if (!at_store(command, command.arrived + deadline) ||
+             !left_store(command, command.answered_at)) {
     verdict_.complain(
-        "command {} {} is answered after {} s, its deadline was {} s, and no operation of it that "
-        "was at the store then ended now",
+        "command {} {} is answered after {} s, its deadline was {} s, and no operation of it was "
+        "at the store then, or has ended now",
         command.number, command.wish.description(), seconds(age), seconds(deadline));
   }
+}
+
+void Monitor::check_reason(const Issued& command, const scsi::TaskSet& tasks,
+                           Nanoseconds shortest) {
+  const Nanoseconds age = command.answered_at - command.arrived;
+  const bool stalled = last_stalled_.has_value() && command.answered_at - *last_stalled_ <= moment;
+  if (stalled || age >= shortest - std::min(shortest / 2, scsi::TaskSet::cancel_grace)) {
+    return;
+  }
+  // A stall may come and go between two looks at it: what it shed has made room.
+  watch::LunSnapshot snapshot;
+  tasks.describe(&snapshot);
+  if (snapshot.counters.stalls > stalls_) {
+    stalls_ = snapshot.counters.stalls;
+    last_stalled_ = command.answered_at;
+    return;
+  }
+  verdict_.complain("command {} {} is answered BUSY after {} s for no reason", command.number,
+                    command.wish.description(), seconds(age));
 }
 
 void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
@@ -94,9 +120,10 @@ void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_o
   }
   const Nanoseconds stall_after = changes_.back().limits.stall_after;
   const TimePoint oldest = store_.oldest_start();
+  const TimePoint oldest_work = store_.oldest_work();
   const bool none = store_.running() == 0;
   const bool must = !none && now - oldest > stall_after + slack;
-  const bool may = !none && now - oldest >= stall_after;
+  const bool may = !none && now - oldest_work >= stall_after;
   if ((must && !tasks.stalled()) || (!may && tasks.stalled())) {
     if (mismatch_since_.has_value() && now - *mismatch_since_ > slack) {
       verdict_.complain(
@@ -125,7 +152,7 @@ void Monitor::look_at_window(TimePoint now, const std::vector<const Issued*>& un
   }
   std::size_t counted = 0;
   for (const Issued* const command : unanswered) {
-    const bool held = may_be_held(*command) && at_store(*command, now, std::nullopt);
+    const bool held = may_be_held(*command) && at_store(*command, now);
     counted += held ? 0 : 1;
   }
   if (counted > window) {

@@ -4,7 +4,7 @@
 //   deadline   A command is answered no later than its deadline (the longest that was in force
 //              while it lived). Excepted are those that may be held: COMPARE AND WRITE, and changes
 //              where the store is not exclusively ours, while an operation of theirs is at the
-//              store; they are answered in the moment when it ends.
+//              store; they are answered in the moment when their last one ends.
 //   stalled    stalled() agrees with the age of the store's oldest operation.
 //   window     A moment after a LUN became stalled it holds no more than stall_window unanswered
 //              commands that are not held.
@@ -32,7 +32,7 @@ class Monitor {
 
   // The limits that count from now on.
   void limits(TimePoint now, const scsi::TaskSetLimits& limits);
-  void answered(const Issued& command);
+  void answered(const Issued& command, const scsi::TaskSet& tasks);
   // `unanswered` in the order of their coming. Not while the LUN is being closed.
   void look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
             const std::vector<const Issued*>& unanswered);
@@ -46,9 +46,11 @@ class Monitor {
   };
   // Shortest and longest of those in force.
   std::pair<Nanoseconds, Nanoseconds> deadlines(TimePoint from, TimePoint to) const;
+  void check_reason(const Issued& command, const scsi::TaskSet& tasks, Nanoseconds shortest);
   bool may_be_held(const Issued& command) const;
-  // Whether an operation that may be this command's was at the store from `due` until `until`.
-  bool at_store(const Issued& command, TimePoint due, std::optional<TimePoint> until) const;
+  // Whether an operation that may be this command's was at the store at a time, or ended then.
+  bool at_store(const Issued& command, TimePoint at) const;
+  bool left_store(const Issued& command, TimePoint at) const;
   void look_at_window(TimePoint now, const std::vector<const Issued*>& unanswered);
 
   const SimBackend& store_;
@@ -57,6 +59,7 @@ class Monitor {
   std::optional<TimePoint> stalled_since_;
   std::optional<TimePoint> mismatch_since_;
   std::optional<TimePoint> last_stalled_;
+  std::uint64_t stalls_ = 0;  // that were seen, of those that the task set counts
 };
 
 }  // namespace ballast::sim

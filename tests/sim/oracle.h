@@ -62,7 +62,7 @@ class Oracle {
 
   const SimBackend& store_;
   Verdict& verdict_;
-  std::vector<std::vector<Access>> accesses_;           // by block
+  std::vector<std::vector<Access>> accesses_;              // by block
   std::array<std::uint32_t, most_blocks> acknowledged_{};  // the newest landing that is
   std::optional<std::uint64_t> cache_off_since_;           // moment of the MODE SELECT
   std::size_t undecided_ = 0;

@@ -103,8 +103,8 @@ void it_does_not_come_over_another_that_came_later(void**) {
 
 void a_retry_may_bring_the_content_again(void**) {
   assert_true(right({perhaps(a, 1, 2), put(b, 3, 4), put(a, 5, 6), get(a, 7, 8)}));
-  assert_true(right({perhaps(a, 1, 4), put(b, 2, 5), get(a, 3, 6), get(b, 7, 8), put(a, 9, 10),
-                     get(a, 11, 12)}));
+  assert_true(right(
+      {perhaps(a, 1, 4), put(b, 2, 5), get(a, 3, 6), get(b, 7, 8), put(a, 9, 10), get(a, 11, 12)}));
   // Adopted by the retry, which came after b had been acknowledged: b must not be there.
   assert_false(right({perhaps(a, 1, 3), put(b, 2, 4), put(a, 5, 6), get(b, 7, 8)}));
 }
@@ -149,8 +149,7 @@ bool right_by_trying(const History& history, std::uint64_t used, Content now) {
       return (used >> at & 1) == 0 && other.ended < access.began && other.certain;
     });
     const bool reads = access.kind == Access::Kind::get;
-    const bool possible = access.kind == Access::Kind::put ||
-                          (reads && access.content == now) ||
+    const bool possible = access.kind == Access::Kind::put || (reads && access.content == now) ||
                           (access.kind == Access::Kind::differs && access.expected != now) ||
                           (access.kind == Access::Kind::swap && access.expected == now);
     if (!first || !possible) {

@@ -15,6 +15,11 @@ constexpr std::uint32_t blocks_in(std::uint64_t bytes) {
   return static_cast<std::uint32_t>(bytes / block_size);
 }
 
+const char* name(OpKind kind) {
+  static constexpr const char* names[] = {"read", "write", "zero", "discard", "flush"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
 }  // namespace
 
 // One operation between its start and its end; a local of run().
@@ -32,6 +37,8 @@ class SimBackend::Running {
     draw_lot();
     at_start = store.completed_;
     store.ops_.push_back(what);
+    store.verdict_.trace(what.started, "  op {} {} {}+{}{}", number, name(what.kind), what.first,
+                         what.count, what.fua ? " fua" : "");
     store.running_.push_back(this);
   }
   ~Running() { std::erase(store_.running_, this); }
@@ -99,6 +106,7 @@ SimBackend::SimBackend(co::Executor& executor, std::uint64_t seed, std::uint32_t
 }
 
 void SimBackend::thaw() {
+  verdict_.trace(executor_.now(), "thaw");
   freezes_.clear();
   for (Running* const running : running_) {
     running->stuck_until = TimePoint{};
@@ -106,6 +114,13 @@ void SimBackend::thaw() {
     running->kept = false;
     running->go.set();
   }
+}
+
+void SimBackend::freeze(const Freeze& rule) {
+  verdict_.trace(executor_.now(), "freeze{}{}{} {}+{}{}", rule.reads ? " reads" : "",
+                 rule.changes ? " changes" : "", rule.flushes ? " flushes" : "", rule.first,
+                 rule.count, rule.landed_only ? " when landed" : "");
+  freezes_.push_back(rule);
 }
 
 void SimBackend::keep_frozen() {
@@ -138,6 +153,20 @@ TimePoint SimBackend::oldest_start() const {
   TimePoint oldest = co::Timers::never;
   for (const Running* const running : running_) {
     oldest = std::min(oldest, running->what.started);
+  }
+  return oldest;
+}
+
+TimePoint SimBackend::oldest_work() const {
+  TimePoint oldest = oldest_start();
+  for (const Running* const running : running_) {
+    for (const Op& op : ops_) {
+      const bool first_half = op.kind == OpKind::write && !op.running && ok(op.status) &&
+                              op.ended == running->what.started;
+      if (running->what.kind == OpKind::flush && first_half) {
+        oldest = std::min(oldest, op.started);
+      }
+    }
   }
   return oldest;
 }
@@ -242,6 +271,7 @@ IoStatus SimBackend::finish(Running* running) {
   op.running = false;
   op.ended = executor_.now();
   op.status = running->fate;
+  verdict_.trace(op.ended, "  op {} ended: {}", running->number, to_string(op.status));
   if (ok(op.status) && op.kind == OpKind::flush) {
     for (std::uint32_t block = 0; block < most_blocks; ++block) {
       durable_[block] = std::max(durable_[block], running->at_start[block]);
@@ -285,49 +315,49 @@ void SimBackend::land_block(Running* running, std::uint32_t index) {
   const Content now = Content::of(memory);
   landings_[block].push_back(Landing{now, last_landing_});
   if (now.is_torn()) {
-    verdict_.complain("block {} became bytes that nobody sent: a buffer was used again under a write",
-                      block);
+    verdict_.complain(
+        "block {} became bytes that nobody sent: a buffer was used again under a write", block);
   }
 }
 
-co::Task<IoStatus> SimBackend::read(Bytes offset, io::SgView to) {
-  const Op op{.kind = OpKind::read,
-              .first = blocks_in(offset.value()),
-              .count = blocks_in(to.size())};
-  const IoStatus status = co_await run(op, to, co::CancelToken{});
+co::Task<IoStatus> SimBackend::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
+  const Op op{
+      .kind = OpKind::read, .first = blocks_in(offset.value()), .count = blocks_in(to.size())};
+  const IoStatus status = co_await run(op, to, cancel);
   co_return status;
 }
 
-co::Task<IoStatus> SimBackend::write(Bytes offset, io::SgView from, backend::Fua fua) {
+co::Task<IoStatus> SimBackend::write(Bytes offset, io::SgView from, backend::Fua fua,
+                                     co::CancelToken cancel) {
   const Op op{.kind = OpKind::write,
               .first = blocks_in(offset.value()),
               .count = blocks_in(from.size()),
               .fua = fua == backend::Fua::yes};
-  const IoStatus status = co_await run(op, from, co::CancelToken{});
+  const IoStatus status = co_await run(op, from, cancel);
   co_return status;
 }
 
-co::Task<IoStatus> SimBackend::zero(Bytes offset, Bytes length, backend::MayUnmap) {
+co::Task<IoStatus> SimBackend::zero(Bytes offset, Bytes length, backend::MayUnmap,
+                                    co::CancelToken cancel) {
   BALLAST_ASSERT(capabilities_.zero);
-  const Op op{.kind = OpKind::zero,
-              .first = blocks_in(offset.value()),
-              .count = blocks_in(length.value())};
-  const IoStatus status = co_await run(op, io::SgView{}, co::CancelToken{});
+  const Op op{
+      .kind = OpKind::zero, .first = blocks_in(offset.value()), .count = blocks_in(length.value())};
+  const IoStatus status = co_await run(op, io::SgView{}, cancel);
   co_return status;
 }
 
-co::Task<IoStatus> SimBackend::discard(Bytes offset, Bytes length) {
+co::Task<IoStatus> SimBackend::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
   BALLAST_ASSERT(capabilities_.discard);
   const Op op{.kind = OpKind::discard,
               .first = blocks_in(offset.value()),
               .count = blocks_in(length.value())};
-  const IoStatus status = co_await run(op, io::SgView{}, co::CancelToken{});
+  const IoStatus status = co_await run(op, io::SgView{}, cancel);
   co_return status;
 }
 
-co::Task<IoStatus> SimBackend::flush() {
+co::Task<IoStatus> SimBackend::flush(co::CancelToken cancel) {
   const Op op{.kind = OpKind::flush};
-  const IoStatus status = co_await run(op, io::SgView{}, co::CancelToken{});
+  const IoStatus status = co_await run(op, io::SgView{}, cancel);
   co_return status;
 }
 

@@ -41,10 +41,10 @@ constexpr bool changes(OpKind kind) {
 struct Temper {
   Nanoseconds shortest{};  // of each of the one to four waits of an operation
   Nanoseconds longest{};
-  unsigned stuck = 0;            // one wait takes up to longest_stuck
+  unsigned stuck = 0;  // one wait takes up to longest_stuck
   Nanoseconds longest_stuck{};
-  unsigned medium_error = 0;     // after half of it has landed, perhaps
-  unsigned no_resource = 0;      // nothing done
+  unsigned medium_error = 0;  // after half of it has landed, perhaps
+  unsigned no_resource = 0;   // nothing done
   unsigned cancellable = 1000;
   Nanoseconds longest_cancel{};  // how long obeying takes
 };
@@ -80,7 +80,7 @@ class SimBackend final : public backend::Backend {
 
   // --- for the test ---
   void set_temper(const Temper& temper) { temper_ = temper; }
-  void freeze(const Freeze& rule) { freezes_.push_back(rule); }
+  void freeze(const Freeze& rule);
   // Ends all freezes, and lets go what is stuck; each operation then goes on after a wait of its
   // own, so that they end in any order.
   void thaw();
@@ -94,6 +94,9 @@ class SimBackend final : public backend::Backend {
   std::size_t running() const { return running_.size(); }
   std::vector<std::size_t> running_numbers() const;  // in ops(), in the order of their starts
   TimePoint oldest_start() const;  // of those that run; the largest time if none does
+  // The same, but a flush that began in the moment when a write ended counts from that write's
+  // start: it may be the second half of a write with FUA.
+  TimePoint oldest_work() const;
 
   Content content(std::uint32_t block) const;
   std::uint32_t durable(std::uint32_t block) const { return durable_[block]; }
@@ -107,11 +110,13 @@ class SimBackend final : public backend::Backend {
   const backend::Geometry& geometry() const override { return geometry_; }
   const backend::Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return "simulated"; }
-  co::Task<IoStatus> read(Bytes offset, io::SgView to) override;
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap) override;
-  co::Task<IoStatus> discard(Bytes offset, Bytes length) override;
-  co::Task<IoStatus> flush() override;
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua,
+                           co::CancelToken cancel) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap,
+                          co::CancelToken cancel) override;
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
+  co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<backend::Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;

@@ -61,7 +61,7 @@ std::vector<std::byte> data_of(const Wish& wish);
 Wish read_wish(Range range);
 // Blocks of data `data`, counted from 0.
 Wish write_wish(Range range, std::uint32_t data);
-Wish zero_wish(Range range);                          // WRITE SAME of zeros
+Wish zero_wish(Range range);                         // WRITE SAME of zeros
 Wish pattern_wish(Range range, std::uint32_t data);  // WRITE SAME of data's block 0
 Wish unmap_wish(std::vector<Range> ranges);
 Wish flush_wish();
