@@ -338,7 +338,9 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
     }
     return !fua;
   }
-  return repeats_harmlessly(slot.operation);
+  // An orphan that has let go of its range waits for a flush, or goes through the list of an UNMAP:
+  // what it wrote may have been written over since, by a change that is acknowledged.
+  return repeats_harmlessly(slot.operation) && orphan.request.holds_all();
 }
 
 // --- the patrol
