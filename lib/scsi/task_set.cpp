@@ -431,6 +431,9 @@ void TaskSet::entered_backend(Slot& slot) {
 void TaskSet::left_backend(Slot& slot) {
   slot.record.enter(watch::Stage::queue, executor().now());
   at_backend_.remove(slot.at_backend);
+  if (slot.list == &held_ && !slot.request.irrevocable()) {
+    slot.request.stop();  // its time was up long ago: what is left of it is not begun
+  }
   if (stalled_) {
     recover(executor().now());
   }
