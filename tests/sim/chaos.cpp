@@ -41,9 +41,13 @@ scsi::TaskSetLimits Chaos::draw_limits(co::Random& random) {
   scsi::TaskSetLimits limits;
   limits.deadline = one_of(random, {Nanoseconds{milliseconds{300}}, Nanoseconds{seconds{1}},
                                     Nanoseconds{seconds{3}}, Nanoseconds{seconds{20}}});
-  limits.stall_after = limits.deadline / static_cast<std::int64_t>(2 + random.below(10));
+  // Late, where commands expire long before the LUN counts as stalled: more orphans, more retries
+  // that find them.
+  limits.stall_after = random.chance(1, 2)
+                           ? limits.deadline / static_cast<std::int64_t>(2 + random.below(10))
+                           : limits.deadline * static_cast<std::int64_t>(1 + random.below(20));
   limits.slow = milliseconds{10} + draw_time(random, limits.deadline);
-  limits.stall_window = static_cast<std::uint32_t>(1 + random.below(8));
+  limits.stall_window = one_of(random, {1U, 2U, 4U, 8U, 32U});
   return limits;
 }
 

@@ -76,6 +76,9 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
   if (tasks.stalled()) {
     last_stalled_ = command.answered_at;
   }
+  if (may_be_held(command) && !command.wish.data.empty()) {
+    check_held(command);
+  }
   if (command.status == scsi::Status::busy) {
     check_reason(command, tasks, shortest);
   }
@@ -91,6 +94,17 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
         "command {} {} is answered after {} s, its deadline was {} s, and no operation of it was "
         "at the store then, or has ended now",
         command.number, command.wish.description(), seconds(age), seconds(deadline));
+  }
+}
+
+// Nobody else writes data of this number while this command is unanswered.
+void Monitor::check_held(const Issued& command) {
+  const std::uint32_t data = command.wish.data.front().data();
+  for (const SimBackend::Op& op : store_.ops()) {
+    if (data != 0 && op.running && op.data == data && op.started >= command.arrived) {
+      verdict_.complain("command {} {} is answered {} while it is being written", command.number,
+                        command.wish.description(), command.outcome());
+    }
   }
 }
 

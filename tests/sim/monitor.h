@@ -5,6 +5,8 @@
 //              while it lived). Excepted are those that may be held: COMPARE AND WRITE, and changes
 //              where the store is not exclusively ours, while an operation of theirs is at the
 //              store; they are answered in the moment when their last one ends.
+//   held       Such a command is not answered while a write of it is still at the store, unless the
+//              LUN is being closed.
 //   stalled    stalled() agrees with the age of the store's oldest operation.
 //   window     A moment after a LUN became stalled it holds no more than stall_window unanswered
 //              commands that are not held.
@@ -46,6 +48,7 @@ class Monitor {
   };
   // Shortest and longest of those in force.
   std::pair<Nanoseconds, Nanoseconds> deadlines(TimePoint from, TimePoint to) const;
+  void check_held(const Issued& command);
   void check_reason(const Issued& command, const scsi::TaskSet& tasks, Nanoseconds shortest);
   bool may_be_held(const Issued& command) const;
   // Whether an operation that may be this command's was at the store at a time, or ended then.

@@ -329,10 +329,13 @@ co::Task<IoStatus> SimBackend::read(Bytes offset, io::SgView to, co::CancelToken
 
 co::Task<IoStatus> SimBackend::write(Bytes offset, io::SgView from, backend::Fua fua,
                                      co::CancelToken cancel) {
+  std::array<std::byte, block_size> head;
+  io::copy(head, from.slice(0, block_size));
   const Op op{.kind = OpKind::write,
               .first = blocks_in(offset.value()),
               .count = blocks_in(from.size()),
-              .fua = fua == backend::Fua::yes};
+              .fua = fua == backend::Fua::yes,
+              .data = Content::of(head).data()};
   const IoStatus status = co_await run(op, from, cancel);
   co_return status;
 }

@@ -68,6 +68,7 @@ class SimBackend final : public backend::Backend {
     bool fua = false;
     TimePoint started{};
     TimePoint ended{};
+    std::uint32_t data = 0;  // of a write: which data its first block belongs to
     bool running = true;
     IoStatus status = IoStatus::ok;
     bool touches(std::uint32_t lba, std::uint32_t blocks) const {
