@@ -339,7 +339,9 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
     }
     return !fua;
   }
-  return repeats_harmlessly(slot.operation);
+  // An orphan that has let go of its range waits for a flush, or goes through the list of an UNMAP:
+  // what it wrote may have been written over since, by a change that is acknowledged.
+  return repeats_harmlessly(slot.operation) && orphan.request.holds_all();
 }
 
 // --- the patrol
@@ -428,19 +430,26 @@ void TaskSet::entered_backend(Slot& slot) {
 }
 
 void TaskSet::left_backend(Slot& slot) {
-  const TimePoint now = executor().now();
-  slot.record.enter(watch::Stage::queue, now);
+  slot.record.enter(watch::Stage::queue, executor().now());
   at_backend_.remove(slot.at_backend);
-  if (!stalled_) {
+  if (slot.list == &held_ && !slot.request.irrevocable()) {
+    slot.request.stop();  // its time was up long ago: what is left of it is not begun
+  }
+  if (stalled_) {
+    recover(executor().now());
+  }
+}
+
+// No longer stalled, unless what is oldest now is too old as well.
+void TaskSet::recover(TimePoint now) {
+  const AtBackend* const oldest = at_backend_.front();
+  if (oldest != nullptr && oldest->since + limits_.stall_after <= now) {
     return;
   }
-  const AtBackend* const oldest = at_backend_.front();
-  if (oldest == nullptr || oldest->since + limits_.stall_after > now) {
-    stalled_ = false;
-    log(LogLevel::warning, "{}: answers again after {:.1f} s; {} orphans are left",
-        executor().name(), std::chrono::duration<double>(now - stalled_since_).count(),
-        orphans_.size());
-  }
+  stalled_ = false;
+  wake_.set();  // while the LUN was stalled the patrol did not look out for the next stall
+  log(LogLevel::warning, "{}: answers again after {:.1f} s; {} orphans are left", executor().name(),
+      std::chrono::duration<double>(now - stalled_since_).count(), orphans_.size());
 }
 
 // --- for the owner
@@ -449,6 +458,9 @@ void TaskSet::left_backend(Slot& slot) {
 void TaskSet::set_limits(const TaskSetLimits& limits) {
   limits_ = limits;
   wake_.set();
+  if (stalled_) {
+    recover(executor().now());
+  }
   if (stalled_) {
     shed();
   }

@@ -150,6 +150,7 @@ class TaskSet {
   void entered_backend(Slot& slot);
   void left_backend(Slot& slot);
   void become_stalled(TimePoint now);
+  void recover(TimePoint now);
   void shed();
 
   Nanoseconds grace() const { return std::min(cancel_grace, limits_.deadline / 2); }

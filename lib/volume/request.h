@@ -52,6 +52,8 @@ class Request {
       hold_->fence_off();
     }
   }
+  // Whether nobody can have changed what it changed: it holds a range, and has let go of none yet.
+  bool holds_all() const { return hold_ != nullptr && !let_go_; }
   // Where Fences::mark() stood when the first read of it reached the backend.
   std::uint64_t read_mark() const { return read_mark_; }
 
@@ -71,6 +73,7 @@ class Request {
   bool reached_backend_ = false;
   bool change_reached_backend_ = false;
   bool irrevocable_ = false;
+  bool let_go_ = false;  // of a range that it held
 };
 
 }  // namespace ballast::volume

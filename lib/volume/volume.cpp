@@ -46,7 +46,10 @@ class Change {
       : request_{request}, hold_{fences, lba, count, Fences::Kind::change} {
     request_.hold_ = &hold_;
   }
-  ~Change() { request_.hold_ = nullptr; }
+  ~Change() {
+    request_.hold_ = nullptr;
+    request_.let_go_ = true;
+  }
   Change(const Change&) = delete;
   Change& operator=(const Change&) = delete;
   bool granted() const { return hold_.granted(); }
