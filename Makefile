@@ -37,11 +37,11 @@ B := $(BUILD)/$(VARIANT)
 endif
 
 # -MMD -MP: each object says what it was made from.
-cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. $(gio_headers) -fPIC \
+cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. $(system_headers) -fPIC \
              -fvisibility=hidden -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
 pkg = $(shell pkg-config $(1) $(2))
-# GLib's macros cast as C does: system headers, so that they are not warned about.
-gio_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0)))
+# GLib's and libnl's macros cast as C does: system headers, so that they are not warned about.
+system_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0 libnl-genl-3.0)))
 
 # --- rooms, lowest first: a room may use the rooms before it -------------------------------------
 rooms := base co watch io backend volume scsi
