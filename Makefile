@@ -134,6 +134,7 @@ check: deps-build deps-check deps-lab
 	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
 	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring
 	@ci/step "D-Bus object and ballastctl on a bus of their own" $(sub) check-control
+	@ci/step "doctor, tune and watch on made-up machines" $(sub) check-ballastctl
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=20 fuzz-cdb
 	@ci/step "end to end in the guest" ci/e2e
 
@@ -167,6 +168,7 @@ help:
 	@echo 'make bench-co        the scheduler alone'
 	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'
 	@echo 'make check-control   the D-Bus object and ballastctl, on a bus of their own'
+	@echo 'make check-ballastctl  its doctor, tune and watch, on made-up machines'
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
 	@echo 'make install         (DESTDIR, PREFIX, PLUGIN_DIR)'
 	@echo 'make clean'

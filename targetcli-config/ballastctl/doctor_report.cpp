@@ -154,8 +154,11 @@ std::string as_text(const Report& report) {
   how += how_of("window of ", report.windows);
   const std::size_t changes = report.changes();
   if (changes == 0) {
-    return text + fmt::format("ok: a freeze of {} is outlived\n",
-                              config::format_duration(report.goal.survive));
+    const std::string survived = report.disks.empty()
+                                     ? ""
+                                     : fmt::format(", a freeze of {} is outlived",
+                                                   config::format_duration(report.goal.survive));
+    return text + "ok: nothing to change" + survived + "\n";
   }
   return text + fmt::format("{} to change, to outlive a freeze of {}:\n{}", changes,
                             config::format_duration(report.goal.survive), how);

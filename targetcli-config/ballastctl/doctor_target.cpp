@@ -158,8 +158,9 @@ Finding judge(const CommandWindow& window) {
   const std::int64_t all = luns * initiator_queue_depth;
   finding.verdict = *depth < std::min(stalled + 1, all) ? Verdict::change : Verdict::ok;
   finding.why = fmt::format(
-      "commands of the session at once; {} LUNs keep up to {} while all are "
-      "stalled, and up to {} before that",
+      "commands of a session at once; LUNs: {}, which keep up to {} of them while stalled, and up "
+      "to "
+      "{} before",
       luns, stalled, all);
   if (finding.verdict == Verdict::change) {
     const std::int64_t good = std::min(all, deepest_window);
