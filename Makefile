@@ -37,11 +37,11 @@ B := $(BUILD)/$(VARIANT)
 endif
 
 # -MMD -MP: each object says what it was made from.
-cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. $(gio_headers) -fPIC \
+cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. $(system_headers) -fPIC \
              -fvisibility=hidden -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
 pkg = $(shell pkg-config $(1) $(2))
-# GLib's macros cast as C does: system headers, so that they are not warned about.
-gio_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0)))
+# GLib's and libnl's macros cast as C does: system headers, so that they are not warned about.
+system_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0 libnl-genl-3.0)))
 
 # --- rooms, lowest first: a room may use the rooms before it -------------------------------------
 rooms := base co watch io backend volume scsi
@@ -134,6 +134,7 @@ check: deps-build deps-check deps-lab
 	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
 	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring
 	@ci/step "D-Bus object and ballastctl on a bus of their own" $(sub) check-control
+	@ci/step "doctor, tune and watch on made-up machines" $(sub) check-ballastctl
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=20 fuzz-cdb
 	@ci/step "end to end in the guest" ci/e2e
 
@@ -167,6 +168,7 @@ help:
 	@echo 'make bench-co        the scheduler alone'
 	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'
 	@echo 'make check-control   the D-Bus object and ballastctl, on a bus of their own'
+	@echo 'make check-ballastctl  its doctor, tune and watch, on made-up machines'
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
 	@echo 'make install         (DESTDIR, PREFIX, PLUGIN_DIR)'
 	@echo 'make clean'

@@ -28,6 +28,11 @@ int run(int argc, char** argv) {
   add_stats(app);
   add_tasks(app);
   add_fault(app);
+  // Of the kernel and of open-iscsi.
+  add_doctor(app);
+  add_tune(app);
+  // Of all of them.
+  add_watch(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RuntimeError& failed) {  // fail() has said why
