@@ -90,6 +90,7 @@ class Scene : public Lun {
     pass_deadline();
     return command;
   }
+  void freeze_all() { store().freeze(Freeze{}); }
   void release(std::size_t op) {
     store().release(op);
     sim().run_ready();
@@ -108,6 +109,7 @@ class Scene : public Lun {
   // Thaws, reads everything, closes, and says what is wrong; empty: nothing is.
   std::string end() {
     store().thaw();
+    squeeze_buffers(~std::size_t{0});
     pass(std::chrono::seconds{60});
     const Issued* last = &begin(read_wish(Range{0, capacity()}));
     if (!last->good()) {  // a unit attention
