@@ -543,7 +543,8 @@ void Device::describe(watch::LunSnapshot* snapshot) const {
     view.name = task->name;
     if (task->waits_for != nullptr) {
       view.waits_for = task->waits_for;
-      view.where = fmt::format("{}:{}", task->wait_site.file_name(), task->wait_site.line());
+      const std::string_view path = task->wait_site.file_name();
+      view.where = fmt::format("{}:{}", path.substr(path.rfind('/') + 1), task->wait_site.line());
       view.for_how_long = executor_.now() - task->since;
     }
     snapshot->tasks.push_back(std::move(view));

@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "handler/gate.h"
+#include "handler/lun_directory.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
 #include "handler/tcmur_abi.h"
@@ -55,7 +56,7 @@
 
 namespace ballast::handler {
 
-class Device final : public scsi::FrontEnd {
+class Device final : public scsi::FrontEnd, public ControlledLun {
  public:
   // Commands collected before the first is started although more wait.
   static constexpr std::size_t most_plugged = 64;
@@ -78,7 +79,7 @@ class Device final : public scsi::FrontEnd {
   Device& operator=(const Device&) = delete;
 
   co::Executor& executor() { return executor_; }
-  const std::string& name() const { return name_; }
+  std::string name() const override { return name_; }
 
   // Takes the command over; it is answered later, or has been when this returns.
   void handle(abi::tcmulib_cmd* cmd);
@@ -97,9 +98,7 @@ class Device final : public scsi::FrontEnd {
   // anew.
   Result<void> reconfigure(std::string_view daemon_string);
 
-  // A copy for people. False if the LUN's executor does not come to it within `patience`. Not from
-  // its own threads.
-  bool snapshot(watch::LunSnapshot* into, Nanoseconds patience);
+  bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
 
  private:
   struct Resize;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "handler/config_string.h"
+#include "handler/control.h"
 #include "handler/daemon_log.h"
 #include "handler/device.h"
 #include "handler/tcmur_abi.h"
@@ -90,6 +91,7 @@ int open_lun(abi::tcmu_device* dev, bool) noexcept {
           device.error().message);
       return -device.error().errno_value;
     }
+    control_add(*device.value());
     abi::tcmur_dev_set_private(dev, std::move(device).value().release());
     return 0;
   } catch (const std::bad_alloc&) {
@@ -103,6 +105,9 @@ void close_lun(abi::tcmu_device* dev) noexcept {
   std::unique_ptr<Device> device{device_of(dev)};
   abi::tcmur_dev_set_private(dev, nullptr);
   Departed::all().bury();
+  if (device != nullptr) {
+    control_remove(*device);
+  }
   if (device != nullptr && !device->close()) {
     Departed::all().add(std::move(device));
   }
@@ -202,5 +207,6 @@ abi::tcmur_handler handler = [] {
 
 extern "C" [[gnu::visibility("default")]] int handler_init() noexcept {
   ballast::set_log_sink(&ballast::handler::log_to_daemon);
+  ballast::handler::control_start();
   return ballast::handler::abi::tcmur_register_handler(&ballast::handler::handler);
 }

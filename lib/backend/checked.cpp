@@ -36,12 +36,12 @@ constexpr bool power_of_two(std::uint64_t n) {
 class Checked final : public Backend {
  public:
   explicit Checked(std::unique_ptr<Backend> inner)
-      : inner_{std::move(inner)}, in_flight_{inner_->executor()} {
+      : inner_{std::move(inner)}, executor_{inner_->executor()}, in_flight_{executor_} {
     check_geometry();
   }
   ~Checked() override { BALLAST_ASSERT(closed_); }
 
-  co::Executor& executor() override { return inner_->executor(); }
+  co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return inner_->geometry(); }
   const Capabilities& capabilities() const override { return inner_->capabilities(); }
   std::string description() const override { return inner_->description(); }
@@ -63,6 +63,7 @@ class Checked final : public Backend {
   IoStatus check_status(IoStatus status, unsigned legal) const;
 
   std::unique_ptr<Backend> inner_;
+  co::Executor& executor_;
   InFlight in_flight_;
   bool closing_ = false;
   bool closed_ = false;

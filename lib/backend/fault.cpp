@@ -59,9 +59,19 @@ class Fault final : public Backend {
   co::Task<void> close() override;
 
  private:
-  FaultSubject subject(OpKind kind, Bytes offset, Bytes length) const;
-  co::Task<IoStatus> with_faults(FaultSubject subject, co::Task<IoStatus> operation,
-                                 co::CancelToken cancel = {});
+  // What happens to one operation.
+  struct Fate {
+    FaultSubject subject;
+    std::optional<FaultRule> rule;
+    co::CancelToken cancel;
+
+    // What the store below hears of: storage that hangs goes on with what it has.
+    co::CancelToken below() const {
+      return rule.has_value() && !rule->cancellable ? co::CancelToken{} : cancel;
+    }
+  };
+  Fate draw(OpKind kind, Bytes offset, Bytes length, co::CancelToken cancel);
+  co::Task<IoStatus> with_faults(Fate fate, co::Task<IoStatus> operation);
   co::Task<IoStatus> suffer(FaultSubject subject, FaultRule rule, co::CancelToken cancel);
 
   void arrived(std::string text);  // the watching thread
@@ -81,9 +91,10 @@ class Fault final : public Backend {
   ControlFile control_;             // last: its thread uses what is above
 };
 
-FaultSubject Fault::subject(OpKind kind, Bytes offset, Bytes length) const {
+Fault::Fate Fault::draw(OpKind kind, Bytes offset, Bytes length, co::CancelToken cancel) {
   const std::uint64_t block = geometry().logical_block.value();
-  return FaultSubject{kind, Lba{offset.value() / block}, BlockCount{length.value() / block}};
+  const FaultSubject subject{kind, Lba{offset.value() / block}, BlockCount{length.value() / block}};
+  return Fate{subject, rules_.draw(subject), cancel};
 }
 
 // ok: go on; anything else is the operation's answer.
@@ -106,20 +117,19 @@ co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::Cance
   co_return closing_.is_set() || cancel.requested() ? IoStatus::cancelled : IoStatus::ok;
 }
 
-co::Task<IoStatus> Fault::with_faults(FaultSubject subject, co::Task<IoStatus> operation,
-                                      co::CancelToken cancel) {
+co::Task<IoStatus> Fault::with_faults(Fate fate, co::Task<IoStatus> operation) {
   const InFlight::Guard guard{in_flight_};
-  const std::optional<FaultRule> rule = rules_.draw(subject);
+  const std::optional<FaultRule>& rule = fate.rule;
   if (rule.has_value() && !rule->after) {
     const IoStatus before =
-        co_await suffer(subject, *rule, rule->cancellable ? cancel : co::CancelToken{});
+        co_await suffer(fate.subject, *rule, rule->cancellable ? fate.cancel : co::CancelToken{});
     if (!ok(before)) {
       co_return before;
     }
   }
   const IoStatus status = co_await std::move(operation);
   if (rule.has_value() && rule->after) {
-    const IoStatus after = co_await suffer(subject, *rule, {});
+    const IoStatus after = co_await suffer(fate.subject, *rule, {});
     if (after == IoStatus::medium_error) {
       co_return after;
     }
@@ -128,36 +138,37 @@ co::Task<IoStatus> Fault::with_faults(FaultSubject subject, co::Task<IoStatus> o
 }
 
 co::Task<IoStatus> Fault::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
-  return with_faults(subject(OpKind::read, offset, Bytes{to.size()}),
-                     inner_->read(offset, to, cancel), cancel);
+  const Fate fate = draw(OpKind::read, offset, Bytes{to.size()}, cancel);
+  return with_faults(fate, inner_->read(offset, to, fate.below()));
 }
 
 co::Task<IoStatus> Fault::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
-  return with_faults(subject(OpKind::write, offset, Bytes{from.size()}),
-                     inner_->write(offset, from, fua, cancel), cancel);
+  const Fate fate = draw(OpKind::write, offset, Bytes{from.size()}, cancel);
+  return with_faults(fate, inner_->write(offset, from, fua, fate.below()));
 }
 
 co::Task<IoStatus> Fault::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
                                co::CancelToken cancel) {
-  return with_faults(subject(OpKind::zero, offset, length),
-                     inner_->zero(offset, length, may_unmap, cancel), cancel);
+  const Fate fate = draw(OpKind::zero, offset, length, cancel);
+  return with_faults(fate, inner_->zero(offset, length, may_unmap, fate.below()));
 }
 
 co::Task<IoStatus> Fault::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
-  return with_faults(subject(OpKind::discard, offset, length),
-                     inner_->discard(offset, length, cancel), cancel);
+  const Fate fate = draw(OpKind::discard, offset, length, cancel);
+  return with_faults(fate, inner_->discard(offset, length, fate.below()));
 }
 
 co::Task<IoStatus> Fault::flush(co::CancelToken cancel) {
-  return with_faults(subject(OpKind::flush, Bytes{}, Bytes{}), inner_->flush(cancel), cancel);
+  const Fate fate = draw(OpKind::flush, Bytes{}, Bytes{}, cancel);
+  return with_faults(fate, inner_->flush(fate.below()));
 }
 
 co::Task<IoStatus> Fault::block_status(Bytes offset, Bytes length, std::size_t limit,
                                        std::vector<Extent>* out) {
   const std::size_t before = out->size();
+  const Fate fate = draw(OpKind::block_status, offset, length, {});
   co::Task<IoStatus> operation = inner_->block_status(offset, length, limit, out);
-  const IoStatus status =
-      co_await with_faults(subject(OpKind::block_status, offset, length), std::move(operation));
+  const IoStatus status = co_await with_faults(fate, std::move(operation));
   if (!ok(status)) {
     out->resize(before, Extent{});
   }

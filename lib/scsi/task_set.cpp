@@ -13,6 +13,7 @@ namespace ballast::scsi {
 TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch::SlowLog& slow_log,
                  const TaskSetLimits& limits, const TaskSetSabotage& sabotage)
     : disk_{disk},
+      executor_{disk.executor()},
       front_end_{front_end},
       buffers_{buffers},
       slow_log_{slow_log},

@@ -99,7 +99,7 @@ class TaskSet {
   TaskSet(const TaskSet&) = delete;
   TaskSet& operator=(const TaskSet&) = delete;
 
-  co::Executor& executor() { return disk_.executor(); }
+  co::Executor& executor() { return executor_; }
 
   // Takes `command` over; it has been answered when this returns, or will be.
   void begin(Command& command);
@@ -165,6 +165,7 @@ class TaskSet {
   }
 
   Disk& disk_;
+  co::Executor& executor_;
   FrontEnd& front_end_;
   io::BufferPool& buffers_;
   watch::SlowLog& slow_log_;

@@ -25,6 +25,7 @@ iovec segment_of(std::span<std::byte> bytes) {
 
 Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
     : backend_{backend},
+      executor_{backend.executor()},
       block_shift_{static_cast<unsigned>(std::countr_zero(config.logical_block.value()))},
       admission_{backend.executor(), config.queue_depth, "admission"},
       scratch_{backend.executor()} {

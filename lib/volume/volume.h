@@ -62,7 +62,7 @@ class Volume {
   Volume(const Volume&) = delete;
   Volume& operator=(const Volume&) = delete;
 
-  co::Executor& executor() { return backend_.executor(); }
+  co::Executor& executor() { return executor_; }
   const backend::Geometry& geometry() const { return backend_.geometry(); }
   const backend::Capabilities& capabilities() const { return backend_.capabilities(); }
   Bytes logical_block() const { return Bytes{std::uint64_t{1} << block_shift_}; }
@@ -138,6 +138,7 @@ class Volume {
                                     std::span<std::byte> segment);
 
   backend::Backend& backend_;
+  co::Executor& executor_;  // asked for by each coroutine made here
   unsigned block_shift_;
   BlockCount capacity_;
   co::Semaphore admission_;

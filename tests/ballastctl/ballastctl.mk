@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# doctor, tune and watch against trees of files that look like a machine's: tests/ballastctl/
+# <name>_test.cpp, linked with ballastctl but for its main().
+
+ctl_tests := $(patsubst %.cpp,$(B)/%,$(sort $(wildcard tests/ballastctl/*_test.cpp)))
+ctl_test_objects = $(filter-out %/main.o,$(ballastctl_objects)) $(B)/obj/tests/ballastctl/tree.o
+
+$(ctl_tests): $(B)/%: $(B)/obj/%.o $$(ctl_test_objects) $(call archives_upto,backend)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)
+
+.PHONY: check-ballastctl
+check-ballastctl: $(ctl_tests)
+	@ci/run-tests ballastctl-$(VARIANT) $(ctl_tests)

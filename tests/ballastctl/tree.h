@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A folder that looks like a machine to doctor and tune: sysfs with an iSCSI disk of ours, configfs
+// with a LUN, /etc/iscsi, and an iscsiadm that keeps node records in a file.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "targetcli-config/ballastctl/settings_files.h"
+
+namespace ballast::test {
+
+class Tree {
+ public:
+  Tree();  // empty
+  Tree(const Tree&) = delete;
+  Tree& operator=(const Tree&) = delete;
+  ~Tree();
+
+  const std::string& root() const { return root_; }
+  ctl::Files files() const { return ctl::Files{root_}; }
+
+  void write(std::string_view path, std::string_view content) const;
+  std::string read(std::string_view path) const;
+  void link(std::string_view path, std::string_view target) const;  // relative, as sysfs has them
+  void remove(std::string_view path) const;
+
+  // All files and their contents; links are not followed.
+  std::map<std::string, std::string> contents() const;
+
+  // sda, sdb, ...: LUN `lun` of session 1, host 2, with the settings Linux and iscsid have by
+  // default, write_zeroes_max_bytes 1310720.
+  void add_disk(const std::string& name, unsigned lun) const;
+  // Another session's: session 2, host 3.
+  void add_other_disk(const std::string& name, std::string_view vendor) const;
+  void add_machine() const;  // /proc
+  void add_open_iscsi() const;
+  // A backstore of ours as LIO has it by default, but for hw_max_sectors 2048.
+  void add_backstore(const std::string& name, unsigned hba, const std::string& configuration) const;
+  // Target, TPG, LUNs 0, 1, ... of these backstores, one ACL with all of them.
+  void export_backstores(unsigned count, const std::string& depth) const;
+
+  static constexpr const char* device = "/sys/devices/platform/host2/session1/target2:0:0/2:0:0:";
+  static constexpr const char* session = "/sys/class/iscsi_session/session1/";
+  static constexpr const char* connection = "/sys/class/iscsi_connection/connection1:0/";
+  static constexpr const char* iqn = "iqn.2026-01.org.ballast:test";
+  static constexpr const char* node_record = "/var/lib/fake-nodes/record";
+  static constexpr const char* acl =
+      "/sys/kernel/config/target/iscsi/iqn.2026-01.org.ballast:test/tpgt_1/acls/iqn.2026-01.org.a/";
+
+ private:
+  std::string root_;
+};
+
+}  // namespace ballast::test
