@@ -516,10 +516,10 @@ void TaskSet::describe(watch::LunSnapshot* snapshot) const {
       }
     }
   }
-  std::stable_sort(snapshot->in_flight.begin(), snapshot->in_flight.end(),
-                   [](const watch::CommandRecord& a, const watch::CommandRecord& b) {
-                     return a.number < b.number;
-                   });
+  std::sort(snapshot->in_flight.begin(), snapshot->in_flight.end(),
+            [](const watch::CommandRecord& a, const watch::CommandRecord& b) {
+              return a.number < b.number;
+            });
 }
 
 }  // namespace ballast::scsi

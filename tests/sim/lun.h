@@ -44,7 +44,7 @@ struct LunConfig {
   bool trace = false;
 };
 
-class Lun final : public scsi::FrontEnd, public co::TickHook {
+class Lun : public scsi::FrontEnd, public co::TickHook {
  public:
   explicit Lun(const LunConfig& config);
   ~Lun() override;

@@ -2,12 +2,14 @@
 // Scenarios written by hand: a LUN whose store does everything at once unless it is frozen, and a
 // way to play one scenario with every order of thawing. Include it before tests/cmocka.h.
 //
-//   test::in_every_order([](Choices& choices) {
+//   const std::string wrong = in_every_order([](Choices& choices) {
 //     Scene scene;
 //     ...
 //     scene.thaw(choices);           // whatever is at the store goes on, one by one
 //     return scene.end();            // empty: all is well
 //   });
+//
+// Operations cannot be cancelled, so that what is frozen past its deadline becomes an orphan.
 #pragma once
 
 #include <cstdio>
@@ -62,7 +64,9 @@ class Choices {
 
 class Scene : public Lun {
  public:
-  explicit Scene(const LunConfig& config = {}) : Lun{config} {}
+  explicit Scene(const LunConfig& config = {}) : Lun{config} {
+    store().set_temper(Temper{.cancellable = 0});
+  }
 
   // send(), and as far as it gets without time passing.
   Issued& begin(const Wish& wish) {
@@ -71,35 +75,42 @@ class Scene : public Lun {
     return command;
   }
   void pass(Nanoseconds time) { sim().run_for(time); }
-  void pass_deadline() { sim().run_for(limits_in_force().deadline); }
-  const scsi::TaskSetLimits& limits_in_force() const { return config().limits; }
+  void pass_deadline() { pass(config().limits.deadline); }
 
-  void freeze_changes() { store().freeze(Freeze{.reads = false, .flushes = false}); }
+  // begin(), with everything of it that reaches the store frozen there.
+  Issued& begin_frozen(const Wish& wish, const Freeze& rule = {}) {
+    store().freeze(rule);
+    Issued& command = begin(wish);
+    store().keep_frozen();
+    return command;
+  }
+  // begin_frozen(), and on to its deadline: it is an orphan then, if it can be one.
+  Issued& orphan(const Wish& wish, const Freeze& rule = {}) {
+    Issued& command = begin_frozen(wish, rule);
+    pass_deadline();
+    return command;
+  }
   void freeze_all() { store().freeze(Freeze{}); }
-  // Operations that begin from now on are not frozen; those that are stay so.
-  void hold_only_these() { store().keep_frozen(); }
   void release(std::size_t op) {
     store().release(op);
     sim().run_ready();
   }
-  // Lets what is at the store go, one operation after the other, in the order of the choices, until
-  // nothing is there any more; what comes meanwhile is held, and let go, too.
+  // Lets what is frozen at the store go, one operation after the other, in the order of the
+  // choices.
   void thaw(Choices& choices) {
     while (store().running() > 0) {
       const std::vector<std::size_t> frozen = store().running_numbers();
       release(frozen[choices.pick(frozen.size())]);
     }
   }
-  std::size_t ops() { return store().ops().size(); }
+  std::size_t ops() { return store().ops().size(); }  // that ever began
   Content at(std::uint32_t block) { return store().content(block); }
 
   // Thaws, reads everything, closes, and says what is wrong; empty: nothing is.
   std::string end() {
     store().thaw();
-    sim().run_for(std::chrono::seconds{60});
-    if (closed()) {
-      reopen();
-    }
+    squeeze_buffers(~std::size_t{0});
+    pass(std::chrono::seconds{60});
     const Issued* last = &begin(read_wish(Range{0, capacity()}));
     if (!last->good()) {  // a unit attention
       last = &begin(read_wish(Range{0, capacity()}));
@@ -112,6 +123,13 @@ class Scene : public Lun {
     return wrong;
   }
 };
+
+// For the last line of a test: what end() said.
+inline void report(const std::string& wrong) {
+  if (!wrong.empty()) {
+    std::fprintf(stderr, "%s\n", wrong.c_str());
+  }
+}
 
 // Plays `scenario`, which says what is wrong, with all choices; the answer names the first that
 // went wrong. At most a hundred thousand of them.

@@ -131,14 +131,11 @@ void SimBackend::keep_frozen() {
 }
 
 void SimBackend::release(std::size_t op) {
-  for (Running* const running : running_) {
-    if (running->number == op) {
-      running->released = true;
-      running->go.set();
-      return;
-    }
-  }
-  BALLAST_ASSERT(!"the operation has ended, or never began");
+  const auto found = std::find_if(running_.begin(), running_.end(),
+                                  [op](const Running* running) { return running->number == op; });
+  BALLAST_ASSERT(found != running_.end());
+  (*found)->released = true;
+  (*found)->go.set();
 }
 
 std::vector<std::size_t> SimBackend::running_numbers() const {
