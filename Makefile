@@ -37,9 +37,11 @@ B := $(BUILD)/$(VARIANT)
 endif
 
 # -MMD -MP: each object says what it was made from.
-cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. -fPIC -fvisibility=hidden \
-             -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
+cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. $(gio_headers) -fPIC \
+             -fvisibility=hidden -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
 pkg = $(shell pkg-config $(1) $(2))
+# GLib's macros cast as C does: system headers, so that they are not warned about.
+gio_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0)))
 
 # --- rooms, lowest first: a room may use the rooms before it -------------------------------------
 rooms := base co watch io backend volume scsi
@@ -52,6 +54,7 @@ below = $(if $(1),$(if $(filter $(1),$(firstword $(2))),$(2),$(call below,$(1),$
 archives_upto = $(patsubst %,$(B)/lib%.a,$(call below,$(1),$(reversed)))
 all_archives := $(patsubst %,$(B)/lib%.a,$(reversed))
 libs := $(call pkg,--libs,fmt liburing)
+plugin_libs := $(libs) $(call pkg,--libs,gio-2.0)
 
 plugin := $(B)/handler_ballast.so
 plugin_objects := $(patsubst %.cpp,$(B)/obj/%.o,$(sort $(wildcard handler/*.cpp)))
@@ -74,10 +77,10 @@ $(foreach r,$(rooms),$(eval $(call room_archive,$(r))))
 $(plugin): $(plugin_objects) $(all_archives) handler/handler_ballast.map
 	@echo "  LINK  $@"
 	@$(CXX) -shared $(LDFLAGS_$(VARIANT)) -pthread -Wl,--version-script=handler/handler_ballast.map \
-	  -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(plugin_objects) $(all_archives) $(libs)
+	  -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(plugin_objects) $(all_archives) $(plugin_libs)
 
 # --- other makefile parts: each test kind and tool brings its own rules ---------------------------
-include $(sort $(wildcard kmodules/*.mk tests/*/*.mk ci/*.mk))
+include $(sort $(wildcard kmodules/*.mk targetcli-config/*/*.mk tests/*/*.mk ci/*.mk))
 
 .PHONY: tools
 tools:
@@ -99,7 +102,7 @@ $(foreach t,$(unit_sources),$(eval $(call unit_test,$(t))))
 unit: $(unit_tests)
 	@ci/run-tests unit-$(VARIANT) $(unit_tests)
 
-compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp tests/*/*.cpp tests/*/*/*.cpp)
+compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp targetcli-config/*/*.cpp tests/*/*.cpp tests/*/*/*.cpp)
 	@ci/compile-commands "$(CXX) $(filter-out -MMD -MP,$(cxx_common))" $(filter %.cpp,$^) > $@
 
 # --- what a person types -------------------------------------------------------------------------
@@ -130,6 +133,7 @@ check: deps-build deps-check deps-lab
 	@ci/step "plugin over a shared-memory ring" $(sub) check-ring
 	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
 	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring
+	@ci/step "D-Bus object and ballastctl on a bus of their own" $(sub) check-control
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=20 fuzz-cdb
 	@ci/step "end to end in the guest" ci/e2e
 
@@ -163,6 +167,7 @@ help:
 	@echo 'make bench-native    the plugin alone, over shared memory'
 	@echo 'make bench-co        the scheduler alone'
 	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'
+	@echo 'make check-control   the D-Bus object and ballastctl, on a bus of their own'
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
 	@echo 'make install         (DESTDIR, PREFIX, PLUGIN_DIR)'
 	@echo 'make clean'

@@ -210,14 +210,14 @@ void Device::make_disk() {
   config.unit_serial = unit_serial_;
   config.physical_block_exponent =
       physical_block_exponent(volume_->logical_block(), geometry.physical_block);
-  const auto most = static_cast<std::uint32_t>(
-      volume_->blocks_in(Bytes{io::BufferPool::largest}).value());
+  const auto most =
+      static_cast<std::uint32_t>(volume_->blocks_in(Bytes{io::BufferPool::largest}).value());
   const std::uint32_t given = abi::tcmu_dev_get_max_xfer_len(dev_);
   config.max_transfer_blocks = given == 0 ? most : std::min(given, most);
   config.write_same_max = config_.write_same_max;
   disk_ = std::make_unique<scsi::Disk>(*volume_, std::move(config));
-  task_set_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, *slow_log_,
-                                              limits_of(config_));
+  task_set_ =
+      std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, *slow_log_, limits_of(config_));
 }
 
 void Device::handle(abi::tcmulib_cmd* cmd) {
@@ -350,8 +350,7 @@ bool Device::close() {
   }
   const co::Message message{.run = &begin_close, .context = this};
   (void)loop_->drive(&message);
-  loop_->run_until([](void* self) { return static_cast<Device*>(self)->departed_.is_set(); },
-                   this);
+  loop_->run_until([](void* self) { return static_cast<Device*>(self)->departed_.is_set(); }, this);
   log(LogLevel::info, "{}: closed: {} commands answered with {} doorbells", name_,
       ring_->stats().answers, ring_->stats().doorbells);
   return is_gone();

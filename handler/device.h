@@ -2,10 +2,11 @@
 // Device: one LUN, from the daemon's callbacks to the backend. Wires executor, io_uring, buffers,
 // backend, volume, disk, task set, ring and loop.
 //
-// Life. From open() to close(); but where the storage neither finishes nor ends an operation, close()
-// lets go of the daemon's device and leaves the rest behind: a departed Device, which its reactor
-// thread drives until the last operation has ended, and which keeps the store locked until then. Its
-// operations use memory of its own, never the ring's. is_gone() says when it may be destroyed.
+// Life. From open() to close(); but where the storage neither finishes nor ends an operation,
+// close() lets go of the daemon's device and leaves the rest behind: a departed Device, which its
+// reactor thread drives until the last operation has ended, and which keeps the store locked until
+// then. Its operations use memory of its own, never the ring's. is_gone() says when it may be
+// destroyed.
 //
 // Threads. open, close, resize and reconfigure: the daemon's main thread (or the thread that it
 // closes on), one at a time. handle(): the device's cmdproc thread. The daemon ends that thread
@@ -31,6 +32,7 @@
 #include <vector>
 
 #include "handler/gate.h"
+#include "handler/lun_directory.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
 #include "handler/tcmur_abi.h"
@@ -54,7 +56,7 @@
 
 namespace ballast::handler {
 
-class Device final : public scsi::FrontEnd {
+class Device final : public scsi::FrontEnd, public ControlledLun {
  public:
   // Commands collected before the first is started although more wait.
   static constexpr std::size_t most_plugged = 64;
@@ -77,15 +79,15 @@ class Device final : public scsi::FrontEnd {
   Device& operator=(const Device&) = delete;
 
   co::Executor& executor() { return executor_; }
-  const std::string& name() const { return name_; }
+  std::string name() const override { return name_; }
 
   // Takes the command over; it is answered later, or has been when this returns.
   void handle(abi::tcmulib_cmd* cmd);
 
   // Waits until every command is answered, which takes no longer than close_patience and a moment:
-  // then those that are left are answered BUSY. Closes the backend and ends the threads. True if that
-  // is all done. False: the storage holds operations that it can neither finish nor end; the Device
-  // has departed, and its owner keeps it until is_gone().
+  // then those that are left are answered BUSY. Closes the backend and ends the threads. True if
+  // that is all done. False: the storage holds operations that it can neither finish nor end; the
+  // Device has departed, and its owner keeps it until is_gone().
   bool close();
   // The backend is closed. Any thread. Destroying the Device then does not block.
   bool is_gone() const { return gone_.load(std::memory_order_acquire); }
@@ -96,9 +98,7 @@ class Device final : public scsi::FrontEnd {
   // anew.
   Result<void> reconfigure(std::string_view daemon_string);
 
-  // A copy for people. False if the LUN's executor does not come to it within `patience`. Not from
-  // its own threads.
-  bool snapshot(watch::LunSnapshot* into, Nanoseconds patience);
+  bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
 
  private:
   struct Resize;
@@ -146,7 +146,7 @@ class Device final : public scsi::FrontEnd {
 
   // Destroyed in reverse order: each outlives what stands below it.
   abi::tcmu_device* const dev_;
-  const std::string name_;  // the backstore's, as targetcli shows it
+  const std::string name_;    // the backstore's, as targetcli shows it
   config::LunConfig config_;  // written under the executor's baton once open
   const co::SteadyClock clock_;
   co::Executor executor_;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "handler/config_string.h"
+#include "handler/control.h"
 #include "handler/daemon_log.h"
 #include "handler/device.h"
 #include "handler/tcmur_abi.h"
@@ -38,8 +39,8 @@ class NotCancellable {
   int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
-// LUNs that are closed, but whose storage still holds operations (Device::close). Never destroyed as
-// a whole: at the daemon's end the process takes them along.
+// LUNs that are closed, but whose storage still holds operations (Device::close). Never destroyed
+// as a whole: at the daemon's end the process takes them along.
 class Departed {
  public:
   static Departed& all() {
@@ -52,7 +53,8 @@ class Departed {
   }
   void bury() {
     const std::lock_guard lock{mutex_};
-    std::erase_if(devices_, [](const std::unique_ptr<Device>& device) { return device->is_gone(); });
+    std::erase_if(devices_,
+                  [](const std::unique_ptr<Device>& device) { return device->is_gone(); });
   }
 
  private:
@@ -89,6 +91,7 @@ int open_lun(abi::tcmu_device* dev, bool) noexcept {
           device.error().message);
       return -device.error().errno_value;
     }
+    control_add(*device.value());
     abi::tcmur_dev_set_private(dev, std::move(device).value().release());
     return 0;
   } catch (const std::bad_alloc&) {
@@ -102,6 +105,9 @@ void close_lun(abi::tcmu_device* dev) noexcept {
   std::unique_ptr<Device> device{device_of(dev)};
   abi::tcmur_dev_set_private(dev, nullptr);
   Departed::all().bury();
+  if (device != nullptr) {
+    control_remove(*device);
+  }
   if (device != nullptr && !device->close()) {
     Departed::all().add(std::move(device));
   }
@@ -178,7 +184,8 @@ constexpr char description[] =
     "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
     "cfgstring: /PATH or file=/PATH (a file, created sparse when missing, or a block device), "
     "memory, or null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
-    "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=8, fault=/PATH. Outside targetcli, whose library takes no colon, also as a URI: "
+    "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=8, fault=/PATH. Outside "
+    "targetcli, whose library takes no colon, also as a URI: "
     "file:/PATH.\n";
 
 abi::tcmur_handler handler = [] {
@@ -200,5 +207,6 @@ abi::tcmur_handler handler = [] {
 
 extern "C" [[gnu::visibility("default")]] int handler_init() noexcept {
   ballast::set_log_sink(&ballast::handler::log_to_daemon);
+  ballast::handler::control_start();
   return ballast::handler::abi::tcmur_register_handler(&ballast::handler::handler);
 }

@@ -36,19 +36,20 @@ constexpr bool power_of_two(std::uint64_t n) {
 class Checked final : public Backend {
  public:
   explicit Checked(std::unique_ptr<Backend> inner)
-      : inner_{std::move(inner)}, in_flight_{inner_->executor()} {
+      : inner_{std::move(inner)}, executor_{inner_->executor()}, in_flight_{executor_} {
     check_geometry();
   }
   ~Checked() override { BALLAST_ASSERT(closed_); }
 
-  co::Executor& executor() override { return inner_->executor(); }
+  co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return inner_->geometry(); }
   const Capabilities& capabilities() const override { return inner_->capabilities(); }
   std::string description() const override { return inner_->description(); }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken cancel) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                          co::CancelToken cancel) override;
   co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
   co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
@@ -62,6 +63,7 @@ class Checked final : public Backend {
   IoStatus check_status(IoStatus status, unsigned legal) const;
 
   std::unique_ptr<Backend> inner_;
+  co::Executor& executor_;
   InFlight in_flight_;
   bool closing_ = false;
   bool closed_ = false;
@@ -115,7 +117,8 @@ co::Task<IoStatus> Checked::write(Bytes offset, io::SgView from, Fua fua, co::Ca
   co_return check_status(status, any | ranged | changing);
 }
 
-co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken cancel) {
+co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                                 co::CancelToken cancel) {
   check_range(offset, length);
   if (length == Bytes{}) {
     co_return IoStatus::ok;

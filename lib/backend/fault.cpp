@@ -49,7 +49,8 @@ class Fault final : public Backend {
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken cancel) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                          co::CancelToken cancel) override;
   co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
   co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
@@ -127,7 +128,8 @@ co::Task<IoStatus> Fault::with_faults(FaultSubject subject, co::Task<IoStatus> o
 }
 
 co::Task<IoStatus> Fault::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
-  return with_faults(subject(OpKind::read, offset, Bytes{to.size()}), inner_->read(offset, to, cancel), cancel);
+  return with_faults(subject(OpKind::read, offset, Bytes{to.size()}),
+                     inner_->read(offset, to, cancel), cancel);
 }
 
 co::Task<IoStatus> Fault::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
@@ -135,13 +137,15 @@ co::Task<IoStatus> Fault::write(Bytes offset, io::SgView from, Fua fua, co::Canc
                      inner_->write(offset, from, fua, cancel), cancel);
 }
 
-co::Task<IoStatus> Fault::zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken cancel) {
+co::Task<IoStatus> Fault::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                               co::CancelToken cancel) {
   return with_faults(subject(OpKind::zero, offset, length),
                      inner_->zero(offset, length, may_unmap, cancel), cancel);
 }
 
 co::Task<IoStatus> Fault::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
-  return with_faults(subject(OpKind::discard, offset, length), inner_->discard(offset, length, cancel), cancel);
+  return with_faults(subject(OpKind::discard, offset, length),
+                     inner_->discard(offset, length, cancel), cancel);
 }
 
 co::Task<IoStatus> Fault::flush(co::CancelToken cancel) {

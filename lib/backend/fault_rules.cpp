@@ -166,9 +166,10 @@ Result<void> parse_condition(std::string_view word, FaultRule& rule) {
   }
   const bool first = word.starts_with("first=");
   if (!first && !word.starts_with("every=")) {
-    return invalid("unknown condition {}: known are first=, every=, chance=…%, lba=, after and "
-                   "cancellable",
-                   quote(word));
+    return invalid(
+        "unknown condition {}: known are first=, every=, chance=…%, lba=, after and "
+        "cancellable",
+        quote(word));
   }
   const Result<std::uint64_t> count =
       parse_count(first ? "first" : "every", word.substr(6), INT64_MAX);

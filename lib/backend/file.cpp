@@ -54,7 +54,8 @@ class File final : public Backend {
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken cancel) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                          co::CancelToken cancel) override;
   co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
   co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
@@ -258,7 +259,8 @@ co::Task<int> File::fallocate(int mode, bool& missing, Bytes offset, Bytes lengt
   co_return result;
 }
 
-co::Task<IoStatus> File::zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken cancel) {
+co::Task<IoStatus> File::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                              co::CancelToken cancel) {
   int result = -EOPNOTSUPP;
   if (may_unmap == MayUnmap::yes && file_.capabilities.zero_unmaps && !no_punch_hole_) {
     result = co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length, cancel);
@@ -278,7 +280,8 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken can
     if (no_punch_hole_) {
       co_return IoStatus::not_supported;
     }
-    const int punched = co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length, cancel);
+    const int punched =
+        co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length, cancel);
     co_return punched == -EINTR ? IoStatus::medium_error : io_status_from_errno(-punched);
   }
   if (no_discard_) {

@@ -22,8 +22,12 @@ class Null final : public Backend {
     io::zero(to);
     co_return IoStatus::ok;
   }
-  co::Task<IoStatus> write(Bytes, io::SgView, Fua, co::CancelToken) override { co_return IoStatus::ok; }
-  co::Task<IoStatus> zero(Bytes, Bytes, MayUnmap, co::CancelToken) override { co_return IoStatus::ok; }
+  co::Task<IoStatus> write(Bytes, io::SgView, Fua, co::CancelToken) override {
+    co_return IoStatus::ok;
+  }
+  co::Task<IoStatus> zero(Bytes, Bytes, MayUnmap, co::CancelToken) override {
+    co_return IoStatus::ok;
+  }
   co::Task<IoStatus> discard(Bytes, Bytes, co::CancelToken) override { co_return IoStatus::ok; }
   co::Task<IoStatus> flush(co::CancelToken) override { co_return IoStatus::ok; }
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t,

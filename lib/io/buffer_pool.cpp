@@ -98,6 +98,7 @@ void BufferPool::push(std::uint32_t page, std::size_t order) {
     pages_[head].prev = page;
   }
   free_[order] = page;
+  ++free_count_[order];
 }
 
 void BufferPool::remove(std::uint32_t page) {
@@ -108,6 +109,7 @@ void BufferPool::remove(std::uint32_t page) {
     pages_[entry.next].prev = entry.prev;
   }
   entry.free = false;
+  --free_count_[entry.order];
 }
 
 // A block of `order`, split off the smallest that is large enough; null if there is none.
@@ -117,7 +119,7 @@ std::byte* BufferPool::take(std::size_t order) {
     ++found;
   }
   if (found == orders) {
-    return nullptr;
+    return coalesce() ? take(order) : nullptr;
   }
   const std::uint32_t page = free_[found];
   remove(page);
@@ -137,6 +139,12 @@ void BufferPool::give_back(std::byte* memory) {
   std::size_t order = pages_[page].order;
   BALLAST_ASSERT(!pages_[page].free && stats_.in_use_bytes >= smallest << order);
   stats_.in_use_bytes -= smallest << order;
+  if (free_count_[order] < left_apart) {
+    may_coalesce_ = true;
+    push(page, order);
+    serve_waiters();
+    return;
+  }
   for (; order < orders - 1; ++order) {
     const std::uint32_t buddy = page ^ (std::uint32_t{1} << order);
     if (!pages_[buddy].free || pages_[buddy].order != order) {
@@ -147,6 +155,30 @@ void BufferPool::give_back(std::byte* memory) {
   }
   push(page, order);
   serve_waiters();
+}
+
+// Joins whatever can be joined; whether anything was.
+bool BufferPool::coalesce() {
+  if (!std::exchange(may_coalesce_, false)) {
+    return false;
+  }
+  bool joined = false;
+  for (std::size_t order = 0; order < orders - 1; ++order) {
+    std::uint32_t page = free_[order];
+    while (page != none) {
+      const std::uint32_t buddy = page ^ (std::uint32_t{1} << order);
+      std::uint32_t next = pages_[page].next;
+      if (pages_[buddy].free && pages_[buddy].order == order) {
+        next = next == buddy ? pages_[buddy].next : next;
+        remove(page);
+        remove(buddy);
+        push(std::min(page, buddy), order + 1);
+        joined = true;
+      }
+      page = next;
+    }
+  }
+  return joined;
 }
 
 // --- taking and waiting

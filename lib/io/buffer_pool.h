@@ -3,9 +3,11 @@
 //
 // Bounce copies (unaligned segments under O_DIRECT), patterns of WRITE SAME, kept copies. The pool
 // is one mapping of fixed size, divided by halves (a buddy allocator) into buffers of 4 KiB to
-// 8 MiB, powers of two. Where a ring is given the mapping is registered with it, so that transfers
-// save the pinning of pages; where the limit on locked memory (RLIMIT_MEMLOCK) forbids it, a line
-// is logged and the buffers work unregistered.
+// 8 MiB, powers of two. Some free buffers of each size are left as they are, and joined again only
+// when a larger one is asked for and not there, so that steady work costs a list's two ends. Where
+// a ring is given the mapping is registered with it, so that transfers save the pinning of pages;
+// where the limit on locked memory (RLIMIT_MEMLOCK) forbids it, a line is logged and the buffers
+// work unregistered.
 //
 // acquire() waits when nothing fits, first come, first served, and nobody overtakes: a big request
 // at the head holds back all behind it until enough came back, so it cannot starve. An operation
@@ -91,7 +93,8 @@ class BufferPool {
 
  private:
   friend class Buffer;
-  static constexpr std::size_t orders = 12;  // 4 KiB << 0 ... 4 KiB << 11
+  static constexpr std::size_t left_apart = 64;  // free buffers of one size
+  static constexpr std::size_t orders = 12;      // 4 KiB << 0 ... 4 KiB << 11
   // Lives in the frame of the coroutine that waits.
   struct Waiter : co::ListNode<Waiter> {
     Waiter(std::size_t wanted, co::Waker to_wake) : order{wanted}, waker{to_wake} {}
@@ -113,6 +116,7 @@ class BufferPool {
   void push(std::uint32_t page, std::size_t order);
   void remove(std::uint32_t page);
   void serve_waiters();
+  bool coalesce();
 
   co::Executor& executor_;
   std::byte* memory_;
@@ -121,6 +125,8 @@ class BufferPool {
   bool registered_ = false;
   std::vector<Page> pages_;
   std::uint32_t free_[orders];
+  std::size_t free_count_[orders] = {};
+  bool may_coalesce_ = false;
   co::IntrusiveList<Waiter> waiters_;
   BufferPoolStats stats_;
 };

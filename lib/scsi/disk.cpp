@@ -11,7 +11,10 @@
 namespace ballast::scsi {
 
 Disk::Disk(volume::Volume& volume, DiskConfig config)
-    : volume_{volume}, config_{std::move(config)}, modes_{volume.capabilities().volatile_cache} {
+    : volume_{volume},
+      executor_{volume.executor()},
+      config_{std::move(config)},
+      modes_{volume.capabilities().volatile_cache} {
   BALLAST_ASSERT(volume.capacity().value() > 0);
   BALLAST_ASSERT(config_.physical_block_exponent <= 15);
   BALLAST_ASSERT(config_.write_same_max >= volume.logical_block());

@@ -63,7 +63,7 @@ class Disk {
   Disk(const Disk&) = delete;
   Disk& operator=(const Disk&) = delete;
 
-  co::Executor& executor() { return volume_.executor(); }
+  co::Executor& executor() { return executor_; }
 
   // Looks the command up and judges what can be judged before any work: a null operation means that
   // it is refused, with `refusal` and the sense in the command.
@@ -188,6 +188,7 @@ class Disk {
                        std::span<std::uint8_t> out) const;
 
   volume::Volume& volume_;
+  co::Executor& executor_;
   DiskConfig config_;
   ModePages modes_;
   volume::Request nobody_;

@@ -87,7 +87,8 @@ co::Task<Status> Disk::read(Command& command) {
       co_return finish(command, flushed, range.lba, true);
     }
   }
-  const IoStatus status = co_await volume_.read(request_of(command), range.lba, command.data.slice(0, length.value()));
+  const IoStatus status =
+      co_await volume_.read(request_of(command), range.lba, command.data.slice(0, length.value()));
   if (ok(status)) {
     command.transferred = length.value();
   }
@@ -105,7 +106,8 @@ co::Task<Status> Disk::write(Command& command) {
     co_return Status::good;
   }
   const io::SgView from = command.data.slice(0, length.value());
-  const IoStatus status = co_await volume_.write(request_of(command), range.lba, from, durability(asks_fua(command)));
+  const IoStatus status =
+      co_await volume_.write(request_of(command), range.lba, from, durability(asks_fua(command)));
   command.transferred = length.value();
   co_return finish(command, status, range.lba, true);
 }
@@ -121,7 +123,8 @@ co::Task<Status> Disk::write_and_verify(Command& command) {
     co_return Status::good;
   }
   const io::SgView data = command.data.slice(0, length.value());
-  const IoStatus written = co_await volume_.write(request_of(command), range.lba, data, backend::Fua::yes);
+  const IoStatus written =
+      co_await volume_.write(request_of(command), range.lba, data, backend::Fua::yes);
   if (!ok(written)) {
     co_return finish(command, written, range.lba, true);
   }
@@ -159,7 +162,8 @@ co::Task<Status> Disk::verify(Command& command) {
     const volume::Comparison found = co_await volume_.compare(request_of(command), range.lba, data);
     co_return finish(command, found, range.lba, false);
   }
-  const volume::Comparison found = co_await volume_.compare_same(request_of(command), range.lba, range.count, data);
+  const volume::Comparison found =
+      co_await volume_.compare_same(request_of(command), range.lba, range.count, data);
   co_return finish(command, found, range.lba, false);
 }
 
@@ -205,8 +209,8 @@ co::Task<Status> Disk::compare_and_write(Command& command) {
   const io::SgView expected = command.data.slice(0, length);
   const io::SgView data = command.data.slice(length, length);
   command.transferred = 2 * length;
-  const volume::Comparison found =
-      co_await volume_.compare_and_write(request_of(command), range.lba, expected, data, durability(asks_fua(command)));
+  const volume::Comparison found = co_await volume_.compare_and_write(
+      request_of(command), range.lba, expected, data, durability(asks_fua(command)));
   co_return finish(command, found, range.lba, true);
 }
 

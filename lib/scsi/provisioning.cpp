@@ -61,7 +61,8 @@ co::Task<Status> Disk::write_same(Command& command) {
       co_return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
     }
     command.transferred = block;
-    status = co_await volume_.write_same(request_of(command), range.lba, range.count, command.data, may_unmap);
+    status = co_await volume_.write_same(request_of(command), range.lba, range.count, command.data,
+                                         may_unmap);
   }
   status = co_await settle(command, status);
   co_return finish(command, status, range.lba, true);
@@ -134,7 +135,8 @@ co::Task<Status> Disk::get_lba_status(Command& command) {
   const BlockCount all = volume_.capacity() - (from - Lba{0});
   const BlockCount asked = std::min(all, BlockCount{0xffffffff});
   std::vector<backend::Extent> extents;
-  const IoStatus status = co_await volume_.block_status(request_of(command), from, asked, most_extents, &extents);
+  const IoStatus status =
+      co_await volume_.block_status(request_of(command), from, asked, most_extents, &extents);
   if (!ok(status)) {
     co_return finish(command, status, from, false);
   }

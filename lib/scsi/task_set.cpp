@@ -10,10 +10,10 @@
 
 namespace ballast::scsi {
 
-TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers,
-                 watch::SlowLog& slow_log, const TaskSetLimits& limits,
-                 const TaskSetSabotage& sabotage)
+TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch::SlowLog& slow_log,
+                 const TaskSetLimits& limits, const TaskSetSabotage& sabotage)
     : disk_{disk},
+      executor_{disk.executor()},
       front_end_{front_end},
       buffers_{buffers},
       slow_log_{slow_log},
@@ -78,12 +78,14 @@ co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
     answer(slot, slot.inner, Status::busy, "BUSY: the LUN is closing");
     co_return;
   }
-  const bool ready = co_await take_data(slot);
-  if (!ready) {
-    if (slot.outer != nullptr) {
-      finish(slot, Status::busy);
+  if (!take_data_at_once(slot)) {
+    const bool ready = co_await take_data(slot);
+    if (!ready) {
+      if (slot.outer != nullptr) {
+        finish(slot, Status::busy);
+      }
+      co_return;
     }
-    co_return;
   }
   if (!orphans_.empty()) {
     Slot* const twin = find_twin(slot);
@@ -107,33 +109,45 @@ co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
   finish(slot, status);
 }
 
-// A buffer of our own for the command's data. False: it was told to end before there was one, or it
-// was refused.
-co::Task<bool> TaskSet::take_data(Slot& slot) {
+// A buffer of our own for the command's data. False: there is none now, or there can't be one.
+bool TaskSet::take_data_at_once(Slot& slot) {
   const std::size_t size = slot.outer->data.size();
   if (size == 0) {
-    co_return true;
+    return true;
   }
+  if (size > io::BufferPool::largest) {
+    return false;
+  }
+  std::optional<io::Buffer> buffer = buffers_.try_acquire(size);
+  if (!buffer.has_value()) {
+    return false;
+  }
+  use(slot, std::move(*buffer));
+  return true;
+}
+
+// Waits for it. False: it was told to end before there was one, or was refused.
+co::Task<bool> TaskSet::take_data(Slot& slot) {
+  const std::size_t size = slot.outer->data.size();
   if (size > io::BufferPool::largest) {
     answer(slot, slot.inner, disk_.refuse_length(slot.inner), nullptr);
     co_return false;
   }
-  std::optional<io::Buffer> at_once = buffers_.try_acquire(size);
-  if (at_once.has_value()) {
-    slot.buffer = std::move(*at_once);
-  } else {
-    io::Buffer later = co_await buffers_.acquire(size, slot.request.token());
-    slot.buffer = std::move(later);
-  }
-  if (!slot.buffer || slot.outer == nullptr) {
+  io::Buffer buffer = co_await buffers_.acquire(size, slot.request.token());
+  if (!buffer || slot.outer == nullptr) {
     co_return false;
   }
+  use(slot, std::move(buffer));
+  co_return true;
+}
+
+void TaskSet::use(Slot& slot, io::Buffer buffer) {
+  slot.buffer = std::move(buffer);
   slot.segment = slot.buffer.segment();
   slot.inner.data = io::SgView{std::span{&slot.segment, 1}};
   if (slot.operation.takes_data) {
     io::copy(slot.inner.data, slot.outer->data);
   }
-  co_return true;
 }
 
 // --- answering
@@ -241,15 +255,16 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
     if (adopting) {
       slot.adoption.leave();
     }
-    answer(slot, slot.inner, Status::busy,
-           reason == Reason::stalled ? "BUSY: shed, the LUN is stalled" : "BUSY: nothing was begun");
+    answer(
+        slot, slot.inner, Status::busy,
+        reason == Reason::stalled ? "BUSY: shed, the LUN is stalled" : "BUSY: nothing was begun");
     forgotten_.push_back(slot);
     slot.list = &forgotten_;
     return;
   }
   const bool may_be_orphaned =
-      !slot.request.irrevocable() && (!slot.request.change_reached_backend() ||
-                                      disk_.volume().capabilities().exclusive);
+      !slot.request.irrevocable() &&
+      (!slot.request.change_reached_backend() || disk_.volume().capabilities().exclusive);
   if (!may_be_orphaned && reason != Reason::closing) {
     hold(slot);
     return;
@@ -280,11 +295,11 @@ void TaskSet::orphan(Slot& slot) {
   const bool still_there = slot.request.at_backend() > 0;
   if (still_there) {
     slot.request.fence_off();
-    slot.record.orphan = true;
     ++counters_.orphaned;
   }
   answer(slot, slot.inner, Status::busy,
          still_there ? "BUSY: it goes on as an orphan" : "BUSY: ended in time");
+  slot.record.orphan = still_there;
   Slots& next = still_there ? orphans_ : forgotten_;
   next.push_back(slot);
   slot.list = &next;
@@ -310,14 +325,14 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
     return sabotage_.adopt_flushes;
   }
   const watch::CommandRecord& record = slot.record;
-  if (record.has_range && !fits(record.lba.value(), record.blocks.value(),
-                                disk_.volume().capacity())) {
+  if (record.has_range &&
+      !fits(record.lba.value(), record.blocks.value(), disk_.volume().capacity())) {
     return false;  // the LUN has shrunk since
   }
   if (is_read(slot.operation)) {
     const bool fua = disk_.asks_fua(slot.inner);
-    const bool changed = disk_.volume().changed_since(orphan.request.read_mark(), record.lba,
-                                                      record.blocks);
+    const bool changed =
+        disk_.volume().changed_since(orphan.request.read_mark(), record.lba, record.blocks);
     if (changed && !sabotage_.reads_adopt_over_changes) {
       ++counters_.adoption_refused;
       return false;
@@ -394,8 +409,8 @@ void TaskSet::become_stalled(TimePoint now) {
   log(LogLevel::warning,
       "{}: stalled: {} at the backend since {:.1f} s; holding {} commands of {} until it answers",
       executor().name(), at_backend_.front()->slot->record.name,
-      std::chrono::duration<double>(now - at_backend_.front()->since).count(),
-      limits_.stall_window, unanswered_);
+      std::chrono::duration<double>(now - at_backend_.front()->since).count(), limits_.stall_window,
+      unanswered_);
   shed();
 }
 

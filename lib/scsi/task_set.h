@@ -3,9 +3,9 @@
 // each exactly once and by its deadline, whatever the backend does.
 //
 // A command's way. begin() judges it. What needs no medium is answered at once. The rest becomes a
-// task: its data-out is copied to a buffer of our own (so that whatever becomes of the command, what
-// the backend reads and writes is never memory that somebody else uses again), the disk carries it
-// out, its data-in is copied back, and it is answered.
+// task: its data-out is copied to a buffer of our own (so that whatever becomes of the command,
+// what the backend reads and writes is never memory that somebody else uses again), the disk
+// carries it out, its data-in is copied back, and it is answered.
 //
 // When its deadline comes, or when it is shed:
 //   1. nothing of it is at the backend: it is answered BUSY, and nothing of it reaches the backend
@@ -19,13 +19,13 @@
 //      a COMPARE AND WRITE never once its write is at the backend. Such a command is HELD: answered
 //      when it ends, however late.
 //
-// BUSY and not TASK SET FULL, because after the latter Linux shrinks the LUN's queue depth and takes
-// minutes to raise it again.
+// BUSY and not TASK SET FULL, because after the latter Linux shrinks the LUN's queue depth and
+// takes minutes to raise it again.
 //
 // ADOPTION. A command that says the same as an orphan (the same CDB and, for data-out, the same
-// bytes) does no work: it takes over the orphan's result. Only WRITE, WRITE SAME and UNMAP; and READ
-// (without FUA) if no overlapping change was under way or has ended since the orphan's read began.
-// Where the orphan ends as certainly not done, the adopter does the work itself.
+// bytes) does no work: it takes over the orphan's result. Only WRITE, WRITE SAME and UNMAP; and
+// READ (without FUA) if no overlapping change was under way or has ended since the orphan's read
+// began. Where the orphan ends as certainly not done, the adopter does the work itself.
 //
 // STALL. The LUN is stalled while its oldest operation at the backend, orphans' included, is older
 // than `stall_after`. Then it holds at most `stall_window` unanswered commands: the youngest beyond
@@ -81,8 +81,8 @@ struct TaskSetLimits {
 
 // Bugs on purpose, to see that the tests find them. All false but in tests.
 struct TaskSetSabotage {
-  bool no_fences = false;              // nothing waits for an orphan
-  bool adopt_flushes = false;          // a flush takes over an older one
+  bool no_fences = false;      // nothing waits for an orphan
+  bool adopt_flushes = false;  // a flush takes over an older one
   bool reads_adopt_over_changes = false;
 };
 
@@ -99,7 +99,7 @@ class TaskSet {
   TaskSet(const TaskSet&) = delete;
   TaskSet& operator=(const TaskSet&) = delete;
 
-  co::Executor& executor() { return disk_.executor(); }
+  co::Executor& executor() { return executor_; }
 
   // Takes `command` over; it has been answered when this returns, or will be.
   void begin(Command& command);
@@ -129,7 +129,9 @@ class TaskSet {
   using Slots = co::IntrusiveList<Slot>;
 
   co::Task<void> serve(Command& outer, const Operation& operation);
+  bool take_data_at_once(Slot& slot);
   co::Task<bool> take_data(Slot& slot);
+  static void use(Slot& slot, io::Buffer buffer);
   co::Task<void> keep_watch();
   TimePoint patrol();
   void report_slow(TimePoint now, TimePoint* next);
@@ -162,6 +164,7 @@ class TaskSet {
   }
 
   Disk& disk_;
+  co::Executor& executor_;
   FrontEnd& front_end_;
   io::BufferPool& buffers_;
   watch::SlowLog& slow_log_;
@@ -178,7 +181,8 @@ class TaskSet {
     Slot* slot = nullptr;
     TimePoint since{};
   };
-  co::IntrusiveList<AtBackend> at_backend_;  // slots with something at the backend, by when it began
+  co::IntrusiveList<AtBackend>
+      at_backend_;  // slots with something at the backend, by when it began
   std::size_t unanswered_ = 0;
   std::uint64_t numbered_ = 0;
   std::uint64_t mode_epoch_ = 0;  // of mode pages: across a change nothing is adopted

@@ -59,9 +59,7 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
             !io::first_difference(inner.data, other.inner.data).has_value());
   }
 
-  void entered_fence() override {
-    record.enter(watch::Stage::fence, task_set_.executor().now());
-  }
+  void entered_fence() override { record.enter(watch::Stage::fence, task_set_.executor().now()); }
   void left_fence() override { record.enter(watch::Stage::queue, task_set_.executor().now()); }
   void entered_backend() override { task_set_.entered_backend(*this); }
   void left_backend() override { task_set_.left_backend(*this); }

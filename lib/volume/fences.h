@@ -18,8 +18,8 @@
 // that finding those that overlap takes logarithmic time in what is in flight, plus their number.
 //
 // A read that began before a change and is asked for again after it must not be answered with the
-// old data: mark() and changed_since() tell. Changes that have ended are remembered for a while; who
-// asks about a longer time is told "changed".
+// old data: mark() and changed_since() tell. Changes that have ended are remembered for a while;
+// who asks about a longer time is told "changed".
 //
 // Driving thread only; allocates nothing.
 #pragma once

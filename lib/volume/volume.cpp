@@ -25,6 +25,7 @@ iovec segment_of(std::span<std::byte> bytes) {
 
 Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
     : backend_{backend},
+      executor_{backend.executor()},
       block_shift_{static_cast<unsigned>(std::countr_zero(config.logical_block.value()))},
       admission_{backend.executor(), config.queue_depth, "admission"},
       scratch_{backend.executor()} {
@@ -168,8 +169,7 @@ co::Task<IoStatus> Volume::zero(Request& request, Lba lba, BlockCount count, May
       co_return IoStatus::cancelled;
     }
   }
-  const IoStatus status =
-      co_await zero_held(request, offset_of(lba), bytes_of(count), may_unmap);
+  const IoStatus status = co_await zero_held(request, offset_of(lba), bytes_of(count), may_unmap);
   co_return status;
 }
 
@@ -209,8 +209,8 @@ co::Task<IoStatus> Volume::write_repeated(Request& request, Bytes offset, Bytes 
   co_return IoStatus::ok;
 }
 
-co::Task<IoStatus> Volume::write_same(Request& request, Lba lba, BlockCount count,
-                                      io::SgView block, MayUnmap may_unmap) {
+co::Task<IoStatus> Volume::write_same(Request& request, Lba lba, BlockCount count, io::SgView block,
+                                      MayUnmap may_unmap) {
   BALLAST_ASSERT(block.size() == logical_block().value());
   if (io::is_zero(block)) {
     const IoStatus status = co_await zero(request, lba, count, may_unmap);

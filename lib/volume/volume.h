@@ -62,7 +62,7 @@ class Volume {
   Volume(const Volume&) = delete;
   Volume& operator=(const Volume&) = delete;
 
-  co::Executor& executor() { return backend_.executor(); }
+  co::Executor& executor() { return executor_; }
   const backend::Geometry& geometry() const { return backend_.geometry(); }
   const backend::Capabilities& capabilities() const { return backend_.capabilities(); }
   Bytes logical_block() const { return Bytes{std::uint64_t{1} << block_shift_}; }
@@ -80,7 +80,8 @@ class Volume {
   // Writes `block` (exactly one logical block) to each block. All zeros become zero(), which alone
   // looks at may_unmap; anything else is replicated. After an error any of the blocks may have
   // changed.
-  co::Task<IoStatus> write_same(Request& request, Lba lba, BlockCount count, io::SgView block, MayUnmap may_unmap);
+  co::Task<IoStatus> write_same(Request& request, Lba lba, BlockCount count, io::SgView block,
+                                MayUnmap may_unmap);
   // Everything acknowledged before it began is durable when it ends with ok.
   co::Task<IoStatus> flush(Request& request);
   // Reads the blocks and looks at nothing but whether they can be read.
@@ -91,7 +92,8 @@ class Volume {
   // block compared.
   co::Task<Comparison> compare_same(Request& request, Lba lba, BlockCount count, io::SgView block);
   // Compares, and if nothing differs writes, with no other change of these blocks in between.
-  co::Task<Comparison> compare_and_write(Request& request, Lba lba, io::SgView expected, io::SgView data, Fua fua);
+  co::Task<Comparison> compare_and_write(Request& request, Lba lba, io::SgView expected,
+                                         io::SgView data, Fua fua);
   // Appends the allocation state of blocks from `lba` on, at most `limit` extents of bytes.
   co::Task<IoStatus> block_status(Request& request, Lba lba, BlockCount count, std::size_t limit,
                                   std::vector<backend::Extent>* out);
@@ -136,6 +138,7 @@ class Volume {
                                     std::span<std::byte> segment);
 
   backend::Backend& backend_;
+  co::Executor& executor_;  // asked for by each coroutine made here
   unsigned block_shift_;
   BlockCount capacity_;
   co::Semaphore admission_;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "lib/watch/timeline.h"
@@ -180,7 +182,9 @@ std::string list(std::span<const LunSnapshot> luns) {
 std::string inflight(std::span<const LunSnapshot> luns) {
   return document("inflight", luns, [](const LunSnapshot& lun, Json& json) {
     std::vector<CommandRecord> by_age = lun.in_flight;
-    std::ranges::stable_sort(by_age, {}, &CommandRecord::arrived);
+    std::ranges::sort(by_age, [](const CommandRecord& a, const CommandRecord& b) {
+      return std::tie(a.arrived, a.number) < std::tie(b.arrived, b.number);
+    });
     Json commands = Json::array();
     for (const CommandRecord& record : by_age) {
       commands.push_back(command(record, lun));

@@ -121,7 +121,7 @@ bool SlowLog::may_speak(TimePoint now) {
 
 void SlowLog::speak(std::string_view command, std::initializer_list<std::string_view> stages,
                     std::string_view ending) {
-  constexpr std::size_t name_kept = 12;
+  constexpr std::size_t name_kept = 8;
   const std::string note =
       left_out_ == 0 ? ": slow: " : fmt::format(": slow ({} left out): ", left_out_);
   left_out_ = 0;

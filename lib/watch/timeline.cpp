@@ -187,7 +187,6 @@ std::vector<Event> answered_busy(const Settings& settings, Nanoseconds deadline)
                     settings.max_retries + 1, static_cast<double>(settings.timeout.count()) / 1e9),
         "They go on; the session lives."));
   }
-  std::ranges::stable_sort(events, {}, &Event::at);
   return events;
 }
 

@@ -95,7 +95,7 @@ void what_has_changed_since_is_remembered(void**) {
   const std::uint64_t mark = fences.mark();
   assert_false(fences.changed_since(mark, Lba{0}, BlockCount{100}));
   Hold a{std::in_place, fences, Lba{10}, BlockCount{2}, change};
-  assert_true(fences.changed_since(mark, Lba{11}, BlockCount{1}));   // under way
+  assert_true(fences.changed_since(mark, Lba{11}, BlockCount{1}));  // under way
   assert_false(fences.changed_since(mark, Lba{12}, BlockCount{1}));
   a.reset();
   assert_true(fences.changed_since(mark, Lba{0}, BlockCount{100}));
@@ -192,7 +192,8 @@ void random_holds_agree_with_a_list(void**) {
       const bool is_change = random.chance(2, 3);
       holds.push_back(std::make_unique<Fences::Hold>(fences, Lba{first}, BlockCount{count},
                                                      is_change ? change : read));
-      model.entries.push_back({holds.back().get(), first, first + count, is_change, false, order++, 0});
+      model.entries.push_back(
+          {holds.back().get(), first, first + count, is_change, false, order++, 0});
     } else if (lot < 9) {
       const std::size_t i = random.below(holds.size());
       model.entries.erase(model.entries.begin() + static_cast<std::ptrdiff_t>(i));

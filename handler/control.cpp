@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "handler/control.h"
+
+#include <fmt/format.h>
+#include <gio/gio.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "lib/base/log.h"
+#include "lib/base/version.h"
+#include "lib/watch/report.h"
+
+namespace ballast::handler {
+namespace {
+
+constexpr const char* bus_name = "org.ballast.Ballast1";  // the interface's name, too
+constexpr const char* object_path = "/org/ballast/Ballast1";
+constexpr const char* no_such_lun = "org.ballast.Error.NoSuchLun";
+constexpr const char* failed = "org.ballast.Error.Failed";
+constexpr std::size_t most_names = 50;  // in a message
+
+constexpr const char* introspection =
+    "<node><interface name='org.ballast.Ballast1'>"
+    "<method name='List'><arg name='json' type='s' direction='out'/></method>"
+    "<method name='InFlight'><arg name='lun' type='s' direction='in'/>"
+    "<arg name='json' type='s' direction='out'/></method>"
+    "<method name='Slow'><arg name='lun' type='s' direction='in'/>"
+    "<arg name='json' type='s' direction='out'/></method>"
+    "<method name='Stats'><arg name='lun' type='s' direction='in'/>"
+    "<arg name='json' type='s' direction='out'/></method>"
+    "<method name='Tasks'><arg name='lun' type='s' direction='in'/>"
+    "<arg name='json' type='s' direction='out'/></method>"
+    "<property name='Version' type='s' access='read'>"
+    "<annotation name='org.freedesktop.DBus.Property.EmitsChangedSignal' value='const'/>"
+    "</property>"
+    "</interface></node>";
+
+using Report = std::string (*)(std::span<const watch::LunSnapshot>);
+constexpr std::array<std::pair<std::string_view, Report>, 5> reports{{
+    {"List", watch::report::list},
+    {"InFlight", watch::report::inflight},
+    {"Slow", watch::report::slow},
+    {"Stats", watch::report::stats},
+    {"Tasks", watch::report::tasks},
+}};
+
+// Never destroyed: LUNs may still close while the process ends.
+LunDirectory& directory() {
+  static LunDirectory& the_one = *new LunDirectory;
+  return the_one;
+}
+
+struct Release {
+  void operator()(GError* error) const noexcept { g_error_free(error); }
+};
+using OwnedError = std::unique_ptr<GError, Release>;
+
+struct Answer {
+  const char* error = nullptr;  // a D-Bus error's name; null: none
+  std::string text;             // JSON, or the error's message
+};
+
+// `lun` comes from the caller, and is UTF-8: the bus sees to that.
+Answer unknown(std::string_view lun) {
+  std::vector<std::string> names = directory().names();
+  const std::size_t left_out = names.size() - std::min(names.size(), most_names);
+  names.resize(names.size() - left_out);
+  std::string message = fmt::format("there is no LUN \"{}\"", lun);
+  message +=
+      names.empty() ? "; no LUN is open" : fmt::format("; there are {}", fmt::join(names, ", "));
+  message += left_out == 0 ? "" : fmt::format(" and {} more", left_out);
+  // A backstore's name may be any bytes, and GDBus wants UTF-8.
+  gchar* const valid = g_utf8_make_valid(message.c_str(), -1);
+  message = valid;
+  g_free(valid);
+  return {no_such_lun, std::move(message)};
+}
+
+Answer answer(Report report, const std::string& lun) {
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<watch::LunSnapshot> snapshots;
+  std::vector<std::string> silent;
+  const std::size_t visited =
+      directory().visit(lun.empty() ? nullptr : &lun, [&](ControlledLun& asked) {
+        const Nanoseconds gone = std::chrono::steady_clock::now() - begin;
+        watch::LunSnapshot snapshot;
+        if (asked.snapshot(&snapshot, std::max(control_patience - gone, control_least_patience))) {
+          snapshots.push_back(std::move(snapshot));
+        } else {
+          silent.push_back(asked.name());
+        }
+      });
+  if (visited == 0 && !lun.empty()) {
+    return unknown(lun);
+  }
+  std::string document = report(snapshots);
+  const std::size_t end = document.rfind('}');
+  document.resize(end);
+  document += fmt::format(
+      ",\"silent\":{}}}",
+      nlohmann::json(silent).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  return {nullptr, std::move(document)};
+}
+
+Answer answer_safely(std::string_view method, const gchar* lun) noexcept {
+  try {
+    const auto* const found = std::find_if(reports.begin(), reports.end(),
+                                           [method](const auto& r) { return r.first == method; });
+    if (found == reports.end()) {  // GDBus lets through what the XML names, and no more
+      return {failed, "there is no such method"};
+    }
+    return answer(found->second, lun);
+  } catch (const std::exception&) {
+    return {failed, ""};
+  }
+}
+
+// Consumes `invocation`.
+void on_method_call(GDBusConnection*, const gchar*, const gchar*, const gchar*, const gchar* method,
+                    GVariant* parameters, GDBusMethodInvocation* invocation, gpointer) noexcept {
+  const gchar* lun = "";
+  if (g_variant_n_children(parameters) == 1) {
+    g_variant_get(parameters, "(&s)", &lun);
+  }
+  const Answer answer = answer_safely(method, lun);
+  if (answer.error == nullptr) {
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(s)", answer.text.c_str()));
+  } else {
+    g_dbus_method_invocation_return_dbus_error(
+        invocation, answer.error, answer.text.empty() ? "out of memory" : answer.text.c_str());
+  }
+}
+
+GVariant* on_get_property(GDBusConnection*, const gchar*, const gchar*, const gchar*, const gchar*,
+                          GError**, gpointer) noexcept {
+  return g_variant_new_string(version);  // the only one
+}
+
+const GDBusInterfaceVTable* vtable() {
+  static const GDBusInterfaceVTable table = [] {
+    GDBusInterfaceVTable t{};
+    t.method_call = on_method_call;
+    t.get_property = on_get_property;
+    return t;
+  }();
+  return &table;
+}
+
+void warn(const char* what, const GError& error) noexcept {
+  log(LogLevel::warning, "ballastctl will not work: {}: {}; the LUNs are not affected", what,
+      error.message);
+}
+
+void on_name(GDBusConnection*, const gchar*, gpointer) noexcept {
+  log(LogLevel::info, "ballastctl can ask: {} is on the bus", bus_name);
+}
+
+void on_no_name(GDBusConnection* bus, const gchar*, gpointer) noexcept {
+  if (bus == nullptr) {
+    log_plain(LogLevel::warning,
+              "ballastctl will not work until tcmu-runner is started anew: the D-Bus system bus "
+              "has gone; the LUNs are not affected");
+  } else {
+    log(LogLevel::warning,
+        "ballastctl will not work: the D-Bus system bus does not give us the name {0}: is "
+        "/usr/share/dbus-1/system.d/{0}.conf installed, or does another process own the name? The "
+        "LUNs are not affected",
+        bus_name);
+  }
+}
+
+// The connection stays as long as the process.
+void on_connection(GObject*, GAsyncResult* result, gpointer) noexcept {
+  GError* raw = nullptr;
+  GDBusConnection* const bus = g_dbus_connection_new_for_address_finish(result, &raw);
+  if (bus == nullptr) {
+    warn("the D-Bus system bus cannot be reached", *OwnedError{raw});
+    return;
+  }
+  GDBusNodeInfo* const node = g_dbus_node_info_new_for_xml(introspection, &raw);
+  // Before the name is asked for, so that whoever sees the name finds the object.
+  if (node == nullptr || g_dbus_connection_register_object(bus, object_path, node->interfaces[0],
+                                                           vtable(), nullptr, nullptr, &raw) == 0) {
+    warn("the D-Bus object cannot be made", *OwnedError{raw});
+    return;
+  }
+  g_bus_own_name_on_connection(bus, bus_name, G_BUS_NAME_OWNER_FLAGS_NONE, on_name, on_no_name,
+                               nullptr, nullptr);
+}
+
+// A connection of our own, not GLib's shared one, which is the daemon's. The bus applies the rules
+// of every name a connection owns to all that is sent to it, and what the daemon lets anybody ask
+// is not what we do. And GLib ends the process when the shared connection is lost.
+gboolean connect(gpointer) noexcept {
+  GError* raw = nullptr;
+  gchar* const address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw);
+  if (address == nullptr) {
+    warn("the D-Bus system bus has no address", *OwnedError{raw});
+    return G_SOURCE_REMOVE;
+  }
+  constexpr int flags = G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
+                        G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION;
+  g_dbus_connection_new_for_address(address, static_cast<GDBusConnectionFlags>(flags), nullptr,
+                                    nullptr, on_connection, nullptr);
+  g_free(address);
+  return G_SOURCE_REMOVE;
+}
+
+}  // namespace
+
+void control_start() noexcept {
+  g_idle_add(connect, nullptr);
+}
+
+void control_add(ControlledLun& lun) noexcept {
+  try {
+    directory().add(lun);
+  } catch (const std::exception&) {
+    log_plain(LogLevel::warning, "out of memory: ballastctl will not see a LUN");
+  }
+}
+
+void control_remove(ControlledLun& lun) noexcept {
+  directory().remove(lun);
+}
+
+}  // namespace ballast::handler

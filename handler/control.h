@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// The D-Bus object through which an operator sees into the plugin; ballastctl(8) is its usual
+// caller.
+//
+//   system bus, name org.ballast.Ballast1, object /org/ballast/Ballast1,
+//   interface org.ballast.Ballast1
+//     List() -> s          InFlight(s lun) -> s    Slow(s lun) -> s
+//     Stats(s lun) -> s    Tasks(s lun) -> s       each answers one JSON document; "": all LUNs
+//     Version              property, s
+//
+// The documents are those of lib/watch/report.h, with one more member on the outside: "silent", an
+// array of the names of LUNs whose executor did not answer in time, which have no entry in "luns".
+// A name that no LUN has: org.ballast.Error.NoSuchLun, whose message says which there are.
+// Who may call is the bus's business: org.ballast.Ballast1.conf, root only. The connection is our
+// own, not the daemon's.
+//
+// Threads. Methods run on the daemon's main thread, in GLib's main loop, which also opens LUNs: a
+// call keeps it for at most control_patience altogether (and control_least_patience for each LUN
+// that is silent beyond that). GDBus has a worker thread of its own, which never calls us.
+//
+// No exception leaves, and nothing here fails the plugin: without the bus there is one warning in
+// the log.
+#pragma once
+
+#include "handler/lun_directory.h"
+#include "lib/base/units.h"
+
+namespace ballast::handler {
+
+inline constexpr Nanoseconds control_patience = std::chrono::seconds{1};
+inline constexpr Nanoseconds control_least_patience = std::chrono::milliseconds{20};
+
+// Once, on the main thread, from handler_init. Connects to the bus once GLib's main loop runs; in a
+// process that has none nothing happens, and no thread is made.
+void control_start() noexcept;
+
+// From open(), when the LUN can answer snapshot(); out of memory leaves it unseen, with a warning.
+// From close(), before anything that snapshot() needs goes: returns once no snapshot is being
+// taken, which lasts control_patience at most. Any thread.
+void control_add(ControlledLun& lun) noexcept;
+void control_remove(ControlledLun& lun) noexcept;
+
+}  // namespace ballast::handler

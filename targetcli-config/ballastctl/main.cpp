@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// ballastctl: what Ballast's LUNs are doing, and what an operator may change.
+// ballastctl(8), targetcli-config/man/ballastctl.8, is its manual.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "lib/base/version.h"
+#include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/output.h"
+
+namespace ballast::ctl {
+namespace {
+
+int run(int argc, char** argv) {
+  CLI::App app{
+      "Shows what Ballast's LUNs are doing.\n"
+      "Exit: 0 ok, 1 failed, 2 wrong use. ballastctl(8) is the manual.",
+      "ballastctl"};
+  app.set_version_flag("--version", fmt::format("ballastctl {}", version));
+  app.require_subcommand(1);
+  // Of tcmu-runner, through D-Bus.
+  add_list(app);
+  add_inflight(app);
+  add_slow(app);
+  add_stats(app);
+  add_tasks(app);
+  add_fault(app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::RuntimeError& failed) {  // fail() has said why
+    return failed.get_exit_code();
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? exit_ok : exit_usage;
+  }
+  return finish_output() ? exit_ok : exit_failed;
+}
+
+}  // namespace
+}  // namespace ballast::ctl
+
+int main(int argc, char** argv) {
+  // JSON that is not as documented, memory running out: say so instead of aborting.
+  try {
+    return ballast::ctl::run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "ballastctl: {}\n", error.what());
+    return ballast::ctl::exit_failed;
+  }
+}

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# check-control: the D-Bus object with hand-made LUNs on a bus of its own, asked by the real
+# ballastctl; and what both are made of.
+
+control_objects := $(patsubst %,$(B)/obj/handler/%.o,control lun_directory)
+control_host := $(B)/tests/control/host
+
+$(control_host): $(B)/obj/tests/control/host.o $(B)/obj/tests/control/luns.o $(control_objects) \
+                 $(call archives_upto,watch)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(libs) $(call pkg,--libs,gio-2.0)
+
+$(B)/tests/control/lun_directory_test: $(B)/obj/tests/control/lun_directory_test.o \
+                                       $(B)/obj/handler/lun_directory.o $(B)/libbase.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(libs) $(call pkg,--libs,cmocka)
+
+$(B)/tests/control/output_test: $(B)/obj/tests/control/output_test.o \
+                                $(B)/obj/targetcli-config/ballastctl/output.o $(B)/libbase.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(libs) $(call pkg,--libs,cmocka)
+
+control_tests := $(addprefix $(B)/tests/control/,lun_directory_test output_test)
+.PHONY: check-control
+check-control: $(control_tests) $(control_host) $(B)/ballastctl
+	@CONTROL_HOST=$(control_host) BALLASTCTL=$(B)/ballastctl ci/run-tests control-$(VARIANT) \
+	  $(control_tests) tests/control/ballastctl_test

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/control/luns.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+namespace ballast::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr TimePoint now{1h};
+
+watch::CommandRecord command(std::uint64_t number, const char* name, std::uint8_t opcode,
+                             std::uint64_t lba, Nanoseconds age, watch::Stage stage) {
+  watch::CommandRecord record;
+  record.number = number;
+  record.name = name;
+  record.opcode = opcode;
+  record.has_range = true;
+  record.lba = Lba{lba};
+  record.blocks = BlockCount{8};
+  record.arrived = TimePoint{now.since_start - age};
+  record.stage = watch::Stage::queue;
+  record.stage_since = record.arrived;
+  if (stage != watch::Stage::queue) {
+    record.enter(stage, record.arrived + age / 4);
+  }
+  return record;
+}
+
+void stall(watch::LunSnapshot& lun) {
+  lun.stalled_since = TimePoint{now.since_start - 4s};
+  lun.unanswered = 2;
+  lun.orphans = 1;
+  lun.orphan_bytes = Bytes{4096};
+  auto orphan = command(4711, "WRITE(10)", 0x2A, 2048, 25s, watch::Stage::backend);
+  orphan.orphan = true;
+  orphan.answered = TimePoint{now.since_start - 5s};
+  auto retry = command(4720, "WRITE(10)", 0x2A, 2048, 1500ms, watch::Stage::fence);
+  retry.adopts = true;
+  auto flush = command(4719, "SYNCHRONIZE CACHE(10)", 0x35, 0, 7s, watch::Stage::backend);
+  flush.has_range = false;
+  lun.in_flight = {orphan, flush, retry};
+  watch::SlowRequest slow;
+  slow.record = command(4000, "READ(16)", 0x88, 81920, 90s, watch::Stage::queue);
+  slow.record.enter(watch::Stage::backend, TimePoint{now.since_start - 89s});
+  slow.ended = TimePoint{now.since_start - 80s};
+  slow.record.enter(watch::Stage::answer, slow.ended);
+  slow.how = "GOOD";
+  lun.slow_requests = {slow};
+  lun.slow_begun = 17;
+  lun.tasks = {{"sweep", "timer", "device.cpp:210", 800ms},
+               {"WRITE(10)", "file write", "file.cpp:98", 25s},
+               {"main", "", "device.cpp:77", {}}};
+}
+
+}  // namespace
+
+MadeUpLun::MadeUpLun(std::string name, std::string fault_control)
+    : name_{std::move(name)}, fault_control_{std::move(fault_control)} {}
+
+bool MadeUpLun::is(std::string_view kind) const {
+  return std::string_view{name_}.starts_with(kind);
+}
+
+bool MadeUpLun::snapshot(watch::LunSnapshot* into, Nanoseconds patience) {
+  if (is("silent")) {
+    std::this_thread::sleep_for(patience);
+    return false;
+  }
+  watch::LunSnapshot lun;
+  lun.name = name_;
+  lun.configuration = "file:/srv/" + name_ + ".raw";
+  lun.backend = lun.configuration;
+  lun.capacity = Bytes{std::uint64_t{3} << 29};
+  lun.logical_block = Bytes{512};
+  lun.deadline = 20s;
+  lun.slow = 1s;
+  lun.stall_after = 3s;
+  lun.stall_window = 8;
+  lun.queue_depth = 128;
+  lun.now = now;
+  lun.opened = TimePoint{now.since_start - 125s};
+  lun.counters.commands = 5000;
+  lun.counters.good = 4990;
+  lun.counters.adoptions = 3;
+  lun.counters.read = Bytes{10 << 20};
+  lun.reads.add(73us);
+  if (is("stalled")) {
+    stall(lun);
+  } else {
+    lun.unanswered = 1;
+    lun.in_flight = {command(5000, "READ(10)", 0x28, 64, 300us, watch::Stage::backend)};
+  }
+  if (is("faulty")) {
+    lun.fault_control = fault_control_;
+  }
+  *into = std::move(lun);
+  return true;
+}
+
+}  // namespace ballast::testing

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "targetcli-config/ballastctl/output.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast::ctl;
+
+namespace {
+
+void says(const std::string& text, const char* wanted) {
+  assert_string_equal(text.c_str(), wanted);
+}
+
+void bytes_have_the_largest_unit_that_fits(void**) {
+  says(bytes_text(0), "0 B");
+  says(bytes_text(1023), "1023 B");
+  says(bytes_text(4096), "4 KiB");
+  says(bytes_text(1536), "1.5 KiB");
+  says(bytes_text(std::uint64_t{3} << 29), "1.5 GiB");
+  says(bytes_text((std::uint64_t{1} << 40) - 1), "1023 GiB");
+  says(bytes_text(~std::uint64_t{0}), "15.9 EiB");
+}
+
+void durations_have_at_most_two_units(void**) {
+  says(duration_text(0), "0 s");
+  says(duration_text(850), "850 ns");
+  says(duration_text(73'000), "73 us");
+  says(duration_text(4'250'000), "4.2 ms");
+  says(duration_text(999'999'999), "999 ms");
+  says(duration_text(1'300'000'000), "1.3 s");
+  says(duration_text(59'999'999'999), "59.9 s");
+  says(duration_text(60'000'000'000), "1 min");
+  says(duration_text(125'000'000'000), "2 min 5 s");
+  says(duration_text(11'520'000'000'000), "3 h 12 min");
+  says(duration_text(367'200'000'000'000), "4 d 6 h");
+}
+
+void a_terminal_sees_no_control_character(void**) {
+  says(printable("vol0"), "vol0");
+  says(printable("Übersee €"), "Übersee €");
+  says(printable("\x1b[31m\n\x7f"), "\\x1b[31m\\x0a\\x7f");
+  says(printable("\xc2\x9b"), "\\xc2\\x9b");           // C1: what some terminals take for ESC [
+  says(printable("\xff\xc0\xaf"), "\\xff\\xc0\\xaf");  // not UTF-8
+  says(printable("\xe0\x80\xaf"), "\\xe0\\x80\\xaf");  // overlong
+  says(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // a surrogate
+  says(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");  // past the last character
+  says(printable("\xe2\x82"), "\\xe2\\x82");                    // cut off
+}
+
+void columns_are_as_wide_as_their_widest_cell(void**) {
+  Table table{{{"LUN"}, {"SIZE", Table::Align::right}, {"NOTE"}}};
+  table.add({"volume", "1 B", ""});
+  table.add({"ü", "1023 KiB", "long note"});
+  says(table.text(),
+       "LUN         SIZE  NOTE\n"
+       "volume       1 B  -\n"
+       "ü       1023 KiB  long note\n");
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(bytes_have_the_largest_unit_that_fits),
+      cmocka_unit_test(durations_have_at_most_two_units),
+      cmocka_unit_test(a_terminal_sees_no_control_character),
+      cmocka_unit_test(columns_are_as_wide_as_their_widest_cell),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}

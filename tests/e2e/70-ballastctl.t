@@ -1,0 +1,91 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What ballastctl sees of a LUN whose storage is frozen, and of its healthy neighbour; who may ask; and
+# what it says when there is nobody to ask.
+# timeout: 200
+. "$(dirname "$0")/lib.sh"
+[[ $BACKSTORE == ballast ]] || skip_all "only our plugin answers"
+plan 37
+
+CTL=$LAB_BUILD/ballastctl
+[[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
+POLICY=org.ballast.Ballast1.conf
+FAULT=/run/vol0.fault
+test_cleanup() { : > "$FAULT"; } # nothing ends while it is frozen
+
+status_of() { "$@" > "$TEST_DIR/said" 2>&1; echo $?; }
+said() { cat "$TEST_DIR/said"; }
+# json FILTER SUBCOMMAND [LUN]
+json() { "$CTL" "${@:2}" --json | jq -r "$1"; }
+json_is() { [[ $(json "${@:2}") == "$1" ]]; }
+
+# As make install does; a name may be owned only once the bus has read it.
+install -D -m 0644 "$LAB_SRC/targetcli-config/dbus/$POLICY" "/usr/share/dbus-1/system.d/$POLICY"
+busctl --system call org.freedesktop.DBus / org.freedesktop.DBus ReloadConfig >&9 2>&1
+
+rm -f "$FAULT"
+fresh_daemon
+expect_log 'org.ballast.Ballast1 is on the bus'
+is "$(status_of "$CTL" list) $(said)" "0 no LUNs" "a daemon without LUNs"
+make_lun vol0 128M "file=/srv/vol0.raw;fault=$FAULT" || bail "no vol0"
+make_lun vol1 128M file=/srv/vol1.raw || bail "no vol1"
+export_luns
+ok "login" login
+
+# --- calm ---
+is "$(status_of "$CTL" list)" 0 "list: exit 0"
+like "$(said)" '^vol0 +ok +128 MiB .*/srv/vol0\.raw' "list: a LUN, its size, its backend"
+like "$(said)" '^vol1 +ok ' "and the other"
+is "$(json '[.luns[].name] | join(" ")' list)" "vol0 vol1" "list --json"
+is "$(json '.luns[0].fault_control' list)" "$FAULT" "it knows the control file"
+is "$(status_of "$CTL" fault vol0) $(said)" "0 vol0: no rules, no faults" "no faults yet"
+dd if="$DEV" of=/dev/null bs=4k count=16 iflag=direct status=none
+is "$(json '.luns[0].latency.reads.count >= 16' stats vol0)" true "stats: reads are counted"
+is "$(json '.luns[0].counters | .commands >= .good and .good > 0' stats vol0)" true "stats: and so are answers"
+like "$("$CTL" stats vol0)" '^  refused_wakes +0 ' "stats as text; no coroutine was woken twice"
+
+# --- frozen ---
+ok "fault set" "$CTL" fault vol0 set 'all freeze'
+is "$("$CTL" fault vol0)" "all freeze" "fault show"
+sleep 0.5 # the backend looks ten times a second
+dd if="$DEV" of=/dev/null bs=4k count=1 skip=100 iflag=direct status=none 3>&- >&9 2>&1 &
+reader=$!
+filter='[.luns[].commands[] | select(.lba == 800) | "\(.operation) \(.blocks) \(.stage) \(.orphan)"] | join(" ")'
+ok "inflight shows the read at the backend" wait_for 10 "the read" json_is "READ(10) 8 backend false" "$filter" inflight vol0
+is "$(status_of "$CTL" inflight)" 0 "inflight: exit 0"
+like "$(said)" '^vol0 +[0-9]+ +READ\(10\) +800 +4 KiB +.* backend .* in [0-9]' "inflight as text: what, where, how long until the error handler"
+is "$(json '.luns[0].commands | length' inflight vol1)" 0 "nothing is under way on the other LUN"
+is "$(json '.luns[0] | .unanswered >= 1 and .oldest_ns > 0' list)" true "list: unanswered, and how old"
+is "$(json '[.luns[0].tasks[] | select(.waits_for != null)] | length > 0' tasks vol0)" true "tasks: somebody waits"
+like "$("$CTL" tasks vol0)" '^vol0 .* [a-z_]+\.(cpp|h):[0-9]+$' "tasks as text: where"
+ok "list: it is stalled" wait_for 15 "the stall" json_is stalled '.luns[0].state' list
+like "$("$CTL" list)" '^vol0 +stalled [0-9]' "as text: since when"
+like "$("$CTL" list)" '^vol1 +ok ' "and its neighbour is not"
+
+# --- thawed ---
+ok "fault clear" "$CTL" fault vol0 clear
+ok "the read ends" wait_for 20 "dd" gone "$reader"
+wait "$reader"
+is $? 0 "without an error"
+like "$("$CTL" slow vol0)" '^vol0 +[0-9]+ +READ\(10\) +800 +4 KiB .* GOOD' "slow has it"
+is "$(json '[.luns[0].requests[] | select(.lba == 800)][-1].took_ns > 3000000000' slow vol0)" true "and how long it took"
+ok "list: not stalled any more" wait_for 10 "the end of the stall" json_is ok '.luns[0].state' list
+
+# --- mistakes ---
+is "$(status_of "$CTL" stats vol9) $(said)" '1 ballastctl: there is no LUN "vol9"; there are vol0, vol1' "an unknown LUN"
+is "$(status_of "$CTL" fault vol1 clear)" 1 "no fault wrapper: exit 1"
+like "$(said)" '^ballastctl: LUN vol1 has no fault wrapper' "and says so"
+
+# --- who may ask, and how else ---
+like "$(gdbus introspect --system -d org.ballast.Ballast1 -o /org/ballast/Ballast1)" 'InFlight\(in +s lun' "it can be introspected"
+cp "$CTL" /srv/ballastctl
+is "$(status_of setpriv --reuid nobody --clear-groups /srv/ballastctl list) $(said)" \
+    "1 ballastctl: only root may ask: sudo ballastctl" "nobody may not ask"
+rm -f /srv/ballastctl
+
+# --- LUNs that go, a daemon that is not there ---
+logout
+clear_target
+is "$(status_of "$CTL" list) $(said)" "0 no LUNs" "LUNs that are gone are not shown"
+bounded 30 systemctl stop tcmu-runner.service
+like "$(status_of "$CTL" list) $(said)" '^1 ballastctl: tcmu-runner is not running' "no daemon"
