@@ -7,14 +7,15 @@
 [[ $BACKSTORE == ballast ]] || skip_all "shedding is ours; make bench-freeze shows what others do"
 plan 16
 
-seconds=10 rate=50 count=800
+seconds=10
+frozen_load=(16 4 16) healthy_load=($((16 + seconds)) 12 4)
 ok "three LUNs are logged in" frozen_luns 2 "deadline=8s;stall_after=2s"
-ok "and filled" eval 'load_fill 0 $count && load_fill 1 $count && load_fill 2 $((count + rate * seconds))'
+ok "and filled" eval 'load_fill 0 ${frozen_load[*]} && load_fill 1 ${frozen_load[*]} && load_fill 2 ${healthy_load[*]}'
 watch_begin 0 1 2
 # 32 at once each: the 64 that a session may have outstanding.
-load_begin 0 $count $rate 16
-load_begin 1 $count $rate 16
-load_begin 2 $((count + rate * seconds)) $rate 4
+load_begin 0 "${frozen_load[@]}"
+load_begin 1 "${frozen_load[@]}"
+load_begin 2 "${healthy_load[@]}"
 ok "all are under load" eval 'for n in 0 1 2; do wait_for 40 "load on LUN $n" load_runs $n || exit 1; done'
 sleep 3
 ok "the disks under LUN 0 and LUN 1 freeze" freeze "${freezing[@]}"

@@ -7,33 +7,26 @@
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"
 plan 19
 
-rate=50 count=1000
+frozen_load=(20 4 16) healthy_load=(40 12 4)
 deadline=7
-# Seconds a command takes, one decimal; and its status.
-took() {
-    local begin=$EPOCHREALTIME
-    bounded 60 "$@" >&9 2>&1
-    status=$?
-    seconds=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000000))
-}
 disk() { basename "$(dev "$1")"; }
 
 ok "two LUNs are logged in" frozen_luns 1 "deadline=${deadline}s;stall_after=2s"
-ok "and filled" eval 'load_fill 0 $count && load_fill 1 $((count * 2))'
+ok "and filled" eval 'load_fill 0 ${frozen_load[*]} && load_fill 1 ${healthy_load[*]}'
 watch_begin 0 1
-load_begin 0 $count $rate 16
-load_begin 1 $((count * 2)) $rate 4
+load_begin 0 "${frozen_load[@]}"
+load_begin 1 "${healthy_load[@]}"
 ok "both are under load" eval 'wait_for 40 "load on LUN 0" load_runs 0 && wait_for 40 "load on LUN 1" load_runs 1'
 
 # What an operator does to a disk that hangs.
 freeze "${freezing[@]}"
 frozen_at=$EPOCHREALTIME
 sleep 1
-took sg_reset -d "$(dev 0)"
+took 60 sg_reset -d "$(dev 0)"
 is "$status" 0 "LOGICAL UNIT RESET during the freeze succeeds"
 note "after $seconds s"
 ok "by the deadline" test "$seconds" -le $((deadline + 3))
-took sg_reset -d "$(dev 1)"
+took 60 sg_reset -d "$(dev 1)"
 is "$status" 0 "that of the healthy LUN too"
 ok "at once" test "$seconds" -le 3
 thaw
@@ -71,7 +64,7 @@ for name in "$suite" "$suite-2"; do
     mkdir -p "$(tpg)/acls/$name/lun_0" && ln -s "$(tpg)/lun/lun_0" "$(tpg)/acls/$name/lun_0/lun"
 done
 freeze "${freezing[@]}"
-took iscsi-test-cu --dataloss --test=iSCSI.iSCSITMF "iscsi://$PORTAL/$IQN/0"
+took 60 iscsi-test-cu --dataloss --test=iSCSI.iSCSITMF "iscsi://$PORTAL/$IQN/0"
 thaw
 note "libiscsi's task management tests: status $status after $seconds s"
 ok "libiscsi's task management tests end during a freeze" test "$status" -ne 124

@@ -9,7 +9,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/disk.sh"
 
 declare -A dm_loop=() dm_file=()
-load_pids=() load_from=()
+load_pids=() load_from=() load_blocks=()
 # Where the load reads blocks that it wrote before the test, each once: so that a target with a cache
 # has to go to its disk for them.
 COLD_MIB=32
@@ -27,9 +27,14 @@ dm_disk() {
         bounded 20 udevadm settle --timeout=15
 }
 dm_config() { echo "file=/dev/mapper/$1"; }
+# All at once: one after the other, the first would count as stalled before the last is frozen.
 freeze() { # NAME...
-    local name
-    for name in "$@"; do dmsetup suspend --noflush --nolockfs "$name" || return 1; done
+    local name pids=()
+    for name in "$@"; do
+        dmsetup suspend --noflush --nolockfs "$name" 3>&- &
+        pids+=($!)
+    done
+    for name in "${pids[@]}"; do wait "$name" || return 1; done
     echo "lab: frozen: $*" > /dev/kmsg
 }
 # thaw: all of them, whatever their state.
@@ -63,26 +68,31 @@ test_cleanup() { frozen_cleanup; }
 
 # ---- load ---------------------------------------------------------------------------------------
 
-# load_fill LUN COUNT: what load_begin reads has to be there.
+# load_fill LUN SECONDS RATE DEPTH: what load_begin with the same words reads has to be there.
 load_fill() {
+    load_blocks[$1]=$(($2 * $3 * $4))
     bounded 120 fio --filename="$(dev "$1")" --ioengine=libaio --direct=1 --iodepth=8 --rw=write --bs=64k \
         --verify=crc32c --verify_interval=4k --do_verify=0 --aux-path="$TEST_DIR" --output="$TEST_DIR/fill-$1.log" \
-        --name=hot --size=2m --name=cold --offset=${COLD_MIB}m --size=$(($2 * 4))k
+        --name=hot --size=2m --name=cold --offset=${COLD_MIB}m --size=$((load_blocks[$1] * 4))k
 }
-# load_begin LUN COUNT RATE DEPTH: fio in the background, two jobs of COUNT requests of 4 KiB each,
-# at RATE a second, DEPTH at once. One writes 2 MiB (half its requests) again and again and reads back 64 blocks at a
-# time, so that an old write that lands over a newer one is seen; one reads cold blocks and verifies
-# them. Its process id is in load_pids[LUN], its logs are $TEST_DIR/load-LUN*.
+# load_begin LUN SECONDS RATE DEPTH: fio in the background. DEPTH writers, each of which writes its own
+# 32 blocks of 4 KiB again and again and reads them back (half of its requests), so that an old write
+# that lands over a newer one is seen; and DEPTH readers of cold blocks. Each has one request at a
+# time, RATE a second if it can, for SECONDS of not being held up: after a freeze they catch up.
+# DEPTH 16 fills a LUN's queue of 32. (One job with 16 at once would not: before it pauses for its
+# rate, fio waits for all that is in flight.) The process id is in load_pids[LUN], the logs are
+# $TEST_DIR/load-LUN*.
 load_begin() {
-    local log=$TEST_DIR/load-$1
+    local log=$TEST_DIR/load-$1 kib=$(($2 * $3 * 4))
     load_from[$1]=$(answered_by "$1")
-    # Left to itself, fio ends with its terminal's group; in a session of its own only we end it.
-    setsid fio --filename="$(dev "$1")" --ioengine=libaio --direct=1 --bs=4k --iodepth="$4" \
+    # In a session of its own only we end it.
+    setsid fio --filename="$(dev "$1")" --ioengine=psync --direct=1 --bs=4k --thread --numjobs="$4" --group_reporting \
         --verify=crc32c --verify_fatal=1 --randrepeat=0 --log_unix_epoch=1 --aux-path="$TEST_DIR" \
         --output-format=json --output="$log.json" --disable_clat=1 --disable_slat=1 \
-        --name=write --rw=randwrite --size=2m --io_size=$(($2 * 4))k --softrandommap=1 --serialize_overlap=1 \
-        --verify_backlog=64 --rate_iops="$(($3 / 2)),$(($3 / 2))" --write_lat_log="$log-write" \
-        --name=read --rw=randread --offset=${COLD_MIB}m --size=$(($2 * 4))k --rate_iops="$3" --write_lat_log="$log-read" \
+        --name=write --rw=randwrite --size=128k --offset_increment=128k --io_size=${kib}k --verify_backlog=8 \
+        --rate_iops="$(($3 / 2)),$(($3 / 2))" --write_lat_log="$log-write" \
+        --name=read --rw=randread --offset=${COLD_MIB}m --size=${kib}k --offset_increment=${kib}k \
+        --rate_iops="$3" --write_lat_log="$log-read" \
         3>&- >&9 2> "$log.err" < /dev/null &
     load_pids[$1]=$!
 }
@@ -111,11 +121,11 @@ load_kill() {
     done
     load_pids=()
 }
-# load_check LUN COUNT: each block carries its own checksum, hot and cold ones.
+# load_check LUN: each block carries its own checksum, hot and cold ones.
 load_check() {
-    bounded "${3:-120}" fio --filename="$(dev "$1")" --ioengine=libaio --direct=1 --iodepth=8 --rw=read --bs=64k \
+    bounded 120 fio --filename="$(dev "$1")" --ioengine=libaio --direct=1 --iodepth=8 --rw=read --bs=64k \
         --verify=crc32c --verify_interval=4k --aux-path="$TEST_DIR" --output="$TEST_DIR/check-$1.log" \
-        --name=hot --size=2m --name=cold --offset=${COLD_MIB}m --size=$(($2 * 4))k 2> "$TEST_DIR/check-$1.err"
+        --name=hot --size=2m --name=cold --offset=${COLD_MIB}m --size=$((load_blocks[$1] * 4))k 2> "$TEST_DIR/check-$1.err"
 }
 # load_gap LUN FROM TO: the longest time without an answer, in ms; the times as $EPOCHREALTIME.
 # load_worst LUN FROM TO: the longest latency of what was answered then, in ms.
@@ -175,7 +185,8 @@ frozen_luns() {
     healthy=$1
     fresh_daemon
     for ((n = 0; n <= healthy; n++)); do
-        dm_disk "dm$n" 128M && make_lun "dm$n" 128M "$(dm_config "dm$n");$2" || return 1
+        # Room to grow into.
+        dm_disk "dm$n" 160M && make_lun "dm$n" 128M "$(dm_config "dm$n");$2" || return 1
         ((n == healthy)) || freezing+=("dm$n")
     done
     export_luns && login
@@ -191,6 +202,14 @@ unharmed() {
     is "$(disk_states)" "" "every disk was running at all times"
     is "$(stuck "${1:-2}")" "" "no thread of target or initiator was stuck"
     is "$(kernel_complaints)" "" "the kernel has nothing to complain of"
+}
+# took SECONDS COMMAND...: bounded, and sets $status and $seconds.
+# shellcheck disable=SC2034
+took() {
+    local begin=$EPOCHREALTIME
+    status=0
+    bounded "$@" >&9 2>&1 || status=$?
+    seconds=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000000))
 }
 # said_times REGEX: lines of the daemon's log.
 said_times() { grep -cE -- "$1" "$DAEMON_LOG"; }

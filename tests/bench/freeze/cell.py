@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What one cell of the freeze matrix left behind, read back. Times are seconds since the freeze."""
+import calendar
 import collections
 import glob
 import os
 import re
+import time
 
 Answer = collections.namedtuple("Answer", "at latency write")  # seconds
 Event = collections.namedtuple("Event", "at kind disk text")
@@ -46,6 +48,7 @@ class Cell:
         self.healthy = self.frozen
         self.disks = {self.meta[f"disk{lun}"]: lun for lun in self.luns}
         self.answers = {lun: self._answers(lun) for lun in self.luns}
+        self.log = []  # (seconds, line) of the kernel
         self.events = sorted(self._kernel() + self._trace())
         self.samples = self._samples()
 
@@ -73,7 +76,7 @@ class Cell:
         for at, text in lines:
             at -= marks[-1]
             if at >= self.begin:
-                self.log = getattr(self, "log", []) + [(at, text)]
+                self.log.append((at, text))
                 for pattern, kind in KERNEL:
                     if re.search(pattern, text):
                         events.append(Event(at, kind, self._disk(text), text))
@@ -105,6 +108,17 @@ class Cell:
 
     def _samples(self):
         return [(float(w[0]) - self.zero, *w[1:]) for w in (li.split("\t") for li in self._text("samples"))]
+
+    def words(self):
+        """(seconds, line) of the kernel and the daemon since the freeze."""
+        lines = [(at, text) for at, text in self.log if at >= -0.5]
+        for line in self._text("tcmu-runner.log"):
+            m = re.match(r"(\d+-\d+-\d+ \d+:\d+:\d+)\.(\d+) \d+:\S+ (.*)", line)
+            if m:
+                at = calendar.timegm(time.strptime(m[1], "%Y-%m-%d %H:%M:%S")) + int(m[2]) / 10 ** len(m[2]) - self.zero
+                if at >= 0:
+                    lines.append((at, f"tcmu-runner: {m[3]}"))
+        return sorted(lines)
 
     def first(self, kind):
         return next((e.at for e in self.events if e.kind == kind and e.at >= 0), None)

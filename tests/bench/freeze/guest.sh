@@ -26,7 +26,8 @@ before=15      # seconds of load before the freeze: what the healthy LUN is comp
 warm_up=10     # until fio has begun
 after=15       # and after the thaw, for LUNs that did not freeze
 patience=260   # at most until the load has ended, after the thaw: the error handler takes its time
-rate=50        # requests a second and job: far from what the guest can do, so that gaps show
+# Readers and writers, and requests a second of each: far from what the guest can do, so that gaps show.
+frozen_load=(4 16) healthy_load=(12 4)
 tracing=/sys/kernel/tracing/instances/freeze
 
 WATCH_PHASE=/run/phase
@@ -40,7 +41,9 @@ say() { printf '%s\n' "$*"; }
 #   stock    stock tcmu-runner: of its handlers, user:qcow takes a plain disk image, but only a regular
 #            file (it compares st_size), so there is an ext4 on the device and a raw image in it. It
 #            goes through the page cache, so writes freeze late; but what is not cached must be read,
-#            and its one thread for each LUN then waits, and all behind it.
+#            and its one thread for each LUN then waits, and all behind it. The kernel's TCMU answers
+#            for it after its cmd_time_out of 30 s: with an error.
+#   patient  the same with cmd_time_out 0, the kernel waits for ever
 #   ballast  user:ballast on it, O_DIRECT
 make_target() { # TARGET NAME
     local dir name=$2
@@ -51,10 +54,11 @@ make_target() { # TARGET NAME
                 serial_of "$name" > "$dir/wwn/vpd_unit_serial" && echo 1 > "$dir/enable" || return 1
             lun_path["$name"]=$dir
             lun_names+=("$name") ;;
-        stock)
+        stock | patient)
             mkdir -p "/mnt/$name" && mkfs.ext4 -q "/dev/mapper/$name" && mount "/dev/mapper/$name" "/mnt/$name" &&
                 dd if=/dev/zero of="/mnt/$name/disk.raw" bs=1M count=192 status=none &&
-                BACKSTORE=qcow make_lun "$name" 192M "file=/mnt/$name/disk.raw" ;;
+                BACKSTORE=qcow make_lun "$name" 192M "file=/mnt/$name/disk.raw" || return 1
+            [[ $1 == stock ]] || echo 0 > "${lun_path[$name]}/attrib/cmd_time_out" ;;
         ballast) make_lun "$name" 192M "$(dm_config "$name")" ;;
         *) say "no such target: $1"; return 1 ;;
     esac
@@ -131,12 +135,13 @@ run_cell() { # CELL
     fi
     [[ $initiator != tuned ]] || tune_disks "${luns[@]}" || { say "cannot tune the disks"; return 1; }
 
-    # COUNT requests a job: what the rate makes of the time that a LUN is not frozen.
-    local -A count=() depth=()
+    # For as long as a LUN is not frozen.
+    local -A load=()
     for lun in "${luns[@]}"; do
-        count[$lun]=$((rate * (before + after + warm_up))) depth[$lun]=16
-        ((lun != healthy)) || count[$lun]=$((rate * (before + after + warm_up + seconds))) depth[$lun]=4
-        load_fill "$lun" "${count[$lun]}" || { say "cannot fill LUN $lun"; return 1; }
+        load[$lun]="$((warm_up + before + after)) ${frozen_load[*]}"
+        ((lun != healthy)) || load[$lun]="$((warm_up + before + after + seconds)) ${healthy_load[*]}"
+        # shellcheck disable=SC2086
+        load_fill "$lun" ${load[$lun]} || { say "cannot fill LUN $lun"; return 1; }
         meta "disk$lun" "$(basename "$(dev "$lun")")"
         meta "depth_before$lun" "$(depth_of "$lun")"
     done
@@ -149,7 +154,8 @@ run_cell() { # CELL
     trace_begin
     watch_begin "${luns[@]}"
     phase "load begins"
-    for lun in "${luns[@]}"; do load_begin "$lun" "${count[$lun]}" "$rate" "${depth[$lun]}"; done
+    # shellcheck disable=SC2086
+    for lun in "${luns[@]}"; do load_begin "$lun" ${load[$lun]}; done
     for lun in "${luns[@]}"; do wait_for 60 "load on LUN $lun" load_runs "$lun" || return 1; done
     meta begun "$EPOCHREALTIME"
     phase "before the freeze"
@@ -176,7 +182,7 @@ run_cell() { # CELL
     for lun in "${luns[@]}"; do
         meta "depth_after$lun" "$(depth_of "$lun")"
         meta "state_after$lun" "$(cat "/sys/block/$(basename "$(dev "$lun")")/device/state" 2>&9 || echo gone)"
-        load_check "$lun" "${count[$lun]}"
+        load_check "$lun"
         meta "check_status$lun" $?
     done
     watch_end

@@ -4,7 +4,7 @@
 # make bench-freeze: the storage under some LUNs of a session freezes; what becomes of them, of the
 # session, and of the healthy LUN beside them? One table, on standard output.
 #
-#   BENCH_TARGETS    of: block stock ballast        (all)
+#   BENCH_TARGETS    of: block stock patient ballast (block stock ballast)
 #   BENCH_FREEZES    seconds                        (10 60 100 180; with BENCH_LONG=1 also 600)
 #   BENCH_FROZEN     how many LUNs freeze           (1 2)
 #   BENCH_INITIATOR  of: default tuned short        (default tuned; tuned for 180 s and more)

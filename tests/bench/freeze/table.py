@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prints the table of the freeze matrix, in Markdown.
 
-usage: table.py [--line] RESULTS...    results of run.sh, or single cells; --line: a sentence each
+usage: table.py [--line | --log] RESULTS...
+
+RESULTS are folders of run.sh, or single cells. --line: a sentence each. --log: what the kernel and
+tcmu-runner said, by seconds since the freeze.
 """
 import sys
 
 import cell as cells
 
-MEANING = {"block": "LIO `block`", "stock": "tcmu-runner `user:qcow`", "ballast": "Ballast"}
+MEANING = {"block": "LIO `block`", "stock": "tcmu-runner `user:qcow`", "patient": "the same, cmd_time_out 0", "ballast": "Ballast"}
 COLUMNS = (
     ("target", "---"),
     ("frozen", "---:"),
@@ -66,6 +69,12 @@ def row(cell):
 
 
 def main(arguments):
+    if arguments[0] == "--log":
+        for name, cell in cells.load(arguments[1:]).items():
+            print(f"{name}:")
+            for at, text in cell.words():
+                print(f"[{at:7.1f}] {text}")
+        return
     if arguments[0] == "--line":
         for name, cell in cells.load(arguments[1:]).items():
             print(f"  {name}: " + "; ".join(f"{c[0]} {value}" for c, value in list(zip(COLUMNS, row(cell)))[2:]))
