@@ -52,7 +52,7 @@ saw "one that grows" reconfigured vol0 'size 128 MiB'
 export_luns
 ok "login" login
 saw "a session that is made" session_created 'session[0-9]+'
-saw "its connection" connection_state 'session[0-9]+' "is logged in .*$IQN"
+saw "that is logged in" state 'session[0-9]+' 'is LOGGED_IN'
 saw "its disk" disk 'sd[a-z]+'
 
 # A connection that is cut: the session is made anew.
