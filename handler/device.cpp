@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "handler/device.h"
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstdlib>
@@ -19,10 +20,9 @@
 namespace ballast::handler {
 namespace {
 
-// Bounce buffers of one LUN. Ring data is page-aligned, so few are needed: two of the largest size.
-constexpr Bytes bounce_limit{std::uint64_t{4} << 20};
-// Longer than close_patience: the first report comes after the attempt to end them.
-constexpr Nanoseconds slow_close_interval = std::chrono::seconds{10};
+// The data of all commands of one LUN, orphans included. Mapped, and only what is used is there.
+constexpr Bytes data_limit{std::uint64_t{64} << 20};
+constexpr std::size_t incoming_per_slab = 64;
 
 std::size_t cdb_length_of(const std::uint8_t* cdb) {
   constexpr std::uint8_t variable_length = 0x7f;
@@ -40,7 +40,19 @@ unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
                                std::countr_zero(logical_block.value()));
 }
 
+scsi::TaskSetLimits limits_of(const config::LunConfig& config) {
+  return scsi::TaskSetLimits{.deadline = config.deadline,
+                             .slow = config.slow,
+                             .stall_after = config.stall_after,
+                             .stall_window = config.stall_window};
+}
+
 }  // namespace
+
+struct Device::Question {
+  watch::LunSnapshot snapshot;
+  std::binary_semaphore done{0};
+};
 
 struct Device::Resize {
   BlockCount blocks;
@@ -65,15 +77,19 @@ Device::Device(abi::tcmu_device* dev, std::string name, config::LunConfig config
       name_{std::move(name)},
       config_{std::move(config)},
       executor_{name_.c_str(), clock_},
-      commands_{executor_},
       resizes_{executor_},
       closing_{executor_},
       leaving_{executor_, "the next sweep"},
-      idle_{executor_, "a closing LUN's last command"},
-      closed_{executor_, "the LUN to be closed"} {}
+      idle_{executor_, "a closing LUN's last answer"},
+      closed_{executor_, "the backend to be closed"},
+      departed_{executor_, "the LUN to be closed"},
+      opened_{clock_.now()} {}
 
 Device::~Device() {
-  BALLAST_ASSERT(backend_ == nullptr || closed_.is_set());
+  BALLAST_ASSERT(backend_ == nullptr || is_gone());
+  if (loop_ != nullptr) {
+    loop_->stop();
+  }
 }
 
 Result<void> Device::set_up() {
@@ -89,6 +105,9 @@ Result<void> Device::set_up() {
                                      blocks.value(), block.value())};
   }
   const Bytes size{blocks.value() * block.value()};
+  if (Result<void> deadline = check_deadline(config_.deadline); !deadline) {
+    return deadline;
+  }
 
   io::UringOptions options;
   options.max_operations = std::max<std::size_t>(options.max_operations, config_.queue_depth);
@@ -98,7 +117,7 @@ Result<void> Device::set_up() {
   }
   uring_ = std::move(uring).value();
   Result<std::unique_ptr<io::BufferPool>> buffers =
-      io::BufferPool::open(executor_, bounce_limit, uring_.get());
+      io::BufferPool::open(executor_, data_limit, nullptr);
   if (!buffers) {
     return buffers.error();
   }
@@ -129,12 +148,25 @@ Result<void> Device::set_up() {
       *backend_,
       volume::VolumeConfig{
           .logical_block = block, .capacity = blocks, .queue_depth = config_.queue_depth});
+  slow_log_ = std::make_unique<watch::SlowLog>(name_, block);
   const co::Message sweep{.run = &begin_sweep, .context = this};
   (void)loop_->drive(&sweep);
   log(LogLevel::info,
       "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",
       name_, backend_->description(), blocks.value(), block.value(),
       abi::tcmu_dev_get_max_xfer_len(dev_), describe_mailbox_flags(ring_->flags()));
+  return {};
+}
+
+// Later the kernel would answer by itself, with an error.
+Result<void> Device::check_deadline(Nanoseconds deadline) const {
+  const int seconds = abi::tcmu_cfgfs_dev_get_attr_int(dev_, "cmd_time_out");
+  if (seconds > 0 && deadline >= std::chrono::seconds{seconds}) {
+    return Error{EINVAL,
+                 fmt::format("deadline={} is not below the kernel's own cmd_time_out of {} s; set "
+                             "deadline lower, or the backstore's attribute cmd_time_out higher",
+                             config::format_duration(deadline), seconds)};
+  }
   return {};
 }
 
@@ -178,9 +210,14 @@ void Device::make_disk() {
   config.unit_serial = unit_serial_;
   config.physical_block_exponent =
       physical_block_exponent(volume_->logical_block(), geometry.physical_block);
-  config.max_transfer_blocks = abi::tcmu_dev_get_max_xfer_len(dev_);
+  const auto most =
+      static_cast<std::uint32_t>(volume_->blocks_in(Bytes{io::BufferPool::largest}).value());
+  const std::uint32_t given = abi::tcmu_dev_get_max_xfer_len(dev_);
+  config.max_transfer_blocks = given == 0 ? most : std::min(given, most);
   config.write_same_max = config_.write_same_max;
   disk_ = std::make_unique<scsi::Disk>(*volume_, std::move(config));
+  task_set_ =
+      std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, *slow_log_, limits_of(config_));
 }
 
 void Device::handle(abi::tcmulib_cmd* cmd) {
@@ -245,20 +282,33 @@ void Device::begin_batch(void* self, std::int64_t first_command) {
   }
 }
 
-void Device::begin(abi::tcmulib_cmd* cmd) {
-  if (commands_.live() >= most_commands) {
-    ring_->answer(cmd, scsi::Status::task_set_full);
-    return;
+Device::Incoming* Device::take_incoming() {
+  if (free_incoming_ == nullptr) {
+    incoming_.push_back(std::make_unique<Incoming[]>(incoming_per_slab));
+    for (std::size_t i = 0; i < incoming_per_slab; ++i) {
+      incoming_.back()[i].next_free = std::exchange(free_incoming_, &incoming_.back()[i]);
+    }
   }
-  commands_.spawn("command", serve(cmd));
+  return std::exchange(free_incoming_, free_incoming_->next_free);
 }
 
-co::Task<void> Device::serve(abi::tcmulib_cmd* cmd) {
-  scsi::Command command;
-  command.cdb = std::span<const std::uint8_t>{cmd->cdb, cdb_length_of(cmd->cdb)};
-  command.data = io::SgView{std::span<const iovec>{cmd->iovec, cmd->iov_cnt}};
-  const scsi::Status status = co_await disk_->execute(command);
-  ring_->answer(cmd, command, status);
+void Device::begin(abi::tcmulib_cmd* cmd) {
+  Incoming* const incoming = take_incoming();
+  incoming->cmd = cmd;
+  incoming->cdb = std::span<const std::uint8_t>{cmd->cdb, cdb_length_of(cmd->cdb)};
+  incoming->data = io::SgView{std::span<const iovec>{cmd->iovec, cmd->iov_cnt}};
+  incoming->transferred = 0;
+  incoming->sense_length = 0;
+  task_set_->begin(*incoming);
+}
+
+void Device::answer(scsi::Command& command, scsi::Status status) {
+  auto& incoming = static_cast<Incoming&>(command);
+  ring_->answer(incoming.cmd, incoming, status);
+  incoming.next_free = std::exchange(free_incoming_, &incoming);
+  if (leaving_.is_set() && unanswered() == 0) {
+    idle_.set();
+  }
 }
 
 void Device::answer_thrown_away(void* self, std::int64_t cmd_id) {
@@ -277,7 +327,7 @@ co::Task<void> Device::sweep() {
     if (leaving) {
       co_return;
     }
-    const bool idle = commands_.live() == 0;
+    const bool idle = unanswered() == 0;
     const RingCursor::Leftovers now = idle ? cursor_->leftovers() : RingCursor::Leftovers{};
     if (now.tail != now.head && now.same_place(before)) {
       for (std::size_t i = 0; i < now.dropped_count; ++i) {
@@ -294,61 +344,68 @@ void Device::begin_sweep(void* self, std::int64_t) {
   device.closing_.spawn("sweep", device.sweep());
 }
 
-void Device::close() {
+bool Device::close() {
   if (plug_.first != nullptr) {
     flush_plug(false);
   }
   const co::Message message{.run = &begin_close, .context = this};
   (void)loop_->drive(&message);
-  loop_->run_until(
-      [](void* self) {
-        const Device& device = *static_cast<Device*>(self);
-        return device.closed_.is_set() && device.closing_.live() == 0;
-      },
-      this);
-  loop_->stop();
+  loop_->run_until([](void* self) { return static_cast<Device*>(self)->departed_.is_set(); }, this);
   log(LogLevel::info, "{}: closed: {} commands answered with {} doorbells", name_,
       ring_->stats().answers, ring_->stats().doorbells);
+  return is_gone();
 }
 
 void Device::begin_close(void* self, std::int64_t) {
   Device& device = *static_cast<Device*>(self);
   device.leaving_.set();
-  device.closing_.spawn("close: commands", device.wait_for_commands());
-  device.closing_.spawn("close: backend", device.close_backend());
-  device.closing_.spawn("close: report", device.report_slow_close());
+  device.closing_.spawn("close", device.close_in_order());
 }
 
-co::Task<void> Device::wait_for_commands() {
-  co_await commands_.join();
-  co_await resizes_.join();
-  idle_.set();
+co::Task<void> Device::close_in_order() {
+  if (unanswered() == 0) {
+    idle_.set();
+  }
+  const bool idle = co_await idle_.wait_until(executor_.now() + close_patience);
+  if (!idle) {
+    log(LogLevel::warning, "{}: {} commands are still at the backend {}; they are ended", name_,
+        unanswered(), backend_->description());
+  }
+  if (task_set_ != nullptr) {
+    co_await task_set_->shut();
+  }
+  closing_.spawn("close: backend", close_backend());
+  const bool closed = co_await closed_.wait_until(executor_.now() + depart_patience);
+  if (!closed) {
+    log(LogLevel::warning,
+        "{}: closed, but {} holds operations that it can neither finish nor end; they go on, and "
+        "the storage stays locked until the last of them has ended",
+        name_, backend_->description());
+  }
+  departed_.set();
 }
 
 co::Task<void> Device::close_backend() {
-  const bool idle = co_await idle_.wait_until(executor_.now() + close_patience);
-  if (!idle) {
-    log(LogLevel::warning, "{}: {} commands are still at the backend {}; closing it ends them",
-        name_, commands_.live(), backend_->description());
-    backend_->shut();
-    co_await co::yield(executor_);
-  }
+  backend_->shut();
+  co_await co::yield(executor_);
   co_await backend_->close();
-  co_await idle_.wait();
+  if (task_set_ != nullptr) {
+    co_await task_set_->drained();
+  }
+  co_await resizes_.join();
+  if (departed_.is_set()) {
+    log(LogLevel::info, "{}: the last operation has ended, the storage is let go of", name_);
+  }
   closed_.set();
+  closing_.spawn("close: last", leave());
 }
 
-co::Task<void> Device::report_slow_close() {
-  for (;;) {
-    const bool closed = co_await closed_.wait_until(executor_.now() + slow_close_interval);
-    if (closed) {
-      co_return;
-    }
-    if (backend_->is_shut()) {
-      log(LogLevel::warning, "{}: closing waits for {} commands that {} can neither finish nor end",
-          name_, commands_.live(), backend_->description());
-    }
+// Waits for the tasks that closed_ has woken, so that nothing is left when is_gone() says so.
+co::Task<void> Device::leave() {
+  while (closing_.live() > 1) {
+    co_await co::yield(executor_);
   }
+  gone_.store(true, std::memory_order_release);
 }
 
 Result<void> Device::resize(Bytes size) {
@@ -399,17 +456,99 @@ co::Task<void> Device::do_resize(std::shared_ptr<Resize> request) {
 }
 
 Result<void> Device::reconfigure(std::string_view daemon_string) {
-  const Result<config::LunConfig> wanted = config::parse(config_string(daemon_string));
+  Result<config::LunConfig> wanted = config::parse(config_string(daemon_string));
   if (!wanted) {
     return wanted.error();
   }
-  if (wanted.value() != config_) {
+  config::LunConfig but_for_limits = wanted.value();
+  but_for_limits.deadline = config_.deadline;
+  but_for_limits.slow = config_.slow;
+  but_for_limits.stall_after = config_.stall_after;
+  but_for_limits.stall_window = config_.stall_window;
+  if (but_for_limits != config_) {
     return Error{EINVAL,
-                 fmt::format("cannot change from \"{}\" to \"{}\" while it is open; delete "
-                             "the backstore and create it anew (the data stays)",
+                 fmt::format("cannot change from \"{}\" to \"{}\" while it is open: only deadline, "
+                             "slow, stall_after and stall_window can; delete the backstore and "
+                             "create it anew (the data stays)",
                              config::to_string(config_), config::to_string(wanted.value()))};
   }
+  if (Result<void> deadline = check_deadline(wanted.value().deadline); !deadline) {
+    return deadline;
+  }
+  auto limits = std::make_unique<config::LunConfig>(std::move(wanted).value());
+  const co::Message message{.run = &begin_limits,
+                            .context = this,
+                            .value = std::bit_cast<std::int64_t>(limits.release())};
+  (void)loop_->drive(&message);
   return {};
+}
+
+void Device::begin_limits(void* self, std::int64_t limits) {
+  Device& device = *static_cast<Device*>(self);
+  const std::unique_ptr<config::LunConfig> wanted{std::bit_cast<config::LunConfig*>(limits)};
+  device.config_ = *wanted;
+  if (device.task_set_ != nullptr) {
+    device.task_set_->set_limits(limits_of(device.config_));
+  }
+  log(LogLevel::info, "{}: deadline {}, slow {}, stalled after {}, window {}", device.name_,
+      config::format_duration(wanted->deadline), config::format_duration(wanted->slow),
+      config::format_duration(wanted->stall_after), wanted->stall_window);
+}
+
+bool Device::snapshot(watch::LunSnapshot* into, Nanoseconds patience) {
+  auto question = std::make_shared<Question>();
+  auto handed_over = std::make_unique<std::shared_ptr<Question>>(question);
+  const co::Message message{.run = &begin_snapshot,
+                            .context = this,
+                            .value = std::bit_cast<std::int64_t>(handed_over.release())};
+  (void)loop_->drive(&message);
+  if (!question->done.try_acquire_for(patience)) {
+    return false;
+  }
+  *into = std::move(question->snapshot);
+  return true;
+}
+
+void Device::begin_snapshot(void* self, std::int64_t question) {
+  const Device& device = *static_cast<Device*>(self);
+  const std::unique_ptr<std::shared_ptr<Question>> asked{
+      std::bit_cast<std::shared_ptr<Question>*>(question)};
+  device.describe(&(*asked)->snapshot);
+  (*asked)->done.release();
+}
+
+void Device::describe(watch::LunSnapshot* snapshot) const {
+  snapshot->name = name_;
+  snapshot->configuration = config::to_string(config_);
+  snapshot->backend = backend_->description();
+  snapshot->fault_control = config_.fault_control;
+  snapshot->logical_block = volume_->logical_block();
+  snapshot->capacity = Bytes{volume_->capacity().value() * volume_->logical_block().value()};
+  snapshot->queue_depth = config_.queue_depth;
+  snapshot->now = executor_.now();
+  snapshot->opened = opened_;
+  snapshot->refused_wakes = executor_.stats().refused_wakes;
+  if (task_set_ != nullptr) {
+    task_set_->describe(snapshot);
+  } else {
+    const scsi::TaskSetLimits limits = limits_of(config_);
+    snapshot->deadline = limits.deadline;
+    snapshot->slow = limits.slow;
+    snapshot->stall_after = limits.stall_after;
+    snapshot->stall_window = limits.stall_window;
+  }
+  for (const co::TaskInfo* task = executor_.registry().first(); task != nullptr;
+       task = task->next) {
+    watch::TaskView view;
+    view.name = task->name;
+    if (task->waits_for != nullptr) {
+      view.waits_for = task->waits_for;
+      const std::string_view path = task->wait_site.file_name();
+      view.where = fmt::format("{}:{}", path.substr(path.rfind('/') + 1), task->wait_site.line());
+      view.for_how_long = executor_.now() - task->since;
+    }
+    snapshot->tasks.push_back(std::move(view));
+  }
 }
 
 }  // namespace ballast::handler

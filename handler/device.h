@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Device: one LUN, from the daemon's callbacks to the backend. Wires executor, io_uring, buffers,
-// backend, volume, disk, ring and loop, and lives from open() to close().
+// backend, volume, disk, task set, ring and loop.
+//
+// Life. From open() to close(); but where the storage neither finishes nor ends an operation,
+// close() lets go of the daemon's device and leaves the rest behind: a departed Device, which its
+// reactor thread drives until the last operation has ended, and which keeps the store locked until
+// then. Its operations use memory of its own, never the ring's. is_gone() says when it may be
+// destroyed.
 //
 // Threads. open, close, resize and reconfigure: the daemon's main thread (or the thread that it
 // closes on), one at a time. handle(): the device's cmdproc thread. The daemon ends that thread
@@ -14,16 +20,19 @@
 // the LUN's reactor thread. handle() never waits for storage longer than `linger_limit`: the
 // daemon's pthread_cancel and join of the cmdproc thread wait for it.
 //
-// Bounds. At most `most_commands` at once; further ones are answered TASK SET FULL.
+// Bounds. Those of the task set (lib/scsi/task_set.h).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "handler/gate.h"
+#include "handler/lun_directory.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
 #include "handler/tcmur_abi.h"
@@ -40,17 +49,21 @@
 #include "lib/io/loop.h"
 #include "lib/io/uring.h"
 #include "lib/scsi/disk.h"
+#include "lib/scsi/task_set.h"
 #include "lib/volume/volume.h"
+#include "lib/watch/slow_log.h"
+#include "lib/watch/snapshot.h"
 
 namespace ballast::handler {
 
-class Device {
+class Device final : public scsi::FrontEnd, public ControlledLun {
  public:
-  static constexpr std::size_t most_commands = 2048;
   // Commands collected before the first is started although more wait.
   static constexpr std::size_t most_plugged = 64;
   static constexpr Nanoseconds linger_limit = std::chrono::milliseconds{20};
+  // How long a closing LUN waits for its commands, and then for the backend to close.
   static constexpr Nanoseconds close_patience = std::chrono::seconds{5};
+  static constexpr Nanoseconds depart_patience = std::chrono::seconds{1};
   // How often an idle ring is looked at for commands that the daemon threw away (RingCursor); they
   // are answered at the second look.
   static constexpr Nanoseconds sweep_interval = std::chrono::seconds{2};
@@ -60,29 +73,41 @@ class Device {
   // Everything about the LUN comes from `dev`, which outlives the Device. The error is one sentence
   // for the log; nothing is left behind.
   static Result<std::unique_ptr<Device>> open(abi::tcmu_device* dev);
-  // After close().
-  ~Device();
+  // Once gone.
+  ~Device() override;
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
   co::Executor& executor() { return executor_; }
-  const std::string& name() const { return name_; }
+  std::string name() const override { return name_; }
 
   // Takes the command over; it is answered later, or has been when this returns.
   void handle(abi::tcmulib_cmd* cmd);
 
-  // Waits until every command is answered, then closes the backend and ends the threads. Commands
-  // that the storage does not answer within close_patience are ended as far as the backend can end
-  // them; what it cannot end is waited for, and logged, because until then it may write to the
-  // ring's data area, which the daemon unmaps next.
-  void close();
+  // Waits until every command is answered, which takes no longer than close_patience and a moment:
+  // then those that are left are answered BUSY. Closes the backend and ends the threads. True if
+  // that is all done. False: the storage holds operations that it can neither finish nor end; the
+  // Device has departed, and its owner keeps it until is_gone().
+  bool close();
+  // The backend is closed. Any thread. Destroying the Device then does not block.
+  bool is_gone() const { return gone_.load(std::memory_order_acquire); }
 
   // Both answer within resize_limit.
   Result<void> resize(Bytes size);
+  // deadline, slow, stall_after and stall_window change at once; for the rest the LUN must be made
+  // anew.
   Result<void> reconfigure(std::string_view daemon_string);
+
+  bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
 
  private:
   struct Resize;
+  struct Question;
+  // A command and where its answer goes.
+  struct Incoming : scsi::Command {
+    abi::tcmulib_cmd* cmd = nullptr;
+    Incoming* next_free = nullptr;
+  };
   // The commands of one turn, linked through hm_private, which the daemon does not read again.
   struct Plug {
     abi::tcmulib_cmd* first = nullptr;
@@ -104,19 +129,25 @@ class Device {
   static void begin_resize(void* self, std::int64_t request);
   static void begin_sweep(void* self, std::int64_t);
   static void begin_close(void* self, std::int64_t);
+  static void begin_limits(void* self, std::int64_t limits);
+  static void begin_snapshot(void* self, std::int64_t question);
   void begin(abi::tcmulib_cmd* cmd);
+  void answer(scsi::Command& command, scsi::Status status) override;
+  Incoming* take_incoming();
+  Result<void> check_deadline(Nanoseconds deadline) const;
+  void describe(watch::LunSnapshot* snapshot) const;
+  std::size_t unanswered() const { return task_set_ == nullptr ? 0 : task_set_->unanswered(); }
 
-  co::Task<void> serve(abi::tcmulib_cmd* cmd);
   co::Task<void> do_resize(std::shared_ptr<Resize> request);
   co::Task<void> sweep();
-  co::Task<void> wait_for_commands();
+  co::Task<void> close_in_order();
   co::Task<void> close_backend();
-  co::Task<void> report_slow_close();
+  co::Task<void> leave();
 
   // Destroyed in reverse order: each outlives what stands below it.
   abi::tcmu_device* const dev_;
-  const std::string name_;  // the backstore's, as targetcli shows it
-  const config::LunConfig config_;
+  const std::string name_;    // the backstore's, as targetcli shows it
+  config::LunConfig config_;  // written under the executor's baton once open
   const co::SteadyClock clock_;
   co::Executor executor_;
   std::unique_ptr<io::Uring> uring_;
@@ -125,14 +156,20 @@ class Device {
   std::unique_ptr<Gate> backend_;
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<Ring> ring_;
+  std::unique_ptr<watch::SlowLog> slow_log_;
   std::unique_ptr<scsi::Disk> disk_;  // made with the first command: see read_unit_serial
+  std::unique_ptr<scsi::TaskSet> task_set_;
   std::unique_ptr<io::Loop> loop_;
-  co::TaskGroup commands_;
   co::TaskGroup resizes_;
   co::TaskGroup closing_;
-  co::Event leaving_;  // close() was called
-  co::Event idle_;     // closing, and no command or resize is left
-  co::Event closed_;
+  co::Event leaving_;   // close() was called
+  co::Event idle_;      // set while closing when no command is unanswered
+  co::Event closed_;    // the backend is closed and every task has ended
+  co::Event departed_;  // the ring and the daemon's device are not touched any more
+  std::atomic<bool> gone_{false};
+  TimePoint opened_{};
+  std::vector<std::unique_ptr<Incoming[]>> incoming_;
+  Incoming* free_incoming_ = nullptr;
 
   // The cmdproc thread's.
   std::unique_ptr<RingCursor> cursor_;

@@ -28,19 +28,23 @@ class Gate final : public backend::Backend {
   const backend::Capabilities& capabilities() const override { return inner_->capabilities(); }
   std::string description() const override { return inner_->description(); }
 
-  co::Task<IoStatus> read(Bytes offset, io::SgView to) override {
-    return shut_ ? refuse() : inner_->read(offset, to);
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
+    return shut_ ? refuse() : inner_->read(offset, to, cancel);
   }
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua) override {
-    return shut_ ? refuse() : inner_->write(offset, from, fua);
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua,
+                           co::CancelToken cancel) override {
+    return shut_ ? refuse() : inner_->write(offset, from, fua, cancel);
   }
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap) override {
-    return shut_ ? refuse() : inner_->zero(offset, length, may_unmap);
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap,
+                          co::CancelToken cancel) override {
+    return shut_ ? refuse() : inner_->zero(offset, length, may_unmap, cancel);
   }
-  co::Task<IoStatus> discard(Bytes offset, Bytes length) override {
-    return shut_ ? refuse() : inner_->discard(offset, length);
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override {
+    return shut_ ? refuse() : inner_->discard(offset, length, cancel);
   }
-  co::Task<IoStatus> flush() override { return shut_ ? refuse() : inner_->flush(); }
+  co::Task<IoStatus> flush(co::CancelToken cancel) override {
+    return shut_ ? refuse() : inner_->flush(cancel);
+  }
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<backend::Extent>* out) override {
     return shut_ ? refuse() : inner_->block_status(offset, length, limit, out);

@@ -9,10 +9,15 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <mutex>
 #include <new>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "handler/config_string.h"
+#include "handler/control.h"
 #include "handler/daemon_log.h"
 #include "handler/device.h"
 #include "handler/tcmur_abi.h"
@@ -32,6 +37,29 @@ class NotCancellable {
 
  private:
   int before_ = PTHREAD_CANCEL_ENABLE;
+};
+
+// LUNs that are closed, but whose storage still holds operations (Device::close). Never destroyed
+// as a whole: at the daemon's end the process takes them along.
+class Departed {
+ public:
+  static Departed& all() {
+    static Departed* const departed = new Departed;
+    return *departed;
+  }
+  void add(std::unique_ptr<Device> device) {
+    const std::lock_guard lock{mutex_};
+    devices_.push_back(std::move(device));
+  }
+  void bury() {
+    const std::lock_guard lock{mutex_};
+    std::erase_if(devices_,
+                  [](const std::unique_ptr<Device>& device) { return device->is_gone(); });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Device>> devices_;
 };
 
 Device* device_of(abi::tcmu_device* dev) {
@@ -55,6 +83,7 @@ bool check_config(const char* daemon_string, char** reason) noexcept {
 int open_lun(abi::tcmu_device* dev, bool) noexcept {
   const NotCancellable guard;
   abi::tcmur_dev_set_private(dev, nullptr);
+  Departed::all().bury();
   try {
     Result<std::unique_ptr<Device>> device = Device::open(dev);
     if (!device) {
@@ -62,6 +91,7 @@ int open_lun(abi::tcmu_device* dev, bool) noexcept {
           device.error().message);
       return -device.error().errno_value;
     }
+    control_add(*device.value());
     abi::tcmur_dev_set_private(dev, std::move(device).value().release());
     return 0;
   } catch (const std::bad_alloc&) {
@@ -72,10 +102,14 @@ int open_lun(abi::tcmu_device* dev, bool) noexcept {
 
 void close_lun(abi::tcmu_device* dev) noexcept {
   const NotCancellable guard;
-  const std::unique_ptr<Device> device{device_of(dev)};
+  std::unique_ptr<Device> device{device_of(dev)};
   abi::tcmur_dev_set_private(dev, nullptr);
+  Departed::all().bury();
   if (device != nullptr) {
-    device->close();
+    control_remove(*device);
+  }
+  if (device != nullptr && !device->close()) {
+    Departed::all().add(std::move(device));
   }
 }
 
@@ -150,7 +184,8 @@ constexpr char description[] =
     "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
     "cfgstring: /PATH or file=/PATH (a file, created sparse when missing, or a block device), "
     "memory, or null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
-    "queue_depth=128, fault=/PATH. Outside targetcli, whose library takes no colon, also as a URI: "
+    "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=8, fault=/PATH. Outside "
+    "targetcli, whose library takes no colon, also as a URI: "
     "file:/PATH.\n";
 
 abi::tcmur_handler handler = [] {
@@ -172,5 +207,6 @@ abi::tcmur_handler handler = [] {
 
 extern "C" [[gnu::visibility("default")]] int handler_init() noexcept {
   ballast::set_log_sink(&ballast::handler::log_to_daemon);
+  ballast::handler::control_start();
   return ballast::handler::abi::tcmur_register_handler(&ballast::handler::handler);
 }

@@ -19,6 +19,7 @@
 
 #include "lib/base/result.h"
 #include "lib/base/units.h"
+#include "lib/co/cancel.h"
 #include "lib/co/task.h"
 #include "lib/io/sg.h"
 
@@ -64,15 +65,20 @@ class Backend {
   // For logs and `ballastctl list`: "file:/srv/vol0.raw".
   virtual std::string description() const = 0;
 
-  virtual co::Task<IoStatus> read(Bytes offset, io::SgView to) = 0;
+  // Where an operation takes a cancel token it looks to it that the operation ends early when that
+  // asks: with cancelled, if certainly nothing of it was done or will be, else as it would have. A
+  // backend that cannot end an operation lets it go on. The token's source outlives the operation.
+  virtual co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel = {}) = 0;
   // fua only if capabilities().fua.
-  virtual co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua) = 0;
+  virtual co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua,
+                                   co::CancelToken cancel = {}) = 0;
   // Makes [offset, offset + length) read as zeros. not_supported: the caller writes zeros.
-  virtual co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap) = 0;
+  virtual co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                                  co::CancelToken cancel = {}) = 0;
   // Gives space back where it can; blocks it leaves read as before unless discard_zeroes.
-  virtual co::Task<IoStatus> discard(Bytes offset, Bytes length) = 0;
+  virtual co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel = {}) = 0;
   // Everything acknowledged before flush() began is durable when it ends with ok.
-  virtual co::Task<IoStatus> flush() = 0;
+  virtual co::Task<IoStatus> flush(co::CancelToken cancel = {}) = 0;
   // Appends extents covering [offset, offset + length), at most `limit` of them, in order.
   virtual co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                           std::vector<Extent>* out) = 0;

@@ -36,21 +36,22 @@ constexpr bool power_of_two(std::uint64_t n) {
 class Checked final : public Backend {
  public:
   explicit Checked(std::unique_ptr<Backend> inner)
-      : inner_{std::move(inner)}, in_flight_{inner_->executor()} {
+      : inner_{std::move(inner)}, executor_{inner_->executor()}, in_flight_{executor_} {
     check_geometry();
   }
   ~Checked() override { BALLAST_ASSERT(closed_); }
 
-  co::Executor& executor() override { return inner_->executor(); }
+  co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return inner_->geometry(); }
   const Capabilities& capabilities() const override { return inner_->capabilities(); }
   std::string description() const override { return inner_->description(); }
 
-  co::Task<IoStatus> read(Bytes offset, io::SgView to) override;
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap) override;
-  co::Task<IoStatus> discard(Bytes offset, Bytes length) override;
-  co::Task<IoStatus> flush() override;
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                          co::CancelToken cancel) override;
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
+  co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;
@@ -62,6 +63,7 @@ class Checked final : public Backend {
   IoStatus check_status(IoStatus status, unsigned legal) const;
 
   std::unique_ptr<Backend> inner_;
+  co::Executor& executor_;
   InFlight in_flight_;
   bool closing_ = false;
   bool closed_ = false;
@@ -93,54 +95,55 @@ IoStatus Checked::check_status(IoStatus status, unsigned legal) const {
   return status;
 }
 
-co::Task<IoStatus> Checked::read(Bytes offset, io::SgView to) {
+co::Task<IoStatus> Checked::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
   check_range(offset, Bytes{to.size()});
   if (to.empty()) {
     co_return IoStatus::ok;
   }
   const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->read(offset, to);
+  const IoStatus status = co_await inner_->read(offset, to, cancel);
   co_return check_status(status, any | ranged);
 }
 
-co::Task<IoStatus> Checked::write(Bytes offset, io::SgView from, Fua fua) {
+co::Task<IoStatus> Checked::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
   check_range(offset, Bytes{from.size()});
   BALLAST_ASSERT(fua == Fua::no || inner_->capabilities().fua);
   if (from.empty()) {
     co_return IoStatus::ok;
   }
   const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->write(offset, from, fua);
+  const IoStatus status = co_await inner_->write(offset, from, fua, cancel);
   BALLAST_ASSERT(!ok(status) || !inner_->capabilities().read_only);
   co_return check_status(status, any | ranged | changing);
 }
 
-co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap) {
+co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                                 co::CancelToken cancel) {
   check_range(offset, length);
   if (length == Bytes{}) {
     co_return IoStatus::ok;
   }
   const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->zero(offset, length, may_unmap);
+  const IoStatus status = co_await inner_->zero(offset, length, may_unmap, cancel);
   BALLAST_ASSERT(!ok(status) || !inner_->capabilities().read_only);
   co_return check_status(status, any | ranged | changing | optional);
 }
 
-co::Task<IoStatus> Checked::discard(Bytes offset, Bytes length) {
+co::Task<IoStatus> Checked::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
   check_range(offset, length);
   if (length == Bytes{}) {
     co_return IoStatus::ok;
   }
   const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->discard(offset, length);
+  const IoStatus status = co_await inner_->discard(offset, length, cancel);
   BALLAST_ASSERT(!ok(status) || !inner_->capabilities().read_only);
   co_return check_status(status, any | ranged | changing | optional);
 }
 
-co::Task<IoStatus> Checked::flush() {
+co::Task<IoStatus> Checked::flush(co::CancelToken cancel) {
   BALLAST_ASSERT(!closing_);
   const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->flush();
+  const IoStatus status = co_await inner_->flush(cancel);
   co_return check_status(status, any | bit(IoStatus::no_space));
 }
 

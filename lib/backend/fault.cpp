@@ -47,20 +47,32 @@ class Fault final : public Backend {
     return inner_->description() + " with faults from " + path_;
   }
 
-  co::Task<IoStatus> read(Bytes offset, io::SgView to) override;
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap) override;
-  co::Task<IoStatus> discard(Bytes offset, Bytes length) override;
-  co::Task<IoStatus> flush() override;
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                          co::CancelToken cancel) override;
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
+  co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;
   co::Task<void> close() override;
 
  private:
-  FaultSubject subject(OpKind kind, Bytes offset, Bytes length) const;
-  co::Task<IoStatus> with_faults(FaultSubject subject, co::Task<IoStatus> operation);
-  co::Task<IoStatus> suffer(FaultSubject subject, FaultRule rule);
+  // What happens to one operation.
+  struct Fate {
+    FaultSubject subject;
+    std::optional<FaultRule> rule;
+    co::CancelToken cancel;
+
+    // What the store below hears of: storage that hangs goes on with what it has.
+    co::CancelToken below() const {
+      return rule.has_value() && !rule->cancellable ? co::CancelToken{} : cancel;
+    }
+  };
+  Fate draw(OpKind kind, Bytes offset, Bytes length, co::CancelToken cancel);
+  co::Task<IoStatus> with_faults(Fate fate, co::Task<IoStatus> operation);
+  co::Task<IoStatus> suffer(FaultSubject subject, FaultRule rule, co::CancelToken cancel);
 
   void arrived(std::string text);  // the watching thread
   bool message_is_coming();
@@ -79,43 +91,45 @@ class Fault final : public Backend {
   ControlFile control_;             // last: its thread uses what is above
 };
 
-FaultSubject Fault::subject(OpKind kind, Bytes offset, Bytes length) const {
+Fault::Fate Fault::draw(OpKind kind, Bytes offset, Bytes length, co::CancelToken cancel) {
   const std::uint64_t block = geometry().logical_block.value();
-  return FaultSubject{kind, Lba{offset.value() / block}, BlockCount{length.value() / block}};
+  const FaultSubject subject{kind, Lba{offset.value() / block}, BlockCount{length.value() / block}};
+  return Fate{subject, rules_.draw(subject), cancel};
 }
 
 // ok: go on; anything else is the operation's answer.
-co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule) {
+co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::CancelToken cancel) {
   switch (rule.effect) {
     case FaultRule::Effect::error:
       co_return rule.status;
     case FaultRule::Effect::delay: {
-      const bool closing = co_await closing_.wait_until(executor().now() + rule.delay);
-      co_return closing ? IoStatus::cancelled : IoStatus::ok;
+      const bool closing = co_await closing_.wait_until(executor().now() + rule.delay, cancel);
+      co_return closing || cancel.requested() ? IoStatus::cancelled : IoStatus::ok;
     }
     case FaultRule::Effect::freeze:
       break;
   }
   bool frozen = true;
-  while (frozen && !closing_.is_set()) {
-    co_await applied_.wait();
+  while (frozen && !closing_.is_set() && !cancel.requested()) {
+    (void)co_await applied_.wait(cancel);
     frozen = rules_.freezes(subject, rule.after);
   }
-  co_return closing_.is_set() ? IoStatus::cancelled : IoStatus::ok;
+  co_return closing_.is_set() || cancel.requested() ? IoStatus::cancelled : IoStatus::ok;
 }
 
-co::Task<IoStatus> Fault::with_faults(FaultSubject subject, co::Task<IoStatus> operation) {
+co::Task<IoStatus> Fault::with_faults(Fate fate, co::Task<IoStatus> operation) {
   const InFlight::Guard guard{in_flight_};
-  const std::optional<FaultRule> rule = rules_.draw(subject);
+  const std::optional<FaultRule>& rule = fate.rule;
   if (rule.has_value() && !rule->after) {
-    const IoStatus before = co_await suffer(subject, *rule);
+    const IoStatus before =
+        co_await suffer(fate.subject, *rule, rule->cancellable ? fate.cancel : co::CancelToken{});
     if (!ok(before)) {
       co_return before;
     }
   }
   const IoStatus status = co_await std::move(operation);
   if (rule.has_value() && rule->after) {
-    const IoStatus after = co_await suffer(subject, *rule);
+    const IoStatus after = co_await suffer(fate.subject, *rule, {});
     if (after == IoStatus::medium_error) {
       co_return after;
     }
@@ -123,34 +137,38 @@ co::Task<IoStatus> Fault::with_faults(FaultSubject subject, co::Task<IoStatus> o
   co_return status;
 }
 
-co::Task<IoStatus> Fault::read(Bytes offset, io::SgView to) {
-  return with_faults(subject(OpKind::read, offset, Bytes{to.size()}), inner_->read(offset, to));
+co::Task<IoStatus> Fault::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
+  const Fate fate = draw(OpKind::read, offset, Bytes{to.size()}, cancel);
+  return with_faults(fate, inner_->read(offset, to, fate.below()));
 }
 
-co::Task<IoStatus> Fault::write(Bytes offset, io::SgView from, Fua fua) {
-  return with_faults(subject(OpKind::write, offset, Bytes{from.size()}),
-                     inner_->write(offset, from, fua));
+co::Task<IoStatus> Fault::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
+  const Fate fate = draw(OpKind::write, offset, Bytes{from.size()}, cancel);
+  return with_faults(fate, inner_->write(offset, from, fua, fate.below()));
 }
 
-co::Task<IoStatus> Fault::zero(Bytes offset, Bytes length, MayUnmap may_unmap) {
-  return with_faults(subject(OpKind::zero, offset, length),
-                     inner_->zero(offset, length, may_unmap));
+co::Task<IoStatus> Fault::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                               co::CancelToken cancel) {
+  const Fate fate = draw(OpKind::zero, offset, length, cancel);
+  return with_faults(fate, inner_->zero(offset, length, may_unmap, fate.below()));
 }
 
-co::Task<IoStatus> Fault::discard(Bytes offset, Bytes length) {
-  return with_faults(subject(OpKind::discard, offset, length), inner_->discard(offset, length));
+co::Task<IoStatus> Fault::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
+  const Fate fate = draw(OpKind::discard, offset, length, cancel);
+  return with_faults(fate, inner_->discard(offset, length, fate.below()));
 }
 
-co::Task<IoStatus> Fault::flush() {
-  return with_faults(subject(OpKind::flush, Bytes{}, Bytes{}), inner_->flush());
+co::Task<IoStatus> Fault::flush(co::CancelToken cancel) {
+  const Fate fate = draw(OpKind::flush, Bytes{}, Bytes{}, cancel);
+  return with_faults(fate, inner_->flush(fate.below()));
 }
 
 co::Task<IoStatus> Fault::block_status(Bytes offset, Bytes length, std::size_t limit,
                                        std::vector<Extent>* out) {
   const std::size_t before = out->size();
+  const Fate fate = draw(OpKind::block_status, offset, length, {});
   co::Task<IoStatus> operation = inner_->block_status(offset, length, limit, out);
-  const IoStatus status =
-      co_await with_faults(subject(OpKind::block_status, offset, length), std::move(operation));
+  const IoStatus status = co_await with_faults(fate, std::move(operation));
   if (!ok(status)) {
     out->resize(before, Extent{});
   }

@@ -148,6 +148,10 @@ Result<void> parse_condition(std::string_view word, FaultRule& rule) {
     rule.after = true;
     return {};
   }
+  if (word == "cancellable") {
+    rule.cancellable = true;
+    return {};
+  }
   if (word.starts_with("lba=")) {
     return parse_range(word.substr(4), rule);
   }
@@ -162,8 +166,10 @@ Result<void> parse_condition(std::string_view word, FaultRule& rule) {
   }
   const bool first = word.starts_with("first=");
   if (!first && !word.starts_with("every=")) {
-    return invalid("unknown condition {}: known are first=, every=, chance=…%, lba= and after",
-                   quote(word));
+    return invalid(
+        "unknown condition {}: known are first=, every=, chance=…%, lba=, after and "
+        "cancellable",
+        quote(word));
   }
   const Result<std::uint64_t> count =
       parse_count(first ? "first" : "every", word.substr(6), INT64_MAX);
@@ -193,6 +199,9 @@ Result<FaultRule> parse_rule(std::string_view operations, std::string_view line)
   if (rule.after && rule.effect == FaultRule::Effect::error &&
       rule.status != IoStatus::medium_error) {
     return invalid("after goes with error=medium_error only: the others say nothing was done");
+  }
+  if (rule.cancellable && (rule.after || rule.effect == FaultRule::Effect::error)) {
+    return invalid("cancellable goes with delay and freeze, and not with after");
   }
   return rule;
 }

@@ -18,9 +18,10 @@
 //              chance=<n>%        drawn, 1 to 100
 //              lba=<a>-<b>        it touches a logical block from a to b; never true of flush
 //              after              the operation is done first, then its answer is delayed, frozen,
-//              or
-//                                 replaced (by medium_error only: the others promise that nothing
-//                                 was done)
+//                                 or replaced (by medium_error only: the others promise that
+//                                 nothing was done)
+//              cancellable        a delay or freeze ends early, with nothing done, when the command
+//                                 is asked to end; real storage that hangs mostly cannot do that
 // Besides      # comment, empty lines
 //              seed <n>           what chance draws from; 1 unless given
 //              thaw               nothing; a text of this line alone says what it is for
@@ -48,6 +49,7 @@ struct FaultRule {
   unsigned operations = 0;  // bit 1 << OpKind
   Effect effect = Effect::delay;
   bool after = false;
+  bool cancellable = false;
   Nanoseconds delay{};
   IoStatus status = IoStatus::medium_error;
   std::uint64_t first = 0;  // 0: no such condition, here and below

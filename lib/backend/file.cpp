@@ -52,11 +52,12 @@ class File final : public Backend {
   const Capabilities& capabilities() const override { return file_.capabilities; }
   std::string description() const override { return "file:" + path_; }
 
-  co::Task<IoStatus> read(Bytes offset, io::SgView to) override;
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap) override;
-  co::Task<IoStatus> discard(Bytes offset, Bytes length) override;
-  co::Task<IoStatus> flush() override;
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                          co::CancelToken cancel) override;
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
+  co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;
@@ -64,9 +65,12 @@ class File final : public Backend {
 
  private:
   bool moves_in_place(io::SgView view) const;
-  co::Task<int> bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket);
-  co::Task<int> bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket);
-  co::Task<int> fallocate(int mode, bool& missing, Bytes offset, Bytes length);
+  co::Task<int> bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket,
+                             co::CancelToken cancel);
+  co::Task<int> bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket,
+                              co::CancelToken cancel);
+  co::Task<int> fallocate(int mode, bool& missing, Bytes offset, Bytes length,
+                          co::CancelToken cancel);
   IoStatus write_status(Bytes offset, std::size_t length, int result, bool durable);
   bool loses_data(int result) const;
 
@@ -98,13 +102,13 @@ bool File::moves_in_place(io::SgView view) const {
 // --- read and write
 // -------------------------------------------------------------------------------
 
-co::Task<IoStatus> File::read(Bytes offset, io::SgView to) {
-  InFlight::Op op{in_flight_, uring_};
+co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
+  InFlight::Op op{in_flight_, uring_, cancel};
   int result = 0;
   if (moves_in_place(to)) {
     result = co_await uring_.read(handle_, offset, to, &op.ticket);
   } else {
-    result = co_await bounced_read(offset, to, &op.ticket);
+    result = co_await bounced_read(offset, to, &op.ticket, cancel);
   }
   if (result >= 0 && static_cast<std::size_t>(result) == to.size()) {
     co_return IoStatus::ok;
@@ -121,11 +125,15 @@ co::Task<IoStatus> File::read(Bytes offset, io::SgView to) {
 }
 
 // As Uring::read; pieces go one after the other, each holding one buffer.
-co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket) {
+co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket,
+                                 co::CancelToken cancel) {
   std::size_t done = 0;
   while (done < to.size()) {
     const std::size_t length = std::min(bounce_size, to.size() - done);
-    io::Buffer buffer = co_await buffers_.acquire(length);
+    io::Buffer buffer = co_await buffers_.acquire(length, cancel);
+    if (!buffer) {
+      co_return -EINTR;
+    }
     const int got =
         co_await uring_.read(handle_, offset + Bytes{done}, buffer.bytes(), buffer.index(), ticket);
     if (got < 0) {
@@ -141,27 +149,31 @@ co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* tick
   co_return static_cast<int>(done);
 }
 
-co::Task<IoStatus> File::write(Bytes offset, io::SgView from, Fua fua) {
+co::Task<IoStatus> File::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
   const bool durable = fua == Fua::yes;
   if (durable && !ok(lost_)) {
     co_return lost_;
   }
-  InFlight::Op op{in_flight_, uring_};
+  InFlight::Op op{in_flight_, uring_, cancel};
   const int flags = durable ? RWF_DSYNC : 0;
   int result = 0;
   if (moves_in_place(from)) {
     result = co_await uring_.write(handle_, offset, from, flags, &op.ticket);
   } else {
-    result = co_await bounced_write(offset, from, flags, &op.ticket);
+    result = co_await bounced_write(offset, from, flags, &op.ticket, cancel);
   }
   co_return write_status(offset, from.size(), result, durable);
 }
 
-co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket) {
+co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket,
+                                  co::CancelToken cancel) {
   std::size_t done = 0;
   while (done < from.size()) {
     const std::size_t length = std::min(bounce_size, from.size() - done);
-    io::Buffer buffer = co_await buffers_.acquire(length);
+    io::Buffer buffer = co_await buffers_.acquire(length, cancel);
+    if (!buffer) {
+      co_return done > 0 ? -EINTR : -ECANCELED;
+    }
     io::copy(buffer.bytes(), from.slice(done, length));
     const int put = co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(),
                                           buffer.index(), flags, ticket);
@@ -181,6 +193,9 @@ IoStatus File::write_status(Bytes offset, std::size_t length, int result, bool d
   if (result == -ECANCELED) {
     return IoStatus::cancelled;
   }
+  if (result == -EINTR) {
+    return IoStatus::medium_error;  // asked to end, and some of it is done
+  }
   const int why = result < 0 ? -result : EIO;
   errors_.report(durable ? "durable write" : "write", offset, Bytes{length}, std::strerror(why));
   const IoStatus status = io_status_from_errno(why);
@@ -195,11 +210,11 @@ bool File::loses_data(int result) const {
          result != -ENOMEM;
 }
 
-co::Task<IoStatus> File::flush() {
+co::Task<IoStatus> File::flush(co::CancelToken cancel) {
   if (!ok(lost_)) {
     co_return lost_;
   }
-  InFlight::Op op{in_flight_, uring_};
+  InFlight::Op op{in_flight_, uring_, cancel};
   const int result = co_await uring_.sync(handle_, io::Sync::data, &op.ticket);
   if (result == 0) {
     co_return IoStatus::ok;
@@ -225,8 +240,9 @@ co::Task<IoStatus> File::flush() {
 // -----------------------------------------------------------------------------
 
 // `missing` becomes true when the kernel says it cannot, ever.
-co::Task<int> File::fallocate(int mode, bool& missing, Bytes offset, Bytes length) {
-  InFlight::Op op{in_flight_, uring_};
+co::Task<int> File::fallocate(int mode, bool& missing, Bytes offset, Bytes length,
+                              co::CancelToken cancel) {
+  InFlight::Op op{in_flight_, uring_, cancel};
   const int result =
       co_await uring_.fallocate(handle_, mode | FALLOC_FL_KEEP_SIZE, offset, length, &op.ticket);
   if (result == -EOPNOTSUPP || result == -ENOSYS) {
@@ -243,19 +259,20 @@ co::Task<int> File::fallocate(int mode, bool& missing, Bytes offset, Bytes lengt
   co_return result;
 }
 
-co::Task<IoStatus> File::zero(Bytes offset, Bytes length, MayUnmap may_unmap) {
+co::Task<IoStatus> File::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                              co::CancelToken cancel) {
   int result = -EOPNOTSUPP;
   if (may_unmap == MayUnmap::yes && file_.capabilities.zero_unmaps && !no_punch_hole_) {
-    result = co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length);
+    result = co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length, cancel);
   }
   if (result == -EOPNOTSUPP && !no_zero_range_) {
-    result = co_await fallocate(FALLOC_FL_ZERO_RANGE, no_zero_range_, offset, length);
+    result = co_await fallocate(FALLOC_FL_ZERO_RANGE, no_zero_range_, offset, length, cancel);
   }
   // Interrupted halfway is no promise that nothing was done.
   co_return result == -EINTR ? IoStatus::medium_error : io_status_from_errno(-result);
 }
 
-co::Task<IoStatus> File::discard(Bytes offset, Bytes length) {
+co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
   if (!file_.capabilities.discard) {
     co_return IoStatus::not_supported;
   }
@@ -263,11 +280,16 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length) {
     if (no_punch_hole_) {
       co_return IoStatus::not_supported;
     }
-    const int punched = co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length);
+    const int punched =
+        co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length, cancel);
     co_return punched == -EINTR ? IoStatus::medium_error : io_status_from_errno(-punched);
   }
   if (no_discard_) {
     co_return IoStatus::not_supported;
+  }
+  // BLKDISCARD cannot be ended.
+  if (cancel.requested()) {
+    co_return IoStatus::cancelled;
   }
   const InFlight::Guard guard{in_flight_};
   std::function<int()> work = [fd = handle_.fd, from = offset.value(), count = length.value()] {

@@ -6,6 +6,7 @@
 #include <cstddef>
 
 #include "lib/base/assert.h"
+#include "lib/co/cancel.h"
 #include "lib/co/intrusive_list.h"
 #include "lib/co/task.h"
 #include "lib/io/uring.h"
@@ -31,15 +32,20 @@ class InFlight {
     InFlight& in_flight_;
   };
 
-  // The same for one that runs on a ring: cancel_all() finds it by its ticket.
-  class Op : public co::ListNode<Op> {
+  // The same for one that runs on a ring: cancel_all() finds it by its ticket, and so does `cancel`
+  // when it asks.
+  class Op final : public co::ListNode<Op>, private co::CancelHook {
    public:
-    Op(InFlight& in_flight, io::Uring& uring)
+    Op(InFlight& in_flight, io::Uring& uring, co::CancelToken cancel)
         : in_flight_{in_flight}, uring_{uring}, guard_{in_flight} {
       in_flight_.running_.push_back(*this);
+      const bool asked = hook(cancel);
+      if (asked) {
+        uring_.cancel(ticket);
+      }
     }
-    ~Op() {
-      if (linked()) {
+    ~Op() override {
+      if (co::ListNode<Op>::linked()) {
         in_flight_.running_.remove(*this);
       }
     }
@@ -50,6 +56,7 @@ class InFlight {
 
    private:
     friend class InFlight;
+    void cancel_requested() override { uring_.cancel(ticket); }
     InFlight& in_flight_;
     io::Uring& uring_;
     Guard guard_;

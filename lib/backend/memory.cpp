@@ -26,11 +26,11 @@ class Memory final : public Backend {
   const Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return "memory:"; }
 
-  co::Task<IoStatus> read(Bytes offset, io::SgView to) override;
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua) override;
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap) override;
-  co::Task<IoStatus> discard(Bytes offset, Bytes length) override;
-  co::Task<IoStatus> flush() override { co_return IoStatus::ok; }
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken) override;
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken) override;
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken) override;
+  co::Task<IoStatus> flush(co::CancelToken) override { co_return IoStatus::ok; }
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;
@@ -75,7 +75,7 @@ std::byte* Memory::allocate(std::uint64_t page) noexcept {
   }
 }
 
-co::Task<IoStatus> Memory::read(Bytes offset, io::SgView to) {
+co::Task<IoStatus> Memory::read(Bytes offset, io::SgView to, co::CancelToken) {
   std::uint64_t done = 0;
   while (done < to.size()) {
     const std::uint64_t at = offset.value() + done;
@@ -92,7 +92,7 @@ co::Task<IoStatus> Memory::read(Bytes offset, io::SgView to) {
   co_return IoStatus::ok;
 }
 
-co::Task<IoStatus> Memory::write(Bytes offset, io::SgView from, Fua) {
+co::Task<IoStatus> Memory::write(Bytes offset, io::SgView from, Fua, co::CancelToken) {
   std::uint64_t done = 0;
   while (done < from.size()) {
     const std::uint64_t at = offset.value() + done;
@@ -123,7 +123,7 @@ void Memory::clear(std::uint64_t begin, std::uint64_t end, bool free_whole_pages
   }
 }
 
-co::Task<IoStatus> Memory::zero(Bytes offset, Bytes length, MayUnmap may_unmap) {
+co::Task<IoStatus> Memory::zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken) {
   if (may_unmap == MayUnmap::no) {
     for (std::uint64_t at = offset.value() / page_size; at * page_size < (offset + length).value();
          ++at) {
@@ -136,7 +136,7 @@ co::Task<IoStatus> Memory::zero(Bytes offset, Bytes length, MayUnmap may_unmap) 
   co_return IoStatus::ok;
 }
 
-co::Task<IoStatus> Memory::discard(Bytes offset, Bytes length) {
+co::Task<IoStatus> Memory::discard(Bytes offset, Bytes length, co::CancelToken) {
   clear(offset.value(), (offset + length).value(), true);
   co_return IoStatus::ok;
 }

@@ -18,14 +18,18 @@ class Null final : public Backend {
   const Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return "null:"; }
 
-  co::Task<IoStatus> read(Bytes, io::SgView to) override {
+  co::Task<IoStatus> read(Bytes, io::SgView to, co::CancelToken) override {
     io::zero(to);
     co_return IoStatus::ok;
   }
-  co::Task<IoStatus> write(Bytes, io::SgView, Fua) override { co_return IoStatus::ok; }
-  co::Task<IoStatus> zero(Bytes, Bytes, MayUnmap) override { co_return IoStatus::ok; }
-  co::Task<IoStatus> discard(Bytes, Bytes) override { co_return IoStatus::ok; }
-  co::Task<IoStatus> flush() override { co_return IoStatus::ok; }
+  co::Task<IoStatus> write(Bytes, io::SgView, Fua, co::CancelToken) override {
+    co_return IoStatus::ok;
+  }
+  co::Task<IoStatus> zero(Bytes, Bytes, MayUnmap, co::CancelToken) override {
+    co_return IoStatus::ok;
+  }
+  co::Task<IoStatus> discard(Bytes, Bytes, co::CancelToken) override { co_return IoStatus::ok; }
+  co::Task<IoStatus> flush(co::CancelToken) override { co_return IoStatus::ok; }
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t,
                                   std::vector<Extent>* out) override {
     out->push_back(Extent{.offset = offset, .length = length, .allocated = false});

@@ -13,6 +13,8 @@
 namespace ballast::config {
 namespace {
 
+using namespace std::chrono_literals;
+
 // --- the tables: a new key is one line in `keys`, and its field in LunConfig ---------------------
 
 struct SchemeRow {
@@ -45,13 +47,17 @@ struct BytesField {
   Bytes LunConfig::*member;
   std::uint64_t least, most, multiple_of;
 };
+struct DurationField {
+  Nanoseconds LunConfig::*member;
+  Nanoseconds least, most;
+};
 struct PathField {
   std::string LunConfig::*member;
 };
 
 struct KeyRow {
   std::string_view name;
-  std::variant<CacheField, NumberField, BytesField, PathField> field;
+  std::variant<CacheField, NumberField, BytesField, DurationField, PathField> field;
   std::optional<Scheme> only_for = std::nullopt;
 };
 constexpr std::uint64_t KiB = 1024;
@@ -61,6 +67,10 @@ constexpr std::array keys{
     // A multiple of 4096 is one of every block size; 32 MiB bound what a single command may hold.
     KeyRow{"write_same_max", BytesField{&LunConfig::write_same_max, 4 * KiB, 32 * MiB, 4 * KiB}},
     KeyRow{"queue_depth", NumberField{&LunConfig::queue_depth, 1, 1024}},
+    KeyRow{"deadline", DurationField{&LunConfig::deadline, 100ms, 1h}},
+    KeyRow{"slow", DurationField{&LunConfig::slow, 1ms, 1h}},
+    KeyRow{"stall_after", DurationField{&LunConfig::stall_after, 10ms, 1h}},
+    KeyRow{"stall_window", NumberField{&LunConfig::stall_window, 1, 1024}},
     KeyRow{"fault", PathField{&LunConfig::fault_control}},
 };
 
@@ -243,6 +253,18 @@ struct Assign {
     config.*field.member = bytes.value();
     return {};
   }
+  Result<void> operator()(const DurationField& field) const {
+    const Result<Nanoseconds> duration = parse_duration(what, text);
+    if (!duration) {
+      return duration.error();
+    }
+    if (duration.value() < field.least || duration.value() > field.most) {
+      return invalid("{}={} is out of range: it may be {} to {}", what, text,
+                     format_duration(field.least), format_duration(field.most));
+    }
+    config.*field.member = duration.value();
+    return {};
+  }
   Result<void> operator()(const PathField& field) const {
     if (text.empty()) {
       return invalid("{} has no value: write an absolute path", what);
@@ -270,6 +292,9 @@ struct Format {
   }
   std::string operator()(const BytesField& field) const {
     return format_bytes(config.*field.member);
+  }
+  std::string operator()(const DurationField& field) const {
+    return format_duration(config.*field.member);
   }
   std::string operator()(const PathField& field) const { return config.*field.member; }
 };
@@ -385,6 +410,19 @@ Result<void> parse_key(std::string_view text, LunConfig& config,
   return invalid("unknown key {}: known are {}", quote(name), known_keys());
 }
 
+// A threshold that comes after the answer would never be seen.
+Result<void> check_order(const LunConfig& config) {
+  const std::array thresholds{std::pair{"slow", config.slow},
+                              std::pair{"stall_after", config.stall_after}};
+  for (const auto& [name, value] : thresholds) {
+    if (value >= config.deadline) {
+      return invalid("key {}: {} is not below the deadline of {}: set {} lower, or deadline higher",
+                     name, format_duration(value), format_duration(config.deadline), name);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<LunConfig> parse(std::string_view text) {
@@ -401,6 +439,11 @@ Result<LunConfig> parse(std::string_view text) {
     if (const Result<void> key = parse_key(text.substr(begin, length), config.value(), seen);
         !key) {
       return key.error();
+    }
+  }
+  if (config) {
+    if (const Result<void> order = check_order(config.value()); !order) {
+      return order.error();
     }
   }
   return config;

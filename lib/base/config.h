@@ -22,7 +22,13 @@
 //   cache           direct | buffered     file: only; direct      how the file is opened
 //   write_same_max  4KiB to 32MiB         1280KiB                 MAXIMUM WRITE SAME LENGTH
 //   queue_depth     1 to 1024             128                     commands run at once
+//   deadline        100ms to 1h           20s      the age at which a command must be answered;
+//                                                  below the kernel's cmd_time_out
+//   slow            1ms to 1h             1s       the age at which a command is logged as slow
+//   stall_after     10ms to 1h            3s       the age of an operation that stalls the LUN
+//   stall_window    1 to 1024             8        commands that a stalled LUN holds
 //   fault           absolute path         none                    control file, backend/fault.h
+// slow and stall_after are below deadline. These four can be changed while the LUN is in use.
 //
 // A path holds neither ';' (it ends the target), nor ',' (the kernel's TCMU parameter parser ends
 // the whole string there, drivers/target/target_core_user.c), nor control characters. '=' is fine.
@@ -57,6 +63,10 @@ struct LunConfig {
   CacheMode cache = CacheMode::direct;
   Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096, so of every block size
   std::uint32_t queue_depth = 128;
+  Nanoseconds deadline = std::chrono::seconds{20};
+  Nanoseconds slow = std::chrono::seconds{1};
+  Nanoseconds stall_after = std::chrono::seconds{3};
+  std::uint32_t stall_window = 8;
   std::string fault_control;  // empty: no fault wrapper
 
   friend bool operator==(const LunConfig&, const LunConfig&) = default;

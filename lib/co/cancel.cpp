@@ -3,36 +3,45 @@
 
 namespace ballast::co {
 
-void CancelLink::arm(CancelToken token, Waker waker, std::int64_t value, Site site) {
+bool CancelHook::hook(CancelToken token) {
   BALLAST_ASSERT(!linked());
   if (!token) {
-    return;
+    return false;
   }
   if (token.requested()) {
-    if (waker.pending()) {
-      (void)waker.wake(value, site);
-    }
-    return;
+    return true;
   }
   source_ = token.source_;
+  source_->hooks_.push_back(*this);
+  return false;
+}
+
+void CancelHook::unhook() {
+  if (linked()) {
+    source_->hooks_.remove(*this);
+  }
+}
+
+void CancelLink::arm(CancelToken token, Waker waker, std::int64_t value, Site site) {
   waker_ = waker;
   value_ = value;
   site_ = site;
-  source_->links_.push_back(*this);
+  const bool requested = hook(token);
+  if (requested) {
+    cancel_requested();
+  }
 }
 
-void CancelLink::disarm() {
-  if (linked()) {
-    source_->links_.remove(*this);
+void CancelLink::cancel_requested() {
+  if (waker_.pending()) {
+    (void)waker_.wake(value_, site_);
   }
 }
 
 void CancelSource::request() {
   requested_ = true;
-  for (CancelLink* link = links_.pop_front(); link != nullptr; link = links_.pop_front()) {
-    if (link->waker_.pending()) {
-      (void)link->waker_.wake(link->value_, link->site_);
-    }
+  for (CancelHook* hook = hooks_.pop_front(); hook != nullptr; hook = hooks_.pop_front()) {
+    hook->cancel_requested();
   }
 }
 

@@ -18,6 +18,7 @@
 namespace ballast::co {
 
 class CancelSource;
+class CancelHook;
 
 // A copyable view of a source. An empty token is never requested.
 class CancelToken {
@@ -28,26 +29,42 @@ class CancelToken {
 
  private:
   friend class CancelSource;
-  friend class CancelLink;
+  friend class CancelHook;
   explicit CancelToken(CancelSource* source) : source_{source} {}
   CancelSource* source_ = nullptr;
 };
 
-// The registration of one wait with one source. A local next to the Wait; leaves by itself.
-class CancelLink : public ListNode<CancelLink> {
+// Somebody who hears of it when a source asks. Leaves by itself.
+class CancelHook : public ListNode<CancelHook> {
+ public:
+  CancelHook() = default;
+  virtual ~CancelHook() { unhook(); }
+
+  // Registers with the token's source, unless that has asked already: then nothing is registered
+  // and the answer is true. An empty token registers nothing.
+  bool hook(CancelToken token);
+  void unhook();
+
+ private:
+  friend class CancelSource;
+  // The source asks; the hook has left it. Must not destroy other hooks.
+  virtual void cancel_requested() = 0;
+  CancelSource* source_ = nullptr;
+};
+
+// The registration of one wait with one source. A local next to the Wait.
+class CancelLink final : public CancelHook {
  public:
   CancelLink() = default;
-  ~CancelLink() { disarm(); }
 
   // When the source asks: wakes `waker` with `value`, unless that wait is over by then (which is
   // no mistake: one of several ways to end it came first). Wakes at once if it was asked before.
   // An empty token registers nothing. Not armed already.
   void arm(CancelToken token, Waker waker, std::int64_t value = 0, Site site = Site::current());
-  void disarm();
+  void disarm() { unhook(); }
 
  private:
-  friend class CancelSource;
-  CancelSource* source_ = nullptr;
+  void cancel_requested() override;
   Waker waker_{};
   std::int64_t value_ = 0;
   Site site_{};
@@ -56,19 +73,19 @@ class CancelLink : public ListNode<CancelLink> {
 class CancelSource {
  public:
   CancelSource() = default;
-  ~CancelSource() = default;  // asserts that no wait is registered
+  ~CancelSource() = default;  // asserts that nobody is registered
   CancelSource(const CancelSource&) = delete;
   CancelSource& operator=(const CancelSource&) = delete;
 
-  // Wakes every registered wait, in the order they came. A second request does nothing.
+  // Tells everybody registered, in the order they came. A second request does nothing.
   void request();
   bool requested() const { return requested_; }
   CancelToken token() { return CancelToken{this}; }
 
  private:
-  friend class CancelLink;
+  friend class CancelHook;
   bool requested_ = false;
-  IntrusiveList<CancelLink> links_;
+  IntrusiveList<CancelHook> hooks_;
 };
 
 inline bool CancelToken::requested() const {

@@ -98,6 +98,7 @@ class Executor {
   FramePool& frames() { return frames_; }
   Timers& timers() { return timers_; }
   Registry& registry() { return registry_; }
+  const Registry& registry() const { return registry_; }
   const ExecutorStats& stats() const { return stats_; }
 
   // How many coroutines one tick enters before completions, timers and the mailbox get their turn.

@@ -43,6 +43,12 @@ class IntrusiveList {
   bool empty() const { return head_ == nullptr; }
   std::size_t size() const { return size_; }
   T* front() const { return head_; }
+  T* back() const { return tail_; }
+  // The one behind a member; null behind the last.
+  T* after(const T& member) const {
+    const ListNode<T>& node = member;
+    return node.next_;
+  }
 
   void push_back(T& member) {
     ListNode<T>& node = member;

@@ -20,14 +20,6 @@ constexpr std::uint32_t none = ~std::uint32_t{0};
 
 }  // namespace
 
-// Lives in the frame of the coroutine that waits.
-struct BufferPool::Waiter {
-  std::size_t order;
-  co::Waker waker;
-  std::byte* memory = nullptr;  // set before it is woken: it owns it then
-  Waiter* next = nullptr;
-};
-
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   if (this != &other) {
     reset();
@@ -83,7 +75,7 @@ BufferPool::BufferPool(co::Executor& executor, std::byte* memory, std::size_t ca
 
 BufferPool::~BufferPool() {
   BALLAST_ASSERT(stats_.in_use_bytes == 0);
-  BALLAST_ASSERT(first_waiter_ == nullptr);
+  BALLAST_ASSERT(waiters_.empty());
   if (registered_) {
     ring_->unregister_buffers();
   }
@@ -106,6 +98,7 @@ void BufferPool::push(std::uint32_t page, std::size_t order) {
     pages_[head].prev = page;
   }
   free_[order] = page;
+  ++free_count_[order];
 }
 
 void BufferPool::remove(std::uint32_t page) {
@@ -116,6 +109,7 @@ void BufferPool::remove(std::uint32_t page) {
     pages_[entry.next].prev = entry.prev;
   }
   entry.free = false;
+  --free_count_[entry.order];
 }
 
 // A block of `order`, split off the smallest that is large enough; null if there is none.
@@ -125,7 +119,7 @@ std::byte* BufferPool::take(std::size_t order) {
     ++found;
   }
   if (found == orders) {
-    return nullptr;
+    return coalesce() ? take(order) : nullptr;
   }
   const std::uint32_t page = free_[found];
   remove(page);
@@ -145,6 +139,12 @@ void BufferPool::give_back(std::byte* memory) {
   std::size_t order = pages_[page].order;
   BALLAST_ASSERT(!pages_[page].free && stats_.in_use_bytes >= smallest << order);
   stats_.in_use_bytes -= smallest << order;
+  if (free_count_[order] < left_apart) {
+    may_coalesce_ = true;
+    push(page, order);
+    serve_waiters();
+    return;
+  }
   for (; order < orders - 1; ++order) {
     const std::uint32_t buddy = page ^ (std::uint32_t{1} << order);
     if (!pages_[buddy].free || pages_[buddy].order != order) {
@@ -157,34 +157,57 @@ void BufferPool::give_back(std::byte* memory) {
   serve_waiters();
 }
 
+// Joins whatever can be joined; whether anything was.
+bool BufferPool::coalesce() {
+  if (!std::exchange(may_coalesce_, false)) {
+    return false;
+  }
+  bool joined = false;
+  for (std::size_t order = 0; order < orders - 1; ++order) {
+    std::uint32_t page = free_[order];
+    while (page != none) {
+      const std::uint32_t buddy = page ^ (std::uint32_t{1} << order);
+      std::uint32_t next = pages_[page].next;
+      if (pages_[buddy].free && pages_[buddy].order == order) {
+        next = next == buddy ? pages_[buddy].next : next;
+        remove(page);
+        remove(buddy);
+        push(std::min(page, buddy), order + 1);
+        joined = true;
+      }
+      page = next;
+    }
+  }
+  return joined;
+}
+
 // --- taking and waiting
 // ---------------------------------------------------------------------------
 
 void BufferPool::serve_waiters() {
-  while (first_waiter_ != nullptr) {
-    Waiter* const waiter = first_waiter_;
-    waiter->memory = take(waiter->order);
-    if (waiter->memory == nullptr) {
-      return;
+  while (Waiter* const waiter = waiters_.front()) {
+    // One that was told to stop waiting leaves by itself, but holds up nobody until then.
+    if (waiter->waker.pending()) {
+      waiter->memory = take(waiter->order);
+      if (waiter->memory == nullptr) {
+        return;
+      }
+      (void)waiter->waker.wake();
     }
-    first_waiter_ = waiter->next;
-    if (first_waiter_ == nullptr) {
-      last_waiter_ = &first_waiter_;
-    }
-    (void)waiter->waker.wake();
+    waiters_.remove(*waiter);
   }
 }
 
 std::optional<Buffer> BufferPool::try_acquire(std::size_t size) {
   const std::size_t order = order_for(size);
-  std::byte* const memory = first_waiter_ == nullptr ? take(order) : nullptr;
+  std::byte* const memory = waiters_.empty() ? take(order) : nullptr;
   if (memory == nullptr) {
     return std::nullopt;
   }
   return Buffer{*this, std::span{memory, size}};
 }
 
-co::Task<Buffer> BufferPool::acquire(std::size_t size) {
+co::Task<Buffer> BufferPool::acquire(std::size_t size, co::CancelToken cancel) {
   std::optional<Buffer> at_once = try_acquire(size);
   if (at_once.has_value()) {
     co_return std::move(*at_once);
@@ -192,10 +215,18 @@ co::Task<Buffer> BufferPool::acquire(std::size_t size) {
   ++stats_.waits;
   co::Wait wait{executor_, "buffer"};
   Waiter waiter{order_for(size), wait.waker()};
-  *last_waiter_ = &waiter;
-  // cppcheck-suppress danglingLifetime ; the waiter leaves the list before its frame goes
-  last_waiter_ = &waiter.next;
+  waiters_.push_back(waiter);
+  co::CancelLink link;
+  link.arm(cancel, wait.waker());
   co_await wait;
+  link.disarm();
+  if (waiter.memory == nullptr) {
+    if (waiter.linked()) {
+      waiters_.remove(waiter);
+    }
+    serve_waiters();
+    co_return Buffer{};
+  }
   Buffer buffer{*this, std::span{waiter.memory, size}};
   co_return std::move(buffer);
 }

@@ -3,9 +3,11 @@
 //
 // Bounce copies (unaligned segments under O_DIRECT), patterns of WRITE SAME, kept copies. The pool
 // is one mapping of fixed size, divided by halves (a buddy allocator) into buffers of 4 KiB to
-// 2 MiB, powers of two. Where a ring is given the mapping is registered with it, so that transfers
-// save the pinning of pages; where the limit on locked memory (RLIMIT_MEMLOCK) forbids it, a line
-// is logged and the buffers work unregistered.
+// 8 MiB, powers of two. Some free buffers of each size are left as they are, and joined again only
+// when a larger one is asked for and not there, so that steady work costs a list's two ends. Where
+// a ring is given the mapping is registered with it, so that transfers save the pinning of pages;
+// where the limit on locked memory (RLIMIT_MEMLOCK) forbids it, a line is logged and the buffers
+// work unregistered.
 //
 // acquire() waits when nothing fits, first come, first served, and nobody overtakes: a big request
 // at the head holds back all behind it until enough came back, so it cannot starve. An operation
@@ -23,7 +25,9 @@
 
 #include "lib/base/result.h"
 #include "lib/base/units.h"
+#include "lib/co/cancel.h"
 #include "lib/co/executor.h"
+#include "lib/co/intrusive_list.h"
 #include "lib/co/task.h"
 #include "lib/io/sg.h"
 #include "lib/io/uring.h"
@@ -66,7 +70,7 @@ struct BufferPoolStats {
 class BufferPool {
  public:
   static constexpr std::size_t smallest = std::size_t{4} << 10;
-  static constexpr std::size_t largest = std::size_t{2} << 20;
+  static constexpr std::size_t largest = std::size_t{8} << 20;
 
   // `limit` is rounded up to a multiple of `largest`. `ring` may be null; else it outlives the pool
   // and has no other registered buffers. Error: no memory to map.
@@ -78,8 +82,8 @@ class BufferPool {
 
   co::Executor& executor() { return executor_; }
 
-  // A buffer of `size` bytes, 1 to `largest`.
-  co::Task<Buffer> acquire(std::size_t size);
+  // A buffer of `size` bytes, 1 to `largest`. Empty if `cancel` asked before there was one.
+  co::Task<Buffer> acquire(std::size_t size, co::CancelToken cancel = {});
   // The same, or none when it would have to wait.
   std::optional<Buffer> try_acquire(std::size_t size);
 
@@ -89,8 +93,15 @@ class BufferPool {
 
  private:
   friend class Buffer;
-  static constexpr std::size_t orders = 10;  // 4 KiB << 0 ... 4 KiB << 9
-  struct Waiter;
+  static constexpr std::size_t left_apart = 64;  // free buffers of one size
+  static constexpr std::size_t orders = 12;      // 4 KiB << 0 ... 4 KiB << 11
+  // Lives in the frame of the coroutine that waits.
+  struct Waiter : co::ListNode<Waiter> {
+    Waiter(std::size_t wanted, co::Waker to_wake) : order{wanted}, waker{to_wake} {}
+    std::size_t order;
+    co::Waker waker;
+    std::byte* memory = nullptr;  // set before it is woken: it owns it then
+  };
   struct Page {  // of the first page of each free or used block
     std::uint32_t next;
     std::uint32_t prev;
@@ -105,6 +116,7 @@ class BufferPool {
   void push(std::uint32_t page, std::size_t order);
   void remove(std::uint32_t page);
   void serve_waiters();
+  bool coalesce();
 
   co::Executor& executor_;
   std::byte* memory_;
@@ -113,8 +125,9 @@ class BufferPool {
   bool registered_ = false;
   std::vector<Page> pages_;
   std::uint32_t free_[orders];
-  Waiter* first_waiter_ = nullptr;
-  Waiter** last_waiter_ = &first_waiter_;
+  std::size_t free_count_[orders] = {};
+  bool may_coalesce_ = false;
+  co::IntrusiveList<Waiter> waiters_;
   BufferPoolStats stats_;
 };
 

@@ -84,6 +84,14 @@ bool SgView::aligned_to(std::size_t alignment) const {
 
 void copy(SgView to, SgView from) {
   BALLAST_ASSERT(to.size() == from.size());
+  if (const std::span<std::byte> whole = from.contiguous(); !whole.empty()) {
+    copy(to, whole);
+    return;
+  }
+  if (const std::span<std::byte> whole = to.contiguous(); !whole.empty()) {
+    copy(whole, from);
+    return;
+  }
   for_each_pair(to, from, [](std::span<std::byte> out, std::span<std::byte> in) {
     std::memcpy(out.data(), in.data(), in.size());
     return true;

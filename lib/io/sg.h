@@ -36,6 +36,14 @@ class SgView {
   template <class Visit>
   bool for_each(Visit visit) const;
 
+  // All of it, if it lies within one segment; else empty.
+  std::span<std::byte> contiguous() const {
+    if (size_ == 0 || skip_ + size_ > segments_->iov_len) {
+      return {};
+    }
+    return {static_cast<std::byte*>(segments_->iov_base) + skip_, size_};
+  }
+
   // Writes the view's pieces to `out`; returns how many, or nullopt if there are more than fit.
   std::optional<std::size_t> to_iovecs(std::span<iovec> out) const;
   // How many non-empty pieces the view has.

@@ -6,7 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
+#include <type_traits>
 
 #include "lib/base/assert.h"
 
@@ -36,6 +38,18 @@ template <std::size_t n>
 constexpr std::uint64_t big_endian(std::span<const std::uint8_t> from, std::size_t offset) {
   static_assert(n >= 1 && n <= 8);
   BALLAST_ASSERT(offset <= from.size() && n <= from.size() - offset);
+  // One load where the machine has one: every READ and WRITE pays for this.
+  if constexpr (n == 2 || n == 4 || n == 8) {
+    if (!std::is_constant_evaluated()) {
+      using Word = std::conditional_t<n == 8, std::uint64_t,
+                                      std::conditional_t<n == 4, std::uint32_t, std::uint16_t>>;
+      Word word;
+      std::memcpy(&word, from.data() + offset, n);
+      return n == 8   ? __builtin_bswap64(word)
+             : n == 4 ? __builtin_bswap32(static_cast<std::uint32_t>(word))
+                      : __builtin_bswap16(static_cast<std::uint16_t>(word));
+    }
+  }
   std::uint64_t value = 0;
   for (std::size_t i = 0; i < n; ++i) {
     value = value << 8 | from[offset + i];

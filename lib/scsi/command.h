@@ -13,6 +13,7 @@
 #include <span>
 
 #include "lib/io/sg.h"
+#include "lib/volume/request.h"
 
 namespace ballast::scsi {
 
@@ -26,12 +27,18 @@ enum class Status : std::uint8_t {
   task_set_full = 0x28,
 };
 
+// "GOOD", "BUSY", ...
+const char* to_string(Status status) noexcept;
+
 // What TCMU has room for (TCMU_SENSE_BUFFERSIZE), and more than any sense built here needs.
 inline constexpr std::size_t sense_size = 96;
 
 struct Command {
   std::span<const std::uint8_t> cdb;  // at least as long as the opcode's group says (cdb.h)
   io::SgView data{};
+  // Where the volume is told what belongs to this command; null: nobody is told and it cannot be
+  // stopped.
+  volume::Request* request = nullptr;
 
   // Filled by the disk:
   std::size_t transferred = 0;   // bytes of data-in written to the front of `data`, or of data-out

@@ -11,7 +11,10 @@
 namespace ballast::scsi {
 
 Disk::Disk(volume::Volume& volume, DiskConfig config)
-    : volume_{volume}, config_{std::move(config)}, modes_{volume.capabilities().volatile_cache} {
+    : volume_{volume},
+      executor_{volume.executor()},
+      config_{std::move(config)},
+      modes_{volume.capabilities().volatile_cache} {
   BALLAST_ASSERT(volume.capacity().value() > 0);
   BALLAST_ASSERT(config_.physical_block_exponent <= 15);
   BALLAST_ASSERT(config_.write_same_max >= volume.logical_block());
@@ -19,7 +22,7 @@ Disk::Disk(volume::Volume& volume, DiskConfig config)
   BALLAST_ASSERT(config_.unmap_max >= volume.logical_block());
 }
 
-co::Task<Status> Disk::execute(Command& command) {
+Disk::Judgement Disk::judge(Command& command) {
   command.transferred = 0;
   command.sense_length = 0;
   const std::uint8_t opcode = command.cdb.empty() ? std::uint8_t{0xff} : command.cdb[0];
@@ -29,18 +32,42 @@ co::Task<Status> Disk::execute(Command& command) {
   bool other_service_action = false;
   const Operation* const operation = find_operation(opcode, action, &other_service_action);
   if (operation == nullptr || !supports(*operation)) {
-    return answer(fail(command, other_service_action
-                                    ? invalid_field_in_cdb(1, 4)
-                                    : illegal_request(asc::invalid_command_operation_code)));
+    return {nullptr, fail(command, other_service_action
+                                       ? invalid_field_in_cdb(1, 4)
+                                       : illegal_request(asc::invalid_command_operation_code))};
   }
   const std::optional<Status> refused = refuse(command, *operation);
   if (refused.has_value()) {
-    return answer(*refused);
+    return {nullptr, *refused};
   }
-  if (operation->immediate != nullptr) {
-    return answer((this->*operation->immediate)(command));
+  return {operation};
+}
+
+co::Task<Status> Disk::execute(Command& command) {
+  const Judgement judgement = judge(command);
+  if (judgement.operation == nullptr) {
+    return answer(judgement.refusal);
   }
-  return (this->*operation->suspending)(command);
+  if (judgement.operation->immediate != nullptr) {
+    return answer(answer_at_once(command, *judgement.operation));
+  }
+  return carry_out(command, *judgement.operation);
+}
+
+void Disk::describe(const Command& command, const Operation& operation,
+                    watch::CommandRecord* record) const {
+  constexpr std::uint8_t compare_and_write = 0x89;
+  constexpr std::uint8_t unmap = 0x42;
+  constexpr std::uint8_t start_stop_unit = 0x1b;
+  record->name = operation.name;
+  record->opcode = operation.opcode;
+  record->has_range = operation.opcode != unmap && operation.opcode != start_stop_unit;
+  if (record->has_range) {
+    const Range range = range_of(command);
+    record->lba = range.lba;
+    record->blocks =
+        operation.opcode == compare_and_write ? BlockCount{command.cdb[13]} : range.count;
+  }
 }
 
 co::Task<Status> Disk::answer(Status status) {
@@ -221,7 +248,7 @@ co::Task<Status> Disk::start_stop_unit(Command& command) {
   const bool no_flush = (command.cdb[4] & 0x04) != 0;
   IoStatus status = IoStatus::ok;
   if (!start && !no_flush) {
-    status = co_await volume_.flush();
+    status = co_await volume_.flush(request_of(command));
   }
   if (ok(status)) {
     stopped_ = !start;

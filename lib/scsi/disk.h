@@ -28,6 +28,7 @@
 #include "lib/scsi/opcode_table.h"
 #include "lib/scsi/sense.h"
 #include "lib/volume/volume.h"
+#include "lib/watch/command_record.h"
 
 namespace ballast::scsi {
 
@@ -62,11 +63,34 @@ class Disk {
   Disk(const Disk&) = delete;
   Disk& operator=(const Disk&) = delete;
 
-  co::Executor& executor() { return volume_.executor(); }
+  co::Executor& executor() { return executor_; }
 
-  // Carries the command out. It is looked up and judged when execute is called, and its work done
-  // when the task is awaited. `command` outlives the task.
+  // Looks the command up and judges what can be judged before any work: a null operation means that
+  // it is refused, with `refusal` and the sense in the command.
+  struct Judgement {
+    const Operation* operation = nullptr;
+    Status refusal = Status::check_condition;
+  };
+  Judgement judge(Command& command);
+  // Carries out what judge() let pass. `command` outlives the task.
+  co::Task<Status> carry_out(Command& command, const Operation& operation) {
+    return (this->*operation.suspending)(command);
+  }
+  Status answer_at_once(Command& command, const Operation& operation) {
+    return (this->*operation.immediate)(command);
+  }
+  // All of that: judged when execute is called, its work done when the task is awaited.
   co::Task<Status> execute(Command& command);
+
+  // Ends a command that has more data than the front end can take.
+  Status refuse_length(Command& command) {
+    return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
+  }
+  // Whether FUA or FUA_NV is set in a READ or WRITE.
+  static bool asks_fua(const Command& command);
+  // What it is, for people: name, opcode, first block and count.
+  void describe(const Command& command, const Operation& operation,
+                watch::CommandRecord* record) const;
 
   // Queues a unit attention (SAM-5, 5.14): the next command that may fail with one ends with CHECK
   // CONDITION, UNIT ATTENTION, asc/ascq. INQUIRY and REQUEST SENSE don't fail; REQUEST SENSE hands
@@ -129,6 +153,9 @@ class Disk {
   };
 
   co::Task<Status> answer(Status status);
+  volume::Request& request_of(Command& command) {
+    return command.request != nullptr ? *command.request : nobody_;
+  }
   // Ends the command with CHECK CONDITION.
   Status fail(Command& command, const Sense& sense);
   // GOOD, or what an I/O result means for a command on blocks from `from` on.
@@ -151,7 +178,7 @@ class Disk {
     return fua || !modes_.write_cache() ? backend::Fua::yes : backend::Fua::no;
   }
   // What a change that has no FUA of its own needs to be durable without a write cache.
-  co::Task<IoStatus> settle(IoStatus status);
+  co::Task<IoStatus> settle(Command& command, IoStatus status);
   // Data-in, cut to what the CDB and the initiator have room for; GOOD.
   Status reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
   std::size_t vital_page(std::uint8_t code, std::span<std::uint8_t> out) const;
@@ -161,8 +188,10 @@ class Disk {
                        std::span<std::uint8_t> out) const;
 
   volume::Volume& volume_;
+  co::Executor& executor_;
   DiskConfig config_;
   ModePages modes_;
+  volume::Request nobody_;
   bool stopped_ = false;  // by START STOP UNIT
   std::array<AdditionalSense, 4> attentions_{};
   std::size_t attention_count_ = 0;

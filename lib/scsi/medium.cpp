@@ -27,12 +27,12 @@ constexpr std::uint8_t bytchk(std::uint8_t flags) {
   return (flags >> 1) & 0x03;
 }
 
-bool asks_fua(const Command& command) {
+}  // namespace
+
+bool Disk::asks_fua(const Command& command) {
   constexpr std::uint8_t fua_and_fua_nv = 0x0a;
   return cdb_length(command.cdb[0]) != 6 && (command.cdb[1] & fua_and_fua_nv) != 0;
 }
-
-}  // namespace
 
 Disk::Range Disk::range_of(const Command& command) const {
   const std::span<const std::uint8_t> cdb = command.cdb;
@@ -82,12 +82,13 @@ co::Task<Status> Disk::read(Command& command) {
   }
   if (asks_fua(command) && volume_.capabilities().volatile_cache) {
     // What FUA reads must be on the medium, so what is cached goes there first (SBC-4, 5.15).
-    const IoStatus flushed = co_await volume_.flush();
+    const IoStatus flushed = co_await volume_.flush(request_of(command));
     if (!ok(flushed)) {
       co_return finish(command, flushed, range.lba, true);
     }
   }
-  const IoStatus status = co_await volume_.read(range.lba, command.data.slice(0, length.value()));
+  const IoStatus status =
+      co_await volume_.read(request_of(command), range.lba, command.data.slice(0, length.value()));
   if (ok(status)) {
     command.transferred = length.value();
   }
@@ -105,7 +106,8 @@ co::Task<Status> Disk::write(Command& command) {
     co_return Status::good;
   }
   const io::SgView from = command.data.slice(0, length.value());
-  const IoStatus status = co_await volume_.write(range.lba, from, durability(asks_fua(command)));
+  const IoStatus status =
+      co_await volume_.write(request_of(command), range.lba, from, durability(asks_fua(command)));
   command.transferred = length.value();
   co_return finish(command, status, range.lba, true);
 }
@@ -121,16 +123,17 @@ co::Task<Status> Disk::write_and_verify(Command& command) {
     co_return Status::good;
   }
   const io::SgView data = command.data.slice(0, length.value());
-  const IoStatus written = co_await volume_.write(range.lba, data, backend::Fua::yes);
+  const IoStatus written =
+      co_await volume_.write(request_of(command), range.lba, data, backend::Fua::yes);
   if (!ok(written)) {
     co_return finish(command, written, range.lba, true);
   }
   command.transferred = length.value();
   if (bytchk(command.cdb[1]) == 0) {
-    const IoStatus status = co_await volume_.verify(range.lba, range.count);
+    const IoStatus status = co_await volume_.verify(request_of(command), range.lba, range.count);
     co_return finish(command, status, range.lba, false);
   }
-  const volume::Comparison found = co_await volume_.compare(range.lba, data);
+  const volume::Comparison found = co_await volume_.compare(request_of(command), range.lba, data);
   co_return finish(command, found, range.lba, false);
 }
 
@@ -151,15 +154,16 @@ co::Task<Status> Disk::verify(Command& command) {
   }
   command.transferred = length.value();
   if (check == 0) {
-    const IoStatus status = co_await volume_.verify(range.lba, range.count);
+    const IoStatus status = co_await volume_.verify(request_of(command), range.lba, range.count);
     co_return finish(command, status, range.lba, false);
   }
   const io::SgView data = command.data.slice(0, length.value());
   if (check == 1) {
-    const volume::Comparison found = co_await volume_.compare(range.lba, data);
+    const volume::Comparison found = co_await volume_.compare(request_of(command), range.lba, data);
     co_return finish(command, found, range.lba, false);
   }
-  const volume::Comparison found = co_await volume_.compare_same(range.lba, range.count, data);
+  const volume::Comparison found =
+      co_await volume_.compare_same(request_of(command), range.lba, range.count, data);
   co_return finish(command, found, range.lba, false);
 }
 
@@ -176,7 +180,7 @@ co::Task<Status> Disk::synchronize_cache(Command& command) {
   if (refused.has_value()) {
     co_return *refused;
   }
-  const IoStatus status = co_await volume_.flush();
+  const IoStatus status = co_await volume_.flush(request_of(command));
   co_return finish(command, status, range.lba, true);
 }
 
@@ -205,8 +209,8 @@ co::Task<Status> Disk::compare_and_write(Command& command) {
   const io::SgView expected = command.data.slice(0, length);
   const io::SgView data = command.data.slice(length, length);
   command.transferred = 2 * length;
-  const volume::Comparison found =
-      co_await volume_.compare_and_write(range.lba, expected, data, durability(asks_fua(command)));
+  const volume::Comparison found = co_await volume_.compare_and_write(
+      request_of(command), range.lba, expected, data, durability(asks_fua(command)));
   co_return finish(command, found, range.lba, true);
 }
 

@@ -68,6 +68,12 @@ constexpr Operation reading(const char* name, Usage usage, Operation::Suspending
 constexpr Operation changing(const char* name, Usage usage, Operation::Suspending handler) {
   Operation operation = reading(name, usage, handler);
   operation.changes_medium = true;
+  operation.takes_data = true;
+  return operation;
+}
+constexpr Operation checking(const char* name, Usage usage, Operation::Suspending handler) {
+  Operation operation = reading(name, usage, handler);
+  operation.takes_data = true;
   return operation;
 }
 constexpr Operation if_lun(Needs needs, Operation operation) {
@@ -90,7 +96,7 @@ constexpr Operation table[] = {
     reading("READ (10)", lba_10(0x28, dpo_fua), &Disk::read),
     changing("WRITE (10)", lba_10(0x2a, dpo_fua), &Disk::write),
     changing("WRITE AND VERIFY (10)", lba_10(0x2e, 0x12), &Disk::write_and_verify),
-    reading("VERIFY (10)", lba_10(0x2f, 0x16), &Disk::verify),
+    checking("VERIFY (10)", lba_10(0x2f, 0x16), &Disk::verify),
     on_medium(immediate("PRE-FETCH (10)", lba_10(0x34, 0x02), &Disk::pre_fetch)),
     reading("SYNCHRONIZE CACHE (10)", lba_10(0x35, 0x06), &Disk::synchronize_cache),
     changing("WRITE SAME (10)", lba_10(0x41, 0x08), &Disk::write_same),
@@ -106,7 +112,7 @@ constexpr Operation table[] = {
         &Disk::compare_and_write),
     changing("WRITE (16)", lba_16(0x8a, dpo_fua), &Disk::write),
     changing("WRITE AND VERIFY (16)", lba_16(0x8e, 0x12), &Disk::write_and_verify),
-    reading("VERIFY (16)", lba_16(0x8f, 0x16), &Disk::verify),
+    checking("VERIFY (16)", lba_16(0x8f, 0x16), &Disk::verify),
     on_medium(immediate("PRE-FETCH (16)", lba_16(0x90, 0x02), &Disk::pre_fetch)),
     reading("SYNCHRONIZE CACHE (16)", lba_16(0x91, 0x06), &Disk::synchronize_cache),
     changing("WRITE SAME (16)", lba_16(0x93, 0x09), &Disk::write_same),
@@ -128,7 +134,7 @@ constexpr Operation table[] = {
     reading("READ (12)", lba_12(0xa8, dpo_fua), &Disk::read),
     changing("WRITE (12)", lba_12(0xaa, dpo_fua), &Disk::write),
     changing("WRITE AND VERIFY (12)", lba_12(0xae, 0x12), &Disk::write_and_verify),
-    reading("VERIFY (12)", lba_12(0xaf, 0x16), &Disk::verify),
+    checking("VERIFY (12)", lba_12(0xaf, 0x16), &Disk::verify),
 };
 
 constexpr std::size_t rows = std::size(table);

@@ -34,6 +34,7 @@ struct Operation {
   std::array<std::uint8_t, 16> usage{};  // as many bytes of it as cdb_length(opcode)
   Immediate immediate = nullptr;         // exactly one of the two
   Suspending suspending = nullptr;
+  bool takes_data = false;             // `data` is data-out
   bool changes_medium = false;         // refused on a write-protected LUN
   bool needs_medium = false;           // refused on a stopped LUN
   bool answers_unit_attention = true;  // false: goes on in spite of one (SAM-5, 5.14)

@@ -30,9 +30,9 @@ std::uint32_t Disk::unmap_max_blocks() const {
       std::min<std::uint64_t>(volume_.blocks_in(config_.unmap_max).value(), 0xffffffff));
 }
 
-co::Task<IoStatus> Disk::settle(IoStatus status) {
+co::Task<IoStatus> Disk::settle(Command& command, IoStatus status) {
   if (ok(status) && !modes_.write_cache() && volume_.capabilities().volatile_cache) {
-    status = co_await volume_.flush();
+    status = co_await volume_.flush(request_of(command));
   }
   co_return status;
 }
@@ -54,16 +54,17 @@ co::Task<Status> Disk::write_same(Command& command) {
       (command.cdb[1] & unmap_bit) != 0 ? backend::MayUnmap::yes : backend::MayUnmap::no;
   IoStatus status;
   if ((command.cdb[1] & ndob_bit) != 0) {
-    status = co_await volume_.zero(range.lba, range.count, may_unmap);
+    status = co_await volume_.zero(request_of(command), range.lba, range.count, may_unmap);
   } else {
     const std::size_t block = volume_.logical_block().value();
     if (command.data.size() != block) {
       co_return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
     }
     command.transferred = block;
-    status = co_await volume_.write_same(range.lba, range.count, command.data, may_unmap);
+    status = co_await volume_.write_same(request_of(command), range.lba, range.count, command.data,
+                                         may_unmap);
   }
-  status = co_await settle(status);
+  status = co_await settle(command, status);
   co_return finish(command, status, range.lba, true);
 }
 
@@ -115,10 +116,10 @@ co::Task<Status> Disk::unmap(Command& command) {
   std::size_t done = 0;
   for (; done < count && ok(status); ++done) {
     if (ranges[done].count.value() > 0) {
-      status = co_await volume_.unmap(ranges[done].lba, ranges[done].count);
+      status = co_await volume_.unmap(request_of(command), ranges[done].lba, ranges[done].count);
     }
   }
-  status = co_await settle(status);
+  status = co_await settle(command, status);
   co_return finish(command, status, count > 0 ? ranges[0].lba : Lba{0}, true);
 }
 
@@ -134,7 +135,8 @@ co::Task<Status> Disk::get_lba_status(Command& command) {
   const BlockCount all = volume_.capacity() - (from - Lba{0});
   const BlockCount asked = std::min(all, BlockCount{0xffffffff});
   std::vector<backend::Extent> extents;
-  const IoStatus status = co_await volume_.block_status(from, asked, most_extents, &extents);
+  const IoStatus status =
+      co_await volume_.block_status(request_of(command), from, asked, most_extents, &extents);
   if (!ok(status)) {
     co_return finish(command, status, from, false);
   }

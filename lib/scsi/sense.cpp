@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/scsi/sense.h"
 
+#include "lib/scsi/command.h"
+
 #include <algorithm>
 
 #include "lib/base/assert.h"
@@ -97,6 +99,24 @@ std::size_t encode_descriptors(const Sense& sense, std::span<std::uint8_t> out) 
 }
 
 }  // namespace
+
+const char* to_string(Status status) noexcept {
+  switch (status) {
+    case Status::good:
+      return "GOOD";
+    case Status::check_condition:
+      return "CHECK CONDITION";
+    case Status::condition_met:
+      return "CONDITION MET";
+    case Status::busy:
+      return "BUSY";
+    case Status::reservation_conflict:
+      return "RESERVATION CONFLICT";
+    case Status::task_set_full:
+      return "TASK SET FULL";
+  }
+  return "unknown";
+}
 
 const char* to_string(AdditionalSense what) noexcept {
   for (const Name& entry : names) {

@@ -3,35 +3,38 @@
 // each exactly once and by its deadline, whatever the backend does.
 //
 // A command's way. begin() judges it. What needs no medium is answered at once. The rest becomes a
-// task: its data-out is copied to a buffer of our own (so that whatever becomes of the command, what
-// the backend reads and writes is never memory that somebody else uses again), the disk carries it
-// out, its data-in is copied back, and it is answered.
+// task: its data-out is copied to a buffer of our own (so that whatever becomes of the command,
+// what the backend reads and writes is never memory that somebody else uses again), the disk
+// carries it out, its data-in is copied back, and it is answered.
 //
 // When its deadline comes, or when it is shed:
-//   1. nothing of it is at the backend: it is answered TASK SET FULL (BUSY where it was shed), and
-//      never reaches the backend. Always safe.
+//   1. nothing of it is at the backend: it is answered BUSY, and nothing of it reaches the backend
+//      any more. Always safe.
 //   2. something is at the backend: the backend is asked to cancel, and has `cancel_grace` (before
-//      the deadline) to do it. Ended for certain: BUSY. Ended otherwise: that is the answer.
-//   3. else it becomes an ORPHAN: it is answered BUSY, and its operations go on. It keeps its buffer
-//      and its range, behind which everything waits that overlaps it, until its last operation has
-//      ended. No further operation of it is started.
+//      the deadline) to do it. Ended without being done: BUSY. Done: that is the answer.
+//   3. else it becomes an ORPHAN: it is answered BUSY, and what is at the backend goes on. It keeps
+//      its buffer and its range, behind which everything waits that overlaps it, until its last
+//      operation has ended. No further operation of it is started.
 //   4. A change is orphaned only where the store is exclusively ours (Capabilities::exclusive), and
 //      a COMPARE AND WRITE never once its write is at the backend. Such a command is HELD: answered
 //      when it ends, however late.
 //
+// BUSY and not TASK SET FULL, because after the latter Linux shrinks the LUN's queue depth and
+// takes minutes to raise it again.
+//
 // ADOPTION. A command that says the same as an orphan (the same CDB and, for data-out, the same
-// bytes) does no work: it takes over the orphan's result. Only WRITE, WRITE SAME and UNMAP; and READ
-// (without FUA) if no overlapping change was under way or has ended since the orphan's read began.
-// Where the orphan ends as certainly not done, the adopter does the work itself.
+// bytes) does no work: it takes over the orphan's result. Only WRITE, WRITE SAME and UNMAP; and
+// READ (without FUA) if no overlapping change was under way or has ended since the orphan's read
+// began. Where the orphan ends as certainly not done, the adopter does the work itself.
 //
 // STALL. The LUN is stalled while its oldest operation at the backend, orphans' included, is older
 // than `stall_after`. Then it holds at most `stall_window` unanswered commands: the youngest beyond
 // that are answered early (as above), and further ones are answered BUSY when they come. The moment
-// nothing is that old any more its full depth is back. Shed commands are answered BUSY and not TASK
-// SET FULL, because the latter makes Linux shrink the LUN's queue depth for minutes.
+// nothing is that old any more its full depth is back. Commands that need no medium are always
+// answered.
 //
 // Bounds. `most_commands` at once; further ones are answered TASK SET FULL. Data of all of them,
-// orphans included, is within `buffer_limit`; orphans are no more than the volume's queue_depth.
+// orphans included, is within the buffer pool; orphans are no more than the volume's queue_depth.
 //
 // Time. All commands of a LUN have the same deadline, so they expire in the order of coming: one
 // list, and one timer that a single task (the patrol) sleeps on. A command costs no timer.
@@ -40,11 +43,9 @@
 // disk and the front end outlive it.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 #include "lib/base/units.h"
 #include "lib/co/event.h"
@@ -80,8 +81,8 @@ struct TaskSetLimits {
 
 // Bugs on purpose, to see that the tests find them. All false but in tests.
 struct TaskSetSabotage {
-  bool no_fences = false;              // nothing waits for an orphan
-  bool adopt_flushes = false;          // a flush takes over an older one
+  bool no_fences = false;      // nothing waits for an orphan
+  bool adopt_flushes = false;  // a flush takes over an older one
   bool reads_adopt_over_changes = false;
 };
 
@@ -93,12 +94,12 @@ class TaskSet {
 
   TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch::SlowLog& slow_log,
           const TaskSetLimits& limits, const TaskSetSabotage& sabotage = {});
-  // After close() has ended.
+  // After drained() has ended.
   ~TaskSet();
   TaskSet(const TaskSet&) = delete;
   TaskSet& operator=(const TaskSet&) = delete;
 
-  co::Executor& executor() { return disk_.executor(); }
+  co::Executor& executor() { return executor_; }
 
   // Takes `command` over; it has been answered when this returns, or will be.
   void begin(Command& command);
@@ -107,8 +108,8 @@ class TaskSet {
   const TaskSetLimits& limits() const { return limits_; }
 
   // Commands not answered yet; orphans.
-  std::size_t unanswered() const;
-  std::size_t orphans() const;
+  std::size_t unanswered() const { return unanswered_; }
+  std::size_t orphans() const { return orphans_.size(); }
   bool stalled() const { return stalled_; }
 
   // Answers everything that is not answered yet as if its deadline had come (held commands too),
@@ -118,12 +119,88 @@ class TaskSet {
   // Ends when the last orphan has. After shut().
   co::Task<void> drained();
 
-  // Fills in what the task set knows: counters, histograms, commands in flight, limits.
+  // Fills in what the task set knows: counters, histograms, commands in flight, limits, slow ones.
   void describe(watch::LunSnapshot* snapshot) const;
 
  private:
-  struct Slot;
-  // ... see task_set.cpp
+  class Slot;
+  friend struct Adoption;
+  enum class Reason : std::uint8_t { deadline, stalled, closing };
+  using Slots = co::IntrusiveList<Slot>;
+
+  co::Task<void> serve(Command& outer, const Operation& operation);
+  bool take_data_at_once(Slot& slot);
+  co::Task<bool> take_data(Slot& slot);
+  static void use(Slot& slot, io::Buffer buffer);
+  co::Task<void> keep_watch();
+  TimePoint patrol();
+  void report_slow(TimePoint now, TimePoint* next);
+
+  void end_early(Slot& slot, Reason reason);
+  void hold(Slot& slot);
+  void orphan(Slot& slot);
+  void finish(Slot& slot, Status status);
+  void answer(Slot& slot, const Command& result, Status status, const char* how);
+  void count(const Slot& slot, const Command& result, Status status, TimePoint now);
+  void leave_list(Slot& slot);
+
+  Slot* find_twin(const Slot& slot);
+  bool may_adopt(const Slot& orphan, const Slot& slot);
+
+  void entered_backend(Slot& slot);
+  void left_backend(Slot& slot);
+  void become_stalled(TimePoint now);
+  void recover(TimePoint now);
+  void shed();
+
+  Nanoseconds grace() const { return std::min(cancel_grace, limits_.deadline / 2); }
+  // Nothing that comes from now on needs the patrol sooner.
+  Nanoseconds patrol_interval() const {
+    return std::min({limits_.slow, limits_.stall_after, limits_.deadline - grace()});
+  }
+  void wake_patrol() {
+    if (parked_) {
+      wake_.set();
+    }
+  }
+
+  Disk& disk_;
+  co::Executor& executor_;
+  FrontEnd& front_end_;
+  io::BufferPool& buffers_;
+  watch::SlowLog& slow_log_;
+  TaskSetLimits limits_;
+  const TaskSetSabotage sabotage_;
+  // Each slot is in one of these; by age, but for orphans_ and ending_, which are by when they got
+  // there.
+  Slots waiting_;  // not answered
+  Slots ending_;   // not answered; asked to end
+  Slots held_;     // not answered, past its deadline
+  Slots orphans_;
+  Slots forgotten_;  // answered; nothing at the backend; on its way out
+  struct AtBackend : co::ListNode<AtBackend> {
+    Slot* slot = nullptr;
+    TimePoint since{};
+  };
+  co::IntrusiveList<AtBackend>
+      at_backend_;  // slots with something at the backend, by when it began
+  std::size_t unanswered_ = 0;
+  std::uint64_t numbered_ = 0;
+  std::uint64_t mode_epoch_ = 0;  // of mode pages: across a change nothing is adopted
+  bool stalled_ = false;
+  TimePoint stalled_since_{};
+  bool shut_ = false;
+  bool leaving_ = false;
+  bool parked_ = false;
+  bool said_held_ = false;
+  watch::LunCounters counters_;
+  watch::Histogram reads_;
+  watch::Histogram writes_;
+  watch::Histogram others_;
+  co::Event wake_;          // of the patrol
+  co::Event all_answered_;  // once shut
+  co::TaskGroup commands_;
+  co::TaskGroup patrol_;
 };
 
 }  // namespace ballast::scsi

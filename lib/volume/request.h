@@ -14,10 +14,9 @@
 
 #include "lib/base/assert.h"
 #include "lib/co/cancel.h"
+#include "lib/volume/fences.h"
 
 namespace ballast::volume {
-
-class Fences;
 
 // Hears where a request is. Calls come from inside the volume's operations and must not start any.
 class RequestObserver {
@@ -48,7 +47,13 @@ class Request {
   bool irrevocable() const { return irrevocable_; }
   // Reads that arrive from now on wait for the change that this request makes, until it has ended.
   // Whoever answers a request whose change is still at the backend calls this first.
-  void fence_off();
+  void fence_off() {
+    if (hold_ != nullptr && hold_->granted()) {
+      hold_->fence_off();
+    }
+  }
+  // Whether nobody can have changed what it changed: it holds a range, and has let go of none yet.
+  bool holds_all() const { return hold_ != nullptr && !let_go_; }
   // Where Fences::mark() stood when the first read of it reached the backend.
   std::uint64_t read_mark() const { return read_mark_; }
 
@@ -58,16 +63,17 @@ class Request {
 
  private:
   friend class Volume;
-  friend class Fences;
+  friend class Change;
   friend class AtBackend;
   RequestObserver* observer_;
   co::CancelSource stop_;
-  void* hold_ = nullptr;  // Fences::Hold*: the range that it changes now
+  Fences::Hold* hold_ = nullptr;  // the range that it changes now
   std::uint64_t read_mark_ = 0;
   std::uint32_t at_backend_ = 0;
   bool reached_backend_ = false;
   bool change_reached_backend_ = false;
   bool irrevocable_ = false;
+  bool let_go_ = false;  // of a range that it held
 };
 
 }  // namespace ballast::volume

@@ -40,10 +40,13 @@ class ScratchPool {
     std::size_t index_;
   };
 
-  // ScratchPool::Buffer buffer{pool, co_await pool.slot()} would await inside an initializer:
-  //   co::Semaphore::Guard slot = co_await pool.slot();
+  // ScratchPool::Buffer buffer{pool, co_await pool.slot(token)} would await inside an initializer:
+  //   co::Semaphore::Guard slot = co_await pool.slot(token);
+  //   if (!slot) ...                                        // the token's source asked
   //   const ScratchPool::Buffer buffer{pool, std::move(slot)};
-  co::Semaphore::Waiter slot() { return slots_.acquire(); }
+  co::Semaphore::Waiter slot(co::CancelToken cancel) {
+    return slots_.acquire_until(1, co::Timers::never, cancel);
+  }
 
  private:
   struct Free {

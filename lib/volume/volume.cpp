@@ -25,6 +25,7 @@ iovec segment_of(std::span<std::byte> bytes) {
 
 Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
     : backend_{backend},
+      executor_{backend.executor()},
       block_shift_{static_cast<unsigned>(std::countr_zero(config.logical_block.value()))},
       admission_{backend.executor(), config.queue_depth, "admission"},
       scratch_{backend.executor()} {
@@ -38,71 +39,161 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
   capacity_ = config.capacity.value() == 0 ? all : config.capacity;
 }
 
-co::Task<IoStatus> Volume::read(Lba lba, io::SgView to) {
+// The range that a request changes, held from here to the end of the scope.
+class Change {
+ public:
+  Change(Fences& fences, Request& request, Lba lba, BlockCount count)
+      : request_{request}, hold_{fences, lba, count, Fences::Kind::change} {
+    request_.hold_ = &hold_;
+  }
+  ~Change() {
+    request_.hold_ = nullptr;
+    request_.let_go_ = true;
+  }
+  Change(const Change&) = delete;
+  Change& operator=(const Change&) = delete;
+  bool granted() const { return hold_.granted(); }
+  Fences::Hold& hold() { return hold_; }
+
+ private:
+  Request& request_;
+  Fences::Hold hold_;
+};
+
+// Counts one operation of a request at the backend, from its start to its last completion.
+class AtBackend {
+ public:
+  enum class Kind : std::uint8_t { looks, changes };
+  AtBackend(Request& request, Kind kind) : request_{request} {
+    BALLAST_ASSERT(!request_.stopped());
+    request_.reached_backend_ = true;
+    request_.change_reached_backend_ |= kind == Kind::changes;
+    if (request_.at_backend_++ == 0 && request_.observer_ != nullptr) {
+      request_.observer_->entered_backend();
+    }
+  }
+  ~AtBackend() {
+    if (--request_.at_backend_ == 0 && request_.observer_ != nullptr) {
+      request_.observer_->left_backend();
+    }
+  }
+  AtBackend(const AtBackend&) = delete;
+  AtBackend& operator=(const AtBackend&) = delete;
+
+ private:
+  Request& request_;
+};
+
+co::Task<bool> Volume::wait_for(Request& request, Fences::Hold& hold) {
+  if (request.observer() != nullptr) {
+    request.observer()->entered_fence();
+  }
+  const bool granted = co_await hold.wait(executor(), request.token());
+  if (request.observer() != nullptr) {
+    request.observer()->left_fence();
+  }
+  co_return granted;
+}
+
+co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
+  const BlockCount count = blocks_in(Bytes{to.size()});
   BALLAST_ASSERT(whole_blocks(to));
-  BALLAST_ASSERT(inside(lba, blocks_in(Bytes{to.size()})));
+  BALLAST_ASSERT(inside(lba, count));
+  if (fences_.fenced() > 0) {
+    Fences::Hold hold{fences_, lba, count, Fences::Kind::read};
+    if (!hold.granted()) {
+      const bool granted = co_await wait_for(request, hold);
+      if (!granted) {
+        co_return IoStatus::cancelled;
+      }
+    }
+  }
   co::Semaphore::Guard slot = admission_.try_acquire();
   if (!slot) {
-    co::Semaphore::Guard granted = co_await admission_.acquire();
+    co::Semaphore::Guard granted = co_await admission(request);
     slot = std::move(granted);
   }
-  const IoStatus status = co_await backend_.read(offset_of(lba), to);
+  if (!slot || request.stopped()) {
+    co_return IoStatus::cancelled;
+  }
+  if (!request.reached_backend()) {
+    request.read_mark_ = fences_.mark();
+  }
+  const AtBackend at_backend{request, AtBackend::Kind::looks};
+  const IoStatus status = co_await backend_.read(offset_of(lba), to, request.token());
   co_return status;
 }
 
-co::Task<IoStatus> Volume::write(Lba lba, io::SgView from, Fua fua) {
+co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua fua) {
   const BlockCount count = blocks_in(Bytes{from.size()});
   BALLAST_ASSERT(whole_blocks(from));
   BALLAST_ASSERT(inside(lba, count));
-  RangeLock::Hold hold{ranges_, lba, count, RangeLock::Kind::shared};
-  if (!hold.granted()) {
-    co::Wait wait{executor(), "range lock"};
-    hold.wake_when_granted(wait.waker());
-    co_await wait;
+  Change change{fences_, request, lba, count};
+  if (!change.granted()) {
+    const bool granted = co_await wait_for(request, change.hold());
+    if (!granted) {
+      co_return IoStatus::cancelled;
+    }
   }
-  const IoStatus status = co_await write_admitted(offset_of(lba), from, fua);
+  const IoStatus status = co_await write_admitted(request, offset_of(lba), from, fua);
   co_return status;
 }
 
-co::Task<IoStatus> Volume::write_admitted(Bytes offset, io::SgView from, Fua fua) {
+co::Task<IoStatus> Volume::write_admitted(Request& request, Bytes offset, io::SgView from, Fua fua,
+                                          bool once) {
   const bool native = fua == Fua::yes && capabilities().fua;
   co::Semaphore::Guard slot = admission_.try_acquire();
   if (!slot) {
-    co::Semaphore::Guard granted = co_await admission_.acquire();
+    co::Semaphore::Guard granted = co_await admission(request);
     slot = std::move(granted);
   }
-  IoStatus status = co_await backend_.write(offset, from, native ? Fua::yes : Fua::no);
+  if (!slot || request.stopped()) {
+    co_return IoStatus::cancelled;
+  }
+  request.irrevocable_ |= once;
+  const AtBackend at_backend{request, AtBackend::Kind::changes};
+  IoStatus status =
+      co_await backend_.write(offset, from, native ? Fua::yes : Fua::no, request.token());
   if (ok(status) && fua == Fua::yes && !native && capabilities().volatile_cache) {
-    status = co_await backend_.flush();
+    if (request.stopped()) {
+      co_return IoStatus::cancelled;
+    }
+    status = co_await backend_.flush(request.token());
   }
   co_return status;
 }
 
-co::Task<IoStatus> Volume::zero(Lba lba, BlockCount count, MayUnmap may_unmap) {
+co::Task<IoStatus> Volume::zero(Request& request, Lba lba, BlockCount count, MayUnmap may_unmap) {
   BALLAST_ASSERT(inside(lba, count));
-  RangeLock::Hold hold{ranges_, lba, count, RangeLock::Kind::shared};
-  if (!hold.granted()) {
-    co::Wait wait{executor(), "range lock"};
-    hold.wake_when_granted(wait.waker());
-    co_await wait;
+  Change change{fences_, request, lba, count};
+  if (!change.granted()) {
+    const bool granted = co_await wait_for(request, change.hold());
+    if (!granted) {
+      co_return IoStatus::cancelled;
+    }
   }
-  const IoStatus status = co_await zero_held(offset_of(lba), bytes_of(count), may_unmap);
+  const IoStatus status = co_await zero_held(request, offset_of(lba), bytes_of(count), may_unmap);
   co_return status;
 }
 
-co::Task<IoStatus> Volume::zero_held(Bytes offset, Bytes length, MayUnmap may_unmap) {
+co::Task<IoStatus> Volume::zero_held(Request& request, Bytes offset, Bytes length,
+                                     MayUnmap may_unmap) {
   if (capabilities().zero) {
-    co::Semaphore::Guard slot = co_await admission_.acquire();
-    const IoStatus status = co_await backend_.zero(offset, length, may_unmap);
+    co::Semaphore::Guard slot = co_await admission(request);
+    if (!slot || request.stopped()) {
+      co_return IoStatus::cancelled;
+    }
+    const AtBackend at_backend{request, AtBackend::Kind::changes};
+    const IoStatus status = co_await backend_.zero(offset, length, may_unmap, request.token());
     if (status != IoStatus::not_supported) {
       co_return status;
     }
   }
-  const IoStatus status = co_await write_repeated(offset, length, zeros);
+  const IoStatus status = co_await write_repeated(request, offset, length, zeros);
   co_return status;
 }
 
-co::Task<IoStatus> Volume::write_repeated(Bytes offset, Bytes length,
+co::Task<IoStatus> Volume::write_repeated(Request& request, Bytes offset, Bytes length,
                                           std::span<std::byte> segment) {
   BALLAST_ASSERT(segment.size() == pattern_bytes);
   std::array<iovec, repeats> segments;
@@ -111,7 +202,7 @@ co::Task<IoStatus> Volume::write_repeated(Bytes offset, Bytes length,
   while (length.value() > 0) {
     const Bytes here = std::min(length, repeat_chunk);
     const io::SgView piece = whole.slice(0, here.value());
-    const IoStatus status = co_await write_admitted(offset, piece, Fua::no);
+    const IoStatus status = co_await write_admitted(request, offset, piece, Fua::no);
     if (!ok(status)) {
       co_return status;
     }
@@ -121,60 +212,78 @@ co::Task<IoStatus> Volume::write_repeated(Bytes offset, Bytes length,
   co_return IoStatus::ok;
 }
 
-co::Task<IoStatus> Volume::write_same(Lba lba, BlockCount count, io::SgView block,
+co::Task<IoStatus> Volume::write_same(Request& request, Lba lba, BlockCount count, io::SgView block,
                                       MayUnmap may_unmap) {
   BALLAST_ASSERT(block.size() == logical_block().value());
   if (io::is_zero(block)) {
-    const IoStatus status = co_await zero(lba, count, may_unmap);
+    const IoStatus status = co_await zero(request, lba, count, may_unmap);
     co_return status;
   }
   BALLAST_ASSERT(inside(lba, count));
-  RangeLock::Hold hold{ranges_, lba, count, RangeLock::Kind::shared};
-  if (!hold.granted()) {
-    co::Wait wait{executor(), "range lock"};
-    hold.wake_when_granted(wait.waker());
-    co_await wait;
+  Change change{fences_, request, lba, count};
+  if (!change.granted()) {
+    const bool granted = co_await wait_for(request, change.hold());
+    if (!granted) {
+      co_return IoStatus::cancelled;
+    }
   }
-  co::Semaphore::Guard slot = co_await scratch_.slot();
+  co::Semaphore::Guard slot = co_await scratch_.slot(request.token());
+  if (!slot || request.stopped()) {
+    co_return IoStatus::cancelled;
+  }
   const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
   const std::span<std::byte> pattern = buffer.bytes().first(pattern_bytes);
   const std::span<std::byte> first = pattern.first(block.size());
   io::copy(first, block);
   const iovec rest = segment_of(pattern.subspan(block.size()));
   io::fill(io::SgView{std::span{&rest, 1}}, first);
-  const IoStatus status = co_await write_repeated(offset_of(lba), bytes_of(count), pattern);
+  const IoStatus status =
+      co_await write_repeated(request, offset_of(lba), bytes_of(count), pattern);
   co_return status;
 }
 
-co::Task<IoStatus> Volume::unmap(Lba lba, BlockCount count) {
+co::Task<IoStatus> Volume::unmap(Request& request, Lba lba, BlockCount count) {
   BALLAST_ASSERT(inside(lba, count));
-  RangeLock::Hold hold{ranges_, lba, count, RangeLock::Kind::shared};
-  if (!hold.granted()) {
-    co::Wait wait{executor(), "range lock"};
-    hold.wake_when_granted(wait.waker());
-    co_await wait;
+  Change change{fences_, request, lba, count};
+  if (!change.granted()) {
+    const bool granted = co_await wait_for(request, change.hold());
+    if (!granted) {
+      co_return IoStatus::cancelled;
+    }
   }
-  co::Semaphore::Guard slot = co_await admission_.acquire();
-  const IoStatus status = co_await backend_.discard(offset_of(lba), bytes_of(count));
+  co::Semaphore::Guard slot = co_await admission(request);
+  if (!slot || request.stopped()) {
+    co_return IoStatus::cancelled;
+  }
+  const AtBackend at_backend{request, AtBackend::Kind::changes};
+  const IoStatus status =
+      co_await backend_.discard(offset_of(lba), bytes_of(count), request.token());
   // Giving back is a wish: what cannot be given back stays.
   co_return status == IoStatus::not_supported ? IoStatus::ok : status;
 }
 
-co::Task<IoStatus> Volume::flush() {
-  co::Semaphore::Guard slot = co_await admission_.acquire();
-  const IoStatus status = co_await backend_.flush();
+co::Task<IoStatus> Volume::flush(Request& request) {
+  co::Semaphore::Guard slot = co_await admission(request);
+  if (!slot || request.stopped()) {
+    co_return IoStatus::cancelled;
+  }
+  const AtBackend at_backend{request, AtBackend::Kind::looks};
+  const IoStatus status = co_await backend_.flush(request.token());
   co_return status;
 }
 
-co::Task<IoStatus> Volume::verify(Lba lba, BlockCount count) {
+co::Task<IoStatus> Volume::verify(Request& request, Lba lba, BlockCount count) {
   BALLAST_ASSERT(inside(lba, count));
-  co::Semaphore::Guard slot = co_await scratch_.slot();
+  co::Semaphore::Guard slot = co_await scratch_.slot(request.token());
+  if (!slot) {
+    co_return IoStatus::cancelled;
+  }
   const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
   while (count.value() > 0) {
     const BlockCount here = std::min(count, blocks_in(Bytes{buffer.bytes().size()}));
     const iovec segment = segment_of(buffer.bytes().first(bytes_of(here).value()));
     const io::SgView to{std::span{&segment, 1}};
-    const IoStatus status = co_await read(lba, to);
+    const IoStatus status = co_await read(request, lba, to);
     if (!ok(status)) {
       co_return status;
     }
@@ -184,17 +293,20 @@ co::Task<IoStatus> Volume::verify(Lba lba, BlockCount count) {
   co_return IoStatus::ok;
 }
 
-co::Task<Comparison> Volume::compare(Lba lba, io::SgView expected) {
+co::Task<Comparison> Volume::compare(Request& request, Lba lba, io::SgView expected) {
   BALLAST_ASSERT(whole_blocks(expected));
   BALLAST_ASSERT(inside(lba, blocks_in(Bytes{expected.size()})));
-  co::Semaphore::Guard slot = co_await scratch_.slot();
+  co::Semaphore::Guard slot = co_await scratch_.slot(request.token());
+  if (!slot) {
+    co_return Comparison{IoStatus::cancelled};
+  }
   const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
   std::size_t done = 0;
   while (done < expected.size()) {
     const std::size_t here = std::min(expected.size() - done, buffer.bytes().size());
     const iovec segment = segment_of(buffer.bytes().first(here));
     const io::SgView found{std::span{&segment, 1}};
-    const IoStatus status = co_await read(lba + blocks_in(Bytes{done}), found);
+    const IoStatus status = co_await read(request, lba + blocks_in(Bytes{done}), found);
     if (!ok(status)) {
       co_return Comparison{status};
     }
@@ -207,17 +319,21 @@ co::Task<Comparison> Volume::compare(Lba lba, io::SgView expected) {
   co_return Comparison{};
 }
 
-co::Task<Comparison> Volume::compare_same(Lba lba, BlockCount count, io::SgView block) {
+co::Task<Comparison> Volume::compare_same(Request& request, Lba lba, BlockCount count,
+                                          io::SgView block) {
   BALLAST_ASSERT(block.size() == logical_block().value());
   BALLAST_ASSERT(inside(lba, count));
-  co::Semaphore::Guard slot = co_await scratch_.slot();
+  co::Semaphore::Guard slot = co_await scratch_.slot(request.token());
+  if (!slot) {
+    co_return Comparison{IoStatus::cancelled};
+  }
   const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
   BlockCount done{};
   while (done < count) {
     const BlockCount here = std::min(count - done, blocks_in(Bytes{buffer.bytes().size()}));
     const iovec segment = segment_of(buffer.bytes().first(bytes_of(here).value()));
     const io::SgView found{std::span{&segment, 1}};
-    const IoStatus status = co_await read(lba + done, found);
+    const IoStatus status = co_await read(request, lba + done, found);
     if (!ok(status)) {
       co_return Comparison{status};
     }
@@ -233,27 +349,32 @@ co::Task<Comparison> Volume::compare_same(Lba lba, BlockCount count, io::SgView 
   co_return Comparison{};
 }
 
-co::Task<Comparison> Volume::compare_and_write(Lba lba, io::SgView expected, io::SgView data,
-                                               Fua fua) {
+co::Task<Comparison> Volume::compare_and_write(Request& request, Lba lba, io::SgView expected,
+                                               io::SgView data, Fua fua) {
   BALLAST_ASSERT(expected.size() == data.size());
   const BlockCount count = blocks_in(Bytes{data.size()});
-  RangeLock::Hold hold{ranges_, lba, count, RangeLock::Kind::exclusive};
-  if (!hold.granted()) {
-    co::Wait wait{executor(), "range lock"};
-    hold.wake_when_granted(wait.waker());
-    co_await wait;
+  Change change{fences_, request, lba, count};
+  if (!change.granted()) {
+    const bool granted = co_await wait_for(request, change.hold());
+    if (!granted) {
+      co_return Comparison{IoStatus::cancelled};
+    }
   }
-  Comparison found = co_await compare(lba, expected);
+  Comparison found = co_await compare(request, lba, expected);
   if (ok(found.status) && !found.difference.has_value()) {
-    found.status = co_await write_admitted(offset_of(lba), data, fua);
+    found.status = co_await write_admitted(request, offset_of(lba), data, fua, true);
   }
   co_return found;
 }
 
-co::Task<IoStatus> Volume::block_status(Lba lba, BlockCount count, std::size_t limit,
-                                        std::vector<backend::Extent>* out) {
+co::Task<IoStatus> Volume::block_status(Request& request, Lba lba, BlockCount count,
+                                        std::size_t limit, std::vector<backend::Extent>* out) {
   BALLAST_ASSERT(inside(lba, count));
-  co::Semaphore::Guard slot = co_await admission_.acquire();
+  co::Semaphore::Guard slot = co_await admission(request);
+  if (!slot || request.stopped()) {
+    co_return IoStatus::cancelled;
+  }
+  const AtBackend at_backend{request, AtBackend::Kind::looks};
   const IoStatus status =
       co_await backend_.block_status(offset_of(lba), bytes_of(count), limit, out);
   co_return status;

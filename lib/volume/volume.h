@@ -3,10 +3,13 @@
 //
 // The disk (lib/scsi) has judged every range before it gets here; a range outside the store is a
 // bug and asserted. The volume turns blocks into bytes, keeps what a backend lacks (FUA, zeroing),
-// replicates patterns, orders COMPARE AND WRITE against everything that changes its blocks, and
-// admits no more than `queue_depth` operations to the backend at once, first come, first served.
-// Each change of the medium holds its range in `ranges_` from before its first backend operation to
-// after its last: that is where fences, and with them deadlines and orphans, have their place.
+// replicates patterns, orders what overlaps (fences.h), and admits no more than `queue_depth`
+// operations to the backend at once, first come, first served. An operation that goes on as an
+// orphan keeps its place among them, and its fence.
+//
+// Every operation names the Request it belongs to (request.h): it reports there where it is, and
+// ends with cancelled, before its next step, once the request was stopped. Then nothing more of it
+// reaches the backend.
 //
 // Owned by the device that wires a LUN; the backend outlives it and is closed by its owner, after
 // the last operation here has ended. Driving thread of the backend's executor only. Buffers have
@@ -29,7 +32,8 @@
 #include "lib/co/semaphore.h"
 #include "lib/co/task.h"
 #include "lib/io/sg.h"
-#include "lib/volume/range_lock.h"
+#include "lib/volume/fences.h"
+#include "lib/volume/request.h"
 #include "lib/volume/scratch.h"
 
 namespace ballast::volume {
@@ -58,7 +62,7 @@ class Volume {
   Volume(const Volume&) = delete;
   Volume& operator=(const Volume&) = delete;
 
-  co::Executor& executor() { return backend_.executor(); }
+  co::Executor& executor() { return executor_; }
   const backend::Geometry& geometry() const { return backend_.geometry(); }
   const backend::Capabilities& capabilities() const { return backend_.capabilities(); }
   Bytes logical_block() const { return Bytes{std::uint64_t{1} << block_shift_}; }
@@ -66,35 +70,45 @@ class Volume {
   BlockCount capacity() const { return capacity_; }
   BlockCount blocks_in(Bytes bytes) const { return BlockCount{bytes.value() >> block_shift_}; }
 
-  co::Task<IoStatus> read(Lba lba, io::SgView to);
+  co::Task<IoStatus> read(Request& request, Lba lba, io::SgView to);
   // Durable when it ends, if asked: natively, or by a flush where the backend has no FUA.
-  co::Task<IoStatus> write(Lba lba, io::SgView from, Fua fua);
+  co::Task<IoStatus> write(Request& request, Lba lba, io::SgView from, Fua fua);
   // Makes blocks read as zeros, by writing zeros in chunks where the backend has no other way.
-  co::Task<IoStatus> zero(Lba lba, BlockCount count, MayUnmap may_unmap);
+  co::Task<IoStatus> zero(Request& request, Lba lba, BlockCount count, MayUnmap may_unmap);
   // Gives space back. Blocks read as zeros afterwards only if capabilities().discard_zeroes.
-  co::Task<IoStatus> unmap(Lba lba, BlockCount count);
+  co::Task<IoStatus> unmap(Request& request, Lba lba, BlockCount count);
   // Writes `block` (exactly one logical block) to each block. All zeros become zero(), which alone
   // looks at may_unmap; anything else is replicated. After an error any of the blocks may have
   // changed.
-  co::Task<IoStatus> write_same(Lba lba, BlockCount count, io::SgView block, MayUnmap may_unmap);
+  co::Task<IoStatus> write_same(Request& request, Lba lba, BlockCount count, io::SgView block,
+                                MayUnmap may_unmap);
   // Everything acknowledged before it began is durable when it ends with ok.
-  co::Task<IoStatus> flush();
+  co::Task<IoStatus> flush(Request& request);
   // Reads the blocks and looks at nothing but whether they can be read.
-  co::Task<IoStatus> verify(Lba lba, BlockCount count);
+  co::Task<IoStatus> verify(Request& request, Lba lba, BlockCount count);
   // Compares blocks with `expected`.
-  co::Task<Comparison> compare(Lba lba, io::SgView expected);
+  co::Task<Comparison> compare(Request& request, Lba lba, io::SgView expected);
   // Compares each block with `block` (exactly one logical block); the offset is from the first
   // block compared.
-  co::Task<Comparison> compare_same(Lba lba, BlockCount count, io::SgView block);
+  co::Task<Comparison> compare_same(Request& request, Lba lba, BlockCount count, io::SgView block);
   // Compares, and if nothing differs writes, with no other change of these blocks in between.
-  co::Task<Comparison> compare_and_write(Lba lba, io::SgView expected, io::SgView data, Fua fua);
+  co::Task<Comparison> compare_and_write(Request& request, Lba lba, io::SgView expected,
+                                         io::SgView data, Fua fua);
   // Appends the allocation state of blocks from `lba` on, at most `limit` extents of bytes.
-  co::Task<IoStatus> block_status(Lba lba, BlockCount count, std::size_t limit,
+  co::Task<IoStatus> block_status(Request& request, Lba lba, BlockCount count, std::size_t limit,
                                   std::vector<backend::Extent>* out);
 
   // Sets the capacity. A store that is too small is grown first; one that is larger is left alone,
   // so that shrinking a LUN loses nothing. With any other result than ok nothing has changed.
   co::Task<IoStatus> resize(BlockCount capacity);
+
+  // Whether a read that began at `mark` (Request::read_mark) may have missed a change.
+  bool changed_since(std::uint64_t mark, Lba lba, BlockCount count) const {
+    return fences_.changed_since(mark, lba, count);
+  }
+  std::size_t queue_depth() const { return admission_.units(); }
+  // So that tests can see that they would notice.
+  void sabotage_fences() { fences_.sabotage(); }
 
  private:
   Bytes offset_of(Lba lba) const { return Bytes{lba.value() << block_shift_}; }
@@ -107,18 +121,28 @@ class Volume {
   bool whole_blocks(io::SgView view) const {
     return (view.size() & (logical_block().value() - 1)) == 0;
   }
+  // A slot at the backend; empty if the request was stopped.
+  co::Semaphore::Waiter admission(Request& request) {
+    return admission_.acquire_until(1, co::Timers::never, request.token());
+  }
+  // Waits behind what overlaps; false if the request was stopped.
+  co::Task<bool> wait_for(Request& request, Fences::Hold& hold);
   // One operation at the backend, admitted. `fua` as asked: falls back on a flush.
-  co::Task<IoStatus> write_admitted(Bytes offset, io::SgView from, Fua fua);
+  // `once`: the write of a COMPARE AND WRITE.
+  co::Task<IoStatus> write_admitted(Request& request, Bytes offset, io::SgView from, Fua fua,
+                                    bool once = false);
   // The callers hold the range.
-  co::Task<IoStatus> zero_held(Bytes offset, Bytes length, MayUnmap may_unmap);
+  co::Task<IoStatus> zero_held(Request& request, Bytes offset, Bytes length, MayUnmap may_unmap);
   // Writes `segment` again and again over `length` bytes.
-  co::Task<IoStatus> write_repeated(Bytes offset, Bytes length, std::span<std::byte> segment);
+  co::Task<IoStatus> write_repeated(Request& request, Bytes offset, Bytes length,
+                                    std::span<std::byte> segment);
 
   backend::Backend& backend_;
+  co::Executor& executor_;  // asked for by each coroutine made here
   unsigned block_shift_;
   BlockCount capacity_;
   co::Semaphore admission_;
-  RangeLock ranges_;
+  Fences fences_;
   ScratchPool scratch_;
 };
 

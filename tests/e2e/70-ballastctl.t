@@ -51,9 +51,9 @@ sleep 0.5 # the backend looks ten times a second
 dd if="$DEV" of=/dev/null bs=4k count=1 skip=100 iflag=direct status=none 3>&- >&9 2>&1 &
 reader=$!
 filter='[.luns[].commands[] | select(.lba == 800) | "\(.operation) \(.blocks) \(.stage) \(.orphan)"] | join(" ")'
-ok "inflight shows the read at the backend" wait_for 10 "the read" json_is "READ(10) 8 backend false" "$filter" inflight vol0
+ok "inflight shows the read at the backend" wait_for 10 "the read" json_is "READ (10) 8 backend false" "$filter" inflight vol0
 is "$(status_of "$CTL" inflight)" 0 "inflight: exit 0"
-like "$(said)" '^vol0 +[0-9]+ +READ\(10\) +800 +4 KiB +.* backend .* in [0-9]' "inflight as text: what, where, how long until the error handler"
+like "$(said)" '^vol0 +[0-9]+ +READ \(10\) +800 +4 KiB +.* backend .* in [0-9]' "inflight as text: what, where, how long until the error handler"
 is "$(json '.luns[0].commands | length' inflight vol1)" 0 "nothing is under way on the other LUN"
 is "$(json '.luns[0] | .unanswered >= 1 and .oldest_ns > 0' list)" true "list: unanswered, and how old"
 is "$(json '[.luns[0].tasks[] | select(.waits_for != null)] | length > 0' tasks vol0)" true "tasks: somebody waits"
@@ -67,7 +67,7 @@ ok "fault clear" "$CTL" fault vol0 clear
 ok "the read ends" wait_for 20 "dd" gone "$reader"
 wait "$reader"
 is $? 0 "without an error"
-like "$("$CTL" slow vol0)" '^vol0 +[0-9]+ +READ\(10\) +800 +4 KiB .* GOOD' "slow has it"
+like "$("$CTL" slow vol0)" '^vol0 +[0-9]+ +READ \(10\) +800 +4 KiB .* GOOD' "slow has it"
 is "$(json '[.luns[0].requests[] | select(.lba == 800)][-1].took_ns > 3000000000' slow vol0)" true "and how long it took"
 ok "list: not stalled any more" wait_for 10 "the end of the stall" json_is ok '.luns[0].state' list
 

@@ -30,11 +30,11 @@ class Liar final : public Backend {
   const Geometry& geometry() const override { return geometry_; }
   const Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return "liar"; }
-  co::Task<IoStatus> read(Bytes, io::SgView) override { co_return answer; }
-  co::Task<IoStatus> write(Bytes, io::SgView, Fua) override { co_return answer; }
-  co::Task<IoStatus> zero(Bytes, Bytes, MayUnmap) override { co_return answer; }
-  co::Task<IoStatus> discard(Bytes, Bytes) override { co_return answer; }
-  co::Task<IoStatus> flush() override { co_return answer; }
+  co::Task<IoStatus> read(Bytes, io::SgView, co::CancelToken) override { co_return answer; }
+  co::Task<IoStatus> write(Bytes, io::SgView, Fua, co::CancelToken) override { co_return answer; }
+  co::Task<IoStatus> zero(Bytes, Bytes, MayUnmap, co::CancelToken) override { co_return answer; }
+  co::Task<IoStatus> discard(Bytes, Bytes, co::CancelToken) override { co_return answer; }
+  co::Task<IoStatus> flush(co::CancelToken) override { co_return answer; }
   co::Task<IoStatus> block_status(Bytes, Bytes, std::size_t, std::vector<Extent>* out) override {
     out->insert(out->end(), extents.begin(), extents.end());
     co_return answer;

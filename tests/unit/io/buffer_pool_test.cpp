@@ -47,16 +47,16 @@ void buffers_begin_at_pages_and_have_the_size_asked_for(void**) {
 }
 
 void the_limit_holds(void**) {
-  House house{2 * mib};
+  House house{8 * mib};
   std::vector<io::Buffer> all;
-  for (int i = 0; i < 512; ++i) {
+  for (int i = 0; i < 2048; ++i) {
     auto buffer = house.pool->try_acquire(4 * kib);
     assert_true(buffer.has_value());
     all.push_back(std::move(*buffer));
   }
   assert_false(house.pool->try_acquire(1).has_value());
   all.clear();
-  assert_true(house.pool->try_acquire(2 * mib).has_value());  // the halves have found each other
+  assert_true(house.pool->try_acquire(8 * mib).has_value());  // the halves have found each other
 }
 
 void living_buffers_never_overlap(void**) {
@@ -100,13 +100,41 @@ co::Task<void> hold(House& house, co::Executor& executor, std::size_t size, char
   co_await wait;
 }
 
+co::Task<void> try_for(io::BufferPool& pool, std::size_t size, co::CancelToken cancel, bool* ended,
+                       bool* got) {
+  const io::Buffer buffer = co_await pool.acquire(size, cancel);
+  *ended = true;
+  *got = static_cast<bool>(buffer);
+}
+
+void one_that_is_told_to_stop_waiting_holds_up_nobody(void**) {
+  House house{8 * mib};
+  std::string trace;
+  co::Waker let_go;
+  co::CancelSource stop;
+  bool ended[2] = {};
+  bool got[2] = {};
+  house.group.spawn("a", hold(house, house.executor, 4 * mib, 'a', &trace, &let_go));
+  house.group.spawn("B", try_for(*house.pool, 8 * mib, stop.token(), &ended[0], &got[0]));
+  house.group.spawn("c", try_for(*house.pool, 4 * kib, {}, &ended[1], &got[1]));
+  house.run();
+  assert_false(ended[0] || ended[1]);
+  stop.request();
+  house.run();
+  assert_true(ended[0] && !got[0]);
+  assert_true(ended[1] && got[1]);
+  (void)let_go.wake();
+  house.run();
+  assert_int_equal(house.pool->stats().in_use_bytes, 0);
+}
+
 void nobody_overtakes_a_waiter(void**) {
-  House house{2 * mib};
+  House house{8 * mib};
   std::string trace;
   co::Waker let_go[4];
-  house.group.spawn("a", hold(house, house.executor, mib, 'a', &trace, &let_go[0]));
+  house.group.spawn("a", hold(house, house.executor, 4 * mib, 'a', &trace, &let_go[0]));
   house.group.spawn("b", hold(house, house.executor, 4 * kib, 'b', &trace, &let_go[1]));
-  house.group.spawn("C", hold(house, house.executor, 2 * mib, 'C', &trace, &let_go[2]));
+  house.group.spawn("C", hold(house, house.executor, 8 * mib, 'C', &trace, &let_go[2]));
   house.group.spawn("d", hold(house, house.executor, 4 * kib, 'd', &trace, &let_go[3]));
   house.run();
   assert_string_equal(trace.c_str(), "ab");  // d would fit, but C came first
@@ -179,6 +207,7 @@ int main() {
       cmocka_unit_test(buffers_begin_at_pages_and_have_the_size_asked_for),
       cmocka_unit_test(the_limit_holds),
       cmocka_unit_test(living_buffers_never_overlap),
+      cmocka_unit_test(one_that_is_told_to_stop_waiting_holds_up_nobody),
       cmocka_unit_test(nobody_overtakes_a_waiter),
       cmocka_unit_test(a_pool_with_a_ring_is_registered),
       cmocka_unit_test(without_locked_memory_the_pool_works_unregistered),

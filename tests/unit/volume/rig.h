@@ -52,7 +52,7 @@ class VolumeRig {
 
   explicit VolumeRig(Bytes size = Bytes{4 << 20}, volume::VolumeConfig config = {},
                      const Pretend& pretend = {})
-      : executor{"test", clock_}, group{executor} {
+      : executor{"test", clock}, group{executor} {
     auto inner = std::make_unique<SpyBackend>(executor, size, Bytes{512});
     spy = inner.get();
     if (pretend) {
@@ -110,14 +110,15 @@ class VolumeRig {
     result->emplace(std::move(value));
   }
   static co::Task<void> close(backend::Backend& backend) { co_await backend.close(); }
-  co::VirtualClock clock_;
 
  public:
+  co::VirtualClock clock;
   co::Executor executor;
   co::TaskGroup group;
   SpyBackend* spy = nullptr;
   std::unique_ptr<backend::Backend> store;
   std::unique_ptr<volume::Volume> volume;
+  volume::Request request;  // of whoever does not care
 };
 
 inline std::vector<std::uint8_t> pattern(std::size_t length, std::uint8_t seed = 1) {

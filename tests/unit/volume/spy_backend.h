@@ -37,6 +37,9 @@ class SpyBackend final : public backend::Backend {
   std::vector<BackendOp> ops;
   std::map<std::string, IoStatus> failures;  // by name; instead of doing it
   co::Event gate;                            // reset: operations wait
+  bool cancellable = false;                  // those that wait end when they are asked to
+  // The gate closes behind the next operation of this name.
+  void gate_after(std::string name) { close_behind_ = std::move(name); }
   std::size_t running = 0;
   std::size_t most_running = 0;
 
@@ -48,46 +51,48 @@ class SpyBackend final : public backend::Backend {
   const backend::Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return "spy:"; }
 
-  co::Task<IoStatus> read(Bytes offset, io::SgView to) override {
-    const IoStatus early = co_await begin("read", offset, Bytes{to.size()}, false);
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
+    const IoStatus early = co_await begin("read", offset, Bytes{to.size()}, false, cancel);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->read(offset, to);
+    const IoStatus status = co_await inner_->read(offset, to, cancel);
     co_return end(status);
   }
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua) override {
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua,
+                           co::CancelToken cancel) override {
     const IoStatus early =
-        co_await begin("write", offset, Bytes{from.size()}, fua == backend::Fua::yes);
+        co_await begin("write", offset, Bytes{from.size()}, fua == backend::Fua::yes, cancel);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->write(offset, from, fua);
+    const IoStatus status = co_await inner_->write(offset, from, fua, cancel);
     co_return end(status);
   }
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap) override {
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap,
+                          co::CancelToken cancel) override {
     const IoStatus early =
-        co_await begin("zero", offset, length, may_unmap == backend::MayUnmap::yes);
+        co_await begin("zero", offset, length, may_unmap == backend::MayUnmap::yes, cancel);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->zero(offset, length, may_unmap);
+    const IoStatus status = co_await inner_->zero(offset, length, may_unmap, cancel);
     co_return end(status);
   }
-  co::Task<IoStatus> discard(Bytes offset, Bytes length) override {
-    const IoStatus early = co_await begin("discard", offset, length, false);
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override {
+    const IoStatus early = co_await begin("discard", offset, length, false, cancel);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->discard(offset, length);
+    const IoStatus status = co_await inner_->discard(offset, length, cancel);
     co_return end(status);
   }
-  co::Task<IoStatus> flush() override {
-    const IoStatus early = co_await begin("flush", Bytes{}, Bytes{}, false);
+  co::Task<IoStatus> flush(co::CancelToken cancel) override {
+    const IoStatus early = co_await begin("flush", Bytes{}, Bytes{}, false, cancel);
     if (!ok(early)) {
       co_return end(early);
     }
-    const IoStatus status = co_await inner_->flush();
+    const IoStatus status = co_await inner_->flush(cancel);
     co_return end(status);
   }
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
@@ -96,7 +101,7 @@ class SpyBackend final : public backend::Backend {
     co_return status;
   }
   co::Task<IoStatus> resize(Bytes size) override {
-    const IoStatus early = co_await begin("resize", Bytes{}, size, false);
+    const IoStatus early = co_await begin("resize", Bytes{}, size, false, {});
     if (!ok(early)) {
       co_return end(early);
     }
@@ -107,11 +112,22 @@ class SpyBackend final : public backend::Backend {
   co::Task<void> close() override { co_await inner_->close(); }
 
  private:
-  co::Task<IoStatus> begin(std::string name, Bytes offset, Bytes length, bool flag) {
+  co::Task<IoStatus> begin(std::string name, Bytes offset, Bytes length, bool flag,
+                           co::CancelToken cancel) {
     ops.push_back(BackendOp{name, offset.value(), length.value(), flag});
     ++running;
     most_running = std::max(most_running, running);
-    co_await gate.wait();
+    if (name == close_behind_) {
+      close_behind_.clear();
+      gate.reset();
+      const auto failed = failures.find(name);
+      co_return failed == failures.end() ? IoStatus::ok : failed->second;
+    }
+    const co::CancelToken heard = cancellable ? cancel : co::CancelToken{};
+    const bool open = co_await gate.wait(heard);
+    if (!open) {
+      co_return IoStatus::cancelled;
+    }
     const auto failure = failures.find(name);
     co_return failure == failures.end() ? IoStatus::ok : failure->second;
   }
@@ -120,6 +136,7 @@ class SpyBackend final : public backend::Backend {
     return status;
   }
   std::unique_ptr<backend::Backend> inner_;
+  std::string close_behind_;
   backend::Capabilities capabilities_;
   backend::Geometry geometry_;
 };

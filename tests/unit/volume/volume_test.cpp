@@ -24,11 +24,12 @@ void without_fua(SpyBackend& spy) {
 void a_megabyte_is_read_and_written_whole(void**) {
   VolumeRig rig;
   const Data data{pattern(1 << 20), 4096};
-  assert_true(rig.wait_for(rig.volume->write(Lba{8}, data.view(), Fua::no)) == IoStatus::ok);
+  assert_true(rig.wait_for(rig.volume->write(rig.request, Lba{8}, data.view(), Fua::no)) ==
+              IoStatus::ok);
   assert_true(rig.spy->ops == (Ops{{"write", 4096, 1 << 20, false}}));
   assert_true(rig.stored(4096, 1 << 20) == data.bytes());
   const Data back{std::vector<std::uint8_t>(1 << 20), 1000};
-  assert_true(rig.wait_for(rig.volume->read(Lba{8}, back.view())) == IoStatus::ok);
+  assert_true(rig.wait_for(rig.volume->read(rig.request, Lba{8}, back.view())) == IoStatus::ok);
   assert_true(back.bytes() == data.bytes());
   assert_int_equal(rig.spy->ops.size(), 2);
 }
@@ -36,14 +37,15 @@ void a_megabyte_is_read_and_written_whole(void**) {
 void fua_is_handed_on_where_the_backend_has_it(void**) {
   VolumeRig rig;
   const Data data{pattern(512)};
-  (void)rig.wait_for(rig.volume->write(Lba{0}, data.view(), Fua::yes));
+  (void)rig.wait_for(rig.volume->write(rig.request, Lba{0}, data.view(), Fua::yes));
   assert_true(rig.spy->ops == (Ops{{"write", 0, 512, true}}));
 }
 
 void fua_is_a_write_and_a_flush_where_it_has_not(void**) {
   VolumeRig rig{Bytes{1 << 20}, {}, without_fua};
   const Data data{pattern(512)};
-  assert_true(rig.wait_for(rig.volume->write(Lba{0}, data.view(), Fua::yes)) == IoStatus::ok);
+  assert_true(rig.wait_for(rig.volume->write(rig.request, Lba{0}, data.view(), Fua::yes)) ==
+              IoStatus::ok);
   assert_true(rig.spy->ops == (Ops{{"write", 0, 512, false}, {"flush", 0, 0, false}}));
 }
 
@@ -51,13 +53,13 @@ void a_failed_flush_fails_the_fua_write(void**) {
   VolumeRig rig{Bytes{1 << 20}, {}, without_fua};
   rig.spy->failures["flush"] = IoStatus::medium_error;
   const Data data{pattern(512)};
-  assert_true(rig.wait_for(rig.volume->write(Lba{0}, data.view(), Fua::yes)) ==
+  assert_true(rig.wait_for(rig.volume->write(rig.request, Lba{0}, data.view(), Fua::yes)) ==
               IoStatus::medium_error);
 }
 
 void zeroing_is_one_operation_where_the_backend_has_it(void**) {
   VolumeRig rig;
-  (void)rig.wait_for(rig.volume->zero(Lba{1}, BlockCount{5000}, MayUnmap::yes));
+  (void)rig.wait_for(rig.volume->zero(rig.request, Lba{1}, BlockCount{5000}, MayUnmap::yes));
   assert_true(rig.spy->ops == (Ops{{"zero", 512, 5000 * 512, true}}));
 }
 
@@ -69,7 +71,7 @@ void zeros_are_written_in_chunks_where_it_has_not(void**) {
   rig.store_bytes(0, pattern(3 << 20));
   const std::uint64_t length = (5 << 19) + 512;
   const auto status =
-      rig.wait_for(rig.volume->zero(Lba{1}, BlockCount{length / 512}, MayUnmap::no));
+      rig.wait_for(rig.volume->zero(rig.request, Lba{1}, BlockCount{length / 512}, MayUnmap::no));
   assert_true(status == IoStatus::ok);
   assert_true(rig.spy->ops == (Ops{{"write", 512, 1 << 20, false},
                                    {"write", 512 + (1 << 20), 1 << 20, false},
@@ -83,7 +85,8 @@ void zeros_are_written_where_the_backend_cannot_zero_after_all(void**) {
   VolumeRig rig;
   rig.spy->failures["zero"] = IoStatus::not_supported;
   rig.store_bytes(0, pattern(512));
-  assert_true(rig.wait_for(rig.volume->zero(Lba{0}, BlockCount{1}, MayUnmap::yes)) == IoStatus::ok);
+  assert_true(rig.wait_for(rig.volume->zero(rig.request, Lba{0}, BlockCount{1}, MayUnmap::yes)) ==
+              IoStatus::ok);
   assert_true(rig.spy->ops == (Ops{{"zero", 0, 512, true}, {"write", 0, 512, false}}));
   assert_true(rig.stored(0, 512) == std::vector<std::uint8_t>(512));
 }
@@ -91,8 +94,8 @@ void zeros_are_written_where_the_backend_cannot_zero_after_all(void**) {
 void a_pattern_is_replicated_bit_for_bit(void**) {
   VolumeRig rig;
   const Data block{pattern(512), 100};
-  const auto status =
-      rig.wait_for(rig.volume->write_same(Lba{3}, BlockCount{2560}, block.view(), MayUnmap::yes));
+  const auto status = rig.wait_for(
+      rig.volume->write_same(rig.request, Lba{3}, BlockCount{2560}, block.view(), MayUnmap::yes));
   assert_true(status == IoStatus::ok);
   assert_true(rig.spy->ops ==
               (Ops{{"write", 1536, 1 << 20, false}, {"write", 1536 + (1 << 20), 1 << 18, false}}));
@@ -106,8 +109,10 @@ void a_pattern_is_replicated_bit_for_bit(void**) {
 void a_pattern_of_zeros_becomes_a_zeroing(void**) {
   VolumeRig rig;
   const Data block{std::vector<std::uint8_t>(512)};
-  (void)rig.wait_for(rig.volume->write_same(Lba{8}, BlockCount{8}, block.view(), MayUnmap::yes));
-  (void)rig.wait_for(rig.volume->write_same(Lba{8}, BlockCount{8}, block.view(), MayUnmap::no));
+  (void)rig.wait_for(
+      rig.volume->write_same(rig.request, Lba{8}, BlockCount{8}, block.view(), MayUnmap::yes));
+  (void)rig.wait_for(
+      rig.volume->write_same(rig.request, Lba{8}, BlockCount{8}, block.view(), MayUnmap::no));
   assert_true(rig.spy->ops == (Ops{{"zero", 4096, 4096, true}, {"zero", 4096, 4096, false}}));
 }
 
@@ -116,14 +121,15 @@ void one_bit_in_the_last_byte_is_not_zero(void**) {
   std::vector<std::uint8_t> bytes(512);
   bytes[511] = 1;
   const Data block{bytes};
-  (void)rig.wait_for(rig.volume->write_same(Lba{0}, BlockCount{2}, block.view(), MayUnmap::yes));
+  (void)rig.wait_for(
+      rig.volume->write_same(rig.request, Lba{0}, BlockCount{2}, block.view(), MayUnmap::yes));
   assert_int_equal(rig.stored(0, 1024)[1023], 1);
 }
 
 void unmapping_what_cannot_be_unmapped_is_fine(void**) {
   VolumeRig rig;
   rig.spy->failures["discard"] = IoStatus::not_supported;
-  assert_true(rig.wait_for(rig.volume->unmap(Lba{0}, BlockCount{8})) == IoStatus::ok);
+  assert_true(rig.wait_for(rig.volume->unmap(rig.request, Lba{0}, BlockCount{8})) == IoStatus::ok);
 }
 
 void no_more_than_queue_depth_operations_run_at_once(void**) {
@@ -137,7 +143,7 @@ void no_more_than_queue_depth_operations_run_at_once(void**) {
     buffers.emplace_back(pattern(512));
   }
   for (std::size_t i = 0; i < results.size(); ++i) {
-    rig.start(rig.volume->read(Lba{i}, buffers[i].view()), &results[i]);
+    rig.start(rig.volume->read(rig.request, Lba{i}, buffers[i].view()), &results[i]);
   }
   assert_int_equal(rig.spy->running, 3);
   rig.spy->gate.set();
@@ -155,36 +161,41 @@ void a_queue_depth_of_one_is_enough_for_everything(void**) {
   VolumeRig rig{Bytes{1 << 20}, config, without_fua};
   const Data data{pattern(1024)};
   const Data same{pattern(512)};
-  assert_true(rig.wait_for(rig.volume->write(Lba{0}, data.view(), Fua::yes)) == IoStatus::ok);
-  const auto found =
-      rig.wait_for(rig.volume->compare_and_write(Lba{0}, data.view(), data.view(), Fua::yes));
+  assert_true(rig.wait_for(rig.volume->write(rig.request, Lba{0}, data.view(), Fua::yes)) ==
+              IoStatus::ok);
+  const auto found = rig.wait_for(
+      rig.volume->compare_and_write(rig.request, Lba{0}, data.view(), data.view(), Fua::yes));
   assert_true(found.has_value() && !found->difference.has_value());
-  assert_true(rig.wait_for(rig.volume->write_same(Lba{0}, BlockCount{9}, same.view(),
+  assert_true(rig.wait_for(rig.volume->write_same(rig.request, Lba{0}, BlockCount{9}, same.view(),
                                                   MayUnmap::no)) == IoStatus::ok);
-  assert_true(rig.wait_for(rig.volume->verify(Lba{0}, BlockCount{2048})) == IoStatus::ok);
+  assert_true(rig.wait_for(rig.volume->verify(rig.request, Lba{0}, BlockCount{2048})) ==
+              IoStatus::ok);
 }
 
 void a_comparison_finds_the_first_byte_that_differs(void**) {
   VolumeRig rig;
   const Data data{pattern(1 << 20), 999};
   rig.store_bytes(512, data.bytes());
-  auto found = rig.wait_for(rig.volume->compare(Lba{1}, data.view()));
+  auto found = rig.wait_for(rig.volume->compare(rig.request, Lba{1}, data.view()));
   assert_true(found.has_value() && ok(found->status) && !found->difference.has_value());
   std::vector<std::uint8_t> changed = data.bytes();
   changed[700001] ^= 0x80;
   changed[900000] ^= 0x80;
   const Data other{changed, 4096};
-  found = rig.wait_for(rig.volume->compare(Lba{1}, other.view()));
+  found = rig.wait_for(rig.volume->compare(rig.request, Lba{1}, other.view()));
   assert_true(found.has_value() && found->difference == 700001);
 }
 
 void each_block_is_compared_with_one(void**) {
   VolumeRig rig;
   const Data block{pattern(512), 13};
-  (void)rig.wait_for(rig.volume->write_same(Lba{0}, BlockCount{2000}, block.view(), MayUnmap::no));
-  auto found = rig.wait_for(rig.volume->compare_same(Lba{0}, BlockCount{2000}, block.view()));
+  (void)rig.wait_for(
+      rig.volume->write_same(rig.request, Lba{0}, BlockCount{2000}, block.view(), MayUnmap::no));
+  auto found =
+      rig.wait_for(rig.volume->compare_same(rig.request, Lba{0}, BlockCount{2000}, block.view()));
   assert_true(found.has_value() && !found->difference.has_value());
-  found = rig.wait_for(rig.volume->compare_same(Lba{0}, BlockCount{2001}, block.view()));
+  found =
+      rig.wait_for(rig.volume->compare_same(rig.request, Lba{0}, BlockCount{2001}, block.view()));
   assert_true(found.has_value() && found->difference == 2000u * 512);
 }
 
@@ -192,8 +203,8 @@ void compare_and_write_writes_nothing_on_a_difference(void**) {
   VolumeRig rig;
   const Data expected{pattern(1024, 5)};
   const Data next{pattern(1024, 9)};
-  const auto found =
-      rig.wait_for(rig.volume->compare_and_write(Lba{4}, expected.view(), next.view(), Fua::no));
+  const auto found = rig.wait_for(
+      rig.volume->compare_and_write(rig.request, Lba{4}, expected.view(), next.view(), Fua::no));
   assert_true(found.has_value() && found->difference == 0u);
   assert_true(rig.stored(2048, 1024) == std::vector<std::uint8_t>(1024));
 }
@@ -209,9 +220,10 @@ void compare_and_write_is_alone_with_its_blocks(void**) {
   std::optional<volume::Comparison> swapped;
   std::optional<IoStatus> written;
   std::optional<IoStatus> apart;
-  rig.start(rig.volume->compare_and_write(Lba{0}, zeros.view(), first.view(), Fua::no), &swapped);
-  rig.start(rig.volume->write(Lba{0}, second.view(), Fua::no), &written);
-  rig.start(rig.volume->write(Lba{1}, elsewhere.view(), Fua::no), &apart);
+  rig.start(rig.volume->compare_and_write(rig.request, Lba{0}, zeros.view(), first.view(), Fua::no),
+            &swapped);
+  rig.start(rig.volume->write(rig.request, Lba{0}, second.view(), Fua::no), &written);
+  rig.start(rig.volume->write(rig.request, Lba{1}, elsewhere.view(), Fua::no), &apart);
   assert_true(rig.spy->ops == (Ops{{"read", 0, 512, false}, {"write", 512, 512, false}}));
   rig.spy->gate.set();
   rig.run();
@@ -230,8 +242,10 @@ void of_two_compare_and_writes_one_loses(void**) {
   rig.spy->gate.reset();
   std::optional<volume::Comparison> a;
   std::optional<volume::Comparison> b;
-  rig.start(rig.volume->compare_and_write(Lba{0}, zeros.view(), first.view(), Fua::no), &a);
-  rig.start(rig.volume->compare_and_write(Lba{0}, zeros.view(), second.view(), Fua::no), &b);
+  rig.start(rig.volume->compare_and_write(rig.request, Lba{0}, zeros.view(), first.view(), Fua::no),
+            &a);
+  rig.start(
+      rig.volume->compare_and_write(rig.request, Lba{0}, zeros.view(), second.view(), Fua::no), &b);
   rig.spy->gate.set();
   rig.run();
   assert_true(a.has_value() && !a->difference.has_value());
@@ -268,7 +282,7 @@ void the_capacity_may_be_less_than_the_store(void**) {
   assert_int_equal(rig.volume->capacity().value(), 100);
   assert_int_equal(rig.volume->logical_block().value(), 4096);
   const Data data{pattern(4096)};
-  (void)rig.wait_for(rig.volume->write(Lba{99}, data.view(), Fua::no));
+  (void)rig.wait_for(rig.volume->write(rig.request, Lba{99}, data.view(), Fua::no));
   assert_true(rig.spy->ops == (Ops{{"write", 99 * 4096, 4096, false}}));
 }
 

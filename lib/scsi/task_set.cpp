@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/scsi/task_set.h"
+
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+#include "lib/base/log.h"
+#include "lib/scsi/task_slot.h"
+
+namespace ballast::scsi {
+
+TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch::SlowLog& slow_log,
+                 const TaskSetLimits& limits, const TaskSetSabotage& sabotage)
+    : disk_{disk},
+      executor_{disk.executor()},
+      front_end_{front_end},
+      buffers_{buffers},
+      slow_log_{slow_log},
+      limits_{limits},
+      sabotage_{sabotage},
+      wake_{disk.executor(), "something to watch"},
+      all_answered_{disk.executor(), "the last answer"},
+      commands_{disk.executor()},
+      patrol_{disk.executor()} {
+  if (sabotage_.no_fences) {
+    disk_.volume().sabotage_fences();
+  }
+  patrol_.spawn("patrol", keep_watch());
+}
+
+TaskSet::~TaskSet() {
+  BALLAST_ASSERT(leaving_);
+}
+
+void TaskSet::begin(Command& command) {
+  ++counters_.commands;
+  if (shut_) {
+    ++counters_.busy;
+    front_end_.answer(command, Status::busy);
+    return;
+  }
+  const Disk::Judgement judgement = disk_.judge(command);
+  if (judgement.operation == nullptr) {
+    ++counters_.check_condition;
+    front_end_.answer(command, judgement.refusal);
+    return;
+  }
+  const Operation& operation = *judgement.operation;
+  if (operation.immediate != nullptr) {
+    const Status status = disk_.answer_at_once(command, operation);
+    ++(status == Status::check_condition ? counters_.check_condition : counters_.good);
+    if (changes_modes(operation)) {
+      ++mode_epoch_;
+    }
+    front_end_.answer(command, status);
+    return;
+  }
+  if (unanswered_ >= most_commands) {
+    ++counters_.task_set_full;
+    front_end_.answer(command, Status::task_set_full);
+    return;
+  }
+  if (stalled_ && unanswered_ >= limits_.stall_window) {
+    ++counters_.busy;
+    ++counters_.shed;
+    front_end_.answer(command, Status::busy);
+    return;
+  }
+  ++unanswered_;
+  wake_patrol();
+  commands_.spawn("command", serve(command, operation));
+}
+
+co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
+  Slot slot{*this, outer, operation};
+  if (shut_) {
+    answer(slot, slot.inner, Status::busy, "BUSY: the LUN is closing");
+    co_return;
+  }
+  if (!take_data_at_once(slot)) {
+    const bool ready = co_await take_data(slot);
+    if (!ready) {
+      if (slot.outer != nullptr) {
+        finish(slot, Status::busy);
+      }
+      co_return;
+    }
+  }
+  if (!orphans_.empty()) {
+    Slot* const twin = find_twin(slot);
+    if (twin != nullptr) {
+      slot.record.adopts = true;
+      slot.record.enter(watch::Stage::backend, executor().now());
+      co::Wait wait{executor(), "an orphan's result"};
+      slot.adoption.waker = wait.waker();
+      slot.adoption.of = &twin->adopters;
+      twin->adopters.push_back(slot.adoption);
+      co_await wait;
+      slot.adoption.waker = {};
+      slot.record.adopts = false;
+      if (slot.outer == nullptr) {
+        co_return;  // answered: with the orphan's result, or because its own deadline came
+      }
+      slot.record.enter(watch::Stage::queue, executor().now());
+    }
+  }
+  const Status status = co_await disk_.carry_out(slot.inner, operation);
+  finish(slot, status);
+}
+
+// A buffer of our own for the command's data. False: there is none now, or there can't be one.
+bool TaskSet::take_data_at_once(Slot& slot) {
+  const std::size_t size = slot.outer->data.size();
+  if (size == 0) {
+    return true;
+  }
+  if (size > io::BufferPool::largest) {
+    return false;
+  }
+  std::optional<io::Buffer> buffer = buffers_.try_acquire(size);
+  if (!buffer.has_value()) {
+    return false;
+  }
+  use(slot, std::move(*buffer));
+  return true;
+}
+
+// Waits for it. False: it was told to end before there was one, or was refused.
+co::Task<bool> TaskSet::take_data(Slot& slot) {
+  const std::size_t size = slot.outer->data.size();
+  if (size > io::BufferPool::largest) {
+    answer(slot, slot.inner, disk_.refuse_length(slot.inner), nullptr);
+    co_return false;
+  }
+  io::Buffer buffer = co_await buffers_.acquire(size, slot.request.token());
+  if (!buffer || slot.outer == nullptr) {
+    co_return false;
+  }
+  use(slot, std::move(buffer));
+  co_return true;
+}
+
+void TaskSet::use(Slot& slot, io::Buffer buffer) {
+  slot.buffer = std::move(buffer);
+  slot.segment = slot.buffer.segment();
+  slot.inner.data = io::SgView{std::span{&slot.segment, 1}};
+  if (slot.operation.takes_data) {
+    io::copy(slot.inner.data, slot.outer->data);
+  }
+}
+
+// --- answering
+// ------------------------------------------------------------------------------------
+
+void TaskSet::leave_list(Slot& slot) {
+  if (slot.list != nullptr) {
+    slot.list->remove(slot);
+    slot.list = nullptr;
+  }
+}
+
+// The command's work has ended.
+void TaskSet::finish(Slot& slot, Status status) {
+  const TimePoint now = executor().now();
+  // What was told to end and was not done has lost nothing but time: the initiator asks again.
+  const bool done = !slot.request.stopped() || status == Status::good;
+  if (slot.outer != nullptr) {
+    if (!done) {
+      ++counters_.cancelled;
+    }
+    answer(slot, slot.inner, done ? status : Status::busy, done ? nullptr : "BUSY: ended in time");
+  } else if (slot.record.orphan) {
+    slow_log_.end(slot.record, now, done ? "orphan ended: done" : "orphan ended: not done");
+  }
+  while (Adoption* const adoption = slot.adopters.pop_front()) {
+    Slot& adopter = *adoption->slot;
+    if (status == Status::good) {
+      ++counters_.adoptions;
+      adopter.request.stop();
+      answer(adopter, slot.inner, status, "GOOD: adopted an orphan's result");
+    }
+    (void)adoption->waker.wake();
+  }
+}
+
+// `result` has the data and the sense; the slot's own command, or the orphan's that it adopts.
+void TaskSet::answer(Slot& slot, const Command& result, Status status, const char* how) {
+  BALLAST_ASSERT(slot.outer != nullptr && unanswered_ > 0);
+  Command& outer = *slot.outer;
+  const TimePoint now = executor().now();
+  outer.transferred = result.transferred;
+  outer.sense_length = 0;
+  if (status == Status::check_condition) {
+    outer.sense_length = result.sense_length;
+    std::memcpy(outer.sense.data(), result.sense.data(), result.sense_length);
+  } else if (status == Status::good && !slot.operation.takes_data && result.transferred > 0) {
+    io::copy(outer.data.slice(0, result.transferred), result.data.slice(0, result.transferred));
+  }
+  count(slot, result, status, now);
+  slot.record.answered = now;
+  if (slot.record.reported || now - slot.record.arrived >= limits_.slow) {
+    if (!std::exchange(slot.record.reported, true)) {
+      slow_log_.begin(slot.record, now);
+    }
+    slow_log_.end(slot.record, now, how != nullptr ? how : to_string(status));
+  }
+  leave_list(slot);
+  slot.outer = nullptr;
+  --unanswered_;
+  front_end_.answer(outer, status);
+  if (shut_ && unanswered_ == 0) {
+    all_answered_.set();
+  }
+}
+
+void TaskSet::count(const Slot& slot, const Command& result, Status status, TimePoint now) {
+  switch (status) {
+    case Status::check_condition:
+      ++counters_.check_condition;
+      return;
+    case Status::task_set_full:
+      ++counters_.task_set_full;
+      return;
+    case Status::busy:
+    case Status::reservation_conflict:
+      ++counters_.busy;
+      return;
+    case Status::good:
+    case Status::condition_met:
+      break;
+  }
+  ++counters_.good;
+  const Nanoseconds latency = now - slot.record.arrived;
+  if (is_read(slot.operation)) {
+    reads_.add(latency);
+    counters_.read += Bytes{result.transferred};
+  } else if (is_write(slot.operation)) {
+    writes_.add(latency);
+    counters_.written += Bytes{result.transferred};
+  } else {
+    others_.add(latency);
+  }
+}
+
+// --- ending early
+// ---------------------------------------------------------------------------------
+
+void TaskSet::end_early(Slot& slot, Reason reason) {
+  BALLAST_ASSERT(slot.list == &waiting_);
+  ++(reason == Reason::stalled ? counters_.shed : counters_.deadlines);
+  const bool adopting = slot.adoption.linked();
+  if (slot.request.at_backend() == 0 || adopting) {
+    slot.request.stop();
+    if (adopting) {
+      slot.adoption.leave();
+    }
+    answer(
+        slot, slot.inner, Status::busy,
+        reason == Reason::stalled ? "BUSY: shed, the LUN is stalled" : "BUSY: nothing was begun");
+    forgotten_.push_back(slot);
+    slot.list = &forgotten_;
+    return;
+  }
+  const bool may_be_orphaned =
+      !slot.request.irrevocable() &&
+      (!slot.request.change_reached_backend() || disk_.volume().capabilities().exclusive);
+  if (!may_be_orphaned && reason != Reason::closing) {
+    hold(slot);
+    return;
+  }
+  leave_list(slot);
+  slot.ending_since = executor().now();
+  ending_.push_back(slot);
+  slot.list = &ending_;
+  slot.request.stop();
+}
+
+void TaskSet::hold(Slot& slot) {
+  ++counters_.held;
+  if (!slot.request.irrevocable() && !std::exchange(said_held_, true)) {
+    log(LogLevel::warning,
+        "{}: changes are held past their deadline while the storage is slow, because somebody else "
+        "may write to it too: lock it for this target alone",
+        executor().name());
+  }
+  leave_list(slot);
+  held_.push_back(slot);
+  slot.list = &held_;
+}
+
+void TaskSet::orphan(Slot& slot) {
+  BALLAST_ASSERT(slot.request.stopped());
+  // Not there any more: the coroutine is queued and ends in this very turn.
+  const bool still_there = slot.request.at_backend() > 0;
+  if (still_there) {
+    slot.request.fence_off();
+    ++counters_.orphaned;
+  }
+  answer(slot, slot.inner, Status::busy,
+         still_there ? "BUSY: it goes on as an orphan" : "BUSY: ended in time");
+  slot.record.orphan = still_there;
+  Slots& next = still_there ? orphans_ : forgotten_;
+  next.push_back(slot);
+  slot.list = &next;
+}
+
+// --- adoption
+// -------------------------------------------------------------------------------------
+
+TaskSet::Slot* TaskSet::find_twin(const Slot& slot) {
+  for (Slot* orphan = orphans_.front(); orphan != nullptr; orphan = orphans_.after(*orphan)) {
+    if (orphan->says_the_same_as(slot) && may_adopt(*orphan, slot)) {
+      return orphan;
+    }
+  }
+  return nullptr;
+}
+
+bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
+  if (orphan.mode_epoch != slot.mode_epoch) {
+    return false;
+  }
+  if (is_flush(slot.operation)) {
+    return sabotage_.adopt_flushes;
+  }
+  const watch::CommandRecord& record = slot.record;
+  if (record.has_range &&
+      !fits(record.lba.value(), record.blocks.value(), disk_.volume().capacity())) {
+    return false;  // the LUN has shrunk since
+  }
+  if (is_read(slot.operation)) {
+    const bool fua = disk_.asks_fua(slot.inner);
+    const bool changed =
+        disk_.volume().changed_since(orphan.request.read_mark(), record.lba, record.blocks);
+    if (changed && !sabotage_.reads_adopt_over_changes) {
+      ++counters_.adoption_refused;
+      return false;
+    }
+    return !fua;
+  }
+  // An orphan that has let go of its range waits for a flush, or goes through the list of an UNMAP:
+  // what it wrote may have been written over since, by a change that is acknowledged.
+  return repeats_harmlessly(slot.operation) && orphan.request.holds_all();
+}
+
+// --- the patrol
+// -----------------------------------------------------------------------------------
+
+co::Task<void> TaskSet::keep_watch() {
+  while (!leaving_) {
+    if (commands_.live() == 0) {
+      parked_ = true;
+      co_await wake_.wait();
+      parked_ = false;
+    } else {
+      const TimePoint next = patrol();
+      (void)co_await wake_.wait_until(next);
+    }
+    wake_.reset();
+  }
+}
+
+// Does what is due; returns when to look again at the latest.
+TimePoint TaskSet::patrol() {
+  const TimePoint now = executor().now();
+  TimePoint next = now + patrol_interval();
+  report_slow(now, &next);
+  const Nanoseconds early = limits_.deadline - grace();
+  while (Slot* const oldest = waiting_.front()) {
+    if (oldest->record.arrived + early > now) {
+      next = std::min(next, oldest->record.arrived + early);
+      break;
+    }
+    end_early(*oldest, Reason::deadline);
+  }
+  while (Slot* const first = ending_.front()) {
+    if (first->ending_since + grace() > now) {
+      next = std::min(next, first->ending_since + grace());
+      break;
+    }
+    orphan(*first);
+  }
+  if (const AtBackend* const oldest = at_backend_.front(); oldest != nullptr && !stalled_) {
+    if (oldest->since + limits_.stall_after <= now) {
+      become_stalled(now);
+      next = std::min(next, now + grace());
+    } else {
+      next = std::min(next, oldest->since + limits_.stall_after);
+    }
+  }
+  return next;
+}
+
+void TaskSet::report_slow(TimePoint now, TimePoint* next) {
+  for (Slot* slot = waiting_.front(); slot != nullptr; slot = waiting_.after(*slot)) {
+    if (slot->record.arrived + limits_.slow > now) {
+      *next = std::min(*next, slot->record.arrived + limits_.slow);
+      return;
+    }
+    if (!std::exchange(slot->record.reported, true)) {
+      slow_log_.begin(slot->record, now);
+    }
+  }
+}
+
+void TaskSet::become_stalled(TimePoint now) {
+  stalled_ = true;
+  stalled_since_ = now;
+  ++counters_.stalls;
+  log(LogLevel::warning,
+      "{}: stalled: {} at the backend since {:.1f} s; holding {} commands of {} until it answers",
+      executor().name(), at_backend_.front()->slot->record.name,
+      std::chrono::duration<double>(now - at_backend_.front()->since).count(), limits_.stall_window,
+      unanswered_);
+  shed();
+}
+
+void TaskSet::shed() {
+  while (unanswered_ > limits_.stall_window + ending_.size() && !waiting_.empty()) {
+    end_early(*waiting_.back(), Reason::stalled);
+  }
+}
+
+void TaskSet::entered_backend(Slot& slot) {
+  const TimePoint now = executor().now();
+  slot.record.enter(watch::Stage::backend, now);
+  slot.at_backend.since = now;
+  at_backend_.push_back(slot.at_backend);
+}
+
+void TaskSet::left_backend(Slot& slot) {
+  slot.record.enter(watch::Stage::queue, executor().now());
+  at_backend_.remove(slot.at_backend);
+  if (slot.list == &held_ && !slot.request.irrevocable()) {
+    slot.request.stop();  // its time was up long ago: what is left of it is not begun
+  }
+  if (stalled_) {
+    recover(executor().now());
+  }
+}
+
+// No longer stalled, unless what is oldest now is too old as well.
+void TaskSet::recover(TimePoint now) {
+  const AtBackend* const oldest = at_backend_.front();
+  if (oldest != nullptr && oldest->since + limits_.stall_after <= now) {
+    return;
+  }
+  stalled_ = false;
+  wake_.set();  // while the LUN was stalled the patrol did not look out for the next stall
+  log(LogLevel::warning, "{}: answers again after {:.1f} s; {} orphans are left", executor().name(),
+      std::chrono::duration<double>(now - stalled_since_).count(), orphans_.size());
+}
+
+// --- for the owner
+// --------------------------------------------------------------------------------
+
+void TaskSet::set_limits(const TaskSetLimits& limits) {
+  limits_ = limits;
+  wake_.set();
+  if (stalled_) {
+    recover(executor().now());
+  }
+  if (stalled_) {
+    shed();
+  }
+}
+
+co::Task<void> TaskSet::shut() {
+  shut_ = true;
+  while (Slot* const oldest = waiting_.front()) {
+    end_early(*oldest, Reason::closing);
+  }
+  while (Slot* const oldest = held_.front()) {
+    leave_list(*oldest);
+    oldest->ending_since = executor().now();
+    ending_.push_back(*oldest);
+    oldest->list = &ending_;
+    oldest->request.stop();
+  }
+  wake_.set();
+  if (unanswered_ > 0) {
+    co_await all_answered_.wait();
+  }
+}
+
+co::Task<void> TaskSet::drained() {
+  BALLAST_ASSERT(shut_);
+  co_await commands_.join();
+  leaving_ = true;
+  wake_.set();
+  co_await patrol_.join();
+}
+
+void TaskSet::describe(watch::LunSnapshot* snapshot) const {
+  snapshot->deadline = limits_.deadline;
+  snapshot->slow = limits_.slow;
+  snapshot->stall_after = limits_.stall_after;
+  snapshot->stall_window = limits_.stall_window;
+  snapshot->stalled_since = stalled_ ? std::optional{stalled_since_} : std::nullopt;
+  snapshot->unanswered = static_cast<std::uint32_t>(unanswered_);
+  snapshot->orphans = static_cast<std::uint32_t>(orphans_.size());
+  snapshot->counters = counters_;
+  snapshot->reads = reads_;
+  snapshot->writes = writes_;
+  snapshot->others = others_;
+  snapshot->slow_requests = slow_log_.recent();
+  snapshot->slow_begun = slow_log_.begun();
+  snapshot->orphan_bytes = {};
+  snapshot->in_flight.clear();
+  for (const Slots* const slots : {&held_, &ending_, &waiting_, &orphans_}) {
+    for (const Slot* slot = slots->front(); slot != nullptr; slot = slots->after(*slot)) {
+      snapshot->in_flight.push_back(slot->record);
+      if (slots == &orphans_) {
+        snapshot->orphan_bytes += Bytes{slot->buffer ? slot->buffer.bytes().size() : 0};
+      }
+    }
+  }
+  std::stable_sort(snapshot->in_flight.begin(), snapshot->in_flight.end(),
+                   [](const watch::CommandRecord& a, const watch::CommandRecord& b) {
+                     return a.number < b.number;
+                   });
+}
+
+}  // namespace ballast::scsi

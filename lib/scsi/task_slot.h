@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// One command in a task set, from its coming to the end of its last operation: a local of the
+// coroutine that serves it. Part of task_set.cpp alone.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+
+#include "lib/scsi/cdb.h"
+#include "lib/scsi/task_set.h"
+
+namespace ballast::scsi {
+
+// The place of an adopter in the orphan's list.
+struct Adoption : co::ListNode<Adoption> {
+  TaskSet::Slot* slot = nullptr;
+  co::IntrusiveList<Adoption>* of = nullptr;
+  co::Waker waker{};
+
+  // Its own deadline came before the orphan's end.
+  void leave() {
+    of->remove(*this);
+    (void)waker.wake();
+  }
+};
+
+class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObserver {
+ public:
+  Slot(TaskSet& task_set, Command& command, const Operation& what)
+      : outer{&command},
+        operation{what},
+        request{this},
+        mode_epoch{task_set.mode_epoch_},
+        task_set_{task_set} {
+    const TimePoint now = task_set.executor().now();
+    const std::size_t length = std::min(cdb.size(), cdb_length(operation.opcode));
+    std::copy_n(command.cdb.begin(), length, cdb.begin());
+    inner.cdb = std::span{cdb}.first(length);
+    inner.request = &request;
+    record.number = ++task_set.numbered_;
+    record.arrived = now;
+    record.stage_since = now;
+    task_set.disk_.describe(command, operation, &record);
+    adoption.slot = this;
+    at_backend.slot = this;
+    list = &task_set.waiting_;
+    list->push_back(*this);
+  }
+  ~Slot() override {
+    BALLAST_ASSERT(outer == nullptr && adopters.empty() && !adoption.linked());
+    task_set_.leave_list(*this);
+  }
+
+  bool says_the_same_as(const Slot& other) const {
+    return operation.opcode == other.operation.opcode && cdb == other.cdb &&
+           inner.data.size() == other.inner.data.size() &&
+           (!operation.takes_data ||
+            !io::first_difference(inner.data, other.inner.data).has_value());
+  }
+
+  void entered_fence() override { record.enter(watch::Stage::fence, task_set_.executor().now()); }
+  void left_fence() override { record.enter(watch::Stage::queue, task_set_.executor().now()); }
+  void entered_backend() override { task_set_.entered_backend(*this); }
+  void left_backend() override { task_set_.left_backend(*this); }
+
+  Command* outer;  // null once answered
+  const Operation& operation;
+  std::array<std::uint8_t, 16> cdb{};  // the outer one is gone when an orphan still works
+  Command inner;                       // what the disk carries out
+  volume::Request request;
+  io::Buffer buffer;
+  iovec segment{};
+  watch::CommandRecord record;
+  TimePoint ending_since{};
+  std::uint64_t mode_epoch;
+  Slots* list = nullptr;
+  AtBackend at_backend;
+  Adoption adoption;
+  co::IntrusiveList<Adoption> adopters;
+
+ private:
+  TaskSet& task_set_;
+};
+
+// What kind of command it is, by OPERATION CODE.
+constexpr bool is_read(const Operation& operation) {
+  return operation.opcode == 0x08 || operation.opcode == 0x28 || operation.opcode == 0x88 ||
+         operation.opcode == 0xa8;
+}
+constexpr bool is_write(const Operation& operation) {
+  return operation.opcode == 0x0a || operation.opcode == 0x2a || operation.opcode == 0x8a ||
+         operation.opcode == 0xaa;
+}
+constexpr bool is_flush(const Operation& operation) {
+  return operation.opcode == 0x35 || operation.opcode == 0x91;
+}
+// Done twice it leaves what it leaves when done once: WRITE, WRITE SAME, UNMAP.
+constexpr bool repeats_harmlessly(const Operation& operation) {
+  return is_write(operation) || operation.opcode == 0x41 || operation.opcode == 0x93 ||
+         operation.opcode == 0x42;
+}
+// MODE SELECT.
+constexpr bool changes_modes(const Operation& operation) {
+  return operation.opcode == 0x15 || operation.opcode == 0x55;
+}
+
+}  // namespace ballast::scsi

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/volume/fences.h"
+
+#include <algorithm>
+
+namespace ballast::volume {
+
+template <class Visit>
+bool Fences::visit_overlapping(Hold* node, Lba first, Lba end, Visit visit) {
+  while (node != nullptr && node->furthest_ > first) {
+    if (!visit_overlapping(node->left_, first, end, visit)) {
+      return false;
+    }
+    if (node->first_ >= end) {
+      return true;  // and so is everything to the right
+    }
+    if (node->end_ > first && !visit(*node)) {
+      return false;
+    }
+    node = node->right_;
+  }
+  return true;
+}
+
+Fences::Hold::Hold(Fences& fences, Lba first, BlockCount count, Kind kind)
+    : fences_{fences},
+      first_{first},
+      end_{first + count},
+      order_{fences.next_order_++},
+      kind_{kind},
+      furthest_{end_} {
+  // A linear congruential generator: the treap needs no better, and a run stays repeatable.
+  fences_.random_ = fences_.random_ * 6364136223846793005U + 1442695040888963407U;
+  priority_ = static_cast<std::uint32_t>(fences_.random_ >> 32);
+  (void)visit_overlapping(fences_.root_, first_, end_, [this](const Hold& earlier) {
+    blockers_ += waits_for(earlier) ? 1U : 0U;
+    return true;
+  });
+  fences_.insert(this);
+}
+
+Fences::Hold::~Hold() {
+  fences_.erase(this);
+  if (kind_ == Kind::read) {
+    return;
+  }
+  fences_.fenced_ -= fenced_ ? 1U : 0U;
+  if (granted()) {
+    fences_.ended_[fences_.ended_count_++ % remembered] = Ended{first_, end_};
+  }
+  let_go_on();
+}
+
+bool Fences::Hold::waits_for(const Hold& earlier) const {
+  if (earlier.kind_ != Kind::change || (earlier.fenced_ && fences_.sabotaged_)) {
+    return false;
+  }
+  // Granted or not, it came first. A read that came before the fence goes ahead: it is older than
+  // the answer that made the fence necessary.
+  return kind_ == Kind::change ? order_ > earlier.order_
+                               : earlier.fenced_ && order_ > earlier.fenced_at_;
+}
+
+void Fences::Hold::let_go_on() {
+  (void)visit_overlapping(fences_.root_, first_, end_, [this](Hold& later) {
+    if (&later != this && later.waits_for(*this)) {
+      later.unblock();
+    }
+    return true;
+  });
+}
+
+void Fences::Hold::unblock() {
+  BALLAST_ASSERT(blockers_ > 0);
+  if (--blockers_ == 0 && waker_.pending()) {
+    (void)waker_.wake();
+  }
+}
+
+co::Task<bool> Fences::Hold::wait(co::Executor& executor, co::CancelToken cancel) {
+  BALLAST_ASSERT(!granted());
+  co::Wait wait{executor, "an overlapping command"};
+  waker_ = wait.waker();
+  co::CancelLink link;
+  link.arm(cancel, wait.waker());
+  co_await wait;
+  link.disarm();
+  waker_ = {};
+  co_return granted() && !cancel.requested();
+}
+
+void Fences::Hold::fence_off() {
+  BALLAST_ASSERT(kind_ == Kind::change && granted() && !fenced_);
+  if (fences_.sabotaged_) {
+    let_go_on();
+  }
+  fenced_ = true;
+  fenced_at_ = fences_.next_order_++;
+  ++fences_.fenced_;
+}
+
+bool Fences::changed_since(std::uint64_t mark, Lba first, BlockCount count) const {
+  BALLAST_ASSERT(mark <= ended_count_);
+  if (ended_count_ - mark > remembered) {
+    return true;
+  }
+  const Lba end = first + count;
+  for (std::uint64_t i = mark; i < ended_count_; ++i) {
+    const Ended& ended = ended_[i % remembered];
+    if (ended.first < end && first < ended.end) {
+      return true;
+    }
+  }
+  return !visit_overlapping(root_, first, end, [](const Hold& hold) {
+    return !(hold.kind_ == Kind::change && hold.granted());
+  });
+}
+
+// --- the treap
+// ------------------------------------------------------------------------------------
+
+void Fences::update(Hold* node) {
+  node->furthest_ = node->end_;
+  for (const Hold* child : {node->left_, node->right_}) {
+    if (child != nullptr) {
+      node->furthest_ = std::max(node->furthest_, child->furthest_);
+    }
+  }
+}
+
+void Fences::split(Hold* node, const Hold* pivot, Hold** left, Hold** right) {
+  if (node == nullptr) {
+    *left = nullptr;
+    *right = nullptr;
+    return;
+  }
+  if (before(node, pivot)) {
+    *left = node;
+    split(node->right_, pivot, &node->right_, right);
+  } else {
+    *right = node;
+    split(node->left_, pivot, left, &node->left_);
+  }
+  update(node);
+}
+
+Fences::Hold* Fences::merge(Hold* left, Hold* right) {
+  if (left == nullptr || right == nullptr) {
+    return left != nullptr ? left : right;
+  }
+  if (left->priority_ > right->priority_) {
+    left->right_ = merge(left->right_, right);
+    update(left);
+    return left;
+  }
+  right->left_ = merge(left, right->left_);
+  update(right);
+  return right;
+}
+
+void Fences::insert(Hold* hold) {
+  Hold** place = &root_;
+  while (*place != nullptr && (*place)->priority_ >= hold->priority_) {
+    (*place)->furthest_ = std::max((*place)->furthest_, hold->end_);
+    place = before(*place, hold) ? &(*place)->right_ : &(*place)->left_;
+  }
+  split(*place, hold, &hold->left_, &hold->right_);
+  *place = hold;
+  update(hold);
+  ++count_;
+}
+
+void Fences::erase(Hold* hold) {
+  // Down to it, then up again: the ancestors' furthest ends may shrink.
+  std::array<Hold*, 128> path;
+  std::size_t depth = 0;
+  Hold** place = &root_;
+  while (*place != hold) {
+    BALLAST_ASSERT(*place != nullptr && depth < path.size());
+    path[depth++] = *place;
+    place = before(*place, hold) ? &(*place)->right_ : &(*place)->left_;
+  }
+  *place = merge(hold->left_, hold->right_);
+  while (depth > 0) {
+    update(path[--depth]);
+  }
+  --count_;
+}
+
+}  // namespace ballast::volume

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/chaos.h"
+
+namespace ballast::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+template <class T, std::size_t n>
+T one_of(co::Random& random, const T (&choices)[n]) {
+  return choices[random.below(n)];
+}
+
+Nanoseconds draw_time(co::Random& random, Nanoseconds longest) {
+  return Nanoseconds{
+      static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(longest.count()) + 1))};
+}
+
+}  // namespace
+
+LunConfig Chaos::draw_config(std::uint64_t seed) {
+  co::Random random{seed ^ 0xc0f16};
+  LunConfig config;
+  config.seed = seed;
+  config.blocks = static_cast<std::uint32_t>(32 + random.below(33));
+  backend::Capabilities& store = config.capabilities;
+  store.exclusive = random.chance(3, 4);
+  store.volatile_cache = random.chance(3, 4);
+  store.fua = !store.volatile_cache || random.chance(1, 2);
+  store.zero = random.chance(3, 4);
+  store.discard = random.chance(3, 4);
+  store.zero_unmaps = store.zero && store.discard;
+  store.discard_zeroes = store.discard && random.chance(3, 4);
+  config.queue_depth = one_of(random, {std::size_t{4}, std::size_t{16}, std::size_t{64}});
+  config.limits = draw_limits(random);
+  return config;
+}
+
+scsi::TaskSetLimits Chaos::draw_limits(co::Random& random) {
+  scsi::TaskSetLimits limits;
+  limits.deadline = one_of(random, {Nanoseconds{milliseconds{300}}, Nanoseconds{seconds{1}},
+                                    Nanoseconds{seconds{3}}, Nanoseconds{seconds{20}}});
+  // Late, where commands expire long before the LUN counts as stalled: more orphans, more retries
+  // that find them.
+  limits.stall_after = random.chance(1, 2)
+                           ? limits.deadline / static_cast<std::int64_t>(2 + random.below(10))
+                           : limits.deadline * static_cast<std::int64_t>(1 + random.below(20));
+  limits.slow = milliseconds{10} + draw_time(random, limits.deadline);
+  limits.stall_window = one_of(random, {1U, 2U, 4U, 8U, 32U});
+  return limits;
+}
+
+Temper Chaos::draw_temper(co::Random& random) {
+  Temper temper;
+  temper.longest = one_of(random, {Nanoseconds{milliseconds{1}}, Nanoseconds{milliseconds{20}},
+                                   Nanoseconds{milliseconds{500}}});
+  if (random.chance(3, 4)) {
+    temper.stuck = one_of(random, {10U, 50U, 200U});
+    temper.longest_stuck = one_of(random, {Nanoseconds{seconds{2}}, Nanoseconds{seconds{60}}});
+  }
+  temper.medium_error = random.chance(1, 3) ? 30 : 0;
+  temper.no_resource = random.chance(1, 4) ? 30 : 0;
+  temper.cancellable = one_of(random, {0U, 0U, 300U, 1000U});
+  temper.longest_cancel =
+      one_of(random, {Nanoseconds{}, Nanoseconds{milliseconds{100}}, Nanoseconds{seconds{1}}});
+  return temper;
+}
+
+Temper Chaos::calm() {
+  Temper temper;
+  temper.shortest = std::chrono::microseconds{50};
+  temper.longest = milliseconds{3};
+  return temper;
+}
+
+Nanoseconds Chaos::pause() {
+  const bool soon = random_.chance(1, 2);
+  return draw_time(random_, soon ? Nanoseconds{milliseconds{200}} : Nanoseconds{seconds{6}});
+}
+
+void Chaos::act() {
+  if (lun_.closed()) {
+    lun_.reopen();
+    return;
+  }
+  const std::uint64_t lot = random_.below(100);
+  if (lot < 25) {
+    freeze();
+  } else if (lot < 55) {
+    lun_.store().thaw();
+  } else if (lot < 75) {
+    lun_.store().set_temper(draw_temper(random_));
+  } else if (lot < 85) {
+    lun_.store().set_temper(calm());
+  } else {
+    change_the_lun();
+  }
+}
+
+void Chaos::freeze() {
+  Freeze rule;
+  const std::uint64_t lot = random_.below(6);
+  rule.reads = lot != 0;
+  rule.changes = lot != 1;
+  rule.flushes = lot != 0 && lot != 1;
+  rule.landed_only = random_.chance(1, 3);
+  if (random_.chance(1, 2)) {
+    rule.first = static_cast<std::uint32_t>(random_.below(lun_.config().blocks));
+    rule.count = static_cast<std::uint32_t>(1 + random_.below(16));
+    rule.flushes = rule.flushes && random_.chance(1, 4);
+  }
+  lun_.store().freeze(rule);
+}
+
+void Chaos::change_the_lun() {
+  const std::uint64_t lot = random_.below(8);
+  if (lot < 2) {
+    lun_.set_limits(draw_limits(random_));
+  } else if (lot < 4) {
+    const std::uint64_t least = lun_.config().blocks / 2;
+    lun_.resize(static_cast<std::uint32_t>(least + random_.below(most_blocks - least)));
+  } else if (lot < 6) {
+    const bool none = random_.chance(1, 2);
+    lun_.squeeze_buffers(none ? ~std::size_t{0} : random_.below(32) * io::BufferPool::smallest);
+  } else if (!lun_.closing()) {
+    lun_.close();
+  }
+}
+
+void Chaos::stop() {
+  lun_.store().set_temper(calm());
+  lun_.squeeze_buffers(~std::size_t{0});
+  lun_.store().thaw();
+}
+
+}  // namespace ballast::sim

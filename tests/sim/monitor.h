@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Holds the task set to its promises in time (lib/scsi/task_set.h), at the end of every tick:
+//
+//   deadline   A command is answered no later than its deadline (the longest that was in force
+//              while it lived). Excepted are those that may be held: COMPARE AND WRITE, and changes
+//              where the store is not exclusively ours, while an operation of theirs is at the
+//              store; they are answered in the moment when their last one ends.
+//   held       Such a command is not answered while a write of it is still at the store, unless the
+//              LUN is being closed.
+//   stalled    stalled() agrees with the age of the store's oldest operation.
+//   window     A moment after a LUN became stalled it holds no more than stall_window unanswered
+//              commands that are not held.
+//   no reason  Nobody is answered BUSY well before the deadline unless the LUN is stalled, or was a
+//              moment ago.
+//   orphans    are no more than the volume's queue depth.
+//
+// A moment is what cancelling takes, and a millisecond. Tells a Verdict.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "lib/scsi/task_set.h"
+#include "tests/sim/issued.h"
+#include "tests/sim/sim_backend.h"
+#include "tests/sim/verdict.h"
+
+namespace ballast::sim {
+
+class Monitor {
+ public:
+  Monitor(const SimBackend& store, Verdict& verdict) : store_{store}, verdict_{verdict} {}
+
+  // The limits that count from now on.
+  void limits(TimePoint now, const scsi::TaskSetLimits& limits);
+  void answered(const Issued& command, const scsi::TaskSet& tasks);
+  // `unanswered` in the order of their coming. Not while the LUN is being closed.
+  void look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
+            const std::vector<const Issued*>& unanswered);
+  // Nothing that was seen until now counts: the LUN is being closed, or was opened.
+  void forget();
+
+ private:
+  struct Change {
+    TimePoint at;
+    scsi::TaskSetLimits limits;
+  };
+  // Shortest and longest of those in force.
+  std::pair<Nanoseconds, Nanoseconds> deadlines(TimePoint from, TimePoint to) const;
+  void check_held(const Issued& command);
+  void check_reason(const Issued& command, const scsi::TaskSet& tasks, Nanoseconds shortest);
+  bool may_be_held(const Issued& command) const;
+  // Whether an operation that may be this command's was at the store at a time, or ended then.
+  bool at_store(const Issued& command, TimePoint at) const;
+  bool left_store(const Issued& command, TimePoint at) const;
+  void look_at_window(TimePoint now, const std::vector<const Issued*>& unanswered);
+
+  const SimBackend& store_;
+  Verdict& verdict_;
+  std::vector<Change> changes_;
+  std::optional<TimePoint> stalled_since_;
+  std::optional<TimePoint> mismatch_since_;
+  std::optional<TimePoint> last_stalled_;
+  std::uint64_t stalls_ = 0;  // that were seen, of those that the task set counts
+};
+
+}  // namespace ballast::sim

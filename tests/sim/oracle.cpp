@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/oracle.h"
+
+#include <algorithm>
+
+namespace ballast::sim {
+namespace {
+
+using Kind = Wish::Kind;
+
+constexpr std::uint8_t illegal_request = 0x5;
+constexpr std::uint8_t unit_attention = 0x6;
+constexpr std::uint8_t data_protect = 0x7;
+
+// Calls visit(block, index of the block in the data) for each block of each range.
+template <class Visit>
+void for_each_block(const Wish& wish, Visit visit) {
+  for (const Range& range : wish.ranges) {
+    for (std::uint32_t i = 0; i < range.count; ++i) {
+      visit(range.lba + i, i);
+    }
+  }
+}
+
+Content put_by(const Wish& wish, std::uint32_t index) {
+  return wish.kind == Kind::unmap        ? Content{}
+         : wish.kind == Kind::write_same ? wish.data.front()
+                                         : wish.data[index];
+}
+
+// Whether it is certain that a change which was not answered GOOD was not done.
+bool surely_not_done(const Issued& command) {
+  const std::uint8_t key = command.sense_key();
+  if (command.status == scsi::Status::check_condition) {
+    return key == illegal_request || key == unit_attention || key == data_protect ||
+           command.miscompared();
+  }
+  if (command.status == scsi::Status::task_set_full) {
+    return command.wish.kind != Kind::unmap;
+  }
+  return command.status == scsi::Status::busy && command.wish.kind == Kind::compare_and_write &&
+         !command.while_closing;
+}
+
+}  // namespace
+
+void Oracle::arrived(Issued& command) {
+  const Kind kind = command.wish.kind;
+  if (kind == Kind::flush || (kind == Kind::read && command.wish.fua)) {
+    command.required.assign(acknowledged_.begin(), acknowledged_.end());
+  }
+}
+
+void Oracle::answered(const Issued& command) {
+  record(command);
+  if (!command.good()) {
+    return;
+  }
+  check_safety(command);
+  if (command.wish.changes()) {
+    for_each_block(command.wish, [&](std::uint32_t block, std::uint32_t) {
+      acknowledged_[block] = std::max(acknowledged_[block], store_.completed(block));
+    });
+  }
+  if (command.wish.kind == Kind::mode_select && command.wish.write_cache) {
+    cache_off_since_.reset();
+  } else if (command.wish.kind == Kind::mode_select && !cache_off_since_.has_value()) {
+    cache_off_since_ = command.ended;
+  }
+}
+
+void Oracle::record(const Issued& command) {
+  const Wish& wish = command.wish;
+  if (command.miscompared()) {
+    record_miscompare(command);
+    return;
+  }
+  if (wish.changes() && !command.good() && surely_not_done(command)) {
+    return;
+  }
+  for_each_block(wish, [&](std::uint32_t block, std::uint32_t index) {
+    Access access{.certain = command.good()};
+    if (wish.kind == Kind::compare_and_write) {
+      access.kind = Access::Kind::swap;
+      access.expected = wish.expected[index];
+      access.content = wish.data[index];
+    } else if (wish.changes()) {
+      access.kind = Access::Kind::put;
+      access.content = put_by(wish, index);
+      access.certain =
+          command.good() && (wish.kind != Kind::unmap || store_.capabilities().discard_zeroes);
+    } else if (!command.good() || (wish.kind != Kind::read && wish.kind != Kind::verify)) {
+      return;
+    } else {
+      access.kind = Access::Kind::get;
+      access.content = wish.kind == Kind::read ? command.found[index] : wish.expected[index];
+    }
+    add(command, block, access);
+  });
+}
+
+void Oracle::record_miscompare(const Issued& command) {
+  const Wish& wish = command.wish;
+  const std::uint32_t at = command.information() / block_size;
+  if ((wish.kind != Kind::compare_and_write && wish.kind != Kind::verify) ||
+      at >= wish.expected.size()) {
+    verdict_.complain("command {} {} miscompares at byte {}", command.number, wish.description(),
+                      command.information());
+    return;
+  }
+  for (std::uint32_t i = 0; i <= at; ++i) {
+    Access access{.kind = i < at ? Access::Kind::get : Access::Kind::differs};
+    access.content = wish.expected[i];
+    access.expected = wish.expected[i];
+    add(command, wish.range().lba + i, access);
+  }
+}
+
+void Oracle::add(const Issued& command, std::uint32_t block, Access access) {
+  access.began = command.began;
+  access.ended = command.ended;
+  access.command = command.number;
+  access.name = command.wish.name();
+  accesses_[block].push_back(access);
+}
+
+bool Oracle::must_be_safe(const Issued& command) const {
+  return command.wish.fua || (cache_off_since_.has_value() && *cache_off_since_ < command.began);
+}
+
+void Oracle::check_safety(const Issued& command) {
+  const Wish& wish = command.wish;
+  if (!command.required.empty()) {
+    for (std::uint32_t block = 0; block < most_blocks; ++block) {
+      const bool mine = wish.kind == Kind::flush || wish.range().touches(Range{block, 1});
+      if (mine && store_.durable(block) < command.required[block]) {
+        verdict_.complain(
+            "command {} {} is answered GOOD, but block {} is not safe: landing {} was acknowledged "
+            "before it came, and {} is the newest on the medium",
+            command.number, wish.description(), block, command.required[block],
+            store_.durable(block));
+      }
+    }
+  }
+  if (!wish.changes() || (wish.kind == Kind::unmap && !store_.capabilities().discard_zeroes)) {
+    return;
+  }
+  for_each_block(wish, [&](std::uint32_t block, std::uint32_t index) {
+    const std::uint32_t landing = store_.first_landing(block, put_by(wish, index));
+    if (landing == 0) {
+      verdict_.complain("command {} {} is answered GOOD, but nothing of it came to block {}",
+                        command.number, wish.description(), block);
+    } else if (must_be_safe(command) && store_.durable(block) < landing) {
+      verdict_.complain("command {} {} is answered GOOD, but block {} is not safe", command.number,
+                        wish.description(), block);
+    }
+  });
+}
+
+void Oracle::judge() {
+  for (std::uint32_t block = 0; block < most_blocks; ++block) {
+    const std::vector<Access>& accesses = accesses_[block];
+    const Finding finding = sim::judge(accesses, Content{});
+    undecided_ += finding.judgement == Judgement::undecided ? 1 : 0;
+    if (finding.judgement != Judgement::wrong) {
+      continue;
+    }
+    std::string text = fmt::format("block {} cannot have behaved so:", block);
+    for (const std::string& line : neighbourhood(accesses, finding.access)) {
+      text += "\n      " + line;
+    }
+    verdict_.add("block", std::move(text));
+  }
+}
+
+}  // namespace ballast::sim

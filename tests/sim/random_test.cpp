@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random runs, as many as fit into SIM_SECONDS (20 unless given). BALLAST_SEED names the first; the
+// one after it has the next number.
+#include <cstdio>
+
+#include "lib/co/sim_executor.h"
+#include "tests/sim/program.h"
+
+// after the others
+#include "tests/cmocka.h"
+
+using namespace ballast;
+
+namespace {
+
+struct Totals {
+  std::uint64_t runs = 0;
+  std::uint64_t failed = 0;
+  sim::RunResult sum;
+};
+
+void add(const sim::RunResult& result, Totals* totals) {
+  ++totals->runs;
+  totals->failed += result.complaints.empty() ? 0U : 1U;
+  totals->sum.commands += result.commands;
+  totals->sum.undecided += result.undecided;
+  totals->sum.orphaned += result.orphaned;
+  totals->sum.adoptions += result.adoptions;
+  totals->sum.held += result.held;
+  totals->sum.stalls += result.stalls;
+  totals->sum.shed += result.shed;
+}
+
+void tell(const Totals& totals, double seconds) {
+  const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
+  std::fprintf(stderr, "%llu runs in %.1f s, %.0f a minute: %llu commands, %llu orphans, ",
+               number(totals.runs), seconds, static_cast<double>(totals.runs) * 60 / seconds,
+               number(totals.sum.commands), number(totals.sum.orphaned));
+  std::fprintf(stderr, "%llu adoptions, %llu held, %llu stalls, %llu shed, %llu blocks undecided\n",
+               number(totals.sum.adoptions), number(totals.sum.held), number(totals.sum.stalls),
+               number(totals.sum.shed), number(totals.sum.undecided));
+}
+
+void nothing_is_lost_late_or_left_over(void**) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point began = Clock::now();
+  const Clock::time_point end = began + sim::time_wanted(std::chrono::seconds{20});
+  constexpr std::uint64_t enough_failures = 3;
+  sim::RunOptions options;
+  options.seed = co::seed_from_environment("random_test");
+  Totals totals;
+  do {
+    add(sim::run_and_tell(options), &totals);
+    ++options.seed;
+  } while (Clock::now() < end && totals.failed < enough_failures);
+  tell(totals, std::chrono::duration<double>(Clock::now() - began).count());
+  assert_int_equal(totals.failed, 0);
+  // A run that judges nothing finds nothing.
+  assert_true(totals.sum.undecided * 100 <= totals.runs);
+}
+
+}  // namespace
+
+int main() {
+  sim::prepare_program();
+  const CMUnitTest tests[] = {cmocka_unit_test(nothing_is_lost_late_or_left_over)};
+  return cmocka_run_group_tests_name("random", tests, nullptr, nullptr);
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/run.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "lib/watch/snapshot.h"
+#include "tests/sim/chaos.h"
+#include "tests/sim/initiator.h"
+
+namespace ballast::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class Run {
+ public:
+  explicit Run(const RunOptions& options)
+      : random_{options.seed ^ 0x2a17}, lun_{config_of(options)}, chaos_{lun_, random_.next()} {
+    lun_.store().set_temper(Chaos::draw_temper(random_));
+  }
+
+  RunResult result();
+
+ private:
+  static LunConfig config_of(const RunOptions& options) {
+    LunConfig config = Chaos::draw_config(options.seed);
+    config.sabotage = options.sabotage;
+    config.trace = options.trace;
+    return config;
+  }
+  Habits draw_habits();
+  void safety();
+  void settle();
+  void liveness();
+  void read_everything();
+  void count();
+
+  co::Random random_;
+  Lun lun_;
+  Chaos chaos_;
+  Neighbourhood neighbourhood_;
+  std::vector<std::unique_ptr<Initiator>> initiators_;
+  RunResult result_;
+};
+
+Habits Run::draw_habits() {
+  Habits habits;
+  habits.depth = static_cast<std::size_t>(1 + random_.below(8));
+  habits.longest_think = milliseconds{1 + random_.below(400)};
+  habits.longest_patience = milliseconds{1 + random_.below(random_.chance(1, 4) ? 20'000 : 500)};
+  habits.give_up = static_cast<unsigned>(random_.below(400));
+  habits.alter = static_cast<unsigned>(random_.below(400));
+  habits.largest = static_cast<std::uint32_t>(1 + random_.below(8));
+  habits.changes = static_cast<unsigned>(300 + random_.below(500));
+  return habits;
+}
+
+void Run::count() {
+  watch::LunSnapshot snapshot;
+  lun_.tasks().describe(&snapshot);
+  result_.orphaned += snapshot.counters.orphaned;
+  result_.adoptions += snapshot.counters.adoptions;
+  result_.held += snapshot.counters.held;
+  result_.stalls += snapshot.counters.stalls;
+  result_.shed += snapshot.counters.shed;
+}
+
+void Run::safety() {
+  constexpr std::size_t enough_commands = 300;
+  constexpr TimePoint enough_time{seconds{300}};
+  const std::uint64_t initiators = 2 + random_.below(2);
+  for (std::uint64_t i = 0; i < initiators; ++i) {
+    initiators_.push_back(
+        std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(), draw_habits()));
+    initiators_.back()->start();
+  }
+  while (lun_.commands() < enough_commands && lun_.sim().now() < enough_time) {
+    lun_.sim().run_for(chaos_.pause());
+    if (lun_.closed()) {
+      count();
+    }
+    chaos_.act();
+  }
+}
+
+// All that is outstanding ends: by its deadline what is not at the store, and soon what is.
+void Run::settle() {
+  for (const std::unique_ptr<Initiator>& initiator : initiators_) {
+    initiator->stop();
+  }
+  chaos_.stop();
+  lun_.sim().run_for(seconds{22});
+  if (lun_.closing()) {
+    if (!lun_.closed()) {
+      lun_.verdict().complain("the LUN is not closed 22 s after the thaw");
+      lun_.sim().run_until_idle();
+    }
+    count();
+    lun_.reopen();
+  }
+  const bool stopped = std::all_of(initiators_.begin(), initiators_.end(),
+                                   [](const auto& initiator) { return initiator->stopped(); });
+  if (!stopped || lun_.unanswered() != 0 || lun_.tasks().unanswered() != 0 ||
+      lun_.tasks().orphans() != 0 || lun_.tasks().stalled()) {
+    lun_.verdict().complain(
+        "22 s after the thaw: {} commands unanswered (the task set says {}), {} orphans{}",
+        lun_.unanswered(), lun_.tasks().unanswered(), lun_.tasks().orphans(),
+        lun_.tasks().stalled() ? ", stalled" : "");
+  }
+}
+
+void Run::liveness() {
+  lun_.set_limits(scsi::TaskSetLimits{});
+  std::vector<std::unique_ptr<Initiator>> calm;
+  constexpr std::size_t commands_each = 4;
+  for (std::size_t i = 0; i < initiators_.size(); ++i) {
+    calm.push_back(
+        std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(), draw_habits()));
+    calm.back()->start_calm(commands_each);
+  }
+  lun_.sim().run_for(seconds{19});
+  for (const std::unique_ptr<Initiator>& initiator : calm) {
+    if (!initiator->stopped()) {
+      lun_.verdict().complain("commands on a calm LUN take more than 19 s");
+      lun_.sim().run_for(seconds{60});
+    }
+  }
+}
+
+void Run::read_everything() {
+  lun_.resize(most_blocks);
+  lun_.sim().run_for(seconds{1});
+  constexpr int attempts = 5;  // unit attentions
+  for (int i = 0; i < attempts; ++i) {
+    const Issued& command = lun_.send(read_wish(Range{0, most_blocks}));
+    lun_.sim().run_for(seconds{1});
+    if (command.good()) {
+      return;
+    }
+  }
+  lun_.verdict().complain("the LUN cannot be read at the end");
+}
+
+RunResult Run::result() {
+  safety();
+  settle();
+  liveness();
+  read_everything();
+  count();
+  lun_.finish();
+  result_.complaints = lun_.verdict().complaints();
+  result_.commands = lun_.commands();
+  result_.undecided = lun_.oracle().undecided();
+  return result_;
+}
+
+}  // namespace
+
+RunResult run(const RunOptions& options) {
+  Run run{options};
+  return run.result();
+}
+
+}  // namespace ballast::sim

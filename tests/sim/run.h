@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// One random run: a function of its seed.
+//
+// The seed draws the store's capabilities and temper, the limits, the initiators and their habits,
+// and then every fault. Two phases:
+//   safety     Faults come and go: freezes of everything, of changes, of reads, of a range, of the
+//              answer alone; thaws; operations that get stuck one by one, fail, run out of
+//              resources, obey or ignore cancelling; new limits; a LUN that is closed and opened
+//              again, grown and shrunk; buffers that run out. No wrong content, no late answer.
+//   liveness   Faults stop. All that is outstanding must end in bounded time; then the initiators
+//              go on calmly, and none of their commands may be turned away. Last, the whole LUN is
+//              read, and closed, and nothing may be left behind.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lib/scsi/task_set.h"
+
+namespace ballast::sim {
+
+struct RunOptions {
+  std::uint64_t seed = 1;
+  scsi::TaskSetSabotage sabotage{};
+  bool trace = false;
+};
+
+struct RunResult {
+  std::vector<std::string> complaints;  // none: all is well
+  std::size_t commands = 0;
+  std::size_t undecided = 0;  // blocks that were not judged
+  // How often what was to be tried did happen.
+  std::uint64_t orphaned = 0;
+  std::uint64_t adoptions = 0;
+  std::uint64_t held = 0;
+  std::uint64_t stalls = 0;
+  std::uint64_t shed = 0;
+};
+
+RunResult run(const RunOptions& options);
+
+}  // namespace ballast::sim

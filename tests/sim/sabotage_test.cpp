@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bugs on purpose (scsi::TaskSetSabotage): the random runs must notice each of them, soon. Without
+// this nobody knows whether they would notice anything.
+#include <chrono>
+#include <cstdio>
+
+#include "lib/co/sim_executor.h"
+#include "tests/sim/program.h"
+
+// after the others
+#include "tests/cmocka.h"
+
+using namespace ballast;
+
+namespace {
+
+constexpr std::chrono::seconds patience{60};  // a sanitizer's build is ten times slower
+
+// Whether a run of many, with `sabotage`, complains of what it must complain of.
+bool is_noticed(const char* name, const scsi::TaskSetSabotage& sabotage, const char* complaint) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point began = Clock::now();
+  sim::RunOptions options;
+  options.sabotage = sabotage;
+  options.seed = co::seed_from_environment(name);
+  for (std::uint64_t runs = 1; Clock::now() < began + patience; ++runs, ++options.seed) {
+    const sim::RunResult result = sim::run_quietly(options);
+    for (const std::string& said : result.complaints) {
+      if (said.find(complaint) != std::string::npos) {
+        std::fprintf(stderr, "%s: noticed in run %llu, after %.2f s; BALLAST_SEED=%llu\n%s\n", name,
+                     static_cast<unsigned long long>(runs),
+                     std::chrono::duration<double>(Clock::now() - began).count(),
+                     static_cast<unsigned long long>(options.seed), said.c_str());
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+void late_landings_are_noticed(void**) {
+  const scsi::TaskSetSabotage sabotage{.no_fences = true};
+  assert_true(is_noticed("no_fences", sabotage, "cannot have behaved so"));
+}
+
+void flushes_that_cover_too_little_are_noticed(void**) {
+  const scsi::TaskSetSabotage sabotage{.adopt_flushes = true};
+  assert_true(is_noticed("adopt_flushes", sabotage, "is not safe"));
+}
+
+void stale_reads_are_noticed(void**) {
+  const scsi::TaskSetSabotage sabotage{.reads_adopt_over_changes = true};
+  assert_true(is_noticed("reads_adopt_over_changes", sabotage, "cannot have behaved so"));
+}
+
+}  // namespace
+
+int main() {
+  sim::prepare_program();
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(late_landings_are_noticed),
+      cmocka_unit_test(flushes_that_cover_too_little_are_noticed),
+      cmocka_unit_test(stale_reads_are_noticed),
+  };
+  return cmocka_run_group_tests_name("sabotage", tests, nullptr, nullptr);
+}

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# check-sim: everything below handler/ on a simulated store and clock, against the rules of
+# SCSI. tests/sim/<name>_test.cpp is a program; the other files are what they share.
+#
+#   make check-sim                         about 20 s of random runs, and what is played by hand
+#   SIM_SECONDS=3600 make check-sim        an hour of them
+#   BALLAST_SEED=<seed> build/tests/sim/random_test     that run, and those after it
+#   SIM_TRACE=1 BALLAST_SEED=<seed> …                   and what happened in it
+
+sim_tests := $(patsubst tests/sim/%.cpp,%,$(sort $(wildcard tests/sim/*_test.cpp)))
+sim_objects := $(patsubst %.cpp,$(B)/obj/%.o,\
+                 $(filter-out %_test.cpp,$(sort $(wildcard tests/sim/*.cpp))))
+
+define sim_program
+$(B)/tests/sim/$(1): $(B)/obj/tests/sim/$(1).o $(sim_objects) $(all_archives)
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -o $$@ $$^ $$(libs) $$(call pkg,--libs,cmocka)
+endef
+$(foreach t,$(sim_tests),$(eval $(call sim_program,$(t))))
+
+SIM_SECONDS ?= 20
+
+.PHONY: check-sim
+check-sim: $(patsubst %,$(B)/tests/sim/%,$(sim_tests))
+	@SIM_SECONDS=$(SIM_SECONDS) BALLAST_TEST_SECONDS=$$(($(SIM_SECONDS) + 300)) \
+	  ci/run-tests sim-$(VARIANT) $^

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/sim_backend.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/co/event.h"
+#include "lib/co/sleep.h"
+#include "lib/co/timer.h"
+
+namespace ballast::sim {
+namespace {
+
+constexpr std::uint32_t blocks_in(std::uint64_t bytes) {
+  return static_cast<std::uint32_t>(bytes / block_size);
+}
+
+const char* name(OpKind kind) {
+  static constexpr const char* names[] = {"read", "write", "zero", "discard", "flush"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
+}  // namespace
+
+// One operation between its start and its end; a local of run().
+class SimBackend::Running {
+ public:
+  static constexpr std::size_t most_steps = 3;
+
+  Running(SimBackend& store, const Op& op, io::SgView data)
+      : number{store.ops_.size()},
+        what{op},
+        buffer{data},
+        go{store.executor_, "the simulated store"},
+        store_{store} {
+    what.started = store.executor_.now();
+    draw_lot();
+    at_start = store.completed_;
+    store.ops_.push_back(what);
+    store.verdict_.trace(what.started, "  op {} {} {}+{}{}", number, name(what.kind), what.first,
+                         what.count, what.fua ? " fua" : "");
+    store.running_.push_back(this);
+  }
+  ~Running() { std::erase(store_.running_, this); }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  const std::size_t number;  // in ops_
+  Op what;
+  const io::SgView buffer;
+  co::Event go;
+  std::size_t steps = 1;
+  std::array<std::uint8_t, most_blocks> step_of{};  // when each block lands; most_steps: never
+  Numbers landed{};                                 // by index; 0: not
+  Numbers at_start{};                               // for a flush: what it covers for certain
+  IoStatus fate = IoStatus::ok;
+  bool cancellable = false;
+  bool any_landed = false;
+  bool all_landed = false;
+  bool released = false;
+  bool kept = false;     // frozen until release() or thaw()
+  std::size_t step = 0;  // waits behind it
+  std::size_t stuck_at = most_steps + 1;
+  TimePoint stuck_until{};
+
+ private:
+  void draw_lot() {
+    co::Random& random = store_.random_;
+    const Temper& temper = store_.temper_;
+    steps = 1 + static_cast<std::size_t>(random.below(most_steps));
+    for (std::uint32_t i = 0; i < what.count; ++i) {
+      step_of[i] = static_cast<std::uint8_t>(random.below(steps));
+    }
+    cancellable = random.chance(temper.cancellable, 1000);
+    if (random.chance(temper.stuck, 1000)) {
+      stuck_at = static_cast<std::size_t>(random.below(steps + 1));
+    }
+    if (random.chance(temper.no_resource, 1000) && what.kind != OpKind::flush) {
+      fate = IoStatus::no_resource;
+    } else if (random.chance(temper.medium_error, 1000)) {
+      fate = IoStatus::medium_error;
+    }
+    for (std::uint32_t i = 0; i < what.count && fate != IoStatus::ok; ++i) {
+      if (fate == IoStatus::no_resource || random.chance(1, 2)) {
+        step_of[i] = most_steps;
+      }
+    }
+  }
+
+  SimBackend& store_;
+};
+
+SimBackend::SimBackend(co::Executor& executor, std::uint64_t seed, std::uint32_t blocks,
+                       const backend::Capabilities& capabilities, Verdict& verdict)
+    : executor_{executor},
+      random_{seed},
+      verdict_{verdict},
+      geometry_{.size = Bytes{blocks * block_size},
+                .logical_block = Bytes{block_size},
+                .physical_block = Bytes{block_size},
+                .discard_granularity = Bytes{capabilities.discard ? block_size : 0}},
+      capabilities_{capabilities},
+      memory_(most_blocks * block_size),
+      landings_(most_blocks) {
+  BALLAST_ASSERT(blocks <= most_blocks);
+}
+
+void SimBackend::thaw() {
+  verdict_.trace(executor_.now(), "thaw");
+  freezes_.clear();
+  for (Running* const running : running_) {
+    running->stuck_until = TimePoint{};
+    running->stuck_at = Running::most_steps + 1;
+    running->kept = false;
+    running->go.set();
+  }
+}
+
+void SimBackend::freeze(const Freeze& rule) {
+  verdict_.trace(executor_.now(), "freeze{}{}{} {}+{}{}", rule.reads ? " reads" : "",
+                 rule.changes ? " changes" : "", rule.flushes ? " flushes" : "", rule.first,
+                 rule.count, rule.landed_only ? " when landed" : "");
+  freezes_.push_back(rule);
+}
+
+void SimBackend::keep_frozen() {
+  for (Running* const running : running_) {
+    running->kept = running->kept || frozen(*running);
+  }
+  freezes_.clear();
+}
+
+void SimBackend::release(std::size_t op) {
+  for (Running* const running : running_) {
+    if (running->number == op) {
+      running->released = true;
+      running->go.set();
+      return;
+    }
+  }
+  BALLAST_ASSERT(!"the operation has ended, or never began");
+}
+
+std::vector<std::size_t> SimBackend::running_numbers() const {
+  std::vector<std::size_t> numbers;
+  for (const Running* const running : running_) {
+    numbers.push_back(running->number);
+  }
+  return numbers;
+}
+
+TimePoint SimBackend::oldest_start() const {
+  TimePoint oldest = co::Timers::never;
+  for (const Running* const running : running_) {
+    oldest = std::min(oldest, running->what.started);
+  }
+  return oldest;
+}
+
+TimePoint SimBackend::oldest_work() const {
+  TimePoint oldest = oldest_start();
+  for (const Running* const running : running_) {
+    for (const Op& op : ops_) {
+      const bool first_half = op.kind == OpKind::write && !op.running && ok(op.status) &&
+                              op.ended == running->what.started;
+      if (running->what.kind == OpKind::flush && first_half) {
+        oldest = std::min(oldest, op.started);
+      }
+    }
+  }
+  return oldest;
+}
+
+Content SimBackend::content(std::uint32_t block) const {
+  return Content::of(std::span{memory_}.subspan(block * block_size, block_size));
+}
+
+std::uint32_t SimBackend::first_landing(std::uint32_t block, Content content) const {
+  for (const Landing& landing : landings_[block]) {
+    if (landing.content == content) {
+      return landing.number;
+    }
+  }
+  return 0;
+}
+
+Nanoseconds SimBackend::draw(Nanoseconds shortest, Nanoseconds longest) {
+  if (longest <= shortest) {
+    return shortest;
+  }
+  const auto span = static_cast<std::uint64_t>((longest - shortest).count());
+  return shortest + Nanoseconds{static_cast<std::int64_t>(random_.below(span + 1))};
+}
+
+bool SimBackend::frozen(const Running& running) const {
+  if (running.released || running.kept) {
+    return running.kept && !running.released;
+  }
+  const Op& op = running.what;
+  return std::any_of(freezes_.begin(), freezes_.end(), [&](const Freeze& freeze) {
+    if (freeze.landed_only && !running.all_landed) {
+      return false;
+    }
+    switch (op.kind) {
+      case OpKind::read:
+        return freeze.reads && op.touches(freeze.first, freeze.count);
+      case OpKind::flush:
+        return freeze.flushes;
+      default:
+        return freeze.changes && op.touches(freeze.first, freeze.count);
+    }
+  });
+}
+
+// One wait of an operation, and however long it is frozen or stuck after it. False: it obeys, and
+// ends.
+co::Task<bool> SimBackend::pause(Running* running, co::CancelToken cancel) {
+  if (!running->cancellable || running->any_landed) {
+    cancel = co::CancelToken{};
+  }
+  if (temper_.longest > Nanoseconds{} && !running->released) {
+    const TimePoint until = executor_.now() + draw(temper_.shortest, temper_.longest);
+    const bool whole = co_await co::sleep_until(executor_, until, cancel);
+    if (!whole) {
+      co_return false;
+    }
+  }
+  if (running->step++ == running->stuck_at) {
+    running->stuck_until = executor_.now() + draw(Nanoseconds{}, temper_.longest_stuck);
+  }
+  while (true) {
+    const bool stuck = running->stuck_until > executor_.now() && !running->released;
+    if (!stuck && !frozen(*running)) {
+      co_return true;
+    }
+    running->go.reset();
+    const TimePoint until = stuck ? running->stuck_until : co::Timers::never;
+    const bool woken = co_await running->go.wait_until(until, cancel);
+    if (!woken && cancel.requested()) {
+      co_return false;
+    }
+    if (woken && temper_.longest > Nanoseconds{} && !running->released) {
+      co_await co::sleep_for(executor_, draw(temper_.shortest, temper_.longest));
+    }
+  }
+}
+
+co::Task<IoStatus> SimBackend::run(Op op, io::SgView data, co::CancelToken cancel) {
+  Running running{*this, op, data};
+  for (std::size_t step = 0; step < running.steps; ++step) {
+    const bool goes_on = co_await pause(&running, cancel);
+    if (!goes_on) {
+      if (temper_.longest_cancel > Nanoseconds{}) {
+        co_await co::sleep_for(executor_, draw(Nanoseconds{}, temper_.longest_cancel));
+      }
+      running.fate = IoStatus::cancelled;
+      co_return finish(&running);
+    }
+    land(&running, step);
+  }
+  running.all_landed = true;
+  const bool goes_on = co_await pause(&running, cancel);
+  if (!goes_on) {
+    running.fate = IoStatus::cancelled;  // of a read or a flush: they leave nothing behind
+  }
+  co_return finish(&running);
+}
+
+IoStatus SimBackend::finish(Running* running) {
+  Op& op = ops_[running->number];
+  op.running = false;
+  op.ended = executor_.now();
+  op.status = running->fate;
+  verdict_.trace(op.ended, "  op {} ended: {}", running->number, to_string(op.status));
+  if (ok(op.status) && op.kind == OpKind::flush) {
+    for (std::uint32_t block = 0; block < most_blocks; ++block) {
+      durable_[block] = std::max(durable_[block], running->at_start[block]);
+    }
+  }
+  if (ok(op.status) && changes(op.kind)) {
+    for (std::uint32_t i = 0; i < op.count; ++i) {
+      const std::uint32_t block = op.first + i;
+      completed_[block] = std::max(completed_[block], running->landed[i]);
+      if (op.fua || !capabilities_.volatile_cache) {
+        durable_[block] = std::max(durable_[block], running->landed[i]);
+      }
+    }
+  }
+  return op.status;
+}
+
+void SimBackend::land(Running* running, std::size_t step) {
+  for (std::uint32_t i = 0; i < running->what.count; ++i) {
+    if (running->step_of[i] == step) {
+      land_block(running, i);
+    }
+  }
+}
+
+void SimBackend::land_block(Running* running, std::uint32_t index) {
+  const Op& op = running->what;
+  const std::uint32_t block = op.first + index;
+  const std::span<std::byte> memory = memory_of(block);
+  if (op.kind == OpKind::read) {
+    io::copy(running->buffer.slice(index * block_size, block_size), memory);
+    return;
+  }
+  running->any_landed = true;
+  running->landed[index] = ++last_landing_;
+  if (op.kind == OpKind::write) {
+    io::copy(memory, running->buffer.slice(index * block_size, block_size));
+  } else if (op.kind == OpKind::zero || capabilities_.discard_zeroes || random_.chance(1, 2)) {
+    std::fill(memory.begin(), memory.end(), std::byte{});
+  }
+  const Content now = Content::of(memory);
+  landings_[block].push_back(Landing{now, last_landing_});
+  if (now.is_torn()) {
+    verdict_.complain(
+        "block {} became bytes that nobody sent: a buffer was used again under a write", block);
+  }
+}
+
+co::Task<IoStatus> SimBackend::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
+  const Op op{
+      .kind = OpKind::read, .first = blocks_in(offset.value()), .count = blocks_in(to.size())};
+  const IoStatus status = co_await run(op, to, cancel);
+  co_return status;
+}
+
+co::Task<IoStatus> SimBackend::write(Bytes offset, io::SgView from, backend::Fua fua,
+                                     co::CancelToken cancel) {
+  std::array<std::byte, block_size> head;
+  io::copy(head, from.slice(0, block_size));
+  const Op op{.kind = OpKind::write,
+              .first = blocks_in(offset.value()),
+              .count = blocks_in(from.size()),
+              .fua = fua == backend::Fua::yes,
+              .data = Content::of(head).data()};
+  const IoStatus status = co_await run(op, from, cancel);
+  co_return status;
+}
+
+co::Task<IoStatus> SimBackend::zero(Bytes offset, Bytes length, backend::MayUnmap,
+                                    co::CancelToken cancel) {
+  BALLAST_ASSERT(capabilities_.zero);
+  const Op op{
+      .kind = OpKind::zero, .first = blocks_in(offset.value()), .count = blocks_in(length.value())};
+  const IoStatus status = co_await run(op, io::SgView{}, cancel);
+  co_return status;
+}
+
+co::Task<IoStatus> SimBackend::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
+  BALLAST_ASSERT(capabilities_.discard);
+  const Op op{.kind = OpKind::discard,
+              .first = blocks_in(offset.value()),
+              .count = blocks_in(length.value())};
+  const IoStatus status = co_await run(op, io::SgView{}, cancel);
+  co_return status;
+}
+
+co::Task<IoStatus> SimBackend::flush(co::CancelToken cancel) {
+  const Op op{.kind = OpKind::flush};
+  const IoStatus status = co_await run(op, io::SgView{}, cancel);
+  co_return status;
+}
+
+co::Task<IoStatus> SimBackend::block_status(Bytes, Bytes, std::size_t,
+                                            std::vector<backend::Extent>*) {
+  co_return IoStatus::not_supported;
+}
+
+co::Task<IoStatus> SimBackend::resize(Bytes size) {
+  BALLAST_ASSERT(size.value() <= most_blocks * block_size);
+  if (temper_.longest > Nanoseconds{}) {
+    co_await co::sleep_for(executor_, draw(temper_.shortest, temper_.longest));
+  }
+  geometry_.size = size;
+  co_return IoStatus::ok;
+}
+
+co::Task<void> SimBackend::close() {
+  BALLAST_ASSERT(running_.empty());
+  co_return;
+}
+
+}  // namespace ballast::sim

@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/scsi/task_set.h"
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "lib/base/log.h"
+#include "tests/unit/scsi/rig.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast;
+using namespace std::chrono_literals;
+using scsi::Status;
+using test::Bytes8;
+
+namespace {
+
+// A command that an initiator has sent, and what came back.
+struct Sent {
+  Sent(Bytes8 what, Bytes8 with) : cdb{std::move(what)}, buffer{std::move(with)} {
+    command.cdb = cdb;
+    command.data = buffer.view();
+  }
+  Bytes8 cdb;
+  test::Data buffer;
+  scsi::Command command;
+  unsigned answers = 0;
+  Status status = Status::good;
+  TimePoint answered{};
+  bool good() const { return answers == 1 && status == Status::good; }
+  bool busy() const { return answers == 1 && status == Status::busy; }
+};
+
+class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
+ public:
+  explicit TaskSetRig(const scsi::TaskSetLimits& limits = {}, const Pretend& pretend = {},
+                      const volume::VolumeConfig& volume_config = {})
+      : DiskRig{test::usual_config(), Bytes{4 << 20}, volume_config, pretend},
+        buffers{io::BufferPool::open(executor, Bytes{8 << 20}, nullptr).value()},
+        slow_log{"vol0", Bytes{512}},
+        tasks{std::make_unique<scsi::TaskSet>(*disk, *this, *buffers, slow_log, limits)} {
+    set_log_sink([](LogLevel, std::string_view) {});
+  }
+  ~TaskSetRig() override {
+    group.spawn("close", close(*tasks));
+    run();
+    spy->gate.set();
+    run();
+    tasks.reset();
+  }
+
+  Sent& send(const Bytes8& cdb, const Bytes8& data = {}) {
+    Sent& sent = all.emplace_back(cdb, data);
+    tasks->begin(sent.command);
+    run();
+    return sent;
+  }
+  Sent& write(std::uint64_t lba, std::uint8_t seed, std::size_t blocks = 8) {
+    return send(test::cdb_of(0x2a, 0, lba, blocks), test::pattern(blocks * 512, seed));
+  }
+  Sent& read(std::uint64_t lba, std::size_t blocks = 8, std::uint8_t flags = 0) {
+    return send(test::cdb_of(0x28, flags, lba, blocks), Bytes8(blocks * 512));
+  }
+  void wait(Nanoseconds time) {
+    const TimePoint until = clock.now() + time;
+    run();
+    while (executor.next_timer() <= until) {
+      clock.advance_to(std::max(clock.now(), executor.next_timer()));
+      run();
+    }
+    clock.advance_to(until);
+    run();
+  }
+  void freeze() { spy->gate.reset(); }
+  void thaw() {
+    spy->gate.set();
+    run();
+  }
+  watch::LunCounters counters() const {
+    watch::LunSnapshot snapshot;
+    tasks->describe(&snapshot);
+    return snapshot.counters;
+  }
+  std::size_t backend_writes() const {
+    return static_cast<std::size_t>(
+        std::count_if(spy->ops.begin(), spy->ops.end(),
+                      [](const test::BackendOp& op) { return op.name == "write"; }));
+  }
+  void answer(scsi::Command& command, Status status) override {
+    for (Sent& sent : all) {
+      if (&sent.command == &command) {
+        ++sent.answers;
+        sent.status = status;
+        sent.answered = clock.now();
+      }
+    }
+  }
+
+  std::deque<Sent> all;
+  std::unique_ptr<io::BufferPool> buffers;
+  watch::SlowLog slow_log;
+  std::unique_ptr<scsi::TaskSet> tasks;
+
+ private:
+  static co::Task<void> close(scsi::TaskSet& task_set) {
+    co_await task_set.shut();
+    co_await task_set.drained();
+  }
+};
+
+void a_healthy_command_is_answered_with_its_data(void**) {
+  TaskSetRig rig;
+  assert_true(rig.write(8, 3).good());
+  const Sent& back = rig.read(8);
+  assert_true(back.good());
+  assert_true(back.buffer.bytes() == test::pattern(8 * 512, 3));
+  assert_int_equal(back.command.transferred, 8 * 512);
+}
+
+void a_command_without_a_medium_is_answered_whatever_the_backend_does(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(10s);
+  assert_true(rig.tasks->stalled());
+  assert_true(rig.send(test::cdb_of(0x00, 0, 0, 0)).good());
+}
+
+void a_frozen_write_is_answered_busy_just_before_its_deadline(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  Sent& write = rig.write(0, 1);
+  rig.wait(19s);
+  assert_int_equal(write.answers, 0);
+  rig.wait(1s);
+  assert_true(write.busy());
+  assert_true(write.answered.since_start <= 20s);
+  assert_int_equal(rig.tasks->orphans(), 1);
+  rig.thaw();
+  assert_int_equal(rig.tasks->orphans(), 0);
+  assert_int_equal(write.answers, 1);
+}
+
+void one_that_can_be_cancelled_leaves_no_orphan(void**) {
+  TaskSetRig rig;
+  rig.spy->cancellable = true;
+  rig.freeze();
+  const Sent& write = rig.write(0, 1);
+  rig.wait(20s);
+  assert_true(write.busy());
+  assert_int_equal(rig.tasks->orphans(), 0);
+  assert_int_equal(rig.counters().cancelled, 1);
+}
+
+void one_that_waits_for_its_turn_never_reaches_the_backend(void**) {
+  TaskSetRig rig{{.stall_after = 19s}, {}, {.queue_depth = 1}};
+  rig.freeze();
+  (void)rig.write(0, 1);
+  const Sent& second = rig.write(100, 2);
+  rig.wait(20s);
+  assert_true(second.busy());
+  rig.thaw();
+  assert_int_equal(rig.backend_writes(), 1);
+}
+
+void what_overlaps_an_orphan_waits_behind_it(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(20s);
+  Sent& newer = rig.write(4, 2);
+  Sent& reader = rig.read(0, 1);
+  rig.wait(1s);
+  assert_int_equal(rig.spy->running, 1);  // the orphan alone
+  rig.thaw();
+  assert_true(newer.good() && reader.good());
+  const auto stored = rig.stored(4 * 512, 8 * 512);
+  assert_true(stored == test::pattern(8 * 512, 2));
+}
+
+void a_retry_takes_over_the_orphans_result(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(20s);
+  Sent& retry = rig.write(0, 1);
+  rig.wait(5s);
+  assert_int_equal(retry.answers, 0);
+  rig.thaw();
+  assert_true(retry.good());
+  assert_int_equal(rig.backend_writes(), 1);
+  assert_int_equal(rig.counters().adoptions, 1);
+}
+
+void a_retry_whose_own_deadline_comes_is_answered_busy_and_the_next_adopts(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(20s);
+  Sent& second = rig.write(0, 1);
+  rig.wait(20s);
+  assert_true(second.busy());
+  Sent& third = rig.write(0, 1);
+  assert_int_equal(rig.tasks->orphans(), 1);
+  rig.thaw();
+  assert_true(third.good());
+  assert_int_equal(rig.backend_writes(), 1);
+}
+
+void a_retry_that_differs_in_a_byte_does_the_work_itself(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(20s);
+  Bytes8 data = test::pattern(8 * 512, 1);
+  data[4095] ^= 1;
+  Sent& other = rig.send(test::cdb_of(0x2a, 0, 0, 8), data);
+  rig.thaw();
+  assert_true(other.good());
+  assert_int_equal(rig.backend_writes(), 2);
+  assert_true(rig.stored(0, 4096) == data);
+}
+
+void a_retry_of_an_orphan_that_failed_does_the_work_itself(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(20s);
+  Sent& retry = rig.write(0, 1);
+  rig.spy->failures["write"] = IoStatus::medium_error;
+  rig.thaw();
+  assert_int_equal(rig.backend_writes(), 2);
+  assert_int_equal(retry.answers, 1);
+  assert_true(retry.status == Status::check_condition);
+}
+
+void a_read_adopts_when_nothing_has_changed(void**) {
+  TaskSetRig rig;
+  assert_true(rig.write(0, 7).good());
+  rig.freeze();
+  (void)rig.read(0);
+  rig.wait(20s);
+  Sent& retry = rig.read(0);
+  rig.thaw();
+  assert_true(retry.good());
+  assert_true(retry.buffer.bytes() == test::pattern(4096, 7));
+  assert_int_equal(rig.counters().adoptions, 1);
+}
+
+void a_read_does_not_adopt_over_a_change(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.read(0);
+  rig.wait(19s);
+  Sent& write = rig.write(0, 5);  // beside the read, and under way when it is asked for again
+  rig.wait(2s);
+  (void)rig.read(0);
+  assert_int_equal(rig.counters().adoption_refused, 1);
+  rig.thaw();
+  assert_true(write.good());
+  assert_int_equal(rig.counters().adoptions, 0);
+}
+
+void a_flush_never_adopts(void**) {
+  TaskSetRig rig{{}, test::like_a_file};
+  rig.freeze();
+  (void)rig.send(test::cdb_of(0x35, 0, 0, 0));
+  rig.wait(20s);
+  assert_int_equal(rig.tasks->orphans(), 1);
+  Sent& again = rig.send(test::cdb_of(0x35, 0, 0, 0));
+  rig.thaw();
+  assert_true(again.good());
+  assert_int_equal(std::count_if(rig.spy->ops.begin(), rig.spy->ops.end(),
+                                 [](const test::BackendOp& op) { return op.name == "flush"; }),
+                   2);
+}
+
+void compare_and_write_is_held_once_its_write_is_under_way(void**) {
+  TaskSetRig rig;
+  Bytes8 both(512, 0);
+  const Bytes8 fresh = test::pattern(512, 9);
+  both.insert(both.end(), fresh.begin(), fresh.end());
+  Bytes8 cdb(16);
+  cdb[0] = 0x89;
+  cdb[13] = 1;
+  rig.spy->gate_after("read");
+  Sent& swap = rig.send(cdb, both);
+  rig.wait(60s);
+  assert_int_equal(swap.answers, 0);
+  assert_int_equal(rig.counters().held, 1);
+  rig.thaw();
+  assert_true(swap.good());
+}
+
+void without_exclusive_ownership_changes_are_held_and_reads_are_not(void**) {
+  TaskSetRig rig{{}, [](test::SpyBackend& spy) { spy.pretend().exclusive = false; }};
+  rig.freeze();
+  Sent& write = rig.write(0, 1);
+  Sent& reader = rig.read(100);
+  rig.wait(60s);
+  assert_int_equal(write.answers, 0);
+  assert_true(reader.busy());
+  rig.thaw();
+  assert_true(write.good());
+}
+
+void a_stalled_lun_sheds_down_to_its_window_youngest_first(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  for (std::uint64_t i = 0; i < 32; ++i) {
+    (void)rig.write(i * 8, 1);
+  }
+  rig.wait(2900ms);
+  assert_int_equal(rig.tasks->unanswered(), 32);
+  rig.wait(400ms);
+  assert_true(rig.tasks->stalled());
+  assert_int_equal(rig.tasks->unanswered(), 8);
+  for (std::size_t i = 0; i < 32; ++i) {
+    assert_int_equal(rig.all[i].answers, i < 8 ? 0 : 1);
+  }
+  assert_true(rig.write(400, 1).busy());  // one too many
+  rig.thaw();
+  assert_false(rig.tasks->stalled());
+  assert_int_equal(rig.tasks->unanswered(), 0);
+  for (std::uint64_t i = 0; i < 32; ++i) {
+    assert_true(rig.write(i * 8, 1).good());
+  }
+}
+
+void slow_requests_are_told_when_they_pass_the_threshold_and_when_they_end(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(900ms);
+  assert_int_equal(rig.slow_log.begun(), 0);
+  rig.wait(200ms);
+  assert_int_equal(rig.slow_log.begun(), 1);
+  rig.thaw();
+  assert_int_equal(rig.slow_log.recent().size(), 1);
+  assert_string_equal(rig.slow_log.recent()[0].how, "GOOD");
+}
+
+void limits_change_while_commands_run(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  const Sent& write = rig.write(0, 1);
+  rig.wait(1s);
+  rig.tasks->set_limits({.deadline = 2s, .slow = 100ms, .stall_after = 1s, .stall_window = 4});
+  rig.run();
+  rig.wait(1s);
+  assert_true(write.busy());
+}
+
+void no_memory_for_data_is_waited_for_and_given_up_in_time(void**) {
+  TaskSetRig rig{{.stall_after = 19s}};
+  rig.freeze();
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    (void)rig.write(i * 1024, 1, 1024);  // half a MiB each; sixteen of them fill the pool
+  }
+  for (std::uint64_t i = 0; i < 12; ++i) {
+    (void)rig.read(i * 512, 1024);
+  }
+  rig.wait(20s);
+  for (const Sent& sent : rig.all) {
+    assert_true(sent.busy());
+  }
+  rig.thaw();
+  rig.wait(1s);
+  assert_int_equal(rig.tasks->orphans(), 0);
+  assert_int_equal(rig.buffers->stats().in_use_bytes, 0);
+}
+
+void shutting_answers_everything_and_drained_waits_for_the_orphans(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  const Sent& write = rig.write(0, 1);
+  struct Closing {
+    static co::Task<void> close(scsi::TaskSet& tasks, bool* shut, bool* drained) {
+      co_await tasks.shut();
+      *shut = true;
+      co_await tasks.drained();
+      *drained = true;
+    }
+  };
+  bool shut = false;
+  bool drained = false;
+  rig.group.spawn("closing", Closing::close(*rig.tasks, &shut, &drained));
+  rig.wait(1s);
+  assert_true(write.busy());
+  assert_true(shut);
+  assert_false(drained);
+  assert_true(rig.write(8, 1).busy());
+  rig.thaw();
+  assert_true(drained);
+  rig.tasks.reset();
+  rig.tasks = std::make_unique<scsi::TaskSet>(*rig.disk, rig, *rig.buffers, rig.slow_log,
+                                              scsi::TaskSetLimits{});
+}
+
+void a_mode_change_ends_adoption(void**) {
+  TaskSetRig rig{{}, test::like_a_file};
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(20s);
+  // MODE SELECT (6) of the Caching page with WCE off.
+  Bytes8 list(4 + 20);
+  list[4] = 0x08;
+  list[5] = 0x12;
+  Sent& select = rig.send(Bytes8{0x15, 0x10, 0, 0, 24, 0}, list);
+  assert_true(select.good());
+  Sent& retry = rig.write(0, 1);
+  rig.thaw();
+  assert_true(retry.good());
+  assert_int_equal(rig.counters().adoptions, 0);
+  assert_int_equal(rig.backend_writes(), 2);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(a_healthy_command_is_answered_with_its_data),
+      cmocka_unit_test(a_command_without_a_medium_is_answered_whatever_the_backend_does),
+      cmocka_unit_test(a_frozen_write_is_answered_busy_just_before_its_deadline),
+      cmocka_unit_test(one_that_can_be_cancelled_leaves_no_orphan),
+      cmocka_unit_test(one_that_waits_for_its_turn_never_reaches_the_backend),
+      cmocka_unit_test(what_overlaps_an_orphan_waits_behind_it),
+      cmocka_unit_test(a_retry_takes_over_the_orphans_result),
+      cmocka_unit_test(a_retry_whose_own_deadline_comes_is_answered_busy_and_the_next_adopts),
+      cmocka_unit_test(a_retry_that_differs_in_a_byte_does_the_work_itself),
+      cmocka_unit_test(a_retry_of_an_orphan_that_failed_does_the_work_itself),
+      cmocka_unit_test(a_read_adopts_when_nothing_has_changed),
+      cmocka_unit_test(a_read_does_not_adopt_over_a_change),
+      cmocka_unit_test(a_flush_never_adopts),
+      cmocka_unit_test(compare_and_write_is_held_once_its_write_is_under_way),
+      cmocka_unit_test(without_exclusive_ownership_changes_are_held_and_reads_are_not),
+      cmocka_unit_test(a_stalled_lun_sheds_down_to_its_window_youngest_first),
+      cmocka_unit_test(slow_requests_are_told_when_they_pass_the_threshold_and_when_they_end),
+      cmocka_unit_test(limits_change_while_commands_run),
+      cmocka_unit_test(no_memory_for_data_is_waited_for_and_given_up_in_time),
+      cmocka_unit_test(shutting_answers_everything_and_drained_waits_for_the_orphans),
+      cmocka_unit_test(a_mode_change_ends_adoption),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
