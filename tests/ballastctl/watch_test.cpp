@@ -47,7 +47,7 @@ void a_lun_that_stalls_is_told_once(void**) {
   const auto events = watcher.take_list(list("stalled", "3100000000"));
   assert_int_equal(events.size(), 1);
   assert_string_equal(events[0].event.c_str(), "stalled");
-  assert_string_equal(events[0].text.c_str(), "stalled since 3.1 s ago, 3 commands unanswered");
+  assert_string_equal(events[0].text.c_str(), "stalled for 3.1 s, 3 commands unanswered");
   assert_int_equal(watcher.take_list(list("stalled", "4100000000")).size(), 0);
   assert_string_equal(watcher.take_list(list("ok", "null")).at(0).event.c_str(), "recovered");
 }
