@@ -155,6 +155,18 @@ void states_in_sysfs_are_compared(void**) {
   assert_string_equal(come.at(0).text.c_str(), "is a new disk, running");
 }
 
+// As one whose session goes between open(2) and read(2): a folder can be opened, too.
+void an_attribute_whose_read_fails_is_passed_over(void**) {
+  const Tree tree;
+  const ctl::Files files = tree.files();
+  tree.add_disk("sda", 0);
+  StateWatcher watcher{files};
+  assert_int_equal(watcher.look().size(), 0);
+  tree.remove(std::string{Tree::session} + "state");
+  tree.write(std::string{Tree::session} + "state/in-the-way", "");
+  assert_string_equal(watcher.look().at(0).text.c_str(), "is gone");
+}
+
 void a_line_has_its_time(void**) {
   const Event event{"stalled", "vol\n0", "stalled", {{"unanswered", 3}}};
   assert_string_equal(as_text(event, 1'700'000'000'123'456'789).c_str(),
@@ -179,6 +191,7 @@ int main() {
       cmocka_unit_test(other_messages_are_passed_over),
       cmocka_unit_test(backstores_come_change_and_go),
       cmocka_unit_test(states_in_sysfs_are_compared),
+      cmocka_unit_test(an_attribute_whose_read_fails_is_passed_over),
       cmocka_unit_test(a_line_has_its_time),
   };
   return cmocka_run_group_tests_name("watch", tests, nullptr, nullptr);
