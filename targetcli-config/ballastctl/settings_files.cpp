@@ -7,13 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 namespace ballast::ctl {
@@ -95,17 +94,22 @@ bool Files::is_directory(std::string_view path) const {
   return fs::is_directory(real(path), ignored);
 }
 
+// By read(2): a stream's buffer throws where an attribute's disk has just gone and the read fails.
 std::optional<std::string> Files::read(std::string_view path) const {
-  if (is_directory(path)) {
-    return std::nullopt;
+  const FileDescriptor file{::open(real(path).c_str(), O_RDONLY | O_CLOEXEC)};
+  std::string content;
+  std::array<char, 4096> buffer;
+  for (;;) {
+    const ssize_t count = ::read(file.get(), buffer.data(), buffer.size());
+    if (count == 0) {
+      return content;
+    }
+    if (count > 0) {
+      content.append(buffer.data(), static_cast<std::size_t>(count));
+    } else if (errno != EINTR) {
+      return std::nullopt;  // EISDIR too
+    }
   }
-  std::ifstream file{real(path), std::ios::binary};
-  if (!file) {
-    return std::nullopt;
-  }
-  std::string content{std::istreambuf_iterator<char>{file}, {}};
-  // An attribute of a session that has just gone: the read fails, not the open.
-  return file.bad() ? std::nullopt : std::optional{std::move(content)};
 }
 
 std::optional<std::string> Files::value(std::string_view path) const {

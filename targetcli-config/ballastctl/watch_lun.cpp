@@ -100,11 +100,12 @@ std::vector<Event> LunWatcher::compare_states(const nlohmann::json& luns) {
     const nlohmann::json& age = lun.at("stalled_for_ns");
     const auto unanswered = lun.at("unanswered").get<std::uint64_t>();
     events.push_back(
-        {stalled ? "stalled" : "recovered", name,
-         stalled ? fmt::format("stalled since {} ago, {} commands unanswered",
+        {stalled ? "stalled" : "recovered",
+         name,
+         stalled ? fmt::format("stalled for {}, {} commands unanswered",
                                duration(age.is_null() ? nlohmann::json(0) : age), unanswered)
                  : "no longer stalled",
-         lun});
+         {{"stalled_for_ns", age}, {"unanswered", unanswered}}});
   }
   states_ = std::move(now);
   return events;

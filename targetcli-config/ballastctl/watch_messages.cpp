@@ -2,8 +2,10 @@
 // Netlink messages, and states in sysfs, as events.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <string_view>
 
 #include "targetcli-config/ballastctl/output.h"
 #include "targetcli-config/ballastctl/watch.h"
@@ -161,7 +163,8 @@ std::vector<Event> StateWatcher::look() {
   for (const std::string& session : files_.list("/sys/class/iscsi_session")) {
     const std::string folder = "/sys/class/iscsi_session/" + session;
     const std::optional<std::string> state = files_.value(folder + "/state");
-    const auto number = whole_number(session.substr(session.find_first_of("0123456789")));
+    const auto number =
+        whole_number(session.substr(std::min(session.size(), std::string_view{"session"}.size())));
     const std::string target = files_.value(folder + "/targetname").value_or("");
     if (state) {
       now[session] = *state;

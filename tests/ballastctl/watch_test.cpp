@@ -47,7 +47,7 @@ void a_lun_that_stalls_is_told_once(void**) {
   const auto events = watcher.take_list(list("stalled", "3100000000"));
   assert_int_equal(events.size(), 1);
   assert_string_equal(events[0].event.c_str(), "stalled");
-  assert_string_equal(events[0].text.c_str(), "stalled since 3.1 s ago, 3 commands unanswered");
+  assert_string_equal(events[0].text.c_str(), "stalled for 3.1 s, 3 commands unanswered");
   assert_int_equal(watcher.take_list(list("stalled", "4100000000")).size(), 0);
   assert_string_equal(watcher.take_list(list("ok", "null")).at(0).event.c_str(), "recovered");
 }
@@ -155,6 +155,18 @@ void states_in_sysfs_are_compared(void**) {
   assert_string_equal(come.at(0).text.c_str(), "is a new disk, running");
 }
 
+// As one whose session goes between open(2) and read(2): a folder can be opened, too.
+void an_attribute_whose_read_fails_is_passed_over(void**) {
+  const Tree tree;
+  const ctl::Files files = tree.files();
+  tree.add_disk("sda", 0);
+  StateWatcher watcher{files};
+  assert_int_equal(watcher.look().size(), 0);
+  tree.remove(std::string{Tree::session} + "state");
+  tree.write(std::string{Tree::session} + "state/in-the-way", "");
+  assert_string_equal(watcher.look().at(0).text.c_str(), "is gone");
+}
+
 void a_line_has_its_time(void**) {
   const Event event{"stalled", "vol\n0", "stalled", {{"unanswered", 3}}};
   assert_string_equal(as_text(event, 1'700'000'000'123'456'789).c_str(),
@@ -179,6 +191,7 @@ int main() {
       cmocka_unit_test(other_messages_are_passed_over),
       cmocka_unit_test(backstores_come_change_and_go),
       cmocka_unit_test(states_in_sysfs_are_compared),
+      cmocka_unit_test(an_attribute_whose_read_fails_is_passed_over),
       cmocka_unit_test(a_line_has_its_time),
   };
   return cmocka_run_group_tests_name("watch", tests, nullptr, nullptr);
