@@ -218,6 +218,10 @@ gboolean connect(gpointer) noexcept {
 
 }  // namespace
 
+bool control_before_main_loop() noexcept {
+  return g_main_depth() == 0;
+}
+
 void control_start() noexcept {
   g_idle_add(connect, nullptr);
 }

@@ -34,6 +34,10 @@ inline constexpr Nanoseconds control_least_patience = std::chrono::milliseconds{
 // process that has none nothing happens, and no thread is made.
 void control_start() noexcept;
 
+// Whether the daemon has not come to its main loop yet: it is starting, and opens the LUNs that the
+// kernel has from before. On the daemon's main thread.
+bool control_before_main_loop() noexcept;
+
 // From open(), when the LUN can answer snapshot(); out of memory leaves it unseen, with a warning.
 // From close(), before anything that snapshot() needs goes: returns once no snapshot is being
 // taken, which lasts control_patience at most. Any thread.

@@ -60,13 +60,13 @@ struct Device::Resize {
   std::binary_semaphore done{0};
 };
 
-Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev) {
+Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev, bool may_wait) {
   Result<config::LunConfig> config = config::parse(config_string(abi::tcmu_dev_get_cfgstring(dev)));
   if (!config) {
     return config.error();
   }
   std::unique_ptr<Device> device{new Device{dev, lun_name(dev), std::move(config).value()}};
-  if (Result<void> ready = device->set_up(); !ready) {
+  if (Result<void> ready = device->set_up(may_wait); !ready) {
     return ready.error();
   }
   return device;
@@ -92,7 +92,7 @@ Device::~Device() {
   }
 }
 
-Result<void> Device::set_up() {
+Result<void> Device::set_up(bool may_wait) {
   const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
   const BlockCount blocks{abi::tcmu_dev_get_num_lbas(dev_)};
   if (block < Bytes{512} || block > Bytes{4096} || !std::has_single_bit(block.value())) {
@@ -132,13 +132,32 @@ Result<void> Device::set_up() {
   if (Result<void> started = loop_->start(); !started) {
     return started;
   }
+  slow_log_ = std::make_unique<watch::SlowLog>(name_, block);
   // Last of what can fail: from here on there is something to close.
+  if (const Result<void> opened = open_backend(); !opened) {
+    if (!may_wait || opened.error().errno_value != EBUSY) {
+      return opened.error();
+    }
+    log(LogLevel::warning, "{}: {}; commands are answered BUSY until it is free", name_,
+        opened.error().message);
+    const co::Message waiting{.run = &begin_waiting, .context = this};
+    (void)loop_->drive(&waiting);
+  }
+  const co::Message sweep{.run = &begin_sweep, .context = this};
+  (void)loop_->drive(&sweep);
+  return {};
+}
+
+// In set_up(), or on the executor: then nothing else of the LUN goes on that it could hold up.
+Result<void> Device::open_backend() {
+  const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
+  const BlockCount blocks{abi::tcmu_dev_get_num_lbas(dev_)};
   Result<std::unique_ptr<backend::Backend>> opened =
       backend::open(config_, backend::OpenContext{.executor = executor_,
                                                   .uring = *uring_,
                                                   .buffers = *buffers_,
                                                   .helper = *helper_,
-                                                  .size = size,
+                                                  .size = Bytes{blocks.value() * block.value()},
                                                   .logical_block = block});
   if (!opened) {
     return opened.error();
@@ -148,14 +167,32 @@ Result<void> Device::set_up() {
       *backend_,
       volume::VolumeConfig{
           .logical_block = block, .capacity = blocks, .queue_depth = config_.queue_depth});
-  slow_log_ = std::make_unique<watch::SlowLog>(name_, block);
-  const co::Message sweep{.run = &begin_sweep, .context = this};
-  (void)loop_->drive(&sweep);
   log(LogLevel::info,
       "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",
       name_, backend_->description(), blocks.value(), block.value(),
       abi::tcmu_dev_get_max_xfer_len(dev_), describe_mailbox_flags(ring_->flags()));
   return {};
+}
+
+co::Task<void> Device::wait_for_store() {
+  for (;;) {
+    const bool leaving = co_await leaving_.wait_until(executor_.now() + open_interval);
+    if (leaving) {
+      co_return;
+    }
+    const Result<void> opened = open_backend();
+    if (opened) {
+      co_return;
+    }
+    if (opened.error().errno_value != EBUSY) {
+      log(LogLevel::error, "{}: cannot be opened: {}; trying again", name_, opened.error().message);
+    }
+  }
+}
+
+void Device::begin_waiting(void* self, std::int64_t) {
+  Device& device = *static_cast<Device*>(self);
+  device.closing_.spawn("waiting for the store", device.wait_for_store());
 }
 
 // Later the kernel would answer by itself, with an error.
@@ -271,7 +308,7 @@ void Device::linger(const co::Message& batch) {
 
 void Device::begin_batch(void* self, std::int64_t first_command) {
   Device& device = *static_cast<Device*>(self);
-  if (device.disk_ == nullptr) {
+  if (device.disk_ == nullptr && device.volume_ != nullptr) {
     device.make_disk();
   }
   auto* cmd = std::bit_cast<abi::tcmulib_cmd*>(first_command);
@@ -293,6 +330,10 @@ Device::Incoming* Device::take_incoming() {
 }
 
 void Device::begin(abi::tcmulib_cmd* cmd) {
+  if (task_set_ == nullptr) {
+    ring_->answer(cmd, scsi::Status::busy);
+    return;
+  }
   Incoming* const incoming = take_incoming();
   incoming->cmd = cmd;
   incoming->cdb = std::span<const std::uint8_t>{cmd->cdb, cdb_length_of(cmd->cdb)};
@@ -386,9 +427,11 @@ co::Task<void> Device::close_in_order() {
 }
 
 co::Task<void> Device::close_backend() {
-  backend_->shut();
-  co_await co::yield(executor_);
-  co_await backend_->close();
+  if (backend_ != nullptr) {
+    backend_->shut();
+    co_await co::yield(executor_);
+    co_await backend_->close();
+  }
   if (task_set_ != nullptr) {
     co_await task_set_->drained();
   }
@@ -409,6 +452,9 @@ co::Task<void> Device::leave() {
 }
 
 Result<void> Device::resize(Bytes size) {
+  if (volume_ == nullptr) {
+    return Error{EBUSY, "cannot be resized while it waits for its store: see the lines above"};
+  }
   const Bytes block = volume_->logical_block();
   if (size == Bytes{} || size.value() % block.value() != 0) {
     return Error{EINVAL, fmt::format("cannot be resized to {} bytes, which is no positive multiple "
@@ -520,10 +566,13 @@ void Device::begin_snapshot(void* self, std::int64_t question) {
 void Device::describe(watch::LunSnapshot* snapshot) const {
   snapshot->name = name_;
   snapshot->configuration = config::to_string(config_);
-  snapshot->backend = backend_->description();
+  snapshot->backend =
+      backend_ != nullptr ? backend_->description() : "waiting for " + config::to_string(config_);
   snapshot->fault_control = config_.fault_control;
-  snapshot->logical_block = volume_->logical_block();
-  snapshot->capacity = Bytes{volume_->capacity().value() * volume_->logical_block().value()};
+  if (volume_ != nullptr) {
+    snapshot->logical_block = volume_->logical_block();
+    snapshot->capacity = Bytes{volume_->capacity().value() * volume_->logical_block().value()};
+  }
   snapshot->queue_depth = config_.queue_depth;
   snapshot->now = executor_.now();
   snapshot->opened = opened_;

@@ -64,6 +64,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // How long a closing LUN waits for its commands, and then for the backend to close.
   static constexpr Nanoseconds close_patience = std::chrono::seconds{5};
   static constexpr Nanoseconds depart_patience = std::chrono::seconds{1};
+  // How often a store that somebody else has is tried again.
+  static constexpr Nanoseconds open_interval = std::chrono::seconds{1};
   // How often an idle ring is looked at for commands that the daemon threw away (RingCursor); they
   // are answered at the second look.
   static constexpr Nanoseconds sweep_interval = std::chrono::seconds{2};
@@ -71,8 +73,10 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   static constexpr Nanoseconds resize_limit = std::chrono::seconds{10};
 
   // Everything about the LUN comes from `dev`, which outlives the Device. The error is one sentence
-  // for the log; nothing is left behind.
-  static Result<std::unique_ptr<Device>> open(abi::tcmu_device* dev);
+  // for the log; nothing is left behind. `may_wait`: a store that somebody else has (EBUSY) is no
+  // error, commands are answered BUSY until it is free. When the daemon was restarted under a
+  // frozen store that somebody is its predecessor's last operations.
+  static Result<std::unique_ptr<Device>> open(abi::tcmu_device* dev, bool may_wait);
   // Once gone.
   ~Device() override;
   Device(const Device&) = delete;
@@ -116,7 +120,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   };
 
   Device(abi::tcmu_device* dev, std::string name, config::LunConfig config);
-  Result<void> set_up();
+  Result<void> set_up(bool may_wait);
+  Result<void> open_backend();
   Result<void> open_ring();
   void read_unit_serial();
   void make_disk();
@@ -128,6 +133,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   static void answer_thrown_away(void* self, std::int64_t cmd_id);
   static void begin_resize(void* self, std::int64_t request);
   static void begin_sweep(void* self, std::int64_t);
+  static void begin_waiting(void* self, std::int64_t);
   static void begin_close(void* self, std::int64_t);
   static void begin_limits(void* self, std::int64_t limits);
   static void begin_snapshot(void* self, std::int64_t question);
@@ -140,6 +146,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
 
   co::Task<void> do_resize(std::shared_ptr<Resize> request);
   co::Task<void> sweep();
+  co::Task<void> wait_for_store();
   co::Task<void> close_in_order();
   co::Task<void> close_backend();
   co::Task<void> leave();

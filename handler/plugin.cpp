@@ -70,7 +70,9 @@ bool check_config(const char* daemon_string, char** reason) noexcept {
   const NotCancellable guard;
   try {
     const auto checked = backend::check(config_string(daemon_string));
-    if (checked) {
+    // At its start the daemon opens what there is, and asks here first. A store that somebody else
+    // still has then is waited for (Device::open).
+    if (checked || (checked.error().errno_value == EBUSY && control_before_main_loop())) {
       return true;
     }
     *reason = ::strdup(checked.error().message.c_str());
@@ -85,7 +87,7 @@ int open_lun(abi::tcmu_device* dev, bool) noexcept {
   abi::tcmur_dev_set_private(dev, nullptr);
   Departed::all().bury();
   try {
-    Result<std::unique_ptr<Device>> device = Device::open(dev);
+    Result<std::unique_ptr<Device>> device = Device::open(dev, control_before_main_loop());
     if (!device) {
       log(LogLevel::error, "{}: cannot be opened: {}", abi::tcmu_dev_get_cfgstring(dev),
           device.error().message);

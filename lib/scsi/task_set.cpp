@@ -255,9 +255,10 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
     if (adopting) {
       slot.adoption.leave();
     }
-    answer(
-        slot, slot.inner, Status::busy,
-        reason == Reason::stalled ? "BUSY: shed, the LUN is stalled" : "BUSY: nothing was begun");
+    answer(slot, slot.inner, Status::busy,
+           reason == Reason::stalled ? "BUSY: shed, the LUN is stalled"
+           : adopting                ? "BUSY: its orphan still runs"
+                                     : "BUSY: nothing of it is under way");
     forgotten_.push_back(slot);
     slot.list = &forgotten_;
     return;
