@@ -79,7 +79,7 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
   if (may_be_held(command) && !command.wish.data.empty()) {
     check_held(command);
   }
-  if (command.status == scsi::Status::busy) {
+  if (command.status == scsi::Status::busy && !may_be_held(command)) {
     check_reason(command, tasks, shortest);
   }
   if (age <= deadline) {
@@ -128,7 +128,7 @@ void Monitor::check_reason(const Issued& command, const scsi::TaskSet& tasks,
 }
 
 void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
-                   const std::vector<const Issued*>& unanswered) {
+                   const std::vector<Issued*>& unanswered) {
   if (tasks.orphans() > most_orphans) {
     verdict_.complain("{} orphans, {} are allowed", tasks.orphans(), most_orphans);
   }
@@ -159,7 +159,7 @@ void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_o
   }
 }
 
-void Monitor::look_at_window(TimePoint now, const std::vector<const Issued*>& unanswered) {
+void Monitor::look_at_window(TimePoint now, const std::vector<Issued*>& unanswered) {
   const std::size_t window = changes_.back().limits.stall_window;
   if (now - *stalled_since_ <= moment || unanswered.size() <= window) {
     return;
