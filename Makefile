@@ -39,7 +39,8 @@ endif
 # -MMD -MP: each object says what it was made from.
 cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. $(system_headers) -fPIC \
              -fvisibility=hidden -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
-pkg = $(shell pkg-config $(1) $(2))
+# Silent: on a fresh machine the file is read before ci/deps has installed anything.
+pkg = $(shell pkg-config $(1) $(2) 2> /dev/null)
 # GLib's and libnl's macros cast as C does: system headers, so that they are not warned about.
 system_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0 libnl-genl-3.0)))
 
@@ -133,6 +134,8 @@ check: deps-build deps-check deps-lab
 	@ci/step "plugin over a shared-memory ring" $(sub) check-ring
 	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
 	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring
+	@ci/step "simulation" $(sub) check-sim
+	@ci/step "simulation, ASan" $(sub) VARIANT=asan SIM_SECONDS=10 check-sim
 	@ci/step "D-Bus object and ballastctl on a bus of their own" $(sub) check-control
 	@ci/step "doctor, tune and watch on made-up machines" $(sub) check-ballastctl
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=20 fuzz-cdb
@@ -143,6 +146,7 @@ check: deps-build deps-check deps-lab
 check-long: deps-build deps-check deps-lab
 	@$(sub) all
 	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
+	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb
 	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
 

@@ -103,6 +103,10 @@ co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::Cance
     case FaultRule::Effect::error:
       co_return rule.status;
     case FaultRule::Effect::delay: {
+      if (rule.stubborn) {
+        co_await co::sleep_for(executor(), rule.delay);
+        co_return IoStatus::ok;
+      }
       const bool closing = co_await closing_.wait_until(executor().now() + rule.delay, cancel);
       co_return closing || cancel.requested() ? IoStatus::cancelled : IoStatus::ok;
     }
@@ -110,11 +114,13 @@ co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::Cance
       break;
   }
   bool frozen = true;
-  while (frozen && !closing_.is_set() && !cancel.requested()) {
+  bool ended = false;
+  while (frozen && !ended) {
     (void)co_await applied_.wait(cancel);
     frozen = rules_.freezes(subject, rule.after);
+    ended = cancel.requested() || (closing_.is_set() && !rule.stubborn);
   }
-  co_return closing_.is_set() || cancel.requested() ? IoStatus::cancelled : IoStatus::ok;
+  co_return ended ? IoStatus::cancelled : IoStatus::ok;
 }
 
 co::Task<IoStatus> Fault::with_faults(Fate fate, co::Task<IoStatus> operation) {
@@ -180,10 +186,11 @@ co::Task<IoStatus> Fault::resize(Bytes size) {
 }
 
 co::Task<void> Fault::close() {
-  control_.request_stop();
   closing_.set();
   applied_.set();
+  applied_.reset();
   co_await in_flight_.drained();
+  control_.request_stop();
   // The watching thread's last message names us, and may wait for room in our mailbox: it must have
   // come before we go, and this thread must not block for it.
   while (control_.running() || message_is_coming()) {
@@ -221,7 +228,7 @@ void Fault::take() {
     text = std::exchange(new_, std::nullopt);
     posted_ = false;
   }
-  if (text.has_value() && !closing_.is_set()) {
+  if (text.has_value()) {
     apply(*text);
   }
 }

@@ -152,6 +152,10 @@ Result<void> parse_condition(std::string_view word, FaultRule& rule) {
     rule.cancellable = true;
     return {};
   }
+  if (word == "stubborn") {
+    rule.stubborn = true;
+    return {};
+  }
   if (word.starts_with("lba=")) {
     return parse_range(word.substr(4), rule);
   }
@@ -167,8 +171,8 @@ Result<void> parse_condition(std::string_view word, FaultRule& rule) {
   const bool first = word.starts_with("first=");
   if (!first && !word.starts_with("every=")) {
     return invalid(
-        "unknown condition {}: known are first=, every=, chance=…%, lba=, after and "
-        "cancellable",
+        "unknown condition {}: known are first=, every=, chance=…%, lba=, after, "
+        "cancellable and stubborn",
         quote(word));
   }
   const Result<std::uint64_t> count =
@@ -202,6 +206,9 @@ Result<FaultRule> parse_rule(std::string_view operations, std::string_view line)
   }
   if (rule.cancellable && (rule.after || rule.effect == FaultRule::Effect::error)) {
     return invalid("cancellable goes with delay and freeze, and not with after");
+  }
+  if (rule.stubborn && (rule.cancellable || rule.effect == FaultRule::Effect::error)) {
+    return invalid("stubborn goes with delay and freeze, and not with cancellable");
   }
   return rule;
 }

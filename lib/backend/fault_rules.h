@@ -22,6 +22,7 @@
 //                                 nothing was done)
 //              cancellable        a delay or freeze ends early, with nothing done, when the command
 //                                 is asked to end; real storage that hangs mostly cannot do that
+//              stubborn           a delay or freeze is not even ended by closing the LUN
 // Besides      # comment, empty lines
 //              seed <n>           what chance draws from; 1 unless given
 //              thaw               nothing; a text of this line alone says what it is for
@@ -50,6 +51,7 @@ struct FaultRule {
   Effect effect = Effect::delay;
   bool after = false;
   bool cancellable = false;
+  bool stubborn = false;
   Nanoseconds delay{};
   IoStatus status = IoStatus::medium_error;
   std::uint64_t first = 0;  // 0: no such condition, here and below

@@ -11,11 +11,11 @@ $(B)/tests/ring/$(1): $(B)/obj/tests/ring/$(1).o $(ring_objects) $(B)/libbase.a
 	@echo "  LINK  $$@"
 	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,fmt cmocka)
 endef
-$(foreach p,ring_test bench,$(eval $(call ring_program,$(p))))
+$(foreach p,ring_test freeze_test bench,$(eval $(call ring_program,$(p))))
 
 .PHONY: check-ring
-check-ring: $(plugin) $(B)/tests/ring/ring_test
-	@BALLAST_PLUGIN=$(plugin) ci/run-tests ring-$(VARIANT) $(B)/tests/ring/ring_test
+check-ring: $(plugin) $(B)/tests/ring/ring_test $(B)/tests/ring/freeze_test
+	@BALLAST_PLUGIN=$(plugin) ci/run-tests ring-$(VARIANT) $(B)/tests/ring/ring_test $(B)/tests/ring/freeze_test
 
 .PHONY: bench-native
 bench-native: $(plugin) $(B)/tests/ring/bench

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built plugin over storage that hangs: deadlines, retries, closing, and limits changed
+// meanwhile. Times are short ones of the LUN's own configuration; what is asserted is order, not
+// speed.
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/ring/support.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast::ring_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t kib = 1024;
+constexpr unsigned busy = 0x08;
+constexpr unsigned good = 0x00;
+constexpr const char* quick = ";deadline=600ms;slow=100ms;stall_after=300ms";
+
+// A LUN whose storage obeys a control file.
+class Frozen {
+ public:
+  Frozen() : folder_{"/dev/shm"} {}
+  std::string config(const std::string& keys = quick) const {
+    return "file=" + folder_.file("vol.raw") + keys + ";fault=" + folder_.file("faults");
+  }
+  void rules(const char* text) { std::ofstream{folder_.file("faults")} << text; }
+
+ private:
+  Folder folder_;
+};
+
+bool eventually(const std::function<bool()>& holds) {
+  for (int i = 0; i < 3000; ++i) {
+    if (holds()) {
+      return true;
+    }
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+std::vector<std::byte> bytes_of(std::size_t count, unsigned seed) {
+  std::vector<std::byte> data(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    data[i] = static_cast<std::byte>((i * 31 + seed) % 251 + 1);
+  }
+  return data;
+}
+
+void a_frozen_command_is_answered_busy_and_its_retry_takes_over(void**) {
+  Frozen storage;
+  storage.rules("write freeze\n");
+  const auto lun = Lun::add(storage.config());
+  assert_non_null(lun.get());
+  std::vector<std::byte> data = bytes_of(64 * kib, 1);
+  assert_int_equal(lun->execute(write_16(0, 128), Direction::to_device, data).status, busy);
+  // The retry waits for the orphan, and its own deadline comes as well.
+  assert_int_equal(lun->execute(write_16(0, 128), Direction::to_device, data).status, busy);
+  storage.rules("");
+  assert_true(eventually(
+      [&] { return lun->execute(write_16(0, 128), Direction::to_device, data).status == good; }));
+  std::vector<std::byte> back(data.size());
+  assert_int_equal(lun->execute(read_16(0, 128), Direction::from_device, back).status, good);
+  assert_true(back == data);
+}
+
+void the_ring_may_reuse_the_memory_of_an_orphan(void**) {
+  Frozen storage;
+  storage.rules("write freeze lba=0-127\n");
+  LunOptions options;
+  options.data_pages = 64;  // soon used again
+  const auto lun = Lun::add(storage.config(), options);
+  std::vector<std::byte> late = bytes_of(64 * kib, 2);
+  assert_int_equal(lun->execute(write_16(0, 128), Direction::to_device, late).status, busy);
+  std::vector<std::byte> other = bytes_of(64 * kib, 77);
+  for (std::uint64_t i = 1; i < 40; ++i) {
+    const auto status = lun->execute(write_16(i * 128, 128), Direction::to_device, other).status;
+    assert_true(status == good || status == busy);
+  }
+  storage.rules("");
+  std::vector<std::byte> back(late.size());
+  assert_true(eventually(
+      [&] { return lun->execute(read_16(0, 128), Direction::from_device, back).status == good; }));
+  assert_true(back == late);
+}
+
+void a_late_write_does_not_land_over_a_newer_one(void**) {
+  Frozen storage;
+  storage.rules("write freeze first=1\n");
+  const auto lun = Lun::add(storage.config());
+  std::vector<std::byte> older = bytes_of(4 * kib, 3);
+  std::vector<std::byte> newer = bytes_of(4 * kib, 4);
+  assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, older).status, busy);
+  // Behind the fence until its own deadline.
+  assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, newer).status, busy);
+  storage.rules("");
+  assert_true(eventually(
+      [&] { return lun->execute(write_16(0, 8), Direction::to_device, newer).status == good; }));
+  std::vector<std::byte> back(newer.size());
+  assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, back).status, good);
+  assert_true(back == newer);
+}
+
+void what_needs_no_medium_is_answered_while_stalled(void**) {
+  Frozen storage;
+  storage.rules("all freeze\n");
+  const auto lun = Lun::add(storage.config());
+  std::vector<std::byte> data(4 * kib);
+  assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, data).status, busy);
+  assert_int_equal(lun->execute(test_unit_ready()).status, good);
+  storage.rules("");
+}
+
+void a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go(void**) {
+  Frozen storage;
+  storage.rules("write freeze stubborn\n");
+  auto lun = Lun::add(storage.config());
+  std::vector<std::byte> data = bytes_of(4 * kib, 5);
+  Countdown answers{1};
+  assert_true(lun->submit(write_16(0, 8), Direction::to_device, data, answers.done()));
+  assert_int_equal(lun->execute(test_unit_ready()).status, good);
+  assert_true(lun->remove());
+  assert_true(answers.wait());
+  assert_int_equal(answers.bad(), 1);
+  lun.reset();  // the ring is unmapped; the write still waits
+  (void)take_log();
+  assert_null(Lun::add(storage.config()).get());
+  const std::string log = take_log();
+  assert_non_null(std::strstr(log.c_str(), "vol.raw"));
+  storage.rules("");
+  assert_true(eventually([&] {
+    lun = Lun::add(storage.config());
+    return lun != nullptr;
+  }));
+  std::vector<std::byte> back(data.size());
+  assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, back).status, good);
+  assert_true(back == data);
+}
+
+void limits_change_while_the_lun_is_open(void**) {
+  Frozen storage;
+  storage.rules("all freeze\n");
+  const auto lun = Lun::add(storage.config(""));
+  std::vector<std::byte> data(4 * kib);
+  Countdown answers{1};
+  assert_true(lun->submit(read_16(0, 8), Direction::from_device, data, answers.done()));
+  assert_int_equal(lun->reconfigure_string(storage.config()), 0);
+  assert_true(answers.wait());
+  assert_int_equal(answers.last_bad().status, busy);
+  assert_int_not_equal(lun->reconfigure_string(storage.config(";cache=buffered")), 0);
+  storage.rules("");
+}
+
+void a_deadline_that_the_kernel_would_cut_short_is_refused_with_both_numbers(void**) {
+  const Frozen storage;
+  (void)take_log();
+  assert_null(Lun::add(storage.config(";deadline=30s")).get());
+  const std::string log = take_log();
+  assert_non_null(std::strstr(log.c_str(), "deadline=30s"));
+  assert_non_null(std::strstr(log.c_str(), "cmd_time_out of 30 s"));
+  const auto lun = Lun::add(storage.config(";deadline=29s"));
+  assert_non_null(lun.get());
+  assert_int_not_equal(lun->reconfigure_string(storage.config(";deadline=31s")), 0);
+}
+
+void a_resize_with_an_orphan_alive_is_done(void**) {
+  Frozen storage;
+  storage.rules("write freeze\n");
+  const auto lun = Lun::add(storage.config());
+  std::vector<std::byte> data = bytes_of(4 * kib, 6);
+  assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, busy);
+  assert_int_equal(lun->reconfigure_size(std::uint64_t{128} << 20), 0);
+  storage.rules("");
+  std::vector<std::byte> back(data.size());
+  assert_true(eventually(
+      [&] { return lun->execute(read_16(0, 8), Direction::from_device, back).status == good; }));
+  assert_true(back == data);
+}
+
+}  // namespace
+
+int main() {
+  const char* const plugin = std::getenv("BALLAST_PLUGIN");
+  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(a_frozen_command_is_answered_busy_and_its_retry_takes_over),
+      cmocka_unit_test(the_ring_may_reuse_the_memory_of_an_orphan),
+      cmocka_unit_test(a_late_write_does_not_land_over_a_newer_one),
+      cmocka_unit_test(what_needs_no_medium_is_answered_while_stalled),
+      cmocka_unit_test(a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go),
+      cmocka_unit_test(limits_change_while_the_lun_is_open),
+      cmocka_unit_test(a_deadline_that_the_kernel_would_cut_short_is_refused_with_both_numbers),
+      cmocka_unit_test(a_resize_with_an_orphan_alive_is_done),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
