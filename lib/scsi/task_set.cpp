@@ -264,7 +264,7 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
   }
   const bool may_be_orphaned =
       !slot.request.irrevocable() &&
-      (!slot.request.change_reached_backend() || disk_.volume().capabilities().exclusive);
+      (!slot.request.change_at_backend() || disk_.volume().capabilities().exclusive);
   if (!may_be_orphaned && reason != Reason::closing) {
     hold(slot);
     return;
