@@ -163,6 +163,7 @@ Wish Initiator::draw_change(Range range) {
   if (lot < 60) {
     wish = write_wish(range, new_data());
     wish.fua = random_.chance(1, 5);
+    wish.and_verify = !wish.fua && random_.chance(1, 10);
   } else if (lot < 68) {
     wish = zero_wish(range);
     wish.may_unmap = store.zero_unmaps && random_.chance(1, 2);

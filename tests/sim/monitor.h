@@ -54,6 +54,7 @@ class Monitor {
   // Whether an operation that may be this command's was at the store at a time, or ended then.
   bool at_store(const Issued& command, TimePoint at) const;
   bool left_store(const Issued& command, TimePoint at) const;
+  void look_at_stall(TimePoint now, bool stalled);
   void look_at_window(TimePoint now, const std::vector<Issued*>& unanswered);
 
   const SimBackend& store_;
