@@ -168,6 +168,7 @@ help:
 	@echo 'make check           all tests'
 	@echo 'make check-long      slower proofs'
 	@echo 'make bench           against LIO and stock tcmu-runner, in a guest'
+	@echo 'make bench-freeze    one frozen disk in a session: LIO, stock tcmu-runner, Ballast'
 	@echo 'make bench-native    the plugin alone, over shared memory'
 	@echo 'make bench-co        the scheduler alone'
 	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'

@@ -62,6 +62,10 @@ Event session_event(const char* event, std::uint32_t session, std::string text,
   return made;
 }
 
+Event state_event(const std::string& name, const std::string& state, const std::string& before) {
+  return {"state", name, fmt::format("{}is {}", before, state), {{"state", state}}};
+}
+
 }  // namespace
 
 std::optional<Event> event_of(const TcmuMessage& message) {
@@ -177,26 +181,19 @@ std::vector<Event> StateWatcher::look() {
   }
   std::vector<Event> events;
   for (const auto& [name, state] : now) {
-    const auto before = states_.find(name);
-    const bool usual = state == "LOGGED_IN" || state == "running";
-    // What is new and well is told by other events, or was so at the beginning.
-    if (before == states_.end() ? usual : state == before->second) {
-      continue;
+    if (const auto before = states_.find(name); before != states_.end()) {
+      if (state != before->second) {
+        events.push_back(state_event(name, state, "was " + before->second + ", "));
+      }
+    } else if (!first_ && !name.starts_with("session")) {
+      events.push_back({"disk", name, fmt::format("is a new disk, {}", state), {{"state", state}}});
+    } else if (!first_ || (state != "LOGGED_IN" && state != "running")) {
+      events.push_back(state_event(name, state, ""));
     }
-    events.push_back({"state",
-                      name,
-                      before == states_.end() ? fmt::format("is {}", state)
-                                              : fmt::format("was {}, is {}", before->second, state),
-                      {{"state", state}}});
   }
   for (const auto& [name, state] : states_) {
     if (!now.contains(name)) {
       events.push_back({"gone", name, "is gone", nlohmann::json::object()});
-    }
-  }
-  for (const auto& [name, state] : now) {
-    if (!first_ && !states_.contains(name) && !name.starts_with("session")) {
-      events.push_back({"disk", name, "is a new disk", {{"state", state}}});
     }
   }
   first_ = false;

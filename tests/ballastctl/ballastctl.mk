@@ -11,5 +11,6 @@ $(ctl_tests): $(B)/%: $(B)/obj/%.o $$(ctl_test_objects) $(call archives_upto,bac
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)
 
 .PHONY: check-ballastctl
-check-ballastctl: $(ctl_tests)
-	@ci/run-tests ballastctl-$(VARIANT) $(ctl_tests)
+check-ballastctl: $(ctl_tests) $(B)/tests/control/host $(B)/ballastctl
+	@CONTROL_HOST=$(B)/tests/control/host BALLASTCTL=$(B)/ballastctl \
+	  ci/run-tests ballastctl-$(VARIANT) $(ctl_tests) tests/ballastctl/watch_bus_test

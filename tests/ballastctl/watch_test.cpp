@@ -152,7 +152,7 @@ void states_in_sysfs_are_compared(void**) {
   assert_string_equal(watcher.look().at(0).text.c_str(), "is gone");
   tree.add_disk("sdd", 3);
   const auto come = watcher.look();
-  assert_string_equal(come.back().text.c_str(), "is a new disk");
+  assert_string_equal(come.at(0).text.c_str(), "is a new disk, running");
 }
 
 void a_line_has_its_time(void**) {

@@ -6,7 +6,7 @@
 # length of a freeze is bought with the timeout: max_retries -1 repeats a failing write for ever.
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our disks are looked at"
-plan 36
+plan 35
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
@@ -69,7 +69,7 @@ wait_for 20 "the disk of LUN 1" test -b "$(by_path 1)"
 is "$(disk timeout 1)" 104 "a LUN that comes later has it"
 
 # --- why not max_retries -1 ---
-echo 'write medium_error' > "$FAULT"
+echo 'write error=medium_error' > "$FAULT"
 sleep 0.5 # the backend looks ten times a second
 write() { dd if=/dev/zero of="$DEV" bs=4k count=1 seek=8 oflag=direct status=none; }
 not_ok "a write that fails for good fails" bounded 20 write

@@ -5,7 +5,7 @@
 # and it stands in nobody's way, not even while the daemon is down.
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our plugin answers"
-plan 23
+plan 24
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
@@ -19,8 +19,8 @@ test_cleanup() {
 
 # event EVENT SUBJECT [TEXT]: such a line has been seen; regular expressions.
 event() {
-    jq -e --arg e "^($1)\$" --arg s "^$2\$" --arg t "${3-}" \
-        'select((.event | test($e)) and (.subject | test($s)) and (.text | test($t)))' "$SEEN" > /dev/null
+    jq -s -e --arg e "^($1)\$" --arg s "^$2\$" --arg t "${3-}" \
+        'any(.[]; (.event | test($e)) and (.subject | test($s)) and (.text | test($t)))' "$SEEN" > /dev/null
 }
 saw() { # DESC EVENT SUBJECT [TEXT]
     if wait_for 15 "$1" event "${@:2}"; then pass "$1"; else
@@ -52,7 +52,7 @@ saw "one that grows" reconfigured vol0 'size 128 MiB'
 export_luns
 ok "login" login
 saw "a session that is made" session_created 'session[0-9]+'
-saw "its connection" connection_state 'session[0-9]+' "is logged in .*$IQN"
+saw "that is logged in" state 'session[0-9]+' 'is LOGGED_IN'
 saw "its disk" disk 'sd[a-z]+'
 
 # A connection that is cut: the session is made anew.

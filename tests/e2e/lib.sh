@@ -299,7 +299,7 @@ tcli() {
     said=$(bounded 120 targetcli 2>&1) || status=$?
     # Colour codes and the prompt are no use in a log.
     said=$(sed -E 's/\x1b\[[0-9;]*m//g' <<< "$said")
-    printf '%s\n' "$said" | tee /dev/fd/9
+    printf '%s\n' "$said" | tee -a /dev/fd/9
     ! grep -qiE 'failed|error|invalid|no such|cannot|does not|not found|missing|unexpected' <<< "$said" || status=1
     return "$status"
 }

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# ABORT TASK and LOGICAL UNIT RESET while the disk is frozen. The kernel's target answers them only
+# when the commands they are about have been answered, so they take what is left of the deadline.
+# timeout: 240
+. "$(dirname "$0")/freeze.sh"
+[[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"
+plan 19
+
+frozen_load=(20 4 16) healthy_load=(40 12 4)
+deadline=7
+disk() { basename "$(dev "$1")"; }
+
+ok "two LUNs are logged in" frozen_luns 1 "deadline=${deadline}s;stall_after=2s"
+ok "and filled" eval 'load_fill 0 ${frozen_load[*]} && load_fill 1 ${healthy_load[*]}'
+watch_begin 0 1
+load_begin 0 "${frozen_load[@]}"
+load_begin 1 "${healthy_load[@]}"
+ok "both are under load" eval 'wait_for 40 "load on LUN 0" load_runs 0 && wait_for 40 "load on LUN 1" load_runs 1'
+
+# What an operator does to a disk that hangs.
+freeze "${freezing[@]}"
+frozen_at=$EPOCHREALTIME
+sleep 1
+took 60 sg_reset -d "$(dev 0)"
+is "$status" 0 "LOGICAL UNIT RESET during the freeze succeeds"
+note "after $seconds s"
+ok "by the deadline" test "$seconds" -le $((deadline + 3))
+took 60 sg_reset -d "$(dev 1)"
+is "$status" 0 "that of the healthy LUN too"
+ok "at once" test "$seconds" -le 3
+thaw
+
+# The initiator's own: after twice `timeout` it aborts. Retries are believed for (5 + 1) x timeout
+# since a command was first sent, so the freeze is over before.
+echo 3 > "/sys/block/$(disk 0)/device/timeout"
+tracing=/sys/kernel/tracing
+mountpoint -q $tracing || mount -t tracefs tracefs $tracing
+echo > $tracing/trace
+echo 1 > $tracing/events/iscsi/iscsi_dbg_eh/enable
+sleep 2
+freeze "${freezing[@]}"
+sleep 11
+thawed_at=$EPOCHREALTIME
+thaw
+echo 0 > $tracing/events/iscsi/iscsi_dbg_eh/enable
+cp $tracing/trace "$TEST_DIR/eh.trace"
+
+ok "the load on the frozen LUN ends well" load_end 0 90
+ok "so does the load on the healthy one" load_end 1 90
+watch_end
+aborts=$(grep -c 'aborting' "$TEST_DIR/eh.trace")
+note "ABORT TASK: $aborts sent; gap of the healthy LUN: $(load_gap 1 "$frozen_at" "$thawed_at") ms"
+ok "the initiator aborted commands" test "$aborts" -gt 0
+unlike "$(< "$TEST_DIR/eh.trace")" 'abort failed' "and no abort failed"
+# The kernel's worker waits in D state for the answers, by design.
+unharmed $((deadline + 3))
+is "$(grep -h . "$TEST_DIR"/load-*.err)" "" "fio found every block as it was written"
+is "$(depth_of 0) $(depth_of 1)" "32 32" "the queues are as deep as before"
+
+# Somebody else's: libiscsi's task management tests, in a session of their own, at a frozen LUN.
+suite=iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test
+for name in "$suite" "$suite-2"; do
+    mkdir -p "$(tpg)/acls/$name/lun_0" && ln -s "$(tpg)/lun/lun_0" "$(tpg)/acls/$name/lun_0/lun"
+done
+freeze "${freezing[@]}"
+took 60 iscsi-test-cu --dataloss --test=iSCSI.iSCSITMF "iscsi://$PORTAL/$IQN/0"
+thaw
+note "libiscsi's task management tests: status $status after $seconds s"
+ok "libiscsi's task management tests end during a freeze" test "$status" -ne 124
