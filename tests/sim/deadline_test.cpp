@@ -221,6 +221,19 @@ void orphans_are_no_more_than_the_queue_is_deep(void**) {
   assert_well(scene.end());
 }
 
+void more_commands_than_there_is_room_for(void**) {
+  Scene scene{never_stalled()};
+  scene.freeze_all();
+  for (std::size_t i = 0; i < scsi::TaskSet::most_commands; ++i) {
+    scene.send(read_wish(Range{0, 1}));
+  }
+  const Issued& one_more = scene.begin(read_wish(Range{0, 1}));
+  assert_true(one_more.answered && one_more.status == scsi::Status::task_set_full);
+  scene.pass_deadline();
+  assert_int_equal(scene.unanswered(), 0);
+  assert_well(scene.end());
+}
+
 void longer_patience_ends_a_stall(void**) {
   Scene scene;
   scene.begin_frozen(read_wish(here));
@@ -252,6 +265,7 @@ int main() {
       cmocka_unit_test(full_depth_is_back_the_moment_nothing_is_old),
       cmocka_unit_test(an_orphan_keeps_its_lun_stalled),
       cmocka_unit_test(orphans_are_no_more_than_the_queue_is_deep),
+      cmocka_unit_test(more_commands_than_there_is_room_for),
       cmocka_unit_test(longer_patience_ends_a_stall),
   };
   return cmocka_run_group_tests_name("deadline", tests, nullptr, nullptr);
