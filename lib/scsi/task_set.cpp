@@ -265,7 +265,7 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
   }
   const bool may_be_orphaned =
       !slot.request.irrevocable() &&
-      (!slot.request.change_reached_backend() || disk_.volume().capabilities().exclusive);
+      (!slot.request.change_at_backend() || disk_.volume().capabilities().exclusive);
   if (!may_be_orphaned && reason != Reason::closing) {
     hold(slot);
     return;
@@ -319,21 +319,16 @@ TaskSet::Slot* TaskSet::find_twin(const Slot& slot) {
 }
 
 bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
-  if (orphan.mode_epoch != slot.mode_epoch) {
-    return false;
+  if (orphan.mode_epoch != slot.mode_epoch || orphan.capacity != slot.capacity) {
+    return false;  // the same would be judged, or done, in another way now
   }
   if (is_flush(slot.operation)) {
     return sabotage_.adopt_flushes;
   }
-  const watch::CommandRecord& record = slot.record;
-  if (record.has_range &&
-      !fits(record.lba.value(), record.blocks.value(), disk_.volume().capacity())) {
-    return false;  // the LUN has shrunk since
-  }
   if (is_read(slot.operation)) {
     const bool fua = disk_.asks_fua(slot.inner);
-    const bool changed =
-        disk_.volume().changed_since(orphan.request.read_mark(), record.lba, record.blocks);
+    const bool changed = disk_.volume().changed_since(orphan.request.read_mark(), slot.record.lba,
+                                                      slot.record.blocks);
     if (changed && !sabotage_.reads_adopt_over_changes) {
       ++counters_.adoption_refused;
       return false;

@@ -32,6 +32,7 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
         operation{what},
         request{this},
         mode_epoch{task_set.mode_epoch_},
+        capacity{task_set.disk_.volume().capacity()},
         task_set_{task_set} {
     const TimePoint now = task_set.executor().now();
     const std::size_t length = std::min(cdb.size(), cdb_length(operation.opcode));
@@ -74,6 +75,7 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
   watch::CommandRecord record;
   TimePoint ending_since{};
   std::uint64_t mode_epoch;
+  BlockCount capacity;  // of the LUN when it came
   Slots* list = nullptr;
   AtBackend at_backend;
   Adoption adoption;

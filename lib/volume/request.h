@@ -41,7 +41,8 @@ class Request {
   bool stopped() const { return stop_.requested(); }
   std::uint32_t at_backend() const { return at_backend_; }
   bool reached_backend() const { return reached_backend_; }  // ever
-  bool change_reached_backend() const { return change_reached_backend_; }
+  // A change of it is there now. (One that has ended cannot land late any more.)
+  bool change_at_backend() const { return changes_at_backend_ > 0; }
   // An operation that may not be done twice has reached the backend: the write of a COMPARE AND
   // WRITE.
   bool irrevocable() const { return irrevocable_; }
@@ -70,8 +71,8 @@ class Request {
   Fences::Hold* hold_ = nullptr;  // the range that it changes now
   std::uint64_t read_mark_ = 0;
   std::uint32_t at_backend_ = 0;
+  std::uint32_t changes_at_backend_ = 0;
   bool reached_backend_ = false;
-  bool change_reached_backend_ = false;
   bool irrevocable_ = false;
   bool let_go_ = false;  // of a range that it held
 };

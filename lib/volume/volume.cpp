@@ -64,15 +64,16 @@ class Change {
 class AtBackend {
  public:
   enum class Kind : std::uint8_t { looks, changes };
-  AtBackend(Request& request, Kind kind) : request_{request} {
+  AtBackend(Request& request, Kind kind) : request_{request}, kind_{kind} {
     BALLAST_ASSERT(!request_.stopped());
     request_.reached_backend_ = true;
-    request_.change_reached_backend_ |= kind == Kind::changes;
+    request_.changes_at_backend_ += kind_ == Kind::changes ? 1U : 0U;
     if (request_.at_backend_++ == 0 && request_.observer_ != nullptr) {
       request_.observer_->entered_backend();
     }
   }
   ~AtBackend() {
+    request_.changes_at_backend_ -= kind_ == Kind::changes ? 1U : 0U;
     if (--request_.at_backend_ == 0 && request_.observer_ != nullptr) {
       request_.observer_->left_backend();
     }
@@ -82,6 +83,7 @@ class AtBackend {
 
  private:
   Request& request_;
+  const Kind kind_;
 };
 
 co::Task<bool> Volume::wait_for(Request& request, Fences::Hold& hold) {

@@ -81,6 +81,24 @@ void what_waits_behind_a_held_change_has_its_deadline(void**) {
   assert_well(scene.end());
 }
 
+// What it wrote has landed: nothing of it can land late, so it may be an orphan on any store.
+void a_change_that_only_flushes_or_verifies_is_not_held(void**) {
+  Scene scene{shared_store()};
+  Wish no_cache;
+  no_cache.kind = Wish::Kind::mode_select;
+  no_cache.write_cache = false;
+  assert_true(scene.begin(no_cache).good());
+  const Freeze all_but_changes{.changes = false};
+  const Issued& flushes = scene.begin_frozen(zero_wish(here), all_but_changes);
+  Wish wish = write_wish(Range{20, 2}, 1);
+  wish.and_verify = true;
+  const Issued& verifies = scene.begin_frozen(wish, all_but_changes);
+  scene.pass_deadline();
+  assert_true(flushes.turned_away() && verifies.turned_away());
+  assert_int_equal(scene.tasks().orphans(), 2);
+  assert_well(scene.end());
+}
+
 // Of a held UNMAP the rest is not begun: it has no deadline any more.
 void a_held_command_begins_nothing_more(void**) {
   Scene scene{shared_store()};
@@ -203,6 +221,19 @@ void orphans_are_no_more_than_the_queue_is_deep(void**) {
   assert_well(scene.end());
 }
 
+void more_commands_than_there_is_room_for(void**) {
+  Scene scene{never_stalled()};
+  scene.freeze_all();
+  for (std::size_t i = 0; i < scsi::TaskSet::most_commands; ++i) {
+    scene.send(read_wish(Range{0, 1}));
+  }
+  const Issued& one_more = scene.begin(read_wish(Range{0, 1}));
+  assert_true(one_more.answered && one_more.status == scsi::Status::task_set_full);
+  scene.pass_deadline();
+  assert_int_equal(scene.unanswered(), 0);
+  assert_well(scene.end());
+}
+
 void longer_patience_ends_a_stall(void**) {
   Scene scene;
   scene.begin_frozen(read_wish(here));
@@ -226,6 +257,7 @@ int main() {
       cmocka_unit_test(what_ends_in_the_grace_is_answered_as_it_ended),
       cmocka_unit_test(reads_are_orphaned_on_any_store_and_changes_are_held),
       cmocka_unit_test(what_waits_behind_a_held_change_has_its_deadline),
+      cmocka_unit_test(a_change_that_only_flushes_or_verifies_is_not_held),
       cmocka_unit_test(a_held_command_begins_nothing_more),
       cmocka_unit_test(a_held_compare_and_write_says_what_became_of_it),
       cmocka_unit_test(a_compare_and_write_that_only_compares_is_given_up),
@@ -233,6 +265,7 @@ int main() {
       cmocka_unit_test(full_depth_is_back_the_moment_nothing_is_old),
       cmocka_unit_test(an_orphan_keeps_its_lun_stalled),
       cmocka_unit_test(orphans_are_no_more_than_the_queue_is_deep),
+      cmocka_unit_test(more_commands_than_there_is_room_for),
       cmocka_unit_test(longer_patience_ends_a_stall),
   };
   return cmocka_run_group_tests_name("deadline", tests, nullptr, nullptr);

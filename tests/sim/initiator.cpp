@@ -123,7 +123,7 @@ Range Initiator::draw_range() {
   const bool big = random_.chance(1, 24);
   const std::uint32_t largest = big ? capacity : habits_.largest;
   Range range;
-  range.lba = static_cast<std::uint32_t>(random_.below(capacity));
+  range.lba = static_cast<std::uint32_t>(random_.below(std::min(capacity, habits_.span)));
   range.count = static_cast<std::uint32_t>(1 + random_.below(largest));
   if (!random_.chance(1, 64)) {
     range.count = std::min(range.count, capacity - range.lba);
@@ -163,6 +163,7 @@ Wish Initiator::draw_change(Range range) {
   if (lot < 60) {
     wish = write_wish(range, new_data());
     wish.fua = random_.chance(1, 5);
+    wish.and_verify = !wish.fua && random_.chance(1, 10);
   } else if (lot < 68) {
     wish = zero_wish(range);
     wish.may_unmap = store.zero_unmaps && random_.chance(1, 2);

@@ -29,9 +29,10 @@ struct Habits {
   Nanoseconds longest_think{};     // between two commands
   Nanoseconds longest_patience{};  // before a retry
   unsigned give_up = 100;
-  unsigned alter = 200;       // a retry that is not quite the same
-  std::uint32_t largest = 8;  // blocks of a usual command
-  unsigned changes = 500;     // of all commands
+  unsigned alter = 200;              // a retry that is not quite the same
+  std::uint32_t largest = 8;         // blocks of a usual command
+  std::uint32_t span = most_blocks;  // of the first blocks, where commands begin
+  unsigned changes = 500;            // of all commands
 };
 
 class Initiator {

@@ -34,6 +34,7 @@ class Issued : public scsi::Command {
   TimePoint arrived{};
   TimePoint answered_at{};
   bool answered = false;
+  std::uint32_t capacity = 0;  // of the LUN, the largest while it lived
   bool while_closing = false;  // answered after shut() had begun
   scsi::Status status = scsi::Status::good;
   std::vector<Content> found;           // a read that was answered GOOD: what it showed

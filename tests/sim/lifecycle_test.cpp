@@ -112,6 +112,18 @@ void shrinking_under_an_orphan_loses_nothing(void**) {
   assert_well(scene.end());
 }
 
+void an_unmap_beyond_the_new_end_takes_over_nothing(void**) {
+  Scene scene;
+  scene.orphan(unmap_wish({at_the_end}));
+  scene.resize(32);
+  scene.pass(Nanoseconds{1});
+  assert_int_equal(scene.begin(read_wish(here)).sense_key(), 0x6);
+  const Issued& retry = scene.begin(unmap_wish({at_the_end}));
+  scene.release(0);
+  assert_int_equal(retry.sense_key(), 0x5);
+  assert_well(scene.end());
+}
+
 void growing_under_an_orphan(void**) {
   Scene scene;
   scene.orphan(write_wish(at_the_end, 1));
@@ -187,6 +199,7 @@ int main() {
       cmocka_unit_test(a_held_compare_and_write_is_answered_at_closing),
       cmocka_unit_test(adopters_are_answered_at_closing),
       cmocka_unit_test(shrinking_under_an_orphan_loses_nothing),
+      cmocka_unit_test(an_unmap_beyond_the_new_end_takes_over_nothing),
       cmocka_unit_test(growing_under_an_orphan),
       cmocka_unit_test(orphans_use_up_the_buffers),
       cmocka_unit_test(commands_without_data_need_no_buffer),

@@ -66,6 +66,7 @@ Issued& Lun::send(const Wish& wish, co::Waker waker) {
   command.waker = waker;
   command.began = ++moment_;
   command.arrived = now();
+  command.capacity = capacity();
   verdict_.trace(now(), "command {} {}", number, wish.description());
   oracle_.arrived(command);
   unanswered_.push_back(&command);
@@ -90,11 +91,22 @@ void Lun::answer(scsi::Command& answered, scsi::Status status) {
   if (command.good() && command.wish.kind == Wish::Kind::read) {
     note_read(command);
   }
+  check_range(command);
   oracle_.answered(command);
   monitor_.answered(command, *tasks_);
   command.give_away(random_);
   if (command.waker) {
     (void)command.waker.wake();
+  }
+}
+
+// What was beyond the end all its life cannot have been done.
+void Lun::check_range(const Issued& command) {
+  for (const Range& range : command.wish.ranges) {
+    if (command.good() && range.lba + range.count > command.capacity) {
+      verdict_.complain("command {} {} is answered GOOD on a LUN of {} blocks", command.number,
+                        command.wish.description(), command.capacity);
+    }
   }
 }
 
@@ -143,6 +155,9 @@ co::Task<void> Lun::resize_volume(co::Executor&, Lun* lun, std::uint32_t blocks)
   if (ok(status)) {
     lun->blocks_ = blocks;
     lun->disk_->capacity_changed();
+    for (Issued* const command : lun->unanswered_) {
+      command->capacity = std::max(command->capacity, blocks);
+    }
   }
   lun->resizing_ = false;
 }

@@ -93,6 +93,7 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   void open();
   static co::Task<void> close_tasks(co::Executor& executor, Lun* lun);
   static co::Task<void> resize_volume(co::Executor& executor, Lun* lun, std::uint32_t blocks);
+  void check_range(const Issued& command);
   void note_read(Issued& command);
 
   const LunConfig config_;
@@ -114,7 +115,7 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   std::uint32_t blocks_;  // the LUN's capacity, for the next opening
   std::uint64_t moment_ = 0;
   std::vector<std::unique_ptr<Issued>> issued_;
-  std::vector<const Issued*> unanswered_;  // in the order of coming
+  std::vector<Issued*> unanswered_;  // in the order of coming
   bool closing_ = false;
   bool closed_ = false;
   bool resizing_ = false;

@@ -79,7 +79,7 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
   if (may_be_held(command) && !command.wish.data.empty()) {
     check_held(command);
   }
-  if (command.status == scsi::Status::busy) {
+  if (command.status == scsi::Status::busy && !may_be_held(command)) {
     check_reason(command, tasks, shortest);
   }
   if (age <= deadline) {
@@ -128,28 +128,11 @@ void Monitor::check_reason(const Issued& command, const scsi::TaskSet& tasks,
 }
 
 void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
-                   const std::vector<const Issued*>& unanswered) {
+                   const std::vector<Issued*>& unanswered) {
   if (tasks.orphans() > most_orphans) {
     verdict_.complain("{} orphans, {} are allowed", tasks.orphans(), most_orphans);
   }
-  const Nanoseconds stall_after = changes_.back().limits.stall_after;
-  const TimePoint oldest = store_.oldest_start();
-  const TimePoint oldest_work = store_.oldest_work();
-  const bool none = store_.running() == 0;
-  const bool must = !none && now - oldest > stall_after + slack;
-  const bool may = !none && now - oldest_work >= stall_after;
-  if ((must && !tasks.stalled()) || (!may && tasks.stalled())) {
-    if (mismatch_since_.has_value() && now - *mismatch_since_ > slack) {
-      verdict_.complain(
-          "{}: the oldest operation is {} s old, stall_after is {} s, and the task set says it is "
-          "{}stalled",
-          seconds(now.since_start), none ? 0.0 : seconds(now - oldest), seconds(stall_after),
-          tasks.stalled() ? "" : "not ");
-    }
-    mismatch_since_ = mismatch_since_.value_or(now);
-  } else {
-    mismatch_since_.reset();
-  }
+  look_at_stall(now, tasks.stalled());
   if (tasks.stalled()) {
     last_stalled_ = now;
     stalled_since_ = stalled_since_.value_or(now);
@@ -159,7 +142,27 @@ void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_o
   }
 }
 
-void Monitor::look_at_window(TimePoint now, const std::vector<const Issued*>& unanswered) {
+void Monitor::look_at_stall(TimePoint now, bool stalled) {
+  const Nanoseconds stall_after = changes_.back().limits.stall_after;
+  const bool none = store_.running() == 0;
+  const TimePoint oldest = store_.oldest_start();
+  const bool must = !none && now - oldest > stall_after + slack;
+  const bool may = must || (!none && stalled && now - store_.oldest_work() >= stall_after);
+  if (stalled ? may : !must) {
+    mismatch_since_.reset();
+    return;
+  }
+  if (mismatch_since_.has_value() && now - *mismatch_since_ > slack) {
+    verdict_.complain(
+        "{}: the oldest operation is {} s old, stall_after is {} s, and the task set says it is "
+        "{}stalled",
+        seconds(now.since_start), none ? 0.0 : seconds(now - oldest), seconds(stall_after),
+        stalled ? "" : "not ");
+  }
+  mismatch_since_ = mismatch_since_.value_or(now);
+}
+
+void Monitor::look_at_window(TimePoint now, const std::vector<Issued*>& unanswered) {
   const std::size_t window = changes_.back().limits.stall_window;
   if (now - *stalled_since_ <= moment || unanswered.size() <= window) {
     return;

@@ -11,7 +11,7 @@
 //   window     A moment after a LUN became stalled it holds no more than stall_window unanswered
 //              commands that are not held.
 //   no reason  Nobody is answered BUSY well before the deadline unless the LUN is stalled, or was a
-//              moment ago.
+//              moment ago. (Not those that may be held: a stall may have held them long ago.)
 //   orphans    are no more than the volume's queue depth.
 //
 // A moment is what cancelling takes, and a millisecond. Tells a Verdict.
@@ -37,7 +37,7 @@ class Monitor {
   void answered(const Issued& command, const scsi::TaskSet& tasks);
   // `unanswered` in the order of their coming. Not while the LUN is being closed.
   void look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
-            const std::vector<const Issued*>& unanswered);
+            const std::vector<Issued*>& unanswered);
   // Nothing that was seen until now counts: the LUN is being closed, or was opened.
   void forget();
 
@@ -54,7 +54,8 @@ class Monitor {
   // Whether an operation that may be this command's was at the store at a time, or ended then.
   bool at_store(const Issued& command, TimePoint at) const;
   bool left_store(const Issued& command, TimePoint at) const;
-  void look_at_window(TimePoint now, const std::vector<const Issued*>& unanswered);
+  void look_at_stall(TimePoint now, bool stalled);
+  void look_at_window(TimePoint now, const std::vector<Issued*>& unanswered);
 
   const SimBackend& store_;
   Verdict& verdict_;

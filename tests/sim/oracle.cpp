@@ -32,11 +32,10 @@ Content put_by(const Wish& wish, std::uint32_t index) {
 bool surely_not_done(const Issued& command) {
   const std::uint8_t key = command.sense_key();
   if (command.status == scsi::Status::check_condition) {
-    return key == illegal_request || key == unit_attention || key == data_protect ||
-           command.miscompared();
+    return key == illegal_request || key == unit_attention || key == data_protect;
   }
   if (command.status == scsi::Status::task_set_full) {
-    return command.wish.kind != Kind::unmap;
+    return command.wish.kind != Kind::unmap && !command.wish.and_verify;
   }
   return command.status == scsi::Status::busy && command.wish.kind == Kind::compare_and_write &&
          !command.while_closing;
@@ -71,7 +70,7 @@ void Oracle::answered(const Issued& command) {
 
 void Oracle::record(const Issued& command) {
   const Wish& wish = command.wish;
-  if (command.miscompared()) {
+  if (command.miscompared() && !wish.and_verify) {
     record_miscompare(command);
     return;
   }
@@ -125,7 +124,8 @@ void Oracle::add(const Issued& command, std::uint32_t block, Access access) {
 }
 
 bool Oracle::must_be_safe(const Issued& command) const {
-  return command.wish.fua || (cache_off_since_.has_value() && *cache_off_since_ < command.began);
+  return command.wish.fua || command.wish.and_verify ||
+         (cache_off_since_.has_value() && *cache_off_since_ < command.began);
 }
 
 void Oracle::check_safety(const Issued& command) {

@@ -8,11 +8,12 @@
 //                     store says that discarded blocks read as zeros; elsewhere perhaps.
 //                     COMPARE AND WRITE: found and put in one.
 //   MISCOMPARE        blocks before the one that the sense names were found as expected, and that
-//                     one otherwise. Nothing was put.
+//                     one otherwise. Nothing was put. (WRITE AND VERIFY: was done, perhaps.)
 //   other senses      ILLEGAL REQUEST, UNIT ATTENTION, DATA PROTECT: nothing was done. MEDIUM ERROR
 //                     and the rest: changes perhaps took effect, once, block by block.
-//   TASK SET FULL     nothing was done. (An UNMAP that runs out of memory behind its first
-//                     descriptor is allowed to be done in part.)
+//   TASK SET FULL     nothing was done. (UNMAP and WRITE AND VERIFY go to the store several times
+//   and
+//                     may find no resources after the first: they were done in part, perhaps.)
 //   BUSY              changes perhaps took effect, once. COMPARE AND WRITE was not done, but where
 //                     the LUN was being closed.
 //
@@ -20,9 +21,10 @@
 // data. At the end of a run the whole LUN is read once more by a command, so lost writes show.
 //
 // SAFETY. When SYNCHRONIZE CACHE, or READ with FUA for its blocks, is answered GOOD, all changes
-// that had been answered GOOD before it arrived are safe. When a change with FUA, or one that lived
-// wholly under WCE=0, is answered GOOD, its own blocks are safe: its content, or one that came over
-// it later. (A store without a volatile cache keeps all of this by itself.)
+// that had been answered GOOD before it arrived are safe. When a change with FUA, or WRITE AND
+// VERIFY, or any change that lived wholly under WCE=0, is answered GOOD, its own blocks are safe:
+// its content, or one that came over it later. (A store without a volatile cache keeps all of this
+// by itself.)
 #pragma once
 
 #include <array>

@@ -32,6 +32,16 @@ struct HashState {
   }
 };
 
+bool is_change(const Access& access) {
+  return access.kind == Access::Kind::put || access.kind == Access::Kind::swap;
+}
+
+// Whether it can only have happened while the block held `content`.
+bool must_find(const Access& access, Content content) {
+  return (access.kind == Access::Kind::get && access.content == content) ||
+         (access.kind == Access::Kind::swap && access.certain && access.expected == content);
+}
+
 struct Moment {
   std::uint64_t at;
   bool end;
@@ -51,9 +61,16 @@ class Search {
   static constexpr std::size_t nobody = ~std::size_t{0};
 
   void choose();
+  void expect(const Access& access, std::size_t how_many);
   bool arrive(std::size_t access);
   bool leave(std::size_t access);
   void read_now(State& state) const;
+  bool still_wanted(const State& state, std::size_t slot) const;
+  void leave_out_the_worse(std::vector<State>* states) const;
+  std::size_t index_of(Content content) const {
+    const auto found = std::lower_bound(contents_.begin(), contents_.end(), content);
+    return static_cast<std::size_t>(found - contents_.begin());
+  }
   std::optional<State> apply(State state, std::size_t slot) const;
   // All that `from` can become on the way to the first moment when `slot` has taken effect.
   void explore(const State& from, std::size_t slot, std::vector<State>* out);
@@ -66,12 +83,19 @@ class Search {
 
   std::span<const Access> accesses_;
   std::vector<Moment> moments_;
+  // By content, in order; of accesses that have not arrived yet, how many must find it, and how
+  // many can bring it.
+  std::vector<Content> contents_;
+  std::vector<std::size_t> wanted_;
+  std::vector<std::size_t> sources_;
   std::vector<bool> silent_;  // by access: a change that nobody can have seen
   std::vector<State> states_;
   std::array<std::size_t, most_live> slots_;  // the access in each
   std::vector<std::size_t> slot_of_;          // by access
   std::uint64_t live_ = 0;                    // slots in use
   std::uint64_t live_silent_ = 0;
+  std::uint64_t live_uncertain_ = 0;
+  std::uint64_t live_reads_ = 0;
   bool overflow_ = false;
 };
 
@@ -93,8 +117,8 @@ void Search::choose() {
   silent_.resize(accesses_.size());
   for (std::size_t i = 0; i < accesses_.size(); ++i) {
     const Access& access = accesses_[i];
-    const bool change = access.kind == Access::Kind::put || access.kind == Access::Kind::swap;
-    const bool unseen = change && !seen.contains(access.content) && last_differs <= access.began;
+    const bool unseen =
+        is_change(access) && !seen.contains(access.content) && last_differs <= access.began;
     if (unseen && !access.certain) {
       continue;
     }
@@ -102,9 +126,35 @@ void Search::choose() {
     moments_.push_back({access.began, false, i});
     moments_.push_back({access.ended, true, i});
   }
+  for (const Access& access : accesses_) {
+    contents_.push_back(access.content);
+    contents_.push_back(access.expected);
+  }
+  std::sort(contents_.begin(), contents_.end());
+  contents_.erase(std::unique(contents_.begin(), contents_.end()), contents_.end());
+  wanted_.resize(contents_.size() + 1);
+  sources_.resize(contents_.size() + 1);
+  for (const Moment& moment : moments_) {
+    if (!moment.end) {
+      expect(accesses_[moment.access], 1);
+    }
+  }
   std::sort(moments_.begin(), moments_.end(), [](const Moment& a, const Moment& b) {
     return a.at != b.at ? a.at < b.at : a.end < b.end;
   });
+}
+
+// Counts an access among those to come; with ~0, no longer.
+void Search::expect(const Access& access, std::size_t how_many) {
+  if (is_change(access)) {
+    sources_[index_of(access.content)] += how_many;
+  }
+  for (const Content content : {access.content, access.expected}) {
+    if (must_find(access, content)) {
+      wanted_[index_of(content)] += how_many;
+      break;
+    }
+  }
 }
 
 Finding Search::run() {
@@ -135,6 +185,9 @@ bool Search::arrive(std::size_t access) {
   const std::uint64_t bit = std::uint64_t{1} << slot;
   live_ |= bit;
   live_silent_ |= silent_[access] ? bit : 0;
+  live_uncertain_ |= accesses_[access].certain ? 0 : bit;
+  live_reads_ |= is_change(accesses_[access]) ? 0 : bit;
+  expect(accesses_[access], ~std::size_t{0});
   for (State& state : states_) {
     if (satisfied(accesses_[access], state.content)) {
       state.done |= bit;
@@ -161,12 +214,14 @@ bool Search::leave(std::size_t access) {
   for (State& state : next) {
     state.done &= ~bit;
   }
+  slots_[slot] = nobody;
+  for (std::uint64_t* const set : {&live_, &live_silent_, &live_uncertain_, &live_reads_}) {
+    *set &= ~bit;
+  }
   std::sort(next.begin(), next.end());
   next.erase(std::unique(next.begin(), next.end()), next.end());
+  leave_out_the_worse(&next);
   states_ = std::move(next);
-  slots_[slot] = nobody;
-  live_ &= ~bit;
-  live_silent_ &= ~bit;
   return !states_.empty();
 }
 
@@ -180,9 +235,52 @@ void Search::read_now(State& state) const {
   }
 }
 
+// Whether somebody must find what `state` holds later than the change in `slot`, and nobody can
+// bring it again.
+bool Search::still_wanted(const State& state, std::size_t slot) const {
+  const std::size_t index = index_of(state.content);
+  if (index == contents_.size() || contents_[index] != state.content || sources_[index] > 0) {
+    return false;
+  }
+  bool wanted = wanted_[index] > 0;
+  for (std::uint64_t left = live_ & ~state.done; left != 0; left &= left - 1) {
+    const auto other = static_cast<std::size_t>(std::countr_zero(left));
+    if (is_change(in(other)) && in(other).content == state.content) {
+      return false;
+    }
+    wanted = wanted || (other != slot && must_find(in(other), state.content));
+  }
+  return wanted;
+}
+
+// Of states with the same content one is no worse than another if it has all its reads behind it,
+// none of its changes that may never happen, and the same of those that must.
+void Search::leave_out_the_worse(std::vector<State>* states) const {
+  constexpr std::size_t too_many = 1000;
+  if (states->size() < 2 || states->size() > too_many) {
+    return;
+  }
+  const std::uint64_t free = live_reads_ | live_uncertain_;
+  const auto worse = [&](const State& state) {
+    return std::any_of(states->begin(), states->end(), [&](const State& other) {
+      return &other != &state && other.content == state.content &&
+             ((other.done ^ state.done) & ~free) == 0 &&
+             (state.done & live_reads_ & ~other.done) == 0 &&
+             (other.done & live_uncertain_ & ~state.done) == 0;
+    });
+  };
+  std::vector<State> best;
+  std::copy_if(states->begin(), states->end(), std::back_inserter(best),
+               [&](const State& state) { return !worse(state); });
+  *states = std::move(best);
+}
+
 std::optional<State> Search::apply(State state, std::size_t slot) const {
   const Access& access = in(slot);
   if (access.kind == Access::Kind::swap && access.expected != state.content) {
+    return std::nullopt;
+  }
+  if (access.content != state.content && still_wanted(state, slot)) {
     return std::nullopt;
   }
   if (access.kind == Access::Kind::put) {

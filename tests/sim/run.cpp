@@ -30,7 +30,7 @@ class Run {
     config.trace = options.trace;
     return config;
   }
-  Habits draw_habits();
+  Habits draw_habits(std::uint32_t span);
   void safety();
   void settle();
   void liveness();
@@ -45,9 +45,10 @@ class Run {
   RunResult result_;
 };
 
-Habits Run::draw_habits() {
+Habits Run::draw_habits(std::uint32_t span) {
   Habits habits;
-  habits.depth = static_cast<std::size_t>(1 + random_.below(8));
+  habits.span = span;
+  habits.depth = static_cast<std::size_t>(1 + random_.below(span < most_blocks ? 4 : 8));
   habits.longest_think = milliseconds{1 + random_.below(400)};
   habits.longest_patience = milliseconds{1 + random_.below(random_.chance(1, 4) ? 20'000 : 500)};
   habits.give_up = static_cast<unsigned>(random_.below(400));
@@ -71,9 +72,12 @@ void Run::safety() {
   constexpr std::size_t enough_commands = 300;
   constexpr TimePoint enough_time{seconds{300}};
   const std::uint64_t initiators = 2 + random_.below(2);
+  // Now and then all of them crowd on a few blocks.
+  const auto span =
+      static_cast<std::uint32_t>(random_.chance(1, 3) ? 6 + random_.below(12) : most_blocks);
   for (std::uint64_t i = 0; i < initiators; ++i) {
     initiators_.push_back(
-        std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(), draw_habits()));
+        std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(), draw_habits(span)));
     initiators_.back()->start();
   }
   while (lun_.commands() < enough_commands && lun_.sim().now() < enough_time) {
@@ -116,8 +120,8 @@ void Run::liveness() {
   std::vector<std::unique_ptr<Initiator>> calm;
   constexpr std::size_t commands_each = 4;
   for (std::size_t i = 0; i < initiators_.size(); ++i) {
-    calm.push_back(
-        std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(), draw_habits()));
+    calm.push_back(std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(),
+                                               draw_habits(most_blocks)));
     calm.back()->start_calm(commands_each);
   }
   lun_.sim().run_for(seconds{19});

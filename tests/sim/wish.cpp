@@ -82,7 +82,7 @@ const char* Wish::name() const {
     case Kind::read:
       return "READ";
     case Kind::write:
-      return "WRITE";
+      return and_verify ? "WRITE AND VERIFY" : "WRITE";
     case Kind::write_same:
       return "WRITE SAME";
     case Kind::unmap:
@@ -121,7 +121,8 @@ std::vector<std::uint8_t> cdb_of(const Wish& wish) {
     case Wish::Kind::read:
       return ranged(wish.sixteen ? 0x88 : 0x28, fua, wish.range());
     case Wish::Kind::write:
-      return ranged(wish.sixteen ? 0x8a : 0x2a, fua, wish.range());
+      return wish.and_verify ? ranged(wish.sixteen ? 0x8e : 0x2e, compare_all, wish.range())
+                             : ranged(wish.sixteen ? 0x8a : 0x2a, fua, wish.range());
     case Wish::Kind::write_same:
       return ranged(wish.sixteen ? 0x93 : 0x41, unmap, wish.range());
     case Wish::Kind::unmap:

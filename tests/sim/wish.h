@@ -38,6 +38,7 @@ struct Wish {
   Kind kind = Kind::read;
   bool sixteen = false;  // the 16-byte CDB
   bool fua = false;
+  bool and_verify = false;        // WRITE AND VERIFY, BYTCHK 01
   bool may_unmap = false;         // UNMAP of WRITE SAME
   bool write_cache = true;        // mode_select
   std::vector<Range> ranges;      // one; any number for unmap; none for mode_select
