@@ -31,6 +31,7 @@ class Run {
     return config;
   }
   Habits draw_habits(std::uint32_t span);
+  std::unique_ptr<Initiator> draw_initiator(std::uint32_t span);
   void safety();
   void settle();
   void liveness();
@@ -58,6 +59,12 @@ Habits Run::draw_habits(std::uint32_t span) {
   return habits;
 }
 
+// (Two draws within one call would come in an order that the compiler chooses.)
+std::unique_ptr<Initiator> Run::draw_initiator(std::uint32_t span) {
+  const Habits habits = draw_habits(span);
+  return std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(), habits);
+}
+
 void Run::count() {
   watch::LunSnapshot snapshot;
   lun_.tasks().describe(&snapshot);
@@ -76,8 +83,7 @@ void Run::safety() {
   const auto span =
       static_cast<std::uint32_t>(random_.chance(1, 3) ? 6 + random_.below(12) : most_blocks);
   for (std::uint64_t i = 0; i < initiators; ++i) {
-    initiators_.push_back(
-        std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(), draw_habits(span)));
+    initiators_.push_back(draw_initiator(span));
     initiators_.back()->start();
   }
   while (lun_.commands() < enough_commands && lun_.sim().now() < enough_time) {
@@ -120,8 +126,7 @@ void Run::liveness() {
   std::vector<std::unique_ptr<Initiator>> calm;
   constexpr std::size_t commands_each = 4;
   for (std::size_t i = 0; i < initiators_.size(); ++i) {
-    calm.push_back(std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(),
-                                               draw_habits(most_blocks)));
+    calm.push_back(draw_initiator(most_blocks));
     calm.back()->start_calm(commands_each);
   }
   lun_.sim().run_for(seconds{19});
