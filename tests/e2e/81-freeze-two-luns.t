@@ -8,7 +8,8 @@
 plan 16
 
 seconds=10
-frozen_load=(16 4 16) healthy_load=($((16 + seconds)) 12 4)
+# Long enough that a slow machine has not done with it before the freeze.
+frozen_load=(35 4 16) healthy_load=($((35 + seconds)) 12 4)
 ok "three LUNs are logged in" frozen_luns 2 "deadline=8s;stall_after=2s"
 ok "and filled" eval 'load_fill 0 ${frozen_load[*]} && load_fill 1 ${frozen_load[*]} && load_fill 2 ${healthy_load[*]}'
 watch_begin 0 1 2
