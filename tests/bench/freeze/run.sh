@@ -96,4 +96,19 @@ while ((${#todo[@]})); do
 done
 sleep 0.5
 python3 tests/bench/freeze/table.py "$out"
+# The picture, of the first freeze that is long enough and was done for both.
+for cell in "${cells[@]}"; do
+    [[ $cell =~ ^ballast-(.*-([0-9]+)s-1)$ ]] || continue
+    ((BASH_REMATCH[2] >= 60)) || continue
+    folders=()
+    for half in "block-${BASH_REMATCH[1]}" "$cell"; do
+        for folder in "$out"/boot*/cells/"$half"; do
+            [[ ! -e $folder/done ]] || folders+=("$folder")
+        done
+    done
+    ((${#folders[@]} == 2)) || continue
+    python3 tests/bench/freeze/picture.py "$out/freeze.svg" "${folders[@]}" &&
+        echo "picture: ${out#"$PWD"/}/freeze.svg"
+    break
+done
 ((${#given_up[@]} == 0)) || { echo "without: ${given_up[*]}"; exit 1; }
