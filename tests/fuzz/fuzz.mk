@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 20
 fuzz_flags := -std=c++20 -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
               -fno-sanitize-recover=all -I. -pthread
 fuzz_objects := $(patsubst %.cpp,$(BUILD)/fuzz/obj/%.o,\
-                $(foreach r,base co io backend volume scsi,$(call room_sources,$(r))))
+                $(foreach r,$(rooms),$(call room_sources,$(r))))
 fuzz_names := $(patsubst tests/fuzz/%_fuzz.cpp,%,$(sort $(wildcard tests/fuzz/*_fuzz.cpp)))
 
 $(BUILD)/fuzz/obj/%.o: %.cpp
