@@ -27,14 +27,14 @@ rm -f "$FAULT"
 fresh_daemon
 expect_log 'org.ballast.Ballast1 is on the bus'
 is "$(status_of "$CTL" list) $(said)" "0 no LUNs" "a daemon without LUNs"
-make_lun vol0 128M "file=/srv/vol0.raw;fault=$FAULT" || bail "no vol0"
-make_lun vol1 128M file=/srv/vol1.raw || bail "no vol1"
+make_lun vol0 128M "file=/srv/$TEST_NAME.vol0.raw;fault=$FAULT" || bail "no vol0"
+make_lun vol1 128M "file=/srv/$TEST_NAME.vol1.raw" || bail "no vol1"
 export_luns
 ok "login" login
 
 # --- calm ---
 is "$(status_of "$CTL" list)" 0 "list: exit 0"
-like "$(said)" '^vol0 +ok +128 MiB .*/srv/vol0\.raw' "list: a LUN, its size, its backend"
+like "$(said)" '^vol0 +ok +128 MiB .*/srv/70-ballastctl\.vol0\.raw' "list: a LUN, its size, its backend"
 like "$(said)" '^vol1 +ok ' "and the other"
 is "$(json '[.luns[].name] | join(" ")' list)" "vol0 vol1" "list --json"
 is "$(json '.luns[0].fault_control' list)" "$FAULT" "it knows the control file"
