@@ -33,14 +33,14 @@ thaw
 
 # The initiator's own: after twice `timeout` it aborts. Retries are believed for (5 + 1) x timeout
 # since a command was first sent, so the freeze is over before.
-echo 5 > "/sys/block/$(disk 0)/device/timeout"
+echo 3 > "/sys/block/$(disk 0)/device/timeout"
 tracing=/sys/kernel/tracing
 mountpoint -q $tracing || mount -t tracefs tracefs $tracing
 echo > $tracing/trace
 echo 1 > $tracing/events/iscsi/iscsi_dbg_eh/enable
 sleep 2
 freeze "${freezing[@]}"
-sleep 13
+sleep 10
 thawed_at=$EPOCHREALTIME
 thaw
 echo 0 > $tracing/events/iscsi/iscsi_dbg_eh/enable
