@@ -104,7 +104,6 @@ Result<void> Device::set_up(bool may_wait) {
                                      "at least one block",
                                      blocks.value(), block.value())};
   }
-  const Bytes size{blocks.value() * block.value()};
   if (Result<void> deadline = check_deadline(config_.deadline); !deadline) {
     return deadline;
   }
