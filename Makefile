@@ -21,8 +21,13 @@ warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wn
             -Wold-style-cast -Woverloaded-virtual -Werror
 CXXFLAGS_release := -O2 -g
 CXXFLAGS_debug   := -O0 -g3
-CXXFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-CXXFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CXXFLAGS_asan    := -O1 -gline-tables-only -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CXXFLAGS_tsan    := -O1 -gline-tables-only -fsanitize=thread -fno-omit-frame-pointer
+# Rooms are folders, not borders for the optimizer: the product is optimized as one program at its
+# link. Fat objects, so that tests link the same ones as they are.
+lto := -flto=auto
+CXXFLAGS_lto_release := $(lto) -ffat-lto-objects
+LDFLAGS_lto_release := $(lto) -O2
 LDFLAGS_asan     := -fsanitize=address,undefined
 LDFLAGS_tsan     := -fsanitize=thread
 ifneq ($(filter asan tsan,$(VARIANT)),)
@@ -37,7 +42,7 @@ B := $(BUILD)/$(VARIANT)
 endif
 
 # -MMD -MP: each object says what it was made from.
-cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) -I. $(system_headers) -fPIC \
+cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) $(optimize) -I. $(system_headers) -fPIC \
              -fvisibility=hidden -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
 # Silent: on a fresh machine the file is read before ci/deps has installed anything.
 pkg = $(shell pkg-config $(1) $(2) 2> /dev/null)
@@ -63,6 +68,7 @@ plugin_objects := $(patsubst %.cpp,$(B)/obj/%.o,$(sort $(wildcard handler/*.cpp)
 .PHONY: all
 all: $(plugin) tools compile_commands.json
 
+$(B)/obj/lib/%.o $(B)/obj/handler/%.o: optimize = $(CXXFLAGS_lto_$(VARIANT))
 $(B)/obj/%.o: %.cpp
 	@mkdir -p $(@D)
 	@echo "  CXX   $<"
@@ -77,7 +83,7 @@ $(foreach r,$(rooms),$(eval $(call room_archive,$(r))))
 
 $(plugin): $(plugin_objects) $(all_archives) handler/handler_ballast.map
 	@echo "  LINK  $@"
-	@$(CXX) -shared $(LDFLAGS_$(VARIANT)) -pthread -Wl,--version-script=handler/handler_ballast.map \
+	@$(CXX) -shared $(LDFLAGS_$(VARIANT)) $(LDFLAGS_lto_$(VARIANT)) -pthread -Wl,--version-script=handler/handler_ballast.map \
 	  -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(plugin_objects) $(all_archives) $(plugin_libs)
 
 # --- other makefile parts: each test kind and tool brings its own rules ---------------------------
