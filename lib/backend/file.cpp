@@ -23,6 +23,7 @@
 #include "lib/io/buffer_pool.h"
 #include "lib/io/helper_thread.h"
 #include "lib/io/uring.h"
+#include "lib/io/uring_transfer.h"
 
 namespace ballast::backend {
 namespace {
@@ -106,7 +107,13 @@ co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cance
   InFlight::Op op{in_flight_, uring_, cancel};
   int result = 0;
   if (moves_in_place(to)) {
-    result = co_await uring_.read(handle_, offset, to, &op.ticket);
+    io::Transfer transfer{io::Transfer::Way::read, handle_, offset, to, 0, &op.ticket};
+    while (!transfer.ended()) {
+      io::Running part{uring_, transfer};
+      const int got = co_await part;
+      transfer.took(got);
+    }
+    result = transfer.result();
   } else {
     result = co_await bounced_read(offset, to, &op.ticket, cancel);
   }
@@ -158,7 +165,13 @@ co::Task<IoStatus> File::write(Bytes offset, io::SgView from, Fua fua, co::Cance
   const int flags = durable ? RWF_DSYNC : 0;
   int result = 0;
   if (moves_in_place(from)) {
-    result = co_await uring_.write(handle_, offset, from, flags, &op.ticket);
+    io::Transfer transfer{io::Transfer::Way::write, handle_, offset, from, flags, &op.ticket};
+    while (!transfer.ended()) {
+      io::Running part{uring_, transfer};
+      const int put = co_await part;
+      transfer.took(put);
+    }
+    result = transfer.result();
   } else {
     result = co_await bounced_write(offset, from, flags, &op.ticket, cancel);
   }

@@ -10,7 +10,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
-#include "lib/io/uring_running.h"
+#include "lib/io/uring_transfer.h"
 
 namespace ballast::io {
 namespace {

@@ -89,6 +89,10 @@ struct UringStats {
   std::size_t in_flight_peak = 0;
 };
 
+class Running;
+class Transfer;
+struct OpRequest;
+
 class Uring final : public co::TickHook {
  public:
   // Makes the ring, and a tick hook of `executor`, which outlives the Uring. The error says what
@@ -108,7 +112,8 @@ class Uring final : public co::TickHook {
   //   less                     read: the file ends there; write: never
   //   -ECANCELED               cancelled, and certainly nothing was moved
   //   another negative errno   some may have been moved; -EINTR: cancelled after some was moved
-  // `rw_flags` as pwritev2(2): RWF_DSYNC makes a write durable by itself.
+  // `rw_flags` as pwritev2(2): RWF_DSYNC makes a write durable by itself. uring_transfer.h has the
+  // same without a task of its own.
   co::Task<int> read(UringFile file, Bytes offset, SgView to, OpTicket* ticket = nullptr);
   co::Task<int> write(UringFile file, Bytes offset, SgView from, int rw_flags = 0,
                       OpTicket* ticket = nullptr);
@@ -168,12 +173,14 @@ class Uring final : public co::TickHook {
   void for_each_operation(Visit visit) const;
 
  private:
-  class Running;
+  friend class Running;
   static constexpr std::size_t ops_per_slab = 64;
   explicit Uring(co::Executor& executor, UringOptions options)
       : executor_{executor}, options_{options} {}
   Result<void> setup();
 
+  co::Task<int> move(Transfer transfer);
+  co::Task<int> run(OpRequest request, const char* what, OpTicket* ticket);
   void start(Running& running);
   void launch(Running& running);
   Op* acquire();

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// Operations of a Uring as the coroutine that waits for them sees them.
+//
+// Uring::read and Uring::write are tasks, with a frame of their own. Who is a coroutine already and
+// moves data with every command saves that frame:
+//
+//   io::Transfer transfer{io::Transfer::Way::read, file, offset, to, 0, &ticket};
+//   while (!transfer.ended()) {
+//     io::Running part{uring, transfer};
+//     const int got = co_await part;
+//     transfer.took(got);
+//   }
+//   const int result = transfer.result();  // as Uring::read's
+#pragma once
+
+#include <climits>
+#include <cstdint>
+#include <span>
+
+#include "lib/io/uring.h"
+
+namespace ballast::io {
+
+// A read or write of any length, in the parts that the kernel makes of it. All arguments as those
+// of Uring::read and Uring::write, and as long-lived.
+class Transfer {
+ public:
+  enum class Way : std::uint8_t { read, write };
+  Transfer(Way way, UringFile file, Bytes offset, SgView view, int rw_flags, OpTicket* ticket);
+  Transfer(Way way, UringFile file, Bytes offset, std::span<const std::byte> bytes,
+           int buffer_index, int rw_flags, OpTicket* ticket);
+
+  bool ended() const { return result_ != going_on; }
+  int result() const { return result_; }
+  // A part ended with `result`.
+  void took(int result);
+
+ private:
+  friend class Running;
+  static constexpr int going_on = INT_MIN;
+  // The next part; its segments, where it has more than one, go to `segments`.
+  OpRequest next(SgView* segments) const;
+
+  Way way_;
+  UringFile file_;
+  std::uint64_t offset_;
+  SgView view_{};  // else:
+  std::span<const std::byte> bytes_{};
+  int buffer_index_ = -1;
+  int rw_flags_;
+  OpTicket* ticket_;
+  std::size_t size_;
+  std::size_t done_ = 0;
+  int restarts_ = 0;
+  int result_ = going_on;
+};
+
+// One operation, given to the kernel when it is awaited. A local of the coroutine. The operation's
+// slot is the kernel's and is given back by its last completion; this only waits for the result.
+class Running {
+ public:
+  Running(Uring& ring, const Transfer& transfer)
+      : ring_{ring},
+        request_{transfer.next(&view_)},
+        what_{transfer.way_ == Transfer::Way::read ? "read" : "write"},
+        ticket_{transfer.ticket_},
+        wait_{ring.executor_, what_} {}
+  Running(Uring& ring, const OpRequest& request, const char* what, OpTicket* ticket)
+      : ring_{ring}, request_{request}, what_{what}, ticket_{ticket}, wait_{ring.executor_, what} {}
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+  bool await_ready() const noexcept { return false; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> handle) {
+    wait_.await_suspend(handle);
+    ring_.start(*this);
+  }
+  int await_resume() noexcept { return static_cast<int>(wait_.await_resume()); }
+
+ private:
+  friend class Uring;
+  Uring& ring_;
+  SgView view_{};
+  OpRequest request_;
+  const char* what_;
+  OpTicket* ticket_;
+  co::Wait wait_;
+  Running* next_ = nullptr;
+};
+
+}  // namespace ballast::io
