@@ -33,7 +33,7 @@ constexpr bool power_of_two(std::uint64_t n) {
   return n != 0 && (n & (n - 1)) == 0;
 }
 
-class Checked final : public Backend {
+class Checked final : public Backend, private co::TaskListener<IoStatus> {
  public:
   explicit Checked(std::unique_ptr<Backend> inner)
       : inner_{std::move(inner)}, executor_{inner_->executor()}, in_flight_{executor_} {
@@ -61,6 +61,15 @@ class Checked final : public Backend {
   void check_geometry() const;
   void check_range(Bytes offset, Bytes length) const;
   IoStatus check_status(IoStatus status, unsigned legal) const;
+  // A change is never ok on what is read only.
+  unsigned legal_change(unsigned statuses) const {
+    return inner_->capabilities().read_only ? statuses & ~bit(IoStatus::ok) : statuses;
+  }
+  // `task` counts as in flight from here to its end, which must be one of `legal`.
+  co::Task<IoStatus> watch(co::Task<IoStatus> task, unsigned legal);
+  void task_ended(const IoStatus& status, std::uint32_t legal) override;
+  void task_dropped(std::uint32_t) override { in_flight_.leave(); }
+  co::Task<IoStatus> nothing_to_do() { co_return IoStatus::ok; }
 
   std::unique_ptr<Backend> inner_;
   co::Executor& executor_;
@@ -95,56 +104,57 @@ IoStatus Checked::check_status(IoStatus status, unsigned legal) const {
   return status;
 }
 
+co::Task<IoStatus> Checked::watch(co::Task<IoStatus> task, unsigned legal) {
+  in_flight_.enter();
+  const auto before = task.on_end({this, legal});
+  BALLAST_ASSERT(before.listener == nullptr);
+  return task;
+}
+
+void Checked::task_ended(const IoStatus& status, std::uint32_t legal) {
+  (void)check_status(status, legal);
+  in_flight_.leave();
+}
+
 co::Task<IoStatus> Checked::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
   check_range(offset, Bytes{to.size()});
   if (to.empty()) {
-    co_return IoStatus::ok;
+    return nothing_to_do();
   }
-  const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->read(offset, to, cancel);
-  co_return check_status(status, any | ranged);
+  return watch(inner_->read(offset, to, cancel), any | ranged);
 }
 
 co::Task<IoStatus> Checked::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
   check_range(offset, Bytes{from.size()});
   BALLAST_ASSERT(fua == Fua::no || inner_->capabilities().fua);
   if (from.empty()) {
-    co_return IoStatus::ok;
+    return nothing_to_do();
   }
-  const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->write(offset, from, fua, cancel);
-  BALLAST_ASSERT(!ok(status) || !inner_->capabilities().read_only);
-  co_return check_status(status, any | ranged | changing);
+  return watch(inner_->write(offset, from, fua, cancel), legal_change(any | ranged | changing));
 }
 
 co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
                                  co::CancelToken cancel) {
   check_range(offset, length);
   if (length == Bytes{}) {
-    co_return IoStatus::ok;
+    return nothing_to_do();
   }
-  const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->zero(offset, length, may_unmap, cancel);
-  BALLAST_ASSERT(!ok(status) || !inner_->capabilities().read_only);
-  co_return check_status(status, any | ranged | changing | optional);
+  return watch(inner_->zero(offset, length, may_unmap, cancel),
+               legal_change(any | ranged | changing | optional));
 }
 
 co::Task<IoStatus> Checked::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
   check_range(offset, length);
   if (length == Bytes{}) {
-    co_return IoStatus::ok;
+    return nothing_to_do();
   }
-  const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->discard(offset, length, cancel);
-  BALLAST_ASSERT(!ok(status) || !inner_->capabilities().read_only);
-  co_return check_status(status, any | ranged | changing | optional);
+  return watch(inner_->discard(offset, length, cancel),
+               legal_change(any | ranged | changing | optional));
 }
 
 co::Task<IoStatus> Checked::flush(co::CancelToken cancel) {
   BALLAST_ASSERT(!closing_);
-  const InFlight::Guard guard{in_flight_};
-  const IoStatus status = co_await inner_->flush(cancel);
-  co_return check_status(status, any | bit(IoStatus::no_space));
+  return watch(inner_->flush(cancel), any | bit(IoStatus::no_space));
 }
 
 co::Task<IoStatus> Checked::block_status(Bytes offset, Bytes length, std::size_t limit,

@@ -20,10 +20,20 @@ class InFlight {
   InFlight(const InFlight&) = delete;
   InFlight& operator=(const InFlight&) = delete;
 
+  // The same by hand.
+  void enter() { ++count_; }
+  void leave() {
+    if (--count_ == 0 && last_) {
+      const co::Waker waker = last_;
+      last_ = {};
+      waker.wake();
+    }
+  }
+
   // A local of each operation.
   class [[nodiscard]] Guard {
    public:
-    explicit Guard(InFlight& in_flight) : in_flight_{in_flight} { ++in_flight_.count_; }
+    explicit Guard(InFlight& in_flight) : in_flight_{in_flight} { in_flight_.enter(); }
     ~Guard() { in_flight_.leave(); }
     Guard(const Guard&) = delete;
     Guard& operator=(const Guard&) = delete;
@@ -81,14 +91,6 @@ class InFlight {
   }
 
  private:
-  void leave() {
-    if (--count_ == 0 && last_) {
-      const co::Waker waker = last_;
-      last_ = {};
-      waker.wake();
-    }
-  }
-
   co::Executor& executor_;
   co::IntrusiveList<Op> running_;
   std::size_t count_ = 0;

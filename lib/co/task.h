@@ -16,6 +16,7 @@
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -28,6 +29,38 @@ namespace ballast::co {
 class TaskGroup;
 template <class T>
 class Task;
+
+// Hears of the end of a task, after the task's locals are gone and before its awaiter goes on. What
+// would otherwise be a coroutine around another, only to do something afterwards, is a plain
+// function that returns the other's task and listens (Task::on_end): it costs no frame. Must not
+// destroy the task.
+template <class T>
+class TaskListener {
+ public:
+  virtual void task_ended(const T& value, std::uint32_t tag) = 0;
+  // Instead of that: nobody awaited the task, and it is destroyed.
+  virtual void task_dropped(std::uint32_t tag) = 0;
+
+ protected:
+  ~TaskListener() = default;
+};
+
+// Who listens; `tag` is his own.
+template <class T>
+struct TaskEnding {
+  TaskListener<T>* listener = nullptr;
+  std::uint32_t tag = 0;
+  void tell(const T& value) const {
+    if (listener != nullptr) {
+      listener->task_ended(value, tag);
+    }
+  }
+  void drop() const {
+    if (listener != nullptr) {
+      listener->task_dropped(tag);
+    }
+  }
+};
 
 template <class T>
 concept NamesExecutor = requires(T& t) {
@@ -66,6 +99,9 @@ struct PromiseBase {
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+      if constexpr (requires { handle.promise().ending_; }) {
+        handle.promise().ending_.tell(*handle.promise().value_);
+      }
       PromiseBase& promise = handle.promise();
       if (promise.continuation_) {
         promise.executor_->transfer_to(promise.continuation_);
@@ -105,6 +141,7 @@ struct Promise final : PromiseBase {
     return std::move(*value_);
   }
   std::optional<T> value_;
+  TaskEnding<T> ending_;
 };
 
 template <>
@@ -151,6 +188,13 @@ class [[nodiscard]] Task {
     Handle child_;
   };
 
+  // Makes `ending` hear of the end of this task, which nobody has awaited yet. Returns who listened
+  // before, whom `ending` tells first (TaskEnding::tell, drop).
+  TaskEnding<T> on_end(TaskEnding<T> ending) requires(!std::is_void_v<T>) {
+    BALLAST_ASSERT(handle_);
+    return std::exchange(handle_.promise().ending_, ending);
+  }
+
   Awaiter operator co_await() && {
     BALLAST_ASSERT(handle_);
     return Awaiter{handle_};
@@ -164,6 +208,11 @@ class [[nodiscard]] Task {
     if (handle_) {
       // Never started, or finished: a task that is suspended in between has a waker out there.
       BALLAST_ASSERT(!handle_.promise().continuation_ || handle_.done());
+      if constexpr (!std::is_void_v<T>) {
+        if (!handle_.done()) {
+          handle_.promise().ending_.drop();
+        }
+      }
       std::exchange(handle_, {}).destroy();
     }
   }

@@ -13,7 +13,9 @@
 #include <cstdint>
 
 #include "lib/base/assert.h"
+#include "lib/base/result.h"
 #include "lib/co/cancel.h"
+#include "lib/co/task.h"
 #include "lib/volume/fences.h"
 
 namespace ballast::volume {
@@ -26,6 +28,24 @@ class RequestObserver {
   virtual void left_fence() = 0;       // and does not any more
   virtual void entered_backend() = 0;  // the first operation of it is there
   virtual void left_backend() = 0;     // the last operation of it that was there has ended
+};
+
+class Request;
+class Volume;
+
+// The end of a read that went to the backend without a coroutine of the volume's. One at a time.
+class DirectRead final : private co::TaskListener<IoStatus> {
+ public:
+  explicit DirectRead(Request& request) : request_{request} {}
+
+ private:
+  friend class Volume;
+  void task_ended(const IoStatus& status, std::uint32_t) override;
+  void task_dropped(std::uint32_t) override;
+  void over();
+  Request& request_;
+  Volume* volume_ = nullptr;  // null: none is under way
+  co::TaskEnding<IoStatus> before_;
 };
 
 class Request {
@@ -69,6 +89,7 @@ class Request {
   RequestObserver* observer_;
   co::CancelSource stop_;
   Fences::Hold* hold_ = nullptr;  // the range that it changes now
+  DirectRead direct_read_{*this};
   std::uint64_t read_mark_ = 0;
   std::uint32_t at_backend_ = 0;
   std::uint32_t changes_at_backend_ = 0;

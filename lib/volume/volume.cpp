@@ -64,27 +64,46 @@ class Change {
 class AtBackend {
  public:
   enum class Kind : std::uint8_t { looks, changes };
-  AtBackend(Request& request, Kind kind) : request_{request}, kind_{kind} {
-    BALLAST_ASSERT(!request_.stopped());
-    request_.reached_backend_ = true;
-    request_.changes_at_backend_ += kind_ == Kind::changes ? 1U : 0U;
-    if (request_.at_backend_++ == 0 && request_.observer_ != nullptr) {
-      request_.observer_->entered_backend();
-    }
-  }
-  ~AtBackend() {
-    request_.changes_at_backend_ -= kind_ == Kind::changes ? 1U : 0U;
-    if (--request_.at_backend_ == 0 && request_.observer_ != nullptr) {
-      request_.observer_->left_backend();
-    }
-  }
+  AtBackend(Request& request, Kind kind) : request_{request}, kind_{kind} { enter(request, kind); }
+  ~AtBackend() { leave(request_, kind_); }
   AtBackend(const AtBackend&) = delete;
   AtBackend& operator=(const AtBackend&) = delete;
+
+  static void enter(Request& request, Kind kind) {
+    BALLAST_ASSERT(!request.stopped());
+    request.reached_backend_ = true;
+    request.changes_at_backend_ += kind == Kind::changes ? 1U : 0U;
+    if (request.at_backend_++ == 0 && request.observer_ != nullptr) {
+      request.observer_->entered_backend();
+    }
+  }
+  static void leave(Request& request, Kind kind) {
+    request.changes_at_backend_ -= kind == Kind::changes ? 1U : 0U;
+    if (--request.at_backend_ == 0 && request.observer_ != nullptr) {
+      request.observer_->left_backend();
+    }
+  }
 
  private:
   Request& request_;
   const Kind kind_;
 };
+
+void DirectRead::task_ended(const IoStatus& status, std::uint32_t) {
+  before_.tell(status);
+  over();
+}
+
+void DirectRead::task_dropped(std::uint32_t) {
+  before_.drop();
+  over();
+}
+
+void DirectRead::over() {
+  Volume& volume = *std::exchange(volume_, nullptr);
+  AtBackend::leave(request_, AtBackend::Kind::looks);
+  volume.admission_.release();
+}
 
 co::Task<bool> Volume::wait_for(Request& request, Fences::Hold& hold) {
   if (request.observer() != nullptr) {
@@ -97,10 +116,31 @@ co::Task<bool> Volume::wait_for(Request& request, Fences::Hold& hold) {
   co_return granted;
 }
 
+// A read that has nothing to wait for is the backend's own task, and costs no coroutine here.
 co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
-  const BlockCount count = blocks_in(Bytes{to.size()});
   BALLAST_ASSERT(whole_blocks(to));
-  BALLAST_ASSERT(inside(lba, count));
+  BALLAST_ASSERT(inside(lba, blocks_in(Bytes{to.size()})));
+  DirectRead& direct = request.direct_read_;
+  if (fences_.fenced() > 0 || direct.volume_ != nullptr || request.stopped()) {
+    return read_in_turn(request, lba, to);
+  }
+  co::Semaphore::Guard slot = admission_.try_acquire();
+  if (!slot) {
+    return read_in_turn(request, lba, to);
+  }
+  slot.dismiss();
+  direct.volume_ = this;
+  if (!request.reached_backend()) {
+    request.read_mark_ = fences_.mark();
+  }
+  AtBackend::enter(request, AtBackend::Kind::looks);
+  co::Task<IoStatus> task = backend_.read(offset_of(lba), to, request.token());
+  direct.before_ = task.on_end({&direct, 0});
+  return task;
+}
+
+co::Task<IoStatus> Volume::read_in_turn(Request& request, Lba lba, io::SgView to) {
+  const BlockCount count = blocks_in(Bytes{to.size()});
   if (fences_.fenced() > 0) {
     Fences::Hold hold{fences_, lba, count, Fences::Kind::read};
     if (!hold.granted()) {

@@ -111,6 +111,7 @@ class Volume {
   void sabotage_fences() { fences_.sabotage(); }
 
  private:
+  friend class DirectRead;
   Bytes offset_of(Lba lba) const { return Bytes{lba.value() << block_shift_}; }
   Bytes bytes_of(BlockCount count) const { return Bytes{count.value() << block_shift_}; }
   // Within the store, not the capacity: a command judged before the LUN shrank may still be under
@@ -125,6 +126,7 @@ class Volume {
   co::Semaphore::Waiter admission(Request& request) {
     return admission_.acquire_until(1, co::Timers::never, request.token());
   }
+  co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
   // Waits behind what overlaps; false if the request was stopped.
   co::Task<bool> wait_for(Request& request, Fences::Hold& hold);
   // One operation at the backend, admitted. `fua` as asked: falls back on a flush.

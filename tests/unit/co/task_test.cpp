@@ -2,7 +2,10 @@
 #include "lib/co/task.h"
 
 #include <memory>
+#include <string>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "lib/co/sleep.h"
 #include "tests/unit/co/support.h"
@@ -210,6 +213,67 @@ void an_exception_that_leaves_a_task_asserts(void**) {
   }));
 }
 
+// Notes what it hears, after whoever listened before it.
+class Listener final : public co::TaskListener<int> {
+ public:
+  Listener(std::string* story, char mark) : story_{story}, mark_{mark} {}
+  void listen_to(co::Task<int>* task, std::uint32_t tag) { before_ = task->on_end({this, tag}); }
+  void task_ended(const int& value, std::uint32_t tag) override {
+    before_.tell(value);
+    *story_ += fmt::format("{}{}/{} ", mark_, value, tag);
+  }
+  void task_dropped(std::uint32_t tag) override {
+    before_.drop();
+    *story_ += fmt::format("{}dropped/{} ", mark_, tag);
+  }
+
+ private:
+  std::string* story_;
+  char mark_;
+  co::TaskEnding<int> before_;
+};
+
+struct Local {
+  std::string* story;
+  ~Local() { *story += "local gone "; }
+};
+
+co::Task<int> with_a_local(co::Executor&, std::string* story) {
+  const Local local{story};
+  co_return 5;
+}
+
+co::Task<void> await_it(co::Executor&, co::Task<int>* task, std::string* story) {
+  const int value = co_await std::move(*task);
+  *story += fmt::format("awaiter {}", value);
+}
+
+void listeners_hear_of_the_end_after_the_locals_and_before_the_awaiter(void**) {
+  Fixture f;
+  std::string story;
+  Listener first{&story, 'a'};
+  Listener second{&story, 'b'};
+  co::Task<int> task = with_a_local(f.executor, &story);
+  first.listen_to(&task, 1);
+  second.listen_to(&task, 2);
+  f.group.spawn("awaiter", await_it(f.executor, &task, &story));
+  test::run(f.executor);
+  assert_string_equal(story.c_str(), "local gone a5/1 b5/2 awaiter 5");
+}
+
+void listeners_hear_that_nobody_awaited_the_task(void**) {
+  Fixture f;
+  std::string story;
+  Listener first{&story, 'a'};
+  Listener second{&story, 'b'};
+  {
+    co::Task<int> task = with_a_local(f.executor, &story);
+    first.listen_to(&task, 1);
+    second.listen_to(&task, 2);
+  }
+  assert_string_equal(story.c_str(), "adropped/1 bdropped/2 ");
+}
+
 }  // namespace
 
 int main() {
@@ -225,6 +289,8 @@ int main() {
       cmocka_unit_test(awaiting_a_task_twice_asserts),
       cmocka_unit_test(awaiting_a_task_of_another_executor_asserts),
       cmocka_unit_test(an_exception_that_leaves_a_task_asserts),
+      cmocka_unit_test(listeners_hear_of_the_end_after_the_locals_and_before_the_awaiter),
+      cmocka_unit_test(listeners_hear_that_nobody_awaited_the_task),
   };
   return cmocka_run_group_tests_name("task", tests, nullptr, nullptr);
 }
