@@ -169,16 +169,20 @@ int refuse_tracked(abi::tcmulib_cmd* cmd) {
 
 int handle_cmd(abi::tcmu_device* dev, abi::tcmur_cmd* unaligned) noexcept {
   const NotCancellable guard;
-  abi::tcmur_cmd tcmur;
-  std::memcpy(static_cast<void*>(&tcmur), static_cast<const void*>(unaligned), sizeof tcmur);
-  if (tcmur.start_time.tv_sec != 0) {
-    return refuse_tracked(tcmur.lib_cmd);
+  // Copied out field by field: it lies at any address.
+  const auto* const bytes = reinterpret_cast<const std::byte*>(unaligned);
+  abi::tcmulib_cmd* lib_cmd = nullptr;
+  std::timespec start_time{};
+  std::memcpy(&lib_cmd, bytes + offsetof(abi::tcmur_cmd, lib_cmd), sizeof lib_cmd);
+  std::memcpy(&start_time, bytes + offsetof(abi::tcmur_cmd, start_time), sizeof start_time);
+  if (start_time.tv_sec != 0) {
+    return refuse_tracked(lib_cmd);
   }
   Device* const device = device_of(dev);
   if (device == nullptr) {
     return abi::TCMU_STS_BUSY;
   }
-  device->handle(tcmur.lib_cmd);
+  device->handle(lib_cmd);
   return abi::TCMU_STS_ASYNC_HANDLED;
 }
 

@@ -2,6 +2,7 @@
 #include "handler/ring_cursor.h"
 
 #include <cstring>
+#include <utility>
 
 #include "lib/base/assert.h"
 
@@ -110,6 +111,11 @@ std::span<const std::uint16_t> RingCursor::arrived(std::uint16_t cmd_id) {
   if (ring_size_ == 0) {
     return {};
   }
+  const Next next = std::exchange(next_, Next{});
+  if (next.known && next.cmd_id == cmd_id) {
+    position_ = next.behind;
+    return {};
+  }
   const std::uint32_t end = head();
   const std::uint32_t tail = __atomic_load_n(&mailbox_->cmd_tail, __ATOMIC_ACQUIRE);
   const auto distance = [this, end](std::uint32_t from) {
@@ -150,9 +156,12 @@ RingCursor::Leftovers RingCursor::leftovers() const {
   return found;
 }
 
-bool RingCursor::more() const {
+bool RingCursor::more() {
   if (!in_step_) {
     return false;
+  }
+  if (next_.known) {
+    return true;
   }
   const std::uint32_t end = head();
   std::uint32_t position = position_;
@@ -163,6 +172,10 @@ bool RingCursor::more() const {
       return false;
     }
     if (entry->opcode == abi::TCMU_OP_CMD && !entry->droppable) {
+      // Only if nothing thrown away lies before it: arrived() has to name that.
+      next_ = Next{.known = position == position_,
+                   .cmd_id = entry->cmd_id,
+                   .behind = after(position, *entry)};
       return true;
     }
     walked += entry->length;

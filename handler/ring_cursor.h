@@ -37,7 +37,7 @@ class RingCursor {
   std::span<const std::uint16_t> arrived(std::uint16_t cmd_id);
 
   // Whether the daemon will call handle_cmd again without sleeping first.
-  bool more() const;
+  bool more();
 
   // What lies between cmd_tail and cmd_head, if not one command that the daemon hands over is among
   // it: nothing but commands that it throws away, and notices. Says nothing otherwise. Reads only
@@ -68,8 +68,10 @@ class RingCursor {
   std::uint32_t head() const;
   // The entry at `position`, or nothing if what stands there makes no sense.
   std::optional<Entry> at(std::uint32_t position) const;
+  // at() sees to it that no entry reaches beyond the ring.
   std::uint32_t after(std::uint32_t position, const Entry& entry) const {
-    return (position + entry.length) % ring_size_;
+    const std::uint32_t next = position + entry.length;
+    return next == ring_size_ ? 0 : next;
   }
   bool step_over(std::uint32_t from, std::uint16_t cmd_id, bool note_dropped);
 
@@ -79,6 +81,13 @@ class RingCursor {
   std::uint32_t ring_size_;
   std::uint32_t position_;  // the first entry the daemon has not read
   bool in_step_ = true;
+  // What more() found at position_: the command that comes next, and what is behind it.
+  struct Next {
+    bool known = false;
+    std::uint16_t cmd_id = 0;
+    std::uint32_t behind = 0;
+  };
+  Next next_;
   std::size_t dropped_count_ = 0;
   std::array<std::uint16_t, most_dropped> dropped_{};
 };

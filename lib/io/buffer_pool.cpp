@@ -20,24 +20,13 @@ constexpr std::uint32_t none = ~std::uint32_t{0};
 
 }  // namespace
 
-Buffer& Buffer::operator=(Buffer&& other) noexcept {
-  if (this != &other) {
-    reset();
-    pool_ = std::exchange(other.pool_, nullptr);
-    memory_ = std::exchange(other.memory_, {});
-  }
-  return *this;
-}
-
 int Buffer::index() const {
   BALLAST_ASSERT(pool_ != nullptr);
   return pool_->registered() ? 0 : -1;
 }
 
-void Buffer::reset() {
-  if (pool_ != nullptr) {
-    std::exchange(pool_, nullptr)->give_back(std::exchange(memory_, {}).data());
-  }
+void Buffer::give_back() {
+  std::exchange(pool_, nullptr)->give_back(std::exchange(memory_, {}).data());
 }
 
 Result<std::unique_ptr<BufferPool>> BufferPool::open(co::Executor& executor, Bytes limit,
@@ -198,19 +187,16 @@ void BufferPool::serve_waiters() {
   }
 }
 
-std::optional<Buffer> BufferPool::try_acquire(std::size_t size) {
+Buffer BufferPool::try_acquire(std::size_t size) {
   const std::size_t order = order_for(size);
   std::byte* const memory = waiters_.empty() ? take(order) : nullptr;
-  if (memory == nullptr) {
-    return std::nullopt;
-  }
-  return Buffer{*this, std::span{memory, size}};
+  return memory != nullptr ? Buffer{*this, std::span{memory, size}} : Buffer{};
 }
 
 co::Task<Buffer> BufferPool::acquire(std::size_t size, co::CancelToken cancel) {
-  std::optional<Buffer> at_once = try_acquire(size);
-  if (at_once.has_value()) {
-    co_return std::move(*at_once);
+  Buffer at_once = try_acquire(size);
+  if (at_once) {
+    co_return std::move(at_once);
   }
   ++stats_.waits;
   co::Wait wait{executor_, "buffer"};

@@ -42,7 +42,14 @@ class [[nodiscard]] Buffer {
   Buffer() = default;
   Buffer(Buffer&& other) noexcept
       : pool_{std::exchange(other.pool_, nullptr)}, memory_{std::exchange(other.memory_, {})} {}
-  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer& operator=(Buffer&& other) noexcept {
+    if (this != &other) {
+      reset();
+      pool_ = std::exchange(other.pool_, nullptr);
+      memory_ = std::exchange(other.memory_, {});
+    }
+    return *this;
+  }
   ~Buffer() { reset(); }
 
   explicit operator bool() const { return pool_ != nullptr; }
@@ -51,11 +58,16 @@ class [[nodiscard]] Buffer {
   iovec segment() const { return iovec{memory_.data(), memory_.size()}; }
   // For Uring's read and write; -1 when the pool is not registered.
   int index() const;
-  void reset();
+  void reset() {
+    if (pool_ != nullptr) {
+      give_back();
+    }
+  }
 
  private:
   friend class BufferPool;
   Buffer(BufferPool& pool, std::span<std::byte> memory) : pool_{&pool}, memory_{memory} {}
+  void give_back();
   BufferPool* pool_ = nullptr;
   std::span<std::byte> memory_{};
 };
@@ -84,8 +96,8 @@ class BufferPool {
 
   // A buffer of `size` bytes, 1 to `largest`. Empty if `cancel` asked before there was one.
   co::Task<Buffer> acquire(std::size_t size, co::CancelToken cancel = {});
-  // The same, or none when it would have to wait.
-  std::optional<Buffer> try_acquire(std::size_t size);
+  // The same; empty when it would have to wait.
+  Buffer try_acquire(std::size_t size);
 
   bool registered() const { return registered_; }
   std::size_t capacity() const { return capacity_; }

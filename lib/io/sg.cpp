@@ -38,7 +38,7 @@ SgView::SgView(std::span<const iovec> segments) : segments_{segments.data()} {
   }
 }
 
-SgView SgView::slice(std::size_t offset, std::size_t length) const {
+SgView SgView::cut(std::size_t offset, std::size_t length) const {
   BALLAST_ASSERT(offset <= size_ && length <= size_ - offset);
   SgView result;
   if (length == 0) {

@@ -29,7 +29,9 @@ class SgView {
   bool empty() const { return size_ == 0; }
 
   // Bytes [offset, offset + length) of this view; must lie within it.
-  SgView slice(std::size_t offset, std::size_t length) const;
+  SgView slice(std::size_t offset, std::size_t length) const {
+    return offset == 0 && length == size_ ? *this : cut(offset, length);
+  }
 
   // Calls visit(std::span<std::byte>) for each non-empty contiguous piece, in order; stops early
   // when visit returns false. Returns whether it got to the end.
@@ -52,6 +54,8 @@ class SgView {
   bool aligned_to(std::size_t alignment) const;
 
  private:
+  SgView cut(std::size_t offset, std::size_t length) const;
+
   const iovec* segments_ = nullptr;  // the first segment the view touches
   std::size_t skip_ = 0;             // bytes of that segment before the view
   std::size_t size_ = 0;             // bytes in the view

@@ -118,11 +118,11 @@ bool TaskSet::take_data_at_once(Slot& slot) {
   if (size > io::BufferPool::largest) {
     return false;
   }
-  std::optional<io::Buffer> buffer = buffers_.try_acquire(size);
-  if (!buffer.has_value()) {
+  slot.buffer = buffers_.try_acquire(size);
+  if (!slot.buffer) {
     return false;
   }
-  use(slot, std::move(*buffer));
+  use_buffer(slot);
   return true;
 }
 
@@ -137,12 +137,12 @@ co::Task<bool> TaskSet::take_data(Slot& slot) {
   if (!buffer || slot.outer == nullptr) {
     co_return false;
   }
-  use(slot, std::move(buffer));
+  slot.buffer = std::move(buffer);
+  use_buffer(slot);
   co_return true;
 }
 
-void TaskSet::use(Slot& slot, io::Buffer buffer) {
-  slot.buffer = std::move(buffer);
+void TaskSet::use_buffer(Slot& slot) {
   slot.segment = slot.buffer.segment();
   slot.inner.data = io::SgView{std::span{&slot.segment, 1}};
   if (slot.operation.takes_data) {

@@ -131,7 +131,7 @@ class TaskSet {
   co::Task<void> serve(Command& outer, const Operation& operation);
   bool take_data_at_once(Slot& slot);
   co::Task<bool> take_data(Slot& slot);
-  static void use(Slot& slot, io::Buffer buffer);
+  static void use_buffer(Slot& slot);
   co::Task<void> keep_watch();
   TimePoint patrol();
   void report_slow(TimePoint now, TimePoint* next);
