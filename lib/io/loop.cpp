@@ -53,7 +53,7 @@ Loop::Loop(co::Executor& executor, const co::Clock& clock, Uring* ring, Nanoseco
       clock_{clock},
       ring_{ring},
       longest_sleep_{longest_sleep},
-      reactor_wakes_at_{past} {}
+      sleeps_until_{past} {}
 
 Loop::~Loop() {
   stop();
@@ -99,15 +99,14 @@ void Loop::take() {
   takers_.fetch_sub(1, std::memory_order_seq_cst);
 }
 
-void Loop::give_back() {
+// Whether somebody found the baton taken and marked it.
+bool Loop::give_back() {
   const std::uint32_t state = baton_.exchange(free, std::memory_order_seq_cst);
   BALLAST_ASSERT(state != free);
-  if (state == wanted) {
-    executor_.mailbox().kick();
-  }
   if (takers_.load(std::memory_order_seq_cst) > 0) {
     baton_.notify_all();
   }
+  return state == wanted;
 }
 
 // --- what the holder does
@@ -175,8 +174,24 @@ void Loop::begin_turn(const co::Message* first) {
   }
 }
 
-// Steps 1 to 4 of giving the baton back.
+// Steps 1 to 5 of giving the baton back.
 void Loop::finish_turn(unsigned rounds) {
+  do {
+    const TimePoint due = settle(rounds);
+    due_.store(due, std::memory_order_seq_cst);
+    const bool was_wanted = give_back();
+    if (due < sleeps_until_.load(std::memory_order_seq_cst)) {
+      kick_reactor();
+    }
+    if (!was_wanted) {
+      return;
+    }
+  } while (try_take());
+}
+
+// Points every wake to the reactor, driving what is found meanwhile; when the reactor must be awake
+// at the latest.
+TimePoint Loop::settle(unsigned& rounds) {
   bool quiet = arm();
   while (!quiet && rounds > 0) {
     disarm();
@@ -185,12 +200,9 @@ void Loop::finish_turn(unsigned rounds) {
   }
   if (!quiet) {
     disarm();
+    return past;
   }
-  const TimePoint due = quiet ? reactor_due() : past;
-  if (due < reactor_wakes_at_ || !quiet) {
-    kick_reactor();
-  }
-  give_back();
+  return reactor_due();
 }
 
 TimePoint Loop::net(TimePoint now) const {
@@ -209,11 +221,9 @@ TimePoint Loop::reactor_due() {
 }
 
 void Loop::kick_reactor() {
-  if (reactor_wakes_at_ != past) {
-    reactor_wakes_at_ = past;
-    count(counters_.reactor_kicks);
-    executor_.mailbox().kick();
-  }
+  sleeps_until_.store(past, std::memory_order_seq_cst);
+  counters_.reactor_kicks.fetch_add(1, std::memory_order_relaxed);
+  executor_.mailbox().kick();
 }
 
 // --- the command thread
@@ -339,7 +349,7 @@ void Loop::stop() {
   pthread_join(thread_, nullptr);
   running_ = false;
   take();
-  reactor_wakes_at_ = past;  // no more kicks for it
+  sleeps_until_.store(past, std::memory_order_seq_cst);  // no more kicks for it
   finish_turn(0);
 }
 
@@ -350,29 +360,27 @@ void* Loop::entry(void* self) {
 
 // One turn of the reactor. Returns until when it may sleep.
 TimePoint Loop::reactor_turn(bool was_idle) {
+  // If somebody else drives now: said before the baton is asked for, see step 5.
+  const TimePoint now = clock_.now();
+  const TimePoint known = due_.load(std::memory_order_seq_cst);
+  const TimePoint then = known > now ? std::min(known, net(now)) : net(now);
+  sleeps_until_.store(then, std::memory_order_seq_cst);
   if (!try_take_or_want()) {
-    return net(clock_.now());  // whoever gives the baton back kicks us
+    return then;
   }
   begin_turn(nullptr);
   unsigned rounds = rounds_per_turn;
   drive_held(rounds);
-  bool quiet = arm();
-  while (!quiet && rounds > 0) {
-    disarm();
-    drive_held(rounds);
-    quiet = arm();
-  }
-  if (!quiet) {
-    disarm();  // others get a chance for the baton, and we come again at once
-  }
-  TimePoint due = quiet ? reactor_due() : past;
+  // Past: others get a chance for the baton, and we come again at once.
+  TimePoint due = settle(rounds);
   if (!was_idle) {
     // It sleeps for ever only after a quiet second: the next command, whose turn would find no net
     // under it, need not kick it.
     due = std::min(due, net(executor_.now()));
   }
-  reactor_wakes_at_ = due;
-  give_back();
+  due_.store(due, std::memory_order_seq_cst);
+  sleeps_until_.store(due, std::memory_order_seq_cst);
+  (void)give_back();
   return due;
 }
 

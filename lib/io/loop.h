@@ -21,10 +21,12 @@
 //   giving the baton back         1. mailbox and notification are switched on, towards the reactor;
 //                                 2. then mailbox, completions and ready tasks are looked at again:
 //                                    if anything is there, disarm and go on driving;
-//                                 3. if a timer is due before the reactor would wake by itself, or
-//                                    the reactor found the baton taken meanwhile, it is kicked (one
-//                                    write);
-//                                 4. the baton is free.
+//                                 3. it is written down when the reactor must be awake (a timer);
+//                                 4. the baton is free;
+//                                 5. if the reactor sleeps longer than that it is kicked (one
+//                                 write);
+//                                    if it found the baton taken meanwhile, and may have been woken
+//                                    for something that came after 2, all begins again with 1.
 //   lingering                     as 1 and 2, but the mailbox is pointed to the lingerer's own
 //                                 descriptor, the ring's is polled itself (readable while
 //                                 completions wait), and the timeout is the next timer.
@@ -36,10 +38,13 @@
 // barrier on x86 where CQ eventfd signalling has it, Linux 6.1 and later), and the holder sets the
 // flag before it looks for completions, with a full barrier between; same argument. On older
 // kernels a window of a few nanoseconds is left, bounded by `longest_sleep`. A kick that finds the
-// baton taken (step 3 to 4, or a timer while somebody lingers): the reactor marks the baton
-// "wanted" in the same atomic step that finds it taken, and whoever gives it back sees the mark and
-// kicks again. A timer: the reactor's own wake-up time is known to the holder (it is written under
-// the baton), see step 3.
+// baton taken (between 2 and 4): the reactor marks the baton "wanted" in the same atomic step that
+// finds it taken, and whoever gives it back sees the mark and looks again himself. He does not
+// kick: under load the next turn has begun by the time the reactor is awake, which would find the
+// baton taken again, and again, a wake for every command. A timer: the reactor says until when it
+// will sleep before it asks for the baton, and the holder compares after he has given it back (both
+// sequentially consistent), so either he sees it, or the reactor finds the baton free. While
+// somebody lingers, he wakes for timers himself.
 //
 // Threads: start, stop and run_until from whoever owns the LUN, one at a time; drive and linger
 // from any thread but the reactor, never from inside a task.
@@ -70,7 +75,7 @@ struct LoopStats {
   std::uint64_t lingers = 0;
   std::uint64_t linger_sleeps = 0;  // polls made while lingering
   std::uint64_t reactor_wakes = 0;  // times the reactor thread came out of its sleep
-  std::uint64_t reactor_kicks = 0;  // times it was woken by step 3
+  std::uint64_t reactor_kicks = 0;  // times it was woken by step 5
   std::uint64_t contended = 0;      // drive or linger found the baton taken
 };
 
@@ -127,11 +132,11 @@ class Loop {
   LoopStats stats() const;
 
  private:
-  enum Baton : std::uint32_t { free = 0, held = 1, wanted = 2 };  // wanted: held, kick the reactor
+  enum Baton : std::uint32_t { free = 0, held = 1, wanted = 2 };  // wanted: held, look again
   bool try_take();
   bool try_take_or_want();
   void take();
-  void give_back();
+  bool give_back();
   void disarm();
   bool arm();
   bool arm_for_linger();
@@ -141,6 +146,7 @@ class Loop {
   void begin_turn(const co::Message* first);
   void drive_held(unsigned& rounds);
   void finish_turn(unsigned rounds);
+  TimePoint settle(unsigned& rounds);
   bool linger_sleep(int command_fd, TimePoint until);
   TimePoint net(TimePoint now) const;
   TimePoint reactor_due();
@@ -160,7 +166,8 @@ class Loop {
   std::atomic<bool> stopping_{false};
   bool running_ = false;
   pthread_t thread_{};
-  TimePoint reactor_wakes_at_{};  // guarded by the baton; the past: it is awake or was kicked
+  std::atomic<TimePoint> due_{};           // when the reactor must be awake, as last given back
+  std::atomic<TimePoint> sleeps_until_{};  // the reactor; the past: it is awake or was kicked
 
   struct Counters {
     std::atomic<std::uint64_t> drives{0}, rounds{0}, lingers{0}, linger_sleeps{0}, reactor_wakes{0},
