@@ -9,7 +9,6 @@ plan 37
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
-POLICY=org.ballast.Ballast1.conf
 FAULT=/run/vol0.fault
 test_cleanup() { : > "$FAULT"; } # nothing ends while it is frozen
 
@@ -19,9 +18,7 @@ said() { cat "$TEST_DIR/said"; }
 json() { "$CTL" "${@:2}" --json | jq -r "$1"; }
 json_is() { [[ $(json "${@:2}") == "$1" ]]; }
 
-# As make install does; a name may be owned only once the bus has read it.
-install -D -m 0644 "$LAB_SRC/targetcli-config/dbus/$POLICY" "/usr/share/dbus-1/system.d/$POLICY"
-busctl --system call org.freedesktop.DBus / org.freedesktop.DBus ReloadConfig >&9 2>&1
+bus_policy
 
 rm -f "$FAULT"
 fresh_daemon

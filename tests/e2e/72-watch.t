@@ -9,7 +9,6 @@ plan 24
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
-POLICY=org.ballast.Ballast1.conf
 FAULT=/run/$TEST_NAME.fault
 SEEN=$TEST_DIR/seen watcher=''
 test_cleanup() {
@@ -28,8 +27,7 @@ saw() { # DESC EVENT SUBJECT [TEXT]
     fi
 }
 
-install -D -m 0644 "$LAB_SRC/targetcli-config/dbus/$POLICY" "/usr/share/dbus-1/system.d/$POLICY"
-busctl --system call org.freedesktop.DBus / org.freedesktop.DBus ReloadConfig >&9 2>&1
+bus_policy
 : > "$FAULT"
 modprobe iscsi_tcp
 fresh_daemon

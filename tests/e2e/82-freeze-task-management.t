@@ -7,8 +7,8 @@
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"
 plan 19
 
-frozen_load=(30 4 16) healthy_load=(60 12 4)
-deadline=12
+frozen_load=(30 4 16) healthy_load=(80 12 4)
+deadline=22
 disk() { basename "$(dev "$1")"; }
 
 ok "two LUNs are logged in" frozen_luns 1 "deadline=${deadline}s;stall_after=2s"
@@ -31,16 +31,17 @@ is "$status" 0 "that of the healthy LUN too"
 ok "without waiting for that" test "$seconds" -lt "$deadline"
 thaw
 
-# The initiator's own: after twice `timeout` it aborts. Retries are believed for (5 + 1) x timeout
-# since a command was first sent, so the freeze is over before.
-echo 3 > "/sys/block/$(disk 0)/device/timeout"
+# The initiator's own: it aborts after twice `timeout`, or four times where it has to wait for an
+# answer to a NOP first. Retries are believed for (5 + 1) x timeout since a command was first sent, so
+# the freeze is over before.
+echo 4 > "/sys/block/$(disk 0)/device/timeout"
 tracing=/sys/kernel/tracing
 mountpoint -q $tracing || mount -t tracefs tracefs $tracing
 echo > $tracing/trace
 echo 1 > $tracing/events/iscsi/iscsi_dbg_eh/enable
 sleep 2
 freeze "${freezing[@]}"
-sleep 10
+sleep 17
 thawed_at=$EPOCHREALTIME
 thaw
 echo 0 > $tracing/events/iscsi/iscsi_dbg_eh/enable

@@ -73,7 +73,9 @@ load_fill() {
     load_blocks[$1]=$(($2 * $3 * $4))
     bounded 120 fio --filename="$(dev "$1")" --ioengine=libaio --direct=1 --iodepth=8 --rw=write --bs=64k \
         --verify=crc32c --verify_interval=4k --do_verify=0 --aux-path="$TEST_DIR" --output="$TEST_DIR/fill-$1.log" \
-        --name=hot --size=2m --name=cold --offset=${COLD_MIB}m --size=$((load_blocks[$1] * 4))k
+        --name=hot --size=2m --name=cold --offset=${COLD_MIB}m --size=$((load_blocks[$1] * 4))k || return 1
+    # udev looks at a disk that was written, and must not be caught at it by what comes next.
+    bounded 30 udevadm settle --timeout=20
 }
 # load_begin LUN SECONDS RATE DEPTH: fio in the background. DEPTH writers, each of which writes its own
 # 32 blocks of 4 KiB again and again and reads them back (half of its requests), so that an old write
@@ -211,5 +213,7 @@ took() {
     bounded "$@" >&9 2>&1 || status=$?
     seconds=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000000))
 }
+# counted LUN-NAME COUNTER: what ballastctl says of it; needs bus_policy.
+counted() { "$LAB_BUILD/ballastctl" stats "$1" --json | jq -r ".luns[0].counters.$2"; }
 # said_times REGEX: lines of the daemon's log.
 said_times() { grep -cE -- "$1" "$DAEMON_LOG"; }

@@ -336,6 +336,14 @@ iscsi_set() {
     iscsiadm -m node -T "$IQN" -p "$PORTAL" --op update -n "$1" -v "$2"
 }
 
+# As make install does, so that ballastctl finds the daemon; before the daemon starts, because a name
+# may be owned only once the bus has read who may.
+bus_policy() {
+    local policy=org.ballast.Ballast1.conf
+    install -D -m 0644 "$LAB_SRC/targetcli-config/dbus/$policy" "/usr/share/dbus-1/system.d/$policy"
+    busctl --system call org.freedesktop.DBus / org.freedesktop.DBus ReloadConfig >&9 2>&1
+}
+
 logout() {
     bounded "${1:-60}" iscsiadm -m node -T "$IQN" -p "$PORTAL" --logout >&9 2>&1 || return 1
     wait_for 20 "the disks to go" no_disks
