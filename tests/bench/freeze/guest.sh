@@ -28,6 +28,7 @@ after=15       # and after the thaw, for LUNs that did not freeze
 patience=260   # at most until the load has ended, after the thaw: the error handler takes its time
 # Readers and writers, and requests a second of each: far from what the guest can do, so that gaps show.
 frozen_load=(4 16) healthy_load=(12 4)
+CTL=$LAB_BUILD/ballastctl
 tracing=/sys/kernel/tracing/instances/freeze
 
 WATCH_PHASE=/run/phase
@@ -73,11 +74,20 @@ set_initiator() { # KIND, before the login
         *) say "no such initiator: $1"; return 1 ;;
     esac
 }
-tune_disks() { # LUN...: after the login
-    local lun disk
+# What an operator does: `ballastctl tune`. It touches disks of Ballast's only, so the others' get the
+# one setting that counts here by hand, the same: how long an answer of BUSY is believed is
+# (max_retries + 1) x timeout.
+tune_disks() { # TARGET SECONDS LUN...: after the login
+    local target=$1 seconds=$2 lun
+    shift 2
+    if [[ $target == ballast ]]; then
+        "$CTL" tune --survive "${seconds}s" > "$TEST_DIR/tune.log" 2>&1 || { cat "$TEST_DIR/tune.log"; return 1; }
+        # Half of it counts from the next login.
+        logout && login
+        return
+    fi
     for lun in "$@"; do
-        disk=$(basename "$(dev "$lun")")
-        echo -1 | tee "/sys/block/$disk/device/scsi_disk/"*/max_retries > /dev/null || return 1
+        echo $(((seconds + 20) / 6 + 1)) > "/sys/block/$(basename "$(dev "$lun")")/device/timeout" || return 1
     done
 }
 
@@ -133,7 +143,7 @@ run_cell() { # CELL
         say "cannot log in"
         return 1
     fi
-    [[ $initiator != tuned ]] || tune_disks "${luns[@]}" || { say "cannot tune the disks"; return 1; }
+    [[ $initiator != tuned ]] || tune_disks "$target" "$seconds" "${luns[@]}" || { say "cannot tune the disks"; return 1; }
 
     # For as long as a LUN is not frozen.
     local -A load=()
@@ -204,6 +214,7 @@ clean_up() {
     watch_end > /dev/null
     load_kill
     clear_target
+    "$CTL" tune --undo >&9 2>&1
     for name in "${!dm_loop[@]}"; do
         mountpoint -q "/mnt/$name" && { bounded 60 umount "/mnt/$name" || return 1; }
     done
