@@ -33,10 +33,11 @@ class RequestObserver {
 class Request;
 class Volume;
 
-// The end of a read that went to the backend without a coroutine of the volume's. One at a time.
-class DirectRead final : private co::TaskListener<IoStatus> {
+// The end of an operation that went to the backend without a coroutine of the volume's. One at a
+// time.
+class Direct final : private co::TaskListener<IoStatus> {
  public:
-  explicit DirectRead(Request& request) : request_{request} {}
+  explicit Direct(Request& request) : request_{request} {}
 
  private:
   friend class Volume;
@@ -45,6 +46,7 @@ class DirectRead final : private co::TaskListener<IoStatus> {
   void over();
   Request& request_;
   Volume* volume_ = nullptr;  // null: none is under way
+  bool changes_ = false;
   co::TaskEnding<IoStatus> before_;
 };
 
@@ -89,7 +91,7 @@ class Request {
   RequestObserver* observer_;
   co::CancelSource stop_;
   Fences::Hold* hold_ = nullptr;  // the range that it changes now
-  DirectRead direct_read_{*this};
+  Direct direct_{*this};
   std::uint64_t read_mark_ = 0;
   std::uint32_t at_backend_ = 0;
   std::uint32_t changes_at_backend_ = 0;

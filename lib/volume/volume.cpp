@@ -89,20 +89,41 @@ class AtBackend {
   const Kind kind_;
 };
 
-void DirectRead::task_ended(const IoStatus& status, std::uint32_t) {
+void Direct::task_ended(const IoStatus& status, std::uint32_t) {
   before_.tell(status);
   over();
 }
 
-void DirectRead::task_dropped(std::uint32_t) {
+void Direct::task_dropped(std::uint32_t) {
   before_.drop();
   over();
 }
 
-void DirectRead::over() {
+void Direct::over() {
   Volume& volume = *std::exchange(volume_, nullptr);
-  AtBackend::leave(request_, AtBackend::Kind::looks);
+  AtBackend::leave(request_, changes_ ? AtBackend::Kind::changes : AtBackend::Kind::looks);
   volume.admission_.release();
+}
+
+bool Volume::enter_directly(Request& request, bool changes) {
+  Direct& direct = request.direct_;
+  if (direct.volume_ != nullptr || request.stopped()) {
+    return false;
+  }
+  co::Semaphore::Guard slot = admission_.try_acquire();
+  if (!slot) {
+    return false;
+  }
+  slot.dismiss();
+  direct.volume_ = this;
+  direct.changes_ = changes;
+  AtBackend::enter(request, changes ? AtBackend::Kind::changes : AtBackend::Kind::looks);
+  return true;
+}
+
+co::Task<IoStatus> Volume::follow(Request& request, co::Task<IoStatus> task) {
+  request.direct_.before_ = task.on_end({&request.direct_, 0});
+  return task;
 }
 
 co::Task<bool> Volume::wait_for(Request& request, Fences::Hold& hold) {
@@ -120,23 +141,14 @@ co::Task<bool> Volume::wait_for(Request& request, Fences::Hold& hold) {
 co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
   BALLAST_ASSERT(whole_blocks(to));
   BALLAST_ASSERT(inside(lba, blocks_in(Bytes{to.size()})));
-  DirectRead& direct = request.direct_read_;
-  if (fences_.fenced() > 0 || direct.volume_ != nullptr || request.stopped()) {
+  const bool first = !request.reached_backend();
+  if (fences_.fenced() > 0 || !enter_directly(request, false)) {
     return read_in_turn(request, lba, to);
   }
-  co::Semaphore::Guard slot = admission_.try_acquire();
-  if (!slot) {
-    return read_in_turn(request, lba, to);
-  }
-  slot.dismiss();
-  direct.volume_ = this;
-  if (!request.reached_backend()) {
+  if (first) {
     request.read_mark_ = fences_.mark();
   }
-  AtBackend::enter(request, AtBackend::Kind::looks);
-  co::Task<IoStatus> task = backend_.read(offset_of(lba), to, request.token());
-  direct.before_ = task.on_end({&direct, 0});
-  return task;
+  return follow(request, backend_.read(offset_of(lba), to, request.token()));
 }
 
 co::Task<IoStatus> Volume::read_in_turn(Request& request, Lba lba, io::SgView to) {
@@ -181,8 +193,21 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
   co_return status;
 }
 
+// As read(): without a coroutine where nothing is to be waited for, and no flush has to follow.
 co::Task<IoStatus> Volume::write_admitted(Request& request, Bytes offset, io::SgView from, Fua fua,
                                           bool once) {
+  const bool native = fua == Fua::yes && capabilities().fua;
+  const bool alone = fua == Fua::no || native || !capabilities().volatile_cache;
+  if (!alone || !enter_directly(request, true)) {
+    return write_in_turn(request, offset, from, fua, once);
+  }
+  request.irrevocable_ |= once;
+  return follow(request,
+                backend_.write(offset, from, native ? Fua::yes : Fua::no, request.token()));
+}
+
+co::Task<IoStatus> Volume::write_in_turn(Request& request, Bytes offset, io::SgView from, Fua fua,
+                                         bool once) {
   const bool native = fua == Fua::yes && capabilities().fua;
   co::Semaphore::Guard slot = admission_.try_acquire();
   if (!slot) {

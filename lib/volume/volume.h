@@ -111,7 +111,7 @@ class Volume {
   void sabotage_fences() { fences_.sabotage(); }
 
  private:
-  friend class DirectRead;
+  friend class Direct;
   Bytes offset_of(Lba lba) const { return Bytes{lba.value() << block_shift_}; }
   Bytes bytes_of(BlockCount count) const { return Bytes{count.value() << block_shift_}; }
   // Within the store, not the capacity: a command judged before the LUN shrank may still be under
@@ -126,6 +126,10 @@ class Volume {
   co::Semaphore::Waiter admission(Request& request) {
     return admission_.acquire_until(1, co::Timers::never, request.token());
   }
+  // Takes a place at the backend for an operation without a coroutine of ours, if there is nothing
+  // to wait for; then `follow` the backend's task to its end.
+  bool enter_directly(Request& request, bool changes);
+  static co::Task<IoStatus> follow(Request& request, co::Task<IoStatus> task);
   co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
   // Waits behind what overlaps; false if the request was stopped.
   co::Task<bool> wait_for(Request& request, Fences::Hold& hold);
@@ -133,6 +137,8 @@ class Volume {
   // `once`: the write of a COMPARE AND WRITE.
   co::Task<IoStatus> write_admitted(Request& request, Bytes offset, io::SgView from, Fua fua,
                                     bool once = false);
+  co::Task<IoStatus> write_in_turn(Request& request, Bytes offset, io::SgView from, Fua fua,
+                                   bool once);
   // The callers hold the range.
   co::Task<IoStatus> zero_held(Request& request, Bytes offset, Bytes length, MayUnmap may_unmap);
   // Writes `segment` again and again over `length` bytes.
