@@ -140,6 +140,7 @@ check: deps-build deps-check deps-lab
 	@ci/step "plugin over a shared-memory ring" $(sub) check-ring
 	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
 	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring
+	@ci/step "instructions for a command" $(sub) check-instructions
 	@ci/step "simulation" $(sub) check-sim
 	@ci/step "simulation, ASan" $(sub) VARIANT=asan SIM_SECONDS=10 check-sim
 	@ci/step "D-Bus object and ballastctl on a bus of their own" $(sub) check-control

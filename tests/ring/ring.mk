@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-ring: the built plugin, loaded by a host that plays daemon and kernel.
+# check-instructions: a command must not become dearer unnoticed.
 # bench-native: commands per second and instructions per command of the same.
 
 ring_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,daemon host support)
@@ -16,6 +17,10 @@ $(foreach p,ring_test freeze_test bench,$(eval $(call ring_program,$(p))))
 .PHONY: check-ring
 check-ring: $(plugin) $(B)/tests/ring/ring_test $(B)/tests/ring/freeze_test
 	@BALLAST_PLUGIN=$(plugin) ci/run-tests ring-$(VARIANT) $(B)/tests/ring/ring_test $(B)/tests/ring/freeze_test
+
+.PHONY: check-instructions
+check-instructions: $(plugin) $(B)/tests/ring/bench
+	@tests/ring/instructions_test $(plugin) $(B)/tests/ring/bench
 
 .PHONY: bench-native
 bench-native: $(plugin) $(B)/tests/ring/bench
