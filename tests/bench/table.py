@@ -14,6 +14,8 @@ MEANING = {
     "null": "Ballast null:",
     "file": "Ballast file:, direct",
     "buffered": "Ballast file:, buffered",
+    "disk": "fio on the disk itself, O_DIRECT",
+    "pagecache": "fio on a file itself, page cache",
 }
 
 

@@ -8,7 +8,8 @@
 #
 #   BENCH_ROUNDS   rounds (5)
 #   BENCH_SECONDS  seconds of load per cell and round (3)
-#   BENCH_TARGETS  which rows, of: ramdisk fileio qcow null file buffered
+#   BENCH_TARGETS  which rows, of: ramdisk fileio qcow null file buffered, and, without a target and
+#                  a network, fio on such a file itself: disk (O_DIRECT) pagecache
 # shellcheck disable=SC2034
 . "$(dirname "$0")/../e2e/lib.sh"
 tap_planned=0
@@ -41,12 +42,29 @@ make_target() { # NAME
         null) make_lun null $size null: ;;
         file) make_lun file $size file:/srv/bench-file.raw ;;
         buffered) make_lun buffered $size "file:/srv/bench-buffered.raw;cache=buffered" ;;
+        disk | pagecache) truncate -s "$(bytes_of $size)" "/srv/bench-$1.raw" ;;
         *) bail "no such target: $1" ;;
     esac
 }
 
-measure() { # DEVICE RW BS DEPTH: operations per second
-    fio --name=cell --filename="$1" --rw="$2" --bs="$3" --iodepth="$4" --ioengine=libaio --direct=1 \
+# Where fio writes to for the target of that number, and whether past the page cache.
+place_of() {
+    local m lun=0
+    case ${targets[$1]} in
+        disk | pagecache) echo "/srv/bench-${targets[$1]}.raw" ;;
+        *)
+            for ((m = 0; m < $1; m++)); do
+                [[ ${targets[m]} =~ ^(disk|pagecache)$ ]] || lun=$((lun + 1))
+            done
+            dev "$lun"
+            ;;
+    esac
+}
+engine_of() { if [[ $1 == pagecache ]]; then echo --ioengine=psync --direct=0 --invalidate=0; else echo --ioengine=libaio --direct=1; fi; }
+
+measure() { # TARGET-NUMBER RW BS DEPTH: operations per second
+    # shellcheck disable=SC2046
+    fio --name=cell --filename="$(place_of "$1")" --rw="$2" --bs="$3" --iodepth="$4" $(engine_of "${targets[$1]}") \
         --time_based --runtime="$seconds" --ramp_time=0.5 --randrepeat=0 --norandommap --random_generator=lfsr \
         --output-format=json 2>&9 | jq '.jobs[0] | .read.iops + .write.iops'
 }
@@ -58,7 +76,7 @@ login || bail "cannot log in"
 # Allocated and once written, for every target alike.
 head -c "$(bytes_of $size)" /dev/urandom > /dev/shm/fill
 for ((n = 0; n < ${#targets[@]}; n++)); do
-    dd if=/dev/shm/fill of="$(dev "$n")" bs=1M oflag=direct 2>&9 || bail "cannot fill ${targets[n]}"
+    dd if=/dev/shm/fill of="$(place_of "$n")" bs=1M oflag=direct conv=notrunc 2>&9 || bail "cannot fill ${targets[n]}"
 done
 rm /dev/shm/fill
 : > "$results"
@@ -67,7 +85,7 @@ for ((round = 1; round <= rounds; round++)); do
     for workload in "${workloads[@]}"; do
         read -r name rw bs depth <<< "$workload"
         for ((n = 0; n < ${#targets[@]}; n++)); do
-            iops=$(measure "$(dev "$n")" "$rw" "$bs" "$depth")
+            iops=$(measure "$n" "$rw" "$bs" "$depth")
             printf '%s\t%s\t%s\t%s\n' "$round" "${targets[n]}" "$name" "$iops" >> "$results"
             cell=$((cell + 1))
         done
