@@ -18,27 +18,12 @@
 #include <utility>
 
 #include "kmodules/tcmu.h"
+#include "lib/base/unique_fd.h"
 
 namespace ballast::kmod {
 namespace {
 
 namespace fs = std::filesystem;
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_{fd} {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string first_line(const fs::path& path) {
   std::ifstream file{path};
@@ -49,7 +34,7 @@ std::string first_line(const fs::path& path) {
 
 // Configfs takes one value per write(2).
 Result<void> write_value(const fs::path& path, std::string_view value) {
-  const FileDescriptor file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+  const UniqueFd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
   if (file.get() < 0 ||
       ::write(file.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size())) {
     const int reason = errno;
@@ -190,7 +175,7 @@ bool read_mapped_mailbox(const Roots& roots, Tcmu& tcmu) {
       if (!ring || !is_tcmu(roots, ring->uio)) {
         continue;
       }
-      const FileDescriptor memory{::open((process / "mem").c_str(), O_RDONLY | O_CLOEXEC)};
+      const UniqueFd memory{::open((process / "mem").c_str(), O_RDONLY | O_CLOEXEC)};
       std::array<std::byte, mailbox_bytes> bytes{};
       if (memory.get() < 0 ||
           ::pread(memory.get(), bytes.data(), bytes.size(), static_cast<off_t>(ring->address)) !=
@@ -227,7 +212,7 @@ Result<void> read_idle_mailbox(const Roots& roots, std::string_view name, Tcmu& 
       std::from_chars(size_text.data() + 2, size_text.data() + size_text.size(), size, 16);
     }
     const std::string path = roots.dev + "/" + device;
-    const FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
     // The kernel maps all of a ring or nothing.
     void* const map = file.get() < 0 || size < mailbox_bytes
                           ? MAP_FAILED

@@ -13,8 +13,8 @@
 #include <functional>
 #include <string>
 
-#include "lib/backend/unique_fd.h"
 #include "lib/base/result.h"
+#include "lib/base/unique_fd.h"
 
 namespace ballast::backend {
 

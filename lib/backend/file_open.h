@@ -18,9 +18,9 @@
 #include <cstdint>
 
 #include "lib/backend/backend.h"
-#include "lib/backend/unique_fd.h"
 #include "lib/base/config.h"
 #include "lib/base/result.h"
+#include "lib/base/unique_fd.h"
 
 namespace ballast::backend {
 

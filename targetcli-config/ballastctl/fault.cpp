@@ -15,7 +15,7 @@
 #include <memory>
 
 #include "lib/backend/fault_rules.h"
-#include "lib/backend/unique_fd.h"
+#include "lib/base/unique_fd.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/daemon.h"
 
@@ -85,7 +85,7 @@ void replace(const std::string& link, const std::string& text) {
   struct stat before {};
   const mode_t mode = ::stat(path.c_str(), &before) == 0 ? before.st_mode & 0777U : 0600U;
   std::string temporary = path + ".XXXXXX";
-  backend::UniqueFd file{::mkstemp(temporary.data())};
+  UniqueFd file{::mkstemp(temporary.data())};
   const bool made = file.get() >= 0;
   if (!made || ::fchmod(file.get(), mode) != 0 || !write_all(file.get(), text) ||
       ::rename(temporary.c_str(), path.c_str()) != 0) {

@@ -15,27 +15,13 @@
 #include <filesystem>
 #include <utility>
 
+#include "lib/base/unique_fd.h"
+
 namespace ballast::ctl {
 namespace {
 
 namespace fs = std::filesystem;
 constexpr std::string_view blanks = " \t\r\n";
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_{fd} {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string trimmed(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(blanks);
@@ -96,7 +82,7 @@ bool Files::is_directory(std::string_view path) const {
 
 // By read(2): a stream's buffer throws where an attribute's disk has just gone and the read fails.
 std::optional<std::string> Files::read(std::string_view path) const {
-  const FileDescriptor file{::open(real(path).c_str(), O_RDONLY | O_CLOEXEC)};
+  const UniqueFd file{::open(real(path).c_str(), O_RDONLY | O_CLOEXEC)};
   std::string content;
   std::array<char, 4096> buffer;
   for (;;) {
@@ -150,7 +136,7 @@ std::optional<std::string> Files::resolve(std::string_view path) const {
 }
 
 Result<void> Files::write_value(std::string_view path, std::string_view value) const {
-  const FileDescriptor file{::open(real(path).c_str(), O_WRONLY | O_CLOEXEC | O_TRUNC)};
+  const UniqueFd file{::open(real(path).c_str(), O_WRONLY | O_CLOEXEC | O_TRUNC)};
   const std::string line = std::string{value} + "\n";
   if (file.get() < 0 ||
       ::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
@@ -169,7 +155,7 @@ Result<void> Files::replace(std::string_view path, std::string_view content) con
     return failure(error.value(), "written", target);
   }
   {
-    const FileDescriptor out{
+    const UniqueFd out{
         ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
     if (out.get() < 0 || !take_after(out.get(), file.string()) || !write_all(out.get(), content) ||
         ::fsync(out.get()) != 0) {
@@ -183,8 +169,7 @@ Result<void> Files::replace(std::string_view path, std::string_view content) con
     ::unlink(next.c_str());
     return failure(reason, "written", target);
   }
-  const FileDescriptor folder{
-      ::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const UniqueFd folder{::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (folder.get() < 0 || ::fsync(folder.get()) != 0) {
     return failure(errno, "brought to disk", file.parent_path().string());
   }

@@ -6,7 +6,7 @@
 
 #include <utility>
 
-namespace ballast::backend {
+namespace ballast {
 
 class UniqueFd {
  public:
@@ -34,4 +34,4 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-}  // namespace ballast::backend
+}  // namespace ballast
