@@ -298,8 +298,8 @@ co::Task<void> sleep_often(co::Executor& executor, int times) {
 // back, found it taken by the next command, and so on, one wake for every command.
 void commands_in_a_row_do_not_wake_the_reactor_each_time(void**) {
   House house;
-  assert_true(house.loop.start().ok());
   house.group.spawn("ticker", sleep_often(house.executor, 50));
+  assert_true(house.loop.start().ok());
   const co::Message command{.run = [](void*, std::int64_t) {
     const auto until = std::chrono::steady_clock::now() + 100us;
     while (std::chrono::steady_clock::now() < until) {
@@ -318,8 +318,8 @@ void commands_in_a_row_do_not_wake_the_reactor_each_time(void**) {
 
 void no_wake_is_lost_while_two_threads_drive(void**) {
   House house;
-  assert_true(house.loop.start().ok());
   house.group.spawn("ticker", sleep_often(house.executor, 50));
+  assert_true(house.loop.start().ok());
   std::atomic<bool> posting{true};
   std::thread poster{[&] {
     for (int i = 0; i < 3000; ++i) {
