@@ -17,8 +17,10 @@ load() { # LUN SECONDS LOG
         --time_based --runtime="$2" --output="$TEST_DIR/$3" "${@:4}" 3>&- >&9 2>&1 &
     fio_pid=$!
 }
-load 0 60 fio-deleted.log
+# Until it is ended by what happens here.
+load 0 600 fio-deleted.log
 deleted=$fio_pid
+test_cleanup() { gone "$deleted" || kill "$deleted"; }
 load 1 20 fio-neighbour.log --verify=crc32c --size=16m
 neighbour=$fio_pid
 busy() { (($(target_commands "$1") > $2)); }
