@@ -42,6 +42,10 @@ PORTAL=127.0.0.1:3260
 MNT=/mnt/$TEST_NAME
 
 exec 3>&1 9> "$TEST_DIR/trace.log"
+# Nothing ever comes from here: reading it is a sleep that needs no process, which would cost the one
+# emulated CPU more than what is waited for.
+exec {never}<> <(:)
+pause() { read -rt "$1" -u "$never" || true; }
 BASH_XTRACEFD=9
 PS4='+ ${EPOCHREALTIME} ${BASH_SOURCE##*/}:${LINENO}: '
 
@@ -124,7 +128,7 @@ wait_for() {
             note "waited $limit s in vain for: $what"
             break
         fi
-        sleep 0.1
+        pause 0.1
     done
     [[ $tracing == *x* ]] && set -x
     return "$status"
@@ -149,7 +153,11 @@ bounded() {
     fi
     wait "$pid"
 }
-gone() { [[ ! -d /proc/$1 || $(awk '/^State:/ {print $2}' "/proc/$1/status" 2> /dev/null) == Z ]]; }
+gone() { # PID: it has ended, even if nobody has waited for it
+    local stat=''
+    read -r stat 2> /dev/null < "/proc/$1/stat" || return 0
+    [[ ${stat##*) } == Z* ]]
+}
 
 # ---- the daemon -------------------------------------------------------------
 
@@ -404,8 +412,12 @@ configfs_leftovers() {
     find "$CONFIGFS"/iscsi -mindepth 1 -maxdepth 1 -type d ! -name discovery_auth 2> /dev/null
 }
 
+# One made on purpose is removed by its test.
+crash_files() { compgen -G '/var/crash/core.*'; }
+crashes_before=$(crash_files)
+
 finish() {
-    local status=$? left
+    local status=$? left crashes
     { set +x; } 2> /dev/null
     trap - EXIT
     declare -F test_cleanup > /dev/null && test_cleanup
@@ -415,6 +427,11 @@ finish() {
     fi
     [[ -n $tap_planned ]] || { note "the test ended without a plan (last line: see trace.log)"; status=1; }
     ((tap_failed == 0)) || status=1
+    crashes=$(crash_files)
+    if [[ $crashes != "$crashes_before" ]]; then
+        note "a program crashed:" "$crashes"
+        status=1
+    fi
     ((status == 0)) || save_evidence
     clear_target 2>&9
     left=$(configfs_leftovers)
