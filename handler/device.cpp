@@ -290,14 +290,18 @@ void Device::flush_plug(bool stay) {
 }
 
 void Device::linger(const co::Message& batch) {
-  const TimePoint until = clock_.now() + linger_limit;
   const int fd = abi::tcmu_dev_get_fd(dev_);
   io::LingerEnd end = loop_->linger(fd, linger_limit, &batch);
   // The kernel raises an event for each command, and the daemon may have read several commands for
-  // the first: an event without a command behind it is eaten, as the daemon would.
+  // the first: an event without a command behind it is eaten, as the daemon would. The clock is
+  // read only then.
+  TimePoint until{};
   while (end == io::LingerEnd::commands && !cursor_->more()) {
     abi::tcmulib_processing_start(dev_);
     const TimePoint now = clock_.now();
+    if (until == TimePoint{}) {
+      until = now + linger_limit;
+    }
     if (cursor_->more() || now >= until) {
       return;
     }

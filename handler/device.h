@@ -17,8 +17,8 @@
 // A command's way. handle() plugs: while the ring holds more commands it only collects, and the
 // last one starts them all in one turn, then lingers, so that what completes soon is answered on
 // this thread, in batches, with one doorbell each. What is still under way after that belongs to
-// the LUN's reactor thread. handle() never waits for storage longer than `linger_limit`: the
-// daemon's pthread_cancel and join of the cmdproc thread wait for it.
+// the LUN's reactor thread. handle() never waits for storage longer than twice
+// `linger_limit`: the daemon's pthread_cancel and join of the cmdproc thread wait for it.
 //
 // Bounds. Those of the task set (lib/scsi/task_set.h).
 #pragma once

@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <mutex>
+#include <utility>
 
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
@@ -59,7 +60,9 @@ void Executor::set_refused_wake_reporter(RefusedWakeReporter reporter, void* con
 
 bool Executor::tick() {
   BALLAST_ASSERT(!running_);  // one driver, and no tick from inside a coroutine
-  now_ = clock_.now();
+  if (!std::exchange(now_is_fresh_, false)) {
+    now_ = clock_.now();
+  }
   running_ = true;
   mailbox_.begin_consuming();
   const std::uint64_t resumes_before = stats_.resumes;

@@ -72,13 +72,26 @@ class Executor {
   Executor& executor() { return *this; }
   const char* name() const { return name_; }
 
-  // In a tick, the time at its start (no system call). Outside, the clock's time, because the last
-  // tick may be hours ago.
-  TimePoint now() const { return running_ ? now_ : clock_.now(); }
+  // In a turn, and in a tick, the time at its start, or as last refreshed (no reading of the clock,
+  // which is a system call on machines without a usable TSC). Outside, the clock's time, because
+  // the last tick may be hours ago.
+  TimePoint now() const { return running_ || in_turn_ ? now_ : clock_.now(); }
 
-  // One batch: reads the clock, takes in the mailbox, fires due timers, runs what is ready (what
-  // becomes ready meanwhile included, up to a bound), then calls the tick hooks. Returns whether
-  // anything ran.
+  // A turn: what a driver does between two sleeps is one moment. Begins, or goes on after a sleep,
+  // with one reading of the clock, which the next tick does not repeat; later ticks read it again.
+  void begin_turn() {
+    now_ = clock_.now();
+    in_turn_ = true;
+    now_is_fresh_ = true;
+  }
+  void end_turn() {
+    in_turn_ = false;
+    now_is_fresh_ = false;
+  }
+
+  // One batch: reads the clock (but see begin_turn), takes in the mailbox, fires due timers, runs
+  // what is ready (what becomes ready meanwhile included, up to a bound), then calls the tick
+  // hooks. Returns whether anything ran.
   bool tick();
 
   // Nothing queued and nothing in the mailbox. Any thread for the mailbox part.
@@ -142,6 +155,8 @@ class Executor {
   std::coroutine_handle<> transfer_{};
   PromiseBase* finished_ = nullptr;
   bool running_ = false;
+  bool in_turn_ = false;
+  bool now_is_fresh_ = false;
   bool in_hooks_ = false;
   Timers timers_;
   Mailbox mailbox_;

@@ -159,6 +159,7 @@ void Loop::drive_held(unsigned& rounds) {
 }
 
 void Loop::begin_turn(const co::Message* first) {
+  executor_.begin_turn();
   disarm();
   count(counters_.drives);
   if (first == nullptr) {
@@ -179,6 +180,7 @@ void Loop::finish_turn(unsigned rounds) {
   do {
     const TimePoint due = settle(rounds);
     due_.store(due, std::memory_order_seq_cst);
+    executor_.end_turn();
     const bool was_wanted = give_back();
     if (due < sleeps_until_.load(std::memory_order_seq_cst)) {
       kick_reactor();
@@ -298,6 +300,7 @@ bool Loop::linger_sleep(int command_fd, TimePoint until) {
   }
   poll_until(fds, at, executor_.now());
   mailbox.end_sleep();
+  executor_.begin_turn();
   if (fds[0].revents != 0) {
     drain(mailbox.linger_fd());
   }
@@ -380,6 +383,7 @@ TimePoint Loop::reactor_turn(bool was_idle) {
   }
   due_.store(due, std::memory_order_seq_cst);
   sleeps_until_.store(due, std::memory_order_seq_cst);
+  executor_.end_turn();
   (void)give_back();
   return due;
 }

@@ -17,6 +17,16 @@ using namespace std::chrono_literals;
 
 namespace {
 
+// Counts its readings: each is a system call where the TSC is of no use.
+struct CountingClock final : co::Clock {
+  TimePoint now() const noexcept override {
+    ++readings;
+    return steady.now();
+  }
+  co::SteadyClock steady;
+  mutable std::atomic<int> readings{0};
+};
+
 // An executor with a ring and a loop. The loop has no safety net: a lost wake hangs the test.
 struct House {
   // Before what the tasks use goes away.
@@ -25,7 +35,7 @@ struct House {
     loop.stop();
   }
   ~House() { finish(); }
-  co::SteadyClock clock;
+  CountingClock clock;
   co::Executor executor{"test", clock};
   co::TaskGroup group{executor};
   std::unique_ptr<io::Uring> ring = std::move(io::Uring::open(executor)).value();
@@ -236,6 +246,28 @@ void lingering_with_nothing_under_way_ends_at_once(void**) {
   house.finish();
 }
 
+void a_turn_reads_the_clock_once_and_once_more_after_a_sleep(void**) {
+  House house;
+  const test::Pipe pipe;
+  const co::Message nothing{.run = [](void*, std::int64_t) {}};
+  house.clock.readings = 0;
+  (void)house.loop.drive(&nothing);
+  assert_int_equal(house.clock.readings, 1);
+  (void)house.loop.linger(-1, 1h, &nothing);
+  assert_int_equal(house.clock.readings, 2);
+  Reader reader{house, pipe.out, {}};
+  const co::Message read{.run = &Reader::start, .context = &reader};
+  std::thread writer{[&] {
+    std::this_thread::sleep_for(5ms);
+    pipe.put("x", 1);
+  }};
+  assert_true(house.loop.linger(-1, 1h, &read) == io::LingerEnd::idle);
+  writer.join();
+  assert_true(reader.note.done.try_acquire());
+  assert_int_equal(house.clock.readings, 3 + house.loop.stats().linger_sleeps);
+  house.finish();
+}
+
 void lingering_runs_what_other_threads_post(void**) {
   House house;
   const test::Pipe pipe;
@@ -351,6 +383,7 @@ int main() {
       cmocka_unit_test(lingering_ends_when_commands_come_and_leaves_them),
       cmocka_unit_test(lingering_ends_at_its_limit_and_the_reactor_takes_over),
       cmocka_unit_test(lingering_with_nothing_under_way_ends_at_once),
+      cmocka_unit_test(a_turn_reads_the_clock_once_and_once_more_after_a_sleep),
       cmocka_unit_test(lingering_runs_what_other_threads_post),
       cmocka_unit_test(a_lingerer_makes_room_for_run_until),
       cmocka_unit_test(library_requests_count_as_under_way),
