@@ -156,21 +156,37 @@ const GDBusInterfaceVTable* vtable() {
   return &table;
 }
 
+// --- the bus
+// ----------------------------------------------------------------------------------
+
+// Main thread only. The bus may come after us, or go and come again: we ask for it until the end.
+constexpr guint retry_seconds = 2;
+GDBusConnection* connection = nullptr;
+guint owned_name = 0;
+bool said = false;  // that it does not work; once, until it does
+
+gboolean connect(gpointer) noexcept;
+
+void come_back() noexcept {
+  g_timeout_add_seconds(retry_seconds, connect, nullptr);
+}
+
 void warn(const char* what, const GError& error) noexcept {
-  log(LogLevel::warning, "ballastctl will not work: {}: {}; the LUNs are not affected", what,
-      error.message);
+  if (!std::exchange(said, true)) {
+    log(LogLevel::warning,
+        "ballastctl will not work: {}: {}; it is tried again every {} s, and the LUNs are not "
+        "affected",
+        what, error.message, retry_seconds);
+  }
 }
 
 void on_name(GDBusConnection*, const gchar*, gpointer) noexcept {
+  said = false;
   log(LogLevel::info, "ballastctl can ask: {} is on the bus", bus_name);
 }
 
 void on_no_name(GDBusConnection* bus, const gchar*, gpointer) noexcept {
-  if (bus == nullptr) {
-    log_plain(LogLevel::warning,
-              "ballastctl will not work until tcmu-runner is started anew: the D-Bus system bus "
-              "has gone; the LUNs are not affected");
-  } else {
+  if (bus != nullptr && !std::exchange(said, true)) {
     log(LogLevel::warning,
         "ballastctl will not work: the D-Bus system bus does not give us the name {0}: is "
         "/usr/share/dbus-1/system.d/{0}.conf installed, or does another process own the name? The "
@@ -179,34 +195,50 @@ void on_no_name(GDBusConnection* bus, const gchar*, gpointer) noexcept {
   }
 }
 
-// The connection stays as long as the process.
+void on_closed(GDBusConnection*, gboolean, GError*, gpointer) noexcept {
+  if (!std::exchange(said, true)) {
+    log(LogLevel::warning,
+        "ballastctl will not work: the D-Bus system bus has gone; it is tried again every {} s, "
+        "and the LUNs are not affected",
+        retry_seconds);
+  }
+  come_back();
+}
+
 void on_connection(GObject*, GAsyncResult* result, gpointer) noexcept {
   GError* raw = nullptr;
-  GDBusConnection* const bus = g_dbus_connection_new_for_address_finish(result, &raw);
-  if (bus == nullptr) {
+  connection = g_dbus_connection_new_for_address_finish(result, &raw);
+  if (connection == nullptr) {
     warn("the D-Bus system bus cannot be reached", *OwnedError{raw});
+    come_back();
     return;
   }
-  GDBusNodeInfo* const node = g_dbus_node_info_new_for_xml(introspection, &raw);
+  static GDBusNodeInfo* const node = g_dbus_node_info_new_for_xml(introspection, nullptr);
   // Before the name is asked for, so that whoever sees the name finds the object.
-  if (node == nullptr || g_dbus_connection_register_object(bus, object_path, node->interfaces[0],
-                                                           vtable(), nullptr, nullptr, &raw) == 0) {
+  if (g_dbus_connection_register_object(connection, object_path, node->interfaces[0], vtable(),
+                                        nullptr, nullptr, &raw) == 0) {
     warn("the D-Bus object cannot be made", *OwnedError{raw});
+    come_back();
     return;
   }
-  g_bus_own_name_on_connection(bus, bus_name, G_BUS_NAME_OWNER_FLAGS_NONE, on_name, on_no_name,
-                               nullptr, nullptr);
+  g_signal_connect(connection, "closed", G_CALLBACK(on_closed), nullptr);
+  owned_name = g_bus_own_name_on_connection(connection, bus_name, G_BUS_NAME_OWNER_FLAGS_NONE,
+                                            on_name, on_no_name, nullptr, nullptr);
 }
 
 // A connection of our own, not GLib's shared one, which is the daemon's. The bus applies the rules
 // of every name a connection owns to all that is sent to it, and what the daemon lets anybody ask
 // is not what we do. And GLib ends the process when the shared connection is lost.
 gboolean connect(gpointer) noexcept {
+  if (owned_name != 0) {
+    g_bus_unown_name(std::exchange(owned_name, 0));
+  }
+  g_clear_object(&connection);
   GError* raw = nullptr;
   gchar* const address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw);
   if (address == nullptr) {
     warn("the D-Bus system bus has no address", *OwnedError{raw});
-    return G_SOURCE_REMOVE;
+    return G_SOURCE_REMOVE;  // there is nothing that could come
   }
   constexpr int flags = G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
                         G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION;

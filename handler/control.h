@@ -19,7 +19,7 @@
 // that is silent beyond that). GDBus has a worker thread of its own, which never calls us.
 //
 // No exception leaves, and nothing here fails the plugin: without the bus there is one warning in
-// the log.
+// the log, and it is asked for again every two seconds.
 #pragma once
 
 #include "handler/lun_directory.h"
