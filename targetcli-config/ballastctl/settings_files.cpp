@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,8 +15,6 @@
 #include <cstring>
 #include <filesystem>
 #include <utility>
-
-#include "lib/base/unique_fd.h"
 
 namespace ballast::ctl {
 namespace {
@@ -181,6 +180,16 @@ Result<void> Files::remove(std::string_view path) const {
     return failure(errno, "removed", std::string{path});
   }
   return {};
+}
+
+Result<UniqueFd> Files::lock(std::string_view directory) const {
+  std::error_code ignored;
+  fs::create_directories(real(directory), ignored);
+  UniqueFd folder{::open(real(directory).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  if (!folder || ::flock(folder.get(), LOCK_EX | LOCK_NB) != 0) {
+    return failure(errno, "locked", std::string{directory});
+  }
+  return folder;
 }
 
 std::optional<std::int64_t> whole_number(std::string_view text) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/base/unique_fd.h"
 
 namespace ballast::ctl {
 
@@ -42,6 +43,10 @@ class Files {
   // root's and 0644. Makes the directory. Behind a symbolic link the file it names is written.
   Result<void> replace(std::string_view path, std::string_view content) const;
   Result<void> remove(std::string_view path) const;
+
+  // Keeps others who ask for the same out until the descriptor is closed; leaves no file behind.
+  // Makes the directory. EWOULDBLOCK: somebody has it.
+  Result<UniqueFd> lock(std::string_view directory) const;
 
  private:
   std::string root_;

@@ -90,9 +90,28 @@ struct Undoing {
   }
 };
 
+// One at a time: two that look, and then both write, would leave a record of neither. A dry run
+// needs none.
+Result<UniqueFd> alone(const Files& files, bool dry_run) {
+  if (dry_run) {
+    return UniqueFd{};
+  }
+  Result<UniqueFd> lock = files.lock("/etc");
+  if (!lock && lock.error().errno_value == EWOULDBLOCK) {
+    return Error{EWOULDBLOCK,
+                 "another ballastctl tune is at work: nothing is changed; try again when it has "
+                 "ended"};
+  }
+  return lock;
+}
+
 }  // namespace
 
 Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run) {
+  const Result<UniqueFd> lock = alone(files, dry_run);
+  if (!lock) {
+    return lock.error();
+  }
   const Result<std::optional<Record>> old = load_record(files);
   if (!old) {
     return old.error();
@@ -139,6 +158,10 @@ Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run) {
 }
 
 Result<Outcome> undo(const Files& files, bool dry_run) {
+  const Result<UniqueFd> lock = alone(files, dry_run);
+  if (!lock) {
+    return lock.error();
+  }
   const Result<std::optional<Record>> loaded = load_record(files);
   if (!loaded) {
     return loaded.error();

@@ -114,6 +114,26 @@ void a_second_tune_changes_nothing(void**) {
   assert_true(tree.contents() == before);
 }
 
+void two_at_once_is_one_too_many(void**) {
+  const Tree tree;
+  make_initiator(tree);
+  const auto before = tree.contents();
+  {
+    const Result<UniqueFd> other = tree.files().lock("/etc");
+    assert_true(other.ok());
+    for (const auto& outcome :
+         {tune::tune(tree.files(), Goal{}, false), tune::undo(tree.files(), false)}) {
+      assert_false(outcome.ok());
+      assert_non_null(strstr(outcome.error().message.c_str(), "another ballastctl tune"));
+    }
+    assert_true(tune::tune(tree.files(), Goal{}, true).ok());
+    assert_true(tree.contents() == before);
+  }
+  tune_once(tree);
+  undo_once(tree);
+  assert_true(tree.contents() == before);
+}
+
 void another_length_keeps_the_first_undo(void**) {
   const Tree tree;
   make_initiator(tree);
@@ -325,6 +345,7 @@ int main() {
       cmocka_unit_test(tune_and_undo_leave_every_byte_as_it_was),
       cmocka_unit_test(iscsid_reads_what_the_block_says),
       cmocka_unit_test(a_second_tune_changes_nothing),
+      cmocka_unit_test(two_at_once_is_one_too_many),
       cmocka_unit_test(another_length_keeps_the_first_undo),
       cmocka_unit_test(undo_twice_is_harmless),
       cmocka_unit_test(after_a_reboot_undo_works_under_other_names),
