@@ -284,6 +284,10 @@ LingerEnd Loop::linger(int command_fd, Nanoseconds limit, const co::Message* fir
 // Sleeps as the sleeper, at most until `until`; not at all when there is work. Returns whether
 // `command_fd` is readable.
 bool Loop::linger_sleep(int command_fd, TimePoint until) {
+  if (poll_worth_.worth_it() && poll_briefly()) {
+    executor_.begin_turn();
+    return false;
+  }
   count(counters_.linger_sleeps);
   co::Mailbox& mailbox = executor_.mailbox();
   pollfd fds[] = {
@@ -305,6 +309,36 @@ bool Loop::linger_sleep(int command_fd, TimePoint until) {
     drain(mailbox.linger_fd());
   }
   return fds[2].revents != 0;
+}
+
+// Asks for completions again and again, for poll_limit at most, until there are a few of what is
+// under way. Whether there are any.
+bool Loop::poll_briefly() {
+  if (ring_ == nullptr || !ring_->busy() || ring_->in_flight() > poll_most || has_work()) {
+    return false;
+  }
+  count(counters_.polls);
+  const TimePoint end = clock_.now() + poll_limit;
+  // One answer alone costs as much to begin as a few together.
+  const std::size_t enough = 1 + ring_->in_flight() / 8;
+  std::size_t ready = 0;
+  do {
+    ready = ring_->fetch_completions();
+  } while (ready < enough && executor_.idle() && clock_.now() < end);
+  const bool found = ready > 0;
+  poll_worth_.was(found);
+  if (found) {
+    count(counters_.poll_hits);
+  }
+  return found;
+}
+
+bool PollWorth::worth_it() {
+  return credit_ > 0 || ++asked_ % probe_every == 0;
+}
+
+void PollWorth::was(bool found) {
+  credit_ = found ? std::min(credit_ + 1, most_credit) : std::max(credit_ - miss_costs, 0);
 }
 
 void Loop::run_until(bool (*done)(void* context), void* context) {
@@ -415,6 +449,8 @@ LoopStats Loop::stats() const {
                    .rounds = value(counters_.rounds),
                    .lingers = value(counters_.lingers),
                    .linger_sleeps = value(counters_.linger_sleeps),
+                   .polls = value(counters_.polls),
+                   .poll_hits = value(counters_.poll_hits),
                    .reactor_wakes = value(counters_.reactor_wakes),
                    .reactor_kicks = value(counters_.reactor_kicks),
                    .contended = value(counters_.contended)};

@@ -27,7 +27,8 @@
 //                                 write);
 //                                    if it found the baton taken meanwhile, and may have been woken
 //                                    for something that came after 2, all begins again with 1.
-//   lingering                     as 1 and 2, but the mailbox is pointed to the lingerer's own
+//   lingering                     polls for a few microseconds, where that pays (PollWorth); then
+//                                 as 1 and 2, but the mailbox is pointed to the lingerer's own
 //                                 descriptor, the ring's is polled itself (readable while
 //                                 completions wait), and the timeout is the next timer.
 //
@@ -73,14 +74,37 @@ struct LoopStats {
   std::uint64_t drives = 0;  // turns with the baton, both threads
   std::uint64_t rounds = 0;  // ticks within them
   std::uint64_t lingers = 0;
-  std::uint64_t linger_sleeps = 0;  // polls made while lingering
+  std::uint64_t linger_sleeps = 0;  // sleeps in poll(2) while lingering
+  std::uint64_t polls = 0;          // times it asked for completions before that
+  std::uint64_t poll_hits = 0;      // and found some
   std::uint64_t reactor_wakes = 0;  // times the reactor thread came out of its sleep
   std::uint64_t reactor_kicks = 0;  // times it was woken by step 5
   std::uint64_t contended = 0;      // drive or linger found the baton taken
 };
 
+// Whether polling pays: two changes of threads cost more than a fast disk does, but polling for a
+// slow one only burns the processor. One sleep in `probe_every` tries; from a hit on every one
+// does, until misses have used up the credit of the hits.
+class PollWorth {
+ public:
+  static constexpr unsigned probe_every = 64;
+  static constexpr int most_credit = 16;
+  static constexpr int miss_costs = 2;
+  bool worth_it();
+  void was(bool found);
+
+ private:
+  int credit_ = 0;
+  unsigned asked_ = 0;
+};
+
 class Loop {
  public:
+  // How long a lingerer polls before it sleeps.
+  static constexpr Nanoseconds poll_limit = std::chrono::microseconds{25};
+  // With more than these in flight it sleeps at once: the wake is shared by many then, and answers
+  // and submissions in larger batches are worth more than early ones.
+  static constexpr std::size_t poll_most = 16;
   // The reactor never sleeps longer while tasks live: a net below the argument above. A test takes
   // it away (Nanoseconds::max()), so that a lost wake is one.
   static constexpr Nanoseconds default_longest_sleep = std::chrono::seconds{1};
@@ -148,6 +172,7 @@ class Loop {
   void finish_turn(unsigned rounds);
   TimePoint settle(unsigned& rounds);
   bool linger_sleep(int command_fd, TimePoint until);
+  bool poll_briefly();
   TimePoint net(TimePoint now) const;
   TimePoint reactor_due();
   void kick_reactor();
@@ -161,6 +186,7 @@ class Loop {
   const Nanoseconds longest_sleep_;
   UnderWay under_way_ = nullptr;
   void* under_way_context_ = nullptr;
+  PollWorth poll_worth_;  // the holder's
   std::atomic<std::uint32_t> baton_{free};
   std::atomic<std::uint32_t> takers_{0};  // threads in take(): a lingerer makes room
   std::atomic<bool> stopping_{false};
@@ -170,8 +196,8 @@ class Loop {
   std::atomic<TimePoint> sleeps_until_{};  // the reactor; the past: it is awake or was kicked
 
   struct Counters {
-    std::atomic<std::uint64_t> drives{0}, rounds{0}, lingers{0}, linger_sleeps{0}, reactor_wakes{0},
-        reactor_kicks{0}, contended{0};
+    std::atomic<std::uint64_t> drives{0}, rounds{0}, lingers{0}, linger_sleeps{0}, polls{0},
+        poll_hits{0}, reactor_wakes{0}, reactor_kicks{0}, contended{0};
   };
   Counters counters_;
 };

@@ -70,7 +70,8 @@ Result<void> Uring::setup() {
   io_uring_params params{};
   const std::size_t completions = std::max<std::size_t>(
       2 * std::size_t{options_.entries}, options_.max_operations + slots_for_cancels);
-  params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_COOP_TASKRUN;
+  params.flags = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_COOP_TASKRUN |
+                 IORING_SETUP_TASKRUN_FLAG;
   params.cq_entries = static_cast<unsigned>(std::bit_ceil(completions));
   int error = io_uring_queue_init_params(options_.entries, &ring_, &params);
   if (error == -EINVAL) {  // before Linux 5.19 there is no COOP_TASKRUN
@@ -304,6 +305,13 @@ void Uring::submit() {
 
 // --- completing
 // -----------------------------------------------------------------------------------
+
+std::size_t Uring::fetch_completions() {
+  if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) {
+    (void)io_uring_get_events(&ring_);
+  }
+  return io_uring_cq_ready(&ring_);
+}
 
 std::size_t Uring::reap() {
   std::size_t ended = 0;

@@ -166,6 +166,9 @@ class Uring final : public co::TickHook {
   int fd() const { return ring_.ring_fd; }
   void set_notify(bool on);
   bool completions_waiting() const;
+  // How many, after asking the kernel for those that it keeps back until this thread enters it
+  // (IORING_SETUP_COOP_TASKRUN); a system call only if there are such. For who polls.
+  std::size_t fetch_completions();
 
   const UringStats& stats() const { return stats_; }
   // Calls visit(OpView) for each operation that runs or waits, in no order.

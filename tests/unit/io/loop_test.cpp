@@ -268,6 +268,29 @@ void a_turn_reads_the_clock_once_and_once_more_after_a_sleep(void**) {
   house.finish();
 }
 
+void polling_is_tried_now_and_then_and_kept_while_it_pays(void**) {
+  io::PollWorth worth;
+  const auto asked_until_yes = [&] {
+    unsigned times = 1;
+    while (!worth.worth_it()) {
+      ++times;
+    }
+    return times;
+  };
+  assert_int_equal(asked_until_yes(), io::PollWorth::probe_every);
+  worth.was(false);
+  assert_int_equal(asked_until_yes(), io::PollWorth::probe_every);
+  for (int i = 0; i < 100; ++i) {
+    worth.was(true);
+    assert_true(worth.worth_it());
+  }
+  int misses = 0;
+  for (; worth.worth_it(); ++misses) {
+    worth.was(false);
+  }
+  assert_int_equal(misses, io::PollWorth::most_credit / io::PollWorth::miss_costs);
+}
+
 void lingering_runs_what_other_threads_post(void**) {
   House house;
   const test::Pipe pipe;
@@ -384,6 +407,7 @@ int main() {
       cmocka_unit_test(lingering_ends_at_its_limit_and_the_reactor_takes_over),
       cmocka_unit_test(lingering_with_nothing_under_way_ends_at_once),
       cmocka_unit_test(a_turn_reads_the_clock_once_and_once_more_after_a_sleep),
+      cmocka_unit_test(polling_is_tried_now_and_then_and_kept_while_it_pays),
       cmocka_unit_test(lingering_runs_what_other_threads_post),
       cmocka_unit_test(a_lingerer_makes_room_for_run_until),
       cmocka_unit_test(library_requests_count_as_under_way),
