@@ -188,6 +188,7 @@ help:
 	@echo 'make bench-freeze    one frozen disk in a session: LIO, stock tcmu-runner, Ballast'
 	@echo 'make bench-native    the plugin alone, over shared memory'
 	@echo 'make bench-co        the scheduler alone'
+	@echo 'make bench-growth    fences and timers with 1 to 10,000 in flight'
 	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'
 	@echo 'make check-control   the D-Bus object and ballastctl, on a bus of their own'
 	@echo 'make check-ballastctl  its doctor, tune and watch, on made-up machines'

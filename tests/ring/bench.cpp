@@ -1,41 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
 // A closed loop through the real plugin, without kernel or network.
-// usage: bench PLUGIN CONFIG read|write DEPTH BLOCK_BYTES COMMANDS [SIZE_MIB]
-// Prints commands per second and what a doorbell carried. `COMMANDS` is a number, so that two runs
-// of different lengths under callgrind give the instructions of one command as a difference.
+// usage: bench PLUGIN CONFIG read|write DEPTH BLOCK_BYTES COMMANDS [OPTION…]
+//   --size MIB      of a LUN (256)
+//   --luns N        LUNs that work, each with DEPTH commands at once, COMMANDS each (1)
+//   --idle N        LUNs beside them that do nothing (0); their CONFIG is null
+//   --latency       percentiles, too: two readings of the clock for each command
+//   --hold FILE     no loop: DEPTH commands are held by the fault rules in FILE (fault=FILE is in
+//                   CONFIG), and what memory each takes besides its data is printed
+// "{}" in CONFIG becomes the number of the LUN. Prints one line of names and values. `COMMANDS` is
+// a number and no time, so that two runs of different lengths, under callgrind or strace, give the
+// cost of one command as a difference.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <fstream>
+#include <memory>
 #include <random>
 #include <semaphore>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "tests/ring/cdb.h"
 #include "tests/ring/host.h"
 
 using namespace ballast::ring_test;
+using Clock = std::chrono::steady_clock;
 
 namespace {
 
+struct Options {
+  std::string plugin;
+  std::string config;
+  std::string mode;
+  std::size_t depth = 1;
+  std::size_t bytes = 4096;
+  std::int64_t commands = 1;
+  std::uint64_t size_mib = 256;
+  std::size_t luns = 1;
+  std::size_t idle = 0;
+  bool latency = false;
+  std::string hold;
+};
+
+// What one LUN has to do.
 struct Job {
-  Lun* lun = nullptr;
+  std::unique_ptr<Lun> lun;
   bool write = false;
+  bool latency = false;
   std::uint32_t blocks = 0;  // of 512 bytes, per command
   std::uint64_t places = 0;  // commands that fit the LUN side by side
   std::atomic<std::int64_t> left{0};
   std::atomic<std::uint64_t> failed{0};
-  std::counting_semaphore<> finished{0};
+  std::counting_semaphore<>* finished = nullptr;
 };
 
+// One command at a time.
 struct Slot {
   Job* job = nullptr;
   std::minstd_rand random;
   std::vector<std::byte> buffer;
+  Clock::time_point begun{};
+  std::vector<std::uint32_t> took;  // ns
 
   void next() {
     if (job->left.fetch_sub(1, std::memory_order_relaxed) <= 0) {
-      job->finished.release();
+      job->finished->release();
       return;
+    }
+    if (job->latency) {
+      begun = Clock::now();
     }
     const std::uint64_t lba = random() % job->places * job->blocks;
     const Cdb cdb = job->write ? write_16(lba, job->blocks) : read_16(lba, job->blocks);
@@ -48,6 +86,10 @@ struct Slot {
 
   static void answered(void* self, const Answer& answer) {
     Slot& slot = *static_cast<Slot*>(self);
+    if (slot.job->latency) {
+      slot.took.push_back(static_cast<std::uint32_t>(
+          std::min<std::int64_t>((Clock::now() - slot.begun).count(), UINT32_MAX)));
+    }
     if (answer.status != 0) {
       slot.job->failed.fetch_add(1, std::memory_order_relaxed);
     }
@@ -55,52 +97,190 @@ struct Slot {
   }
 };
 
-}  // namespace
+// Memory that is the process's own: the rings are shared with the kernel, and are no part of it.
+std::int64_t anonymous_kib() {
+  std::ifstream file{"/proc/self/smaps_rollup"};
+  std::string word;
+  while (file >> word) {
+    if (word == "Anonymous:") {
+      std::int64_t kib = 0;
+      file >> kib;
+      return kib;
+    }
+  }
+  return 0;
+}
 
-int main(int argc, char** argv) {
-  if (argc < 7) {
-    std::fprintf(stderr,
-                 "usage: bench PLUGIN CONFIG read|write DEPTH BLOCK_BYTES COMMANDS [SIZE_MIB]\n");
-    return 2;
+struct Used {
+  Clock::time_point at = Clock::now();
+  double cpu_seconds = 0;
+  std::int64_t switches = 0;
+  static Used now() {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    Used used;
+    used.cpu_seconds = static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                       static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6;
+    used.switches = usage.ru_nvcsw + usage.ru_nivcsw;
+    return used;
   }
-  load_plugin(argv[1]);
-  const std::size_t depth = std::strtoul(argv[4], nullptr, 0);
-  const std::size_t bytes = std::strtoul(argv[5], nullptr, 0);
-  const std::uint64_t commands = std::strtoull(argv[6], nullptr, 0);
-  LunOptions options;
-  options.size = (argc > 7 ? std::strtoull(argv[7], nullptr, 0) : 256) << 20;
-  const auto lun = Lun::add(argv[2], options);
-  if (lun == nullptr) {
+};
+
+std::unique_ptr<Lun> add(std::string config, std::size_t number, const Options& options) {
+  if (const std::size_t at = config.find("{}"); at != std::string::npos) {
+    config.replace(at, 2, std::to_string(number));
+  }
+  LunOptions lun;
+  lun.size = options.size_mib << 20;
+  std::unique_ptr<Lun> added = Lun::add(config, lun);
+  if (added == nullptr) {
     std::fprintf(stderr, "%s", take_log().c_str());
-    return 1;
+    std::exit(1);
   }
-  Job job;
-  job.lun = lun.get();
-  job.write = std::strcmp(argv[3], "write") == 0;
-  job.blocks = static_cast<std::uint32_t>(bytes / 512);
-  job.places = options.size / bytes;
-  job.left = static_cast<std::int64_t>(commands);
-  std::vector<Slot> slots(depth);
-  for (std::size_t i = 0; i < depth; ++i) {
-    slots[i].job = &job;
+  return added;
+}
+
+void print_latency(const std::vector<Slot>& slots) {
+  std::vector<std::uint32_t> all;
+  for (const Slot& slot : slots) {
+    all.insert(all.end(), slot.took.begin(), slot.took.end());
+  }
+  std::sort(all.begin(), all.end());
+  const auto at = [&](double share) {
+    return all.empty()
+               ? 0.0
+               : all[static_cast<std::size_t>(share * static_cast<double>(all.size() - 1))] * 1e-3;
+  };
+  std::printf(" p50-us %.1f p99-us %.1f p99.9-us %.1f", at(0.5), at(0.99), at(0.999));
+}
+
+// The commands begin, and stay: what they take is what is there more than before.
+void print_held(const Options& options, std::vector<Slot>& slots, Job& job) {
+  std::counting_semaphore<>& finished = *job.finished;
+  const auto round = [&] {
+    job.left = static_cast<std::int64_t>(slots.size());
+    for (Slot& slot : slots) {
+      slot.next();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{500});
+  };
+  const auto end = [&] {
+    std::ofstream{options.hold} << "thaw\n";
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      finished.acquire();
+    }
+  };
+  const std::int64_t before = anonymous_kib();
+  std::ofstream{options.hold} << "all freeze\n";
+  std::this_thread::sleep_for(std::chrono::milliseconds{500});
+  round();
+  const std::int64_t held = anonymous_kib();
+  end();
+  const std::int64_t data = static_cast<std::int64_t>(options.bytes * slots.size()) / 1024;
+  std::printf("held %zu kib-with-data %lld bytes-each %.0f", slots.size(),
+              static_cast<long long>(held - before),
+              static_cast<double>(held - before - data) * 1024 / static_cast<double>(slots.size()));
+}
+
+int run(const Options& options) {
+  load_plugin(options.plugin.c_str());
+  const std::int64_t before_idle = anonymous_kib();
+  std::vector<std::unique_ptr<Lun>> idle;
+  for (std::size_t i = 0; i < options.idle; ++i) {
+    idle.push_back(add("null", i, options));
+  }
+  const std::int64_t after_idle = anonymous_kib();
+  std::counting_semaphore<> finished{0};
+  std::vector<Job> jobs(options.luns);
+  std::vector<Slot> slots(options.luns * options.depth);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    Job& job = jobs[i];
+    job.lun = add(options.config, i, options);
+    job.write = options.mode == "write";
+    job.latency = options.latency;
+    job.blocks = static_cast<std::uint32_t>(options.bytes / 512);
+    job.places = (options.size_mib << 20) / options.bytes;
+    job.left = options.commands;
+    job.finished = &finished;
+  }
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    slots[i].job = &jobs[i % jobs.size()];
     slots[i].random.seed(static_cast<unsigned>(i + 1));
-    slots[i].buffer.resize(bytes, std::byte{0x5a});
+    slots[i].buffer.resize(options.bytes, std::byte{0x5a});
+    if (options.latency) {
+      slots[i].took.reserve(static_cast<std::size_t>(options.commands));
+    }
   }
-  const auto start = std::chrono::steady_clock::now();
+  if (!options.hold.empty()) {
+    print_held(options, slots, jobs[0]);
+    std::printf("\n");
+    return 0;
+  }
+  const Used begin = Used::now();
   for (Slot& slot : slots) {
     slot.next();
   }
-  for (std::size_t i = 0; i < depth; ++i) {
-    job.finished.acquire();
+  // When the first of them is done, how far has the last come?
+  for (std::size_t i = 0; i < options.depth; ++i) {
+    finished.acquire();
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  const HostStats stats = lun->stats();
-  std::printf("%10.0f commands/s  %6.2f answers/doorbell\n",
-              static_cast<double>(commands) / took.count(),
+  std::int64_t most_left = 0;
+  for (const Job& job : jobs) {
+    most_left = std::max(most_left, job.left.load());
+  }
+  for (std::size_t i = options.depth; i < slots.size(); ++i) {
+    finished.acquire();
+  }
+  const Used end = Used::now();
+  const double commands = static_cast<double>(options.commands) * static_cast<double>(jobs.size());
+  const double seconds = std::chrono::duration<double>(end.at - begin.at).count();
+  HostStats stats;
+  std::uint64_t failed = 0;
+  for (const Job& job : jobs) {
+    stats.answers += job.lun->stats().answers;
+    stats.doorbells += job.lun->stats().doorbells;
+    failed += job.failed;
+  }
+  std::printf("commands/s %.0f ns %.0f cpu-ns %.0f switches %.3f answers/doorbell %.2f",
+              commands / seconds, seconds / commands * 1e9,
+              (end.cpu_seconds - begin.cpu_seconds) / commands * 1e9,
+              static_cast<double>(end.switches - begin.switches) / commands,
               static_cast<double>(stats.answers) / static_cast<double>(stats.doorbells));
-  if (job.failed > 0) {
-    std::fprintf(stderr, "%llu commands failed\n", static_cast<unsigned long long>(job.failed));
+  if (options.latency) {
+    print_latency(slots);
+  }
+  if (options.luns > 1) {
+    std::printf(" fairness %.3f",
+                1 - static_cast<double>(most_left) / static_cast<double>(options.commands));
+  }
+  if (options.idle > 0) {
+    std::printf(" kib-per-idle-lun %.0f",
+                static_cast<double>(after_idle - before_idle) / static_cast<double>(options.idle));
+  }
+  std::printf("\n");
+  if (failed > 0) {
+    std::fprintf(stderr, "%llu commands failed\n", static_cast<unsigned long long>(failed));
     return 1;
   }
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"A closed loop through the real plugin"};
+  app.add_option("PLUGIN", options.plugin)->required();
+  app.add_option("CONFIG", options.config)->required();
+  app.add_option("MODE", options.mode)->required()->check(CLI::IsMember({"read", "write"}));
+  app.add_option("DEPTH", options.depth)->required()->check(CLI::Range(1, 16384));
+  app.add_option("BLOCK_BYTES", options.bytes)->required()->check(CLI::Range(512, 1 << 22));
+  app.add_option("COMMANDS", options.commands)->required()->check(CLI::PositiveNumber);
+  app.add_option("--size", options.size_mib)->check(CLI::PositiveNumber);
+  app.add_option("--luns", options.luns)->check(CLI::Range(1, 1000));
+  app.add_option("--idle", options.idle)->check(CLI::Range(0, 1000));
+  app.add_flag("--latency", options.latency);
+  app.add_option("--hold", options.hold);
+  CLI11_PARSE(app, argc, argv);
+  return run(options);
 }
