@@ -85,7 +85,7 @@ def main(arguments):
     )
     titles = {
         "default": "Initiator as it comes (abort_timeout 15 s, replacement_timeout 120 s)",
-        "tuned": "Initiator with max_retries -1, the rest as it comes",
+        "tuned": "Initiator after ballastctl tune for that long",
         "short": "Initiator with abort_timeout 4 s, replacement_timeout 3 s",
     }
     for initiator, title in titles.items():
