@@ -167,17 +167,15 @@ bool said = false;  // that it does not work; once, until it does
 
 gboolean connect(gpointer) noexcept;
 
-void come_back() noexcept {
-  g_timeout_add_seconds(retry_seconds, connect, nullptr);
-}
-
-void warn(const char* what, const GError& error) noexcept {
+// Says once why it does not work, and connects anew in a while.
+void try_later(const char* what, const char* detail = nullptr) noexcept {
   if (!std::exchange(said, true)) {
     log(LogLevel::warning,
-        "ballastctl will not work: {}: {}; it is tried again every {} s, and the LUNs are not "
+        "ballastctl will not work: {}{}{}; it is tried again every {} s, and the LUNs are not "
         "affected",
-        what, error.message, retry_seconds);
+        what, detail != nullptr ? ": " : "", detail != nullptr ? detail : "", retry_seconds);
   }
+  g_timeout_add_seconds(retry_seconds, connect, nullptr);
 }
 
 void on_name(GDBusConnection*, const gchar*, gpointer) noexcept {
@@ -196,29 +194,23 @@ void on_no_name(GDBusConnection* bus, const gchar*, gpointer) noexcept {
 }
 
 void on_closed(GDBusConnection*, gboolean, GError*, gpointer) noexcept {
-  if (!std::exchange(said, true)) {
-    log(LogLevel::warning,
-        "ballastctl will not work: the D-Bus system bus has gone; it is tried again every {} s, "
-        "and the LUNs are not affected",
-        retry_seconds);
-  }
-  come_back();
+  try_later("the D-Bus system bus has gone");
 }
 
 void on_connection(GObject*, GAsyncResult* result, gpointer) noexcept {
   GError* raw = nullptr;
   connection = g_dbus_connection_new_for_address_finish(result, &raw);
   if (connection == nullptr) {
-    warn("the D-Bus system bus cannot be reached", *OwnedError{raw});
-    come_back();
+    try_later(
+        "the D-Bus system bus cannot be reached", OwnedError { raw } -> message);
     return;
   }
   static GDBusNodeInfo* const node = g_dbus_node_info_new_for_xml(introspection, nullptr);
   // Before the name is asked for, so that whoever sees the name finds the object.
   if (g_dbus_connection_register_object(connection, object_path, node->interfaces[0], vtable(),
                                         nullptr, nullptr, &raw) == 0) {
-    warn("the D-Bus object cannot be made", *OwnedError{raw});
-    come_back();
+    try_later(
+        "the D-Bus object cannot be made", OwnedError { raw } -> message);
     return;
   }
   g_signal_connect(connection, "closed", G_CALLBACK(on_closed), nullptr);
@@ -237,8 +229,9 @@ gboolean connect(gpointer) noexcept {
   GError* raw = nullptr;
   gchar* const address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw);
   if (address == nullptr) {
-    warn("the D-Bus system bus has no address", *OwnedError{raw});
-    return G_SOURCE_REMOVE;  // there is nothing that could come
+    try_later(
+        "the D-Bus system bus has no address", OwnedError { raw } -> message);
+    return G_SOURCE_REMOVE;
   }
   constexpr int flags = G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT |
                         G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION;
