@@ -333,14 +333,6 @@ bool Loop::poll_briefly() {
   return found;
 }
 
-bool PollWorth::worth_it() {
-  return credit_ > 0 || ++asked_ % probe_every == 0;
-}
-
-void PollWorth::was(bool found) {
-  credit_ = found ? std::min(credit_ + 1, most_credit) : std::max(credit_ - miss_costs, 0);
-}
-
 void Loop::run_until(bool (*done)(void* context), void* context) {
   take();
   begin_turn(nullptr);

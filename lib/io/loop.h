@@ -59,6 +59,7 @@
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/executor.h"
+#include "lib/io/poll_worth.h"
 #include "lib/io/uring.h"
 
 namespace ballast::io {
@@ -80,22 +81,6 @@ struct LoopStats {
   std::uint64_t reactor_wakes = 0;  // times the reactor thread came out of its sleep
   std::uint64_t reactor_kicks = 0;  // times it was woken by step 5
   std::uint64_t contended = 0;      // drive or linger found the baton taken
-};
-
-// Whether polling pays: two changes of threads cost more than a fast disk does, but polling for a
-// slow one only burns the processor. One sleep in `probe_every` tries; from a hit on every one
-// does, until misses have used up the credit of the hits.
-class PollWorth {
- public:
-  static constexpr unsigned probe_every = 64;
-  static constexpr int most_credit = 16;
-  static constexpr int miss_costs = 2;
-  bool worth_it();
-  void was(bool found);
-
- private:
-  int credit_ = 0;
-  unsigned asked_ = 0;
 };
 
 class Loop {
