@@ -156,26 +156,20 @@ void print_latency(const std::vector<Slot>& slots) {
 
 // The commands begin, and stay: what they take is what is there more than before.
 void print_held(const Options& options, std::vector<Slot>& slots, Job& job) {
-  std::counting_semaphore<>& finished = *job.finished;
-  const auto round = [&] {
-    job.left = static_cast<std::int64_t>(slots.size());
-    for (Slot& slot : slots) {
-      slot.next();
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds{500});
-  };
-  const auto end = [&] {
-    std::ofstream{options.hold} << "thaw\n";
-    for (std::size_t i = 0; i < slots.size(); ++i) {
-      finished.acquire();
-    }
-  };
+  constexpr std::chrono::milliseconds settle{500};
   const std::int64_t before = anonymous_kib();
   std::ofstream{options.hold} << "all freeze\n";
-  std::this_thread::sleep_for(std::chrono::milliseconds{500});
-  round();
+  std::this_thread::sleep_for(settle);
+  job.left = static_cast<std::int64_t>(slots.size());
+  for (Slot& slot : slots) {
+    slot.next();
+  }
+  std::this_thread::sleep_for(settle);
   const std::int64_t held = anonymous_kib();
-  end();
+  std::ofstream{options.hold} << "thaw\n";
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    job.finished->acquire();
+  }
   const std::int64_t data = static_cast<std::int64_t>(options.bytes * slots.size()) / 1024;
   std::printf("held %zu kib-with-data %lld bytes-each %.0f", slots.size(),
               static_cast<long long>(held - before),
