@@ -137,26 +137,3 @@ refused() {
 INVALID_FIELD='Invalid field in cdb'
 INVALID_OPCODE='Invalid command operation code|not supported|opcode'
 OUT_OF_RANGE='Logical block address out of range|LBA out of range'
-
-# ---- a second fabric --------------------------------------------------------------------------
-
-# loop_attach NAME: the backstore through tcm_loop too; sets LOOP_DEV. Over this fabric the
-# initiator's own scatter-gather lists reach the target core.
-loop_attach() {
-    local tpg=$CONFIGFS/loopback/naa.6001405ba11a5000/tpgt_1
-    mkdir -p "$tpg" && echo naa.6001405ba11a5001 > "$tpg/nexus" || return 1
-    mkdir "$tpg/lun/lun_0" && ln -s "${lun_path[$1]}" "$tpg/lun/lun_0/backstore" || return 1
-    wait_for 20 "the loopback disk" loop_disk || return 1
-    LOOP_DEV=/dev/$(loop_disk)
-    bounded 30 udevadm settle --timeout=20
-}
-loop_disk() {
-    local host disk
-    for host in /sys/class/scsi_host/host*; do
-        [[ $(< "$host/proc_name") == tcm_loopback ]] || continue
-        for disk in "$host"/device/target*/*/block/sd*; do
-            [[ -d $disk ]] && { echo "${disk##*/}"; return 0; }
-        done
-    done
-    return 1
-}

@@ -257,6 +257,17 @@ make_lun() {
     lun_names+=("$name")
 }
 enable_lun() { echo 1 > "$1/enable"; }
+
+# make_lio NAME HBA CONTROL: a backstore of LIO's own that make_lun does not know: ramdisk
+# (rd_mcp_0), block (iblock_0; target_core_iblock is loaded).
+make_lio() {
+    local dir=$CONFIGFS/core/$2/$1
+    mkdir -p "$dir" && echo "$3" > "$dir/control" &&
+        serial_of "$1" > "$dir/wwn/vpd_unit_serial" && echo 1 > "$dir/enable" || return 1
+    lun_path[$1]=$dir
+    lun_names+=("$1")
+}
+
 # A stable serial of its own for each name: by-id links and multipath need one.
 serial_of() {
     local name=$1 option
@@ -295,6 +306,26 @@ export_lun() {
         ln -s "${lun_path[$name]}" "$tpg/lun/lun_$number/backstore" &&
         mkdir "$tpg/acls/$INITIATOR/lun_$number" &&
         ln -s "$tpg/lun/lun_$number" "$tpg/acls/$INITIATOR/lun_$number/lun"
+}
+
+# loop_attach NAME...: backstores through tcm_loop too, LUN 0, 1, ... in order; LOOP_DEV is LUN 0's
+# disk, "$(loop_dev 1)" LUN 1's. Over this fabric the initiator's own scatter-gather lists reach the
+# target core.
+LOOP_TPG=$CONFIGFS/loopback/naa.6001405ba11a5000/tpgt_1
+loop_attach() {
+    local name number=0
+    mkdir -p "$LOOP_TPG" && echo naa.6001405ba11a5001 > "$LOOP_TPG/nexus" || return 1
+    for name in "$@"; do
+        mkdir "$LOOP_TPG/lun/lun_$number" && ln -s "${lun_path[$name]}" "$LOOP_TPG/lun/lun_$number/backstore" &&
+            wait_for 20 "the loopback disk of LUN $number" loop_dev "$number" || return 1
+        number=$((number + 1))
+    done
+    LOOP_DEV=$(loop_dev 0)
+    bounded 30 udevadm settle --timeout=20
+}
+loop_dev() {
+    local found
+    found=$(compgen -G "/sys/class/scsi_device/$(< "$LOOP_TPG/address"):$1/device/block/*") && echo "/dev/${found##*/}"
 }
 
 # ---- targetcli --------------------------------------------------------------

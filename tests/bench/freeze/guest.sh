@@ -47,14 +47,9 @@ say() { printf '%s\n' "$*"; }
 #   patient  the same with cmd_time_out 0, the kernel waits for ever
 #   ballast  user:ballast on it, O_DIRECT
 make_target() { # TARGET NAME
-    local dir name=$2
+    local name=$2
     case $1 in
-        block)
-            dir=$CONFIGFS/core/iblock_${#lun_names[@]}/$name
-            mkdir -p "$dir" && echo "udev_path=/dev/mapper/$name" > "$dir/control" &&
-                serial_of "$name" > "$dir/wwn/vpd_unit_serial" && echo 1 > "$dir/enable" || return 1
-            lun_path["$name"]=$dir
-            lun_names+=("$name") ;;
+        block) make_lio "$name" "iblock_${#lun_names[@]}" "udev_path=/dev/mapper/$name" ;;
         stock | patient)
             mkdir -p "/mnt/$name" && mkfs.ext4 -q "/dev/mapper/$name" && mount "/dev/mapper/$name" "/mnt/$name" &&
                 dd if=/dev/zero of="/mnt/$name/disk.raw" bs=1M count=192 status=none &&

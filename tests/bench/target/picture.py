@@ -10,7 +10,7 @@ import sys
 import table
 
 COLUMNS, WIDTH, HEIGHT, GAP, TOP, LEFT = 3, 300, 22, 26, 78, 168
-INK, FAINT, OURS, OTHERS = "#222222", "#dddddd", "#0072b2", "#999999"
+INK, OURS, OTHERS = "#222222", "#0072b2", "#999999"
 
 
 class Picture:

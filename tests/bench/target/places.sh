@@ -9,16 +9,8 @@
 places=()
 TGT_IQN=iqn.2026-01.org.ballast:tgt
 TGT_PORTAL=127.0.0.1:3261
-LOOP_WWN=naa.50014055e5f00001
+TGT_DISK=/dev/disk/by-path/ip-$TGT_PORTAL-iscsi-$TGT_IQN-lun-1
 loop_device=
-
-# A backstore of LIO's own that make_lun does not know.
-make_lio() { # NAME HBA CONTROL
-    local dir=$CONFIGFS/core/$2/$1
-    mkdir -p "$dir" && echo "$3" > "$dir/control" && echo 1 > "$dir/enable" || return 1
-    lun_path[$1]=$dir
-    lun_names+=("$1")
-}
 
 make_target() { # NAME
     local file=/srv/bench-$1.raw
@@ -48,22 +40,7 @@ start_tgt() {
         tgtadm --lld iscsi --op bind --mode target --tid 1 --initiator-address ALL || return 1
     iscsiadm -m node -T "$TGT_IQN" -p "$TGT_PORTAL" --op new >&9 2>&1 &&
         bounded 60 iscsiadm -m node -T "$TGT_IQN" -p "$TGT_PORTAL" --login >&9 2>&1 || return 1
-    wait_for 30 "tgt's disk" test -b "/dev/disk/by-path/ip-$TGT_PORTAL-iscsi-$TGT_IQN-lun-1"
-}
-
-# The same backstores without a network: LIO's SCSI host.
-export_loop() {
-    local tpg=$CONFIGFS/loopback/$LOOP_WWN/tpgt_1 number=0 name
-    modprobe tcm_loop && mkdir -p "$tpg" && echo naa.50014055e5f00002 > "$tpg/nexus" || return 1
-    for name in "${lun_names[@]}"; do
-        mkdir "$tpg/lun/lun_$number" && ln -s "${lun_path[$name]}" "$tpg/lun/lun_$number/backstore" || return 1
-        number=$((number + 1))
-    done
-}
-loop_disk() { # NUMBER: its path, once it is there
-    local found
-    found=$(compgen -G "/sys/class/scsi_device/$(<"$CONFIGFS/loopback/$LOOP_WWN/tpgt_1/address"):$1/device/block/*") &&
-        echo "/dev/${found##*/}"
+    wait_for 30 "tgt's disk" test -b "$TGT_DISK"
 }
 
 make_places() {
@@ -71,20 +48,19 @@ make_places() {
     for target in "${targets[@]}"; do make_target "$target" || return 1; done
     ((${#lun_names[@]} == 0)) || { export_luns && login || return 1; }
     [[ " ${targets[*]} " != *" tgt "* ]] || start_tgt || return 1
-    [[ " ${fabrics[*]} " != *" loop "* ]] || export_loop || return 1
+    [[ " ${fabrics[*]} " != *" loop "* ]] || loop_attach "${lun_names[@]}" || return 1
     for fabric in "${fabrics[@]}"; do
         number=0
         for target in "${targets[@]}"; do
             if in_lio "$target"; then
                 if [[ $fabric == loop ]]; then
-                    wait_for 20 "tcm_loop's disk $number" loop_disk "$number" || return 1
-                    places+=("loop $target $(loop_disk "$number")")
+                    places+=("loop $target $(loop_dev "$number")")
                 else
                     places+=("iscsi $target $(dev "$number")")
                 fi
                 number=$((number + 1))
             elif [[ $fabric == iscsi && $target == tgt ]]; then
-                places+=("iscsi tgt $(readlink -e "/dev/disk/by-path/ip-$TGT_PORTAL-iscsi-$TGT_IQN-lun-1")")
+                places+=("iscsi tgt $(readlink -e "$TGT_DISK")")
             elif [[ $fabric == iscsi ]]; then
                 places+=("iscsi $target /srv/bench-$target.raw")
             fi
@@ -92,18 +68,10 @@ make_places() {
     done
 }
 
+# The loop device goes when LIO has let go of it.
 test_cleanup() {
-    local loop=$CONFIGFS/loopback lun
     iscsiadm -m node -T "$TGT_IQN" -p "$TGT_PORTAL" --logout >&9 2>&1
     tgtadm --lld iscsi --op delete --force --mode target --tid 1 >&9 2>&1
     tgtadm --op delete --mode system >&9 2>&1
-    if [[ -d $loop/$LOOP_WWN ]]; then
-        for lun in "$loop/$LOOP_WWN"/tpgt_1/lun/lun_*; do
-            [[ -d $lun ]] && { find "$lun" -maxdepth 1 -type l -delete; rmdir "$lun"; }
-        done
-        echo NULL > "$loop/$LOOP_WWN/tpgt_1/nexus"
-        rmdir "$loop/$LOOP_WWN/tpgt_1" "$loop/$LOOP_WWN" "$loop"
-    fi
-    clear_target
     [[ -z $loop_device ]] || losetup --detach "$loop_device"
 }
