@@ -8,7 +8,7 @@
 plan 24
 
 mib=$((1 << 20))
-frozen_load=(12 4 16) healthy_load=(25 12 4)
+frozen_load=(20 4 16) healthy_load=(25 12 4)
 put() { echo "$1" > "$2"; }
 begin_load() { # on both, and the freeze
     load_begin 0 "${frozen_load[@]}"

@@ -8,7 +8,7 @@
 plan 15
 
 seconds_frozen=25
-frozen_load=(15 4 16) healthy_load=(50 12 4)
+frozen_load=(25 4 16) healthy_load=(50 12 4)
 ok "two LUNs are logged in" frozen_luns 1 "deadline=6s;stall_after=2s"
 ok "and filled" eval 'load_fill 0 ${frozen_load[*]} && load_fill 1 ${healthy_load[*]}'
 watch_begin 0 1
