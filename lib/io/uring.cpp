@@ -208,7 +208,9 @@ void Uring::enqueue(Op* op) {
   op->prev = queue_tail_;
   (queue_tail_ != nullptr ? queue_tail_->next : queue_head_) = op;
   queue_tail_ = op;
-  ++queued_count_;
+  if (++queued_count_ >= submit_batch && !stalled_) {
+    submit_queued();
+  }
 }
 
 void Uring::unqueue(Op* op) {
@@ -267,9 +269,13 @@ bool Uring::prepare(Op* op) {
   return true;
 }
 
-// Hands everything queued to the kernel. What it refuses for now stays in the submission ring.
 void Uring::tick_end() {
   stalled_ = false;
+  submit_queued();
+}
+
+// Hands everything queued to the kernel. What it refuses for now stays in the submission ring.
+void Uring::submit_queued() {
   while (queue_head_ != nullptr || io_uring_sq_ready(&ring_) > 0) {
     while (queue_head_ != nullptr && prepare(queue_head_)) {
     }
@@ -288,7 +294,7 @@ void Uring::submit() {
     stats_.operations += static_cast<std::uint64_t>(result);
   }
   // The kernel stops at an entry that it finds invalid, whose completion says so, and goes on with
-  // the rest when asked again; hence the loop in tick_end.
+  // the rest when asked again; hence the loop around this.
   if (io_uring_sq_ready(&ring_) == 0) {
     iovecs_used_ = 0;
     return;

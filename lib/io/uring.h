@@ -2,9 +2,9 @@
 // Uring: the io_uring of one LUN.
 //
 // Operations are tasks on the LUN's executor; each returns what the kernel would: a count of bytes
-// or 0, or a negative errno. Starting one makes no system call: operations collect in a queue, and
-// tick_end() hands the whole queue to the kernel with one io_uring_submit (more only when the queue
-// is longer than the ring). reap() turns completions into wakes; the Loop calls it.
+// or 0, or a negative errno. Starting one makes no system call: operations collect in a queue,
+// which is handed to the kernel with one io_uring_submit when it has submit_batch of them, and by
+// tick_end(). reap() turns completions into wakes; the Loop calls it.
 //
 // Ownership and lifetime. An operation's state lives in a slab of the Uring, not in the coroutine
 // that waits for it, and its slot is given back at the operation's LAST completion (a completion
@@ -95,6 +95,10 @@ struct OpRequest;
 
 class Uring final : public co::TickHook {
  public:
+  // So many operations do not wait for the end of the tick: the storage works on them while the
+  // executor starts the next.
+  static constexpr std::size_t submit_batch = 8;
+
   // Makes the ring, and a tick hook of `executor`, which outlives the Uring. The error says what
   // the operator has to change where io_uring is switched off (kernel.io_uring_disabled, seccomp).
   static Result<std::unique_ptr<Uring>> open(co::Executor& executor, UringOptions options = {});
@@ -191,6 +195,7 @@ class Uring final : public co::TickHook {
   void enqueue(Op* op);
   void unqueue(Op* op);
   bool prepare(Op* op);
+  void submit_queued();
   void submit();
   void complete(const io_uring_cqe& cqe);
   void abandon_waiting(const OpTicket& ticket);

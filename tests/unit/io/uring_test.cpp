@@ -121,19 +121,34 @@ void a_short_read_is_continued(void**) {
   assert_memory_equal(got, "abcdefgh", 8);
 }
 
-void operations_of_one_tick_are_submitted_at_once(void**) {
+void a_few_operations_of_one_tick_are_submitted_at_its_end(void**) {
   Bench b;
   const test::Fd file{test::memory_file(page)};
   const Scattered to{2, 8, 0};
-  int results[10] = {};
+  int results[io::Uring::submit_batch - 1] = {};
   for (int& result : results) {
     b.group.spawn("read", read_list(*b.ring, file.file(), Bytes{0}, to.view(), &result, nullptr));
   }
   b.step();
-  assert_int_equal(b.ring->stats().operations, 10);
+  assert_int_equal(b.ring->stats().operations, io::Uring::submit_batch - 1);
   assert_int_equal(b.ring->stats().submits, 1);
   b.run();
   assert_int_equal(b.ring->stats().submits, 1);
+}
+
+void a_batch_is_submitted_before_the_tick_ends(void**) {
+  Bench b;
+  const test::Fd file{test::memory_file(page)};
+  const Scattered to{2, 8, 0};
+  int results[io::Uring::submit_batch + 1] = {};
+  for (int& result : results) {
+    b.group.spawn("read", read_list(*b.ring, file.file(), Bytes{0}, to.view(), &result, nullptr));
+  }
+  b.step();
+  assert_int_equal(b.ring->stats().operations, io::Uring::submit_batch + 1);
+  assert_int_equal(b.ring->stats().submits, 2);
+  b.run();
+  assert_int_equal(b.ring->stats().submits, 2);
 }
 
 void a_ring_of_four_entries_runs_sixty_four_operations(void**) {
@@ -457,7 +472,8 @@ int main() {
       cmocka_unit_test(a_list_of_more_pieces_than_one_operation_takes_is_split),
       cmocka_unit_test(a_read_across_the_end_returns_what_there_is),
       cmocka_unit_test(a_short_read_is_continued),
-      cmocka_unit_test(operations_of_one_tick_are_submitted_at_once),
+      cmocka_unit_test(a_few_operations_of_one_tick_are_submitted_at_its_end),
+      cmocka_unit_test(a_batch_is_submitted_before_the_tick_ends),
       cmocka_unit_test(a_ring_of_four_entries_runs_sixty_four_operations),
       cmocka_unit_test(operations_beyond_the_bound_wait_their_turn),
       cmocka_unit_test(a_cancelled_operation_ends_when_the_kernel_has_let_go),
