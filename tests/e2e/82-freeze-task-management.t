@@ -10,9 +10,17 @@ plan 22
 frozen_load=(30 4 16) healthy_load=(80 12 4)
 deadline=22
 disk() { basename "$(dev "$1")"; }
+# shellcheck disable=SC2317 # called from lib.sh
+test_cleanup() {
+    udevadm control --start-exec-queue
+    frozen_cleanup
+}
 
 ok "two LUNs are logged in" frozen_luns 1 "deadline=${deadline}s;stall_after=2s"
 ok "and filled" eval 'load_fill 0 ${frozen_load[*]} && load_fill 1 ${healthy_load[*]}'
+# udev looks at a disk that was written and closed, and reads ahead; what is read ahead the kernel does
+# not try again after a reset or an abort.
+udevadm control --stop-exec-queue
 watch_begin 0 1
 load_begin 0 "${frozen_load[@]}"
 load_begin 1 "${healthy_load[@]}"
@@ -41,9 +49,7 @@ tracing=/sys/kernel/tracing
 mountpoint -q $tracing || mount -t tracefs tracefs $tracing
 echo > $tracing/trace
 echo 1 > $tracing/events/iscsi/iscsi_dbg_eh/enable
-# Anew: how far the first has come depends on how long the resets took. Not while udev looks at what
-# that has written: the kernel does not try a failed read-ahead again.
-bounded 30 udevadm settle --timeout=20
+# Anew: how far the first has come depends on how long the resets took.
 load_begin 0 "${frozen_load[@]}"
 ok "the frozen LUN is under load again" wait_for 40 "load on LUN 0" load_runs 0
 freeze "${freezing[@]}"
