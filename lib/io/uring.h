@@ -2,9 +2,9 @@
 // Uring: the io_uring of one LUN.
 //
 // Operations are tasks on the LUN's executor; each returns what the kernel would: a count of bytes
-// or 0, or a negative errno. Starting one makes no system call: operations collect in a queue,
-// which is handed to the kernel with one io_uring_submit when it has submit_batch of them, and by
-// tick_end(). reap() turns completions into wakes; the Loop calls it.
+// or 0, or a negative errno. Starting one only queues it; the queue is handed to the kernel with
+// one io_uring_submit by whoever makes it submit_batch long, and at the latest by tick_end().
+// reap() turns completions into wakes; the Loop calls it.
 //
 // Ownership and lifetime. An operation's state lives in a slab of the Uring, not in the coroutine
 // that waits for it, and its slot is given back at the operation's LAST completion (a completion
