@@ -55,7 +55,9 @@ void commands_that_wait_together_share_a_doorbell(void**) {
   lun->raise();
   assert_true(answers.wait());
   assert_int_equal(answers.good(), 32);
-  assert_int_equal(lun->stats().largest_batch, 32);
+  // Two: the thread of a new LUN looks into the ring once before it waits for an event, and may
+  // find the first of them there.
+  assert_true(lun->stats().doorbells <= 2);
   assert_int_equal(lun->stats().empty_doorbells, 0);
 }
 
