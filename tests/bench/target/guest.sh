@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs in the lab guest (make bench): the same load on LIO's own backstores, on stock tcmu-runner, on
-# tgt and on Ballast, over iSCSI and over tcm_loop, all in one boot. Rounds are interleaved, target
-# after target, because a machine's speed drifts; the tables show medians, and ratios of medians
-# within this run.
+# tgt and on Ballast, over iSCSI and over tcm_loop, all in one boot. A machine's speed changes from one
+# second to the next, so the load goes from target to target in short turns, many times, and what is
+# compared are turns that are neighbours (table.py).
 #
-#   BENCH_ROUNDS     rounds (9)
-#   BENCH_SECONDS    seconds of load per cell and round (1)
+#   BENCH_ROUNDS     turns of each target at each workload (20)
+#   BENCH_SECONDS    seconds of load in a turn (0.4)
 #   BENCH_TARGETS    of: ramdisk fileio block qcow tgt null file buffered (all of them), and, without
 #                    a target and a network, fio on such a file itself: disk (O_DIRECT) pagecache
 #   BENCH_FABRICS    of: iscsi loop (both; tgt, disk and pagecache are measured with iscsi)
@@ -20,8 +20,9 @@ here=$(dirname "$0")
 tap_planned=0
 # shellcheck source=tests/bench/target/places.sh
 . "$here/places.sh"
-rounds=${BENCH_ROUNDS:-9}
-seconds=${BENCH_SECONDS:-1}
+rounds=${BENCH_ROUNDS:-20}
+seconds=${BENCH_SECONDS:-0.4}
+rounds_at_once=5 # starting fio takes the emulated machine longer than a turn
 read -ra targets <<< "${BENCH_TARGETS:-ramdisk fileio block qcow tgt null file buffered}"
 read -ra fabrics <<< "${BENCH_FABRICS:-iscsi loop}"
 set -f
@@ -54,34 +55,56 @@ chosen() {
     done < <(workloads)
 }
 
-fio_rate() { # PLACE TARGET RW BS DEPTH JOBS: operations per second
-    local engine="--ioengine=libaio --direct=1"
-    [[ $2 != pagecache ]] || engine="--ioengine=psync --direct=0 --invalidate=0"
-    # shellcheck disable=SC2086
-    fio --name=cell --filename="$1" --rw="$3" --rwmixread=70 --bs="$4" --iodepth="$5" --numjobs="$6" $engine \
-        --group_reporting --time_based --runtime="$seconds" --ramp_time=0.5 --randrepeat=0 --norandommap \
-        --random_generator=lfsr --output-format=json 2>&9 | jq '.jobs[0] | .read.iops + .write.iops'
+# One fio for some rounds, each place a job, one after the other; every round begins with another place.
+fio_rates() { # FIRST LAST NAME RW BS DEPTH JOBS
+    local round turn number=${#places[@]} fabric target path
+    {
+        printf '%s\n' "[global]" "rw=$4" rwmixread=70 "bs=$5" "iodepth=$6" "numjobs=$7" ioengine=libaio direct=1 \
+            thread time_based "runtime=${micros}us" ramp_time=100ms randrepeat=0 norandommap random_generator=lfsr \
+            stonewall group_reporting
+        for ((round = $1; round <= $2; round++)); do
+            for ((turn = 0; turn < number; turn++)); do
+                read -r fabric target path <<< "${places[(round + turn) % number]}"
+                printf '%s\n' "[$round,$fabric,$target]" "filename=$path"
+                [[ $target != pagecache ]] || printf '%s\n' ioengine=psync iodepth=1 direct=0 invalidate=0
+            done
+        done
+    } > /dev/shm/bench.fio
+    fio --output-format=json /dev/shm/bench.fio > /dev/shm/bench.json 2>&9 || bail "fio: $(tail -n 3 /dev/shm/bench.json)"
+    sed -n '/^{/,$p' /dev/shm/bench.json | # notes come first
+        jq -r --arg name "$3" '.jobs[] | (.jobname | split(",")) + [$name, .read.iops + .write.iops] | @tsv' >> "$results"
 }
 
 # Commands of BYTES each, through blkdiscard: WRITE SAME or whatever the kernel zeroes with; UNMAP.
 discard_rate() { # PLACE BYTES OPTION...
     local place=$1 bytes=$2 begin=${EPOCHREALTIME/./} now commands=0
     shift 2
-    while now=${EPOCHREALTIME/./} && ((now - begin < seconds * 1000000)); do
+    while now=${EPOCHREALTIME/./} && ((now - begin < micros)); do
         blkdiscard "$@" --step "$bytes" --length $((bytes * 32)) "$place" >&9 2>&1 || { echo null; return; }
         commands=$((commands + 32))
     done
     echo $((commands * 1000000 / (now - begin)))
 }
 
-rate() { # PLACE TARGET RW BS DEPTH JOBS
-    case $3 in
-        zero) discard_rate "$1" 1310720 --zeroout ;;
-        unmap) discard_rate "$1" 1048576 ;;
-        *) fio_rate "$@" ;;
+discard_rates() { # FIRST LAST NAME BYTES OPTION...
+    local round turn number=${#places[@]} fabric target path
+    for ((round = $1; round <= $2; round++)); do
+        for ((turn = 0; turn < number; turn++)); do
+            read -r fabric target path <<< "${places[(round + turn) % number]}"
+            printf '%s\t%s\t%s\t%s\t%s\n' "$round" "$fabric" "$target" "$3" "$(discard_rate "$path" "${@:4}")" >> "$results"
+        done
+    done
+}
+
+rates() { # FIRST LAST NAME RW BS DEPTH JOBS
+    case $4 in
+        zero) discard_rates "$1" "$2" "$3" 1310720 --zeroout ;;
+        unmap) discard_rates "$1" "$2" "$3" 1048576 ;;
+        *) fio_rates "$@" ;;
     esac
 }
 
+micros=$(jq -n "$seconds * 1000000 | floor") && ((micros > 0)) || bail "BENCH_SECONDS: no number of seconds: $seconds"
 fresh_daemon
 make_places || bail "cannot make the targets: $(tail -n 3 "$DAEMON_LOG")"
 # Allocated and once written, for every target alike.
@@ -95,18 +118,17 @@ rm /dev/shm/fill
 mapfile -t chosen < <(chosen)
 ((${#chosen[@]} > 0)) || bail "no workload is called ${wanted[*]}; there are: $(workloads | cut -d' ' -f1 | paste -sd' ')"
 : > "$results"
-cells=$((rounds * ${#chosen[@]} * ${#places[@]})) cell=0
-for ((round = 1; round <= rounds; round++)); do
+# What udev looks at after each write to a disk would be done in the next target's turn.
+udevadm control --stop-exec-queue
+for ((round = 1; round <= rounds; round = last + 1)); do
+    last=$((round + rounds_at_once - 1 < rounds ? round + rounds_at_once - 1 : rounds))
+    number=0
     for workload in "${chosen[@]}"; do
         read -r name rw bs depth jobs <<< "$workload"
-        for place in "${places[@]}"; do
-            read -r fabric target path <<< "$place"
-            printf '%s\t%s\t%s\t%s\t%s\n' "$round" "$fabric" "$target" "$name" \
-                "$(rate "$path" "$target" "$rw" "$bs" "$depth" "$jobs")" >> "$results"
-            cell=$((cell + 1))
-        done
-        echo "round $round of $rounds: $name ($cell of $cells cells)"
+        rates "$round" "$last" "$name" "$rw" "$bs" "$depth" "$jobs"
+        echo "rounds $round to $last of $rounds: $name ($((++number)) of ${#chosen[@]} workloads)"
     done
 done
+udevadm control --start-exec-queue
 python3 "$here/table.py" "$results"
 python3 "$here/picture.py" "$results" "$LAB_OUT/bench.svg" && echo "picture: $LAB_OUT/bench.svg"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Draws the results of a benchmark: one plot a workload, a bar a target, its spread as a line.
+"""Draws the results of a benchmark: one plot a workload, a bar a target, its quartiles as a line.
 
 usage: picture.py RESULTS.tsv OUT.svg     (RESULTS.tsv as for table.py)
 """
@@ -30,22 +30,22 @@ class Picture:
 
     def plot(self, x, y, workload, named):
         cells = self.results.cells
-        most = max(max(cells[self.fabric, t, workload]) for t in self.targets if (self.fabric, t, workload) in cells)
+        most = max(self.results.rate((self.fabric, t, workload))[2] for t in self.targets
+                   if (self.fabric, t, workload) in cells)
         self.text(x, y - 8, f"{workload}, to {most:.0f}/s", bold=True)
         for number, target in enumerate(self.targets):
             top = y + number * HEIGHT
             if named:
-                self.text(x - 8, top + 12, table.MEANING.get(target, target), anchor="end")
-            values = cells.get((self.fabric, target, workload))
-            if values is None:
+                self.text(x - 8, top + 12, table.MEANING[target], anchor="end")
+            if (self.fabric, target, workload) not in cells:
                 self.text(x + 2, top + 12, "cannot", size=11)
                 continue
             scale = (WIDTH - 40) / most
-            middle = self.results.median[self.fabric, target, workload]
+            low, middle, high = self.results.rate((self.fabric, target, workload))
             self.bar(x, top, middle * scale, OURS if target in ("null", "file", "buffered") else OTHERS)
-            self.parts.append(f'<line x1="{x + min(values) * scale:.1f}" x2="{x + max(values) * scale:.1f}" y1="{top + 7}" '
+            self.parts.append(f'<line x1="{x + low * scale:.1f}" x2="{x + high * scale:.1f}" y1="{top + 7}" '
                               f'y2="{top + 7}" stroke="{INK}"/>')
-            self.text(x + max(values) * scale + 4, top + 12, f"{middle:.0f}", size=11)
+            self.text(x + high * scale + 4, top + 12, f"{middle:.0f}", size=11)
 
     def rows(self):
         return (len(self.results.workloads) + COLUMNS - 1) // COLUMNS
@@ -55,7 +55,7 @@ class Picture:
 
     def draw(self, top):
         self.text(LEFT, top + 30, f"Operations per second over {table.FABRICS[self.fabric]}: median of "
-                  f"{self.results.rounds} rounds, lowest to highest", size=15, bold=True)
+                  f"{self.results.rounds} rounds, quartiles", size=15, bold=True)
         for number, workload in enumerate(self.results.workloads):
             if any((self.fabric, t, workload) in self.results.cells for t in self.targets):
                 column = number % COLUMNS

@@ -4,7 +4,12 @@
 
 usage: table.py RESULTS.tsv, lines of round, fabric, target, workload, operations per second; null
 where a target cannot do that.
+
+A ratio is the median of the rounds' ratios: the two turns of one round are neighbours in time. With
+it comes where the true median lies with a probability of 95 %, from the order of the ratios alone
+(binomial); with fewer than six rounds that is from the lowest to the highest.
 """
+import math
 import statistics
 import sys
 
@@ -27,16 +32,30 @@ class Results:
     def __init__(self, path):
         self.cells = {}
         for line in open(path, encoding="ascii"):
-            _, fabric, target, workload, value = line.strip().split("\t")
+            number, fabric, target, workload, value = line.strip().split("\t")
             if value != "null":
-                self.cells.setdefault((fabric, target, workload), []).append(float(value))
+                self.cells.setdefault((fabric, target, workload), {})[int(number)] = float(value)
         self.fabrics = list(dict.fromkeys(f for f, _, _ in self.cells))
         self.workloads = list(dict.fromkeys(w for _, _, w in self.cells))
-        self.median = {key: statistics.median(values) for key, values in self.cells.items()}
         self.rounds = max(len(v) for v in self.cells.values())
 
     def targets(self, fabric):
-        return list(dict.fromkeys(t for f, t, _ in self.cells if f == fabric))
+        present = {t for f, t, _ in self.cells if f == fabric}
+        return [t for t in MEANING if t in present]
+
+    def rate(self, key):
+        """Operations per second: lower quartile, median, upper quartile."""
+        values = list(self.cells[key].values())
+        return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+
+    def ratio(self, key, base):
+        """To target BASE: low end of the interval, median, high end; None without rounds in common."""
+        mine, others = self.cells.get(key, {}), self.cells.get((key[0], base, key[2]), {})
+        ratios = sorted(mine[n] / others[n] for n in mine.keys() & others.keys() if others[n])
+        if not ratios:
+            return None
+        rank = max(0, math.floor(len(ratios) / 2 - 0.98 * math.sqrt(len(ratios))))
+        return ratios[rank], statistics.median(ratios), ratios[-1 - rank]
 
 
 def main(path):
@@ -45,28 +64,28 @@ def main(path):
     def table(title, fabric, cell):
         targets = results.targets(fabric)
         print(f"\n{FABRICS[fabric]}: {title}\n")
-        print("| workload | " + " | ".join(MEANING.get(t, t) for t in targets) + " |")
+        print("| workload | " + " | ".join(MEANING[t] for t in targets) + " |")
         print("| --- |" + " ---: |" * len(targets))
         for workload in results.workloads:
             row = (cell((fabric, t, workload)) if (fabric, t, workload) in results.cells else ""
                    for t in targets)
             print(f"| {workload} | " + " | ".join(row) + " |")
 
+    def rate(key):
+        low, middle, high = results.rate(key)
+        return f"{middle:.0f} ({low:.0f}-{high:.0f})"
+
+    def ratio(key, base):
+        if key[1] == base:
+            return "1"
+        found = results.ratio(key, base)
+        return "" if found is None else f"{found[1]:.2f} ({found[0]:.2f}-{found[2]:.2f})"
+
     for fabric in results.fabrics:
-        table(
-            f"operations per second, median of {results.rounds} interleaved rounds (lowest to highest)",
-            fabric,
-            lambda key: f"{results.median[key]:.0f} ({min(results.cells[key]):.0f}-{max(results.cells[key]):.0f})",
-        )
+        table(f"operations per second, median of {results.rounds} rounds (quartiles)", fabric, rate)
         for base in ("qcow", "null"):
             if base in results.targets(fabric):
-                table(
-                    f"ratio to {MEANING[base]}",
-                    fabric,
-                    lambda key, base=base: ""
-                    if (key[0], base, key[2]) not in results.median
-                    else f"{results.median[key] / results.median[key[0], base, key[2]]:.2f}",
-                )
+                table(f"ratio to {MEANING[base]} (95 % interval)", fabric, lambda key, base=base: ratio(key, base))
 
 
 if __name__ == "__main__":
