@@ -341,6 +341,7 @@ void Device::begin(abi::tcmulib_cmd* cmd) {
   incoming->cmd = cmd;
   incoming->cdb = std::span<const std::uint8_t>{cmd->cdb, cdb_length_of(cmd->cdb)};
   incoming->data = io::SgView{std::span<const iovec>{cmd->iovec, cmd->iov_cnt}};
+  incoming->sense = cmd->sense_buf;
   incoming->transferred = 0;
   incoming->sense_length = 0;
   task_set_->begin(*incoming);

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
@@ -67,9 +66,9 @@ void Ring::report_short_read(const scsi::Command& command) {
 
 void Ring::answer(abi::tcmulib_cmd* cmd, const scsi::Command& command, scsi::Status status) {
   if (status == scsi::Status::check_condition) {
-    std::memset(cmd->sense_buf, 0, sizeof cmd->sense_buf);
-    std::memcpy(cmd->sense_buf, command.sense.data(),
-                std::min(command.sense_length, sizeof cmd->sense_buf));
+    BALLAST_ASSERT(command.sense.data() == cmd->sense_buf);
+    const std::span<std::uint8_t> rest = command.sense.subspan(command.sense_length);
+    std::fill(rest.begin(), rest.end(), std::uint8_t{0});
   } else if (command.transferred < command.data.size()) {
     // The kernel takes a READ_LEN of 0 for none (tcmu_handle_completion).
     if (command.transferred > 0 && (mailbox_->flags & abi::TCMU_MAILBOX_FLAG_CAP_READ_LEN) != 0) {

@@ -168,6 +168,7 @@ class [[nodiscard]] Task {
     return *this;
   }
   ~Task() { destroy(); }
+  bool empty() const { return !handle_; }  // default-constructed, or moved from
 
   class Awaiter {
    public:

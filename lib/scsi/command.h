@@ -7,7 +7,6 @@
 // may be less or more than the CDB speaks of; the disk never touches a byte outside it.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -39,12 +38,13 @@ struct Command {
   // Where the volume is told what belongs to this command; null: nobody is told and it cannot be
   // stopped.
   volume::Request* request = nullptr;
+  // Where sense data is put: sense_size bytes.
+  std::span<std::uint8_t> sense{};
 
   // Filled by the disk:
   std::size_t transferred = 0;   // bytes of data-in written to the front of `data`, or of data-out
                                  // taken from it; data.size() - transferred is the residual
   std::size_t sense_length = 0;  // valid bytes of sense; above 0 only with check_condition
-  std::array<std::uint8_t, sense_size> sense{};
 };
 
 }  // namespace ballast::scsi

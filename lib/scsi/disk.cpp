@@ -145,6 +145,7 @@ std::optional<Status> Disk::refuse_bits(Command& command, const Operation& opera
 }
 
 Status Disk::fail(Command& command, const Sense& sense) {
+  BALLAST_ASSERT(command.sense.size() >= sense_size);
   command.transferred = 0;
   command.sense_length = encode(sense, modes_.descriptor_sense(), command.sense);
   return Status::check_condition;

@@ -76,6 +76,10 @@ class Disk {
   co::Task<Status> carry_out(Command& command, const Operation& operation) {
     return (this->*operation.suspending)(command);
   }
+  // The same for a READ or WRITE that is the volume's one operation, as nearly all are: without a
+  // coroutine of the disk's, in two halves. Empty: it has to be carried out.
+  co::Task<IoStatus> begin_transfer(Command& command, const Operation& operation);
+  Status end_transfer(Command& command, const Operation& operation, IoStatus status);
   Status answer_at_once(Command& command, const Operation& operation) {
     return (this->*operation.immediate)(command);
   }

@@ -70,6 +70,31 @@ std::optional<Status> Disk::refuse_transfer(Command& command, Range range, Bytes
   return std::nullopt;
 }
 
+co::Task<IoStatus> Disk::begin_transfer(Command& command, const Operation& operation) {
+  const bool reads = operation.suspending == &Disk::read;
+  if (!reads && operation.suspending != &Disk::write) {
+    return {};
+  }
+  const Range range = range_of(command);
+  const Bytes length = bytes_of(range.count);
+  const bool fua = asks_fua(command);
+  if (range.count.value() == 0 || (reads && fua && volume_.capabilities().volatile_cache) ||
+      refuse_transfer(command, range, length).has_value()) {
+    return {};
+  }
+  const io::SgView data = command.data.slice(0, length.value());
+  return reads ? volume_.read(request_of(command), range.lba, data)
+               : volume_.write(request_of(command), range.lba, data, durability(fua));
+}
+
+Status Disk::end_transfer(Command& command, const Operation& operation, IoStatus status) {
+  const Range range = range_of(command);
+  if (ok(status) || operation.takes_data) {
+    command.transferred = bytes_of(range.count).value();
+  }
+  return finish(command, status, range.lba, operation.changes_medium);
+}
+
 co::Task<Status> Disk::read(Command& command) {
   const Range range = range_of(command);
   const Bytes length = bytes_of(range.count);

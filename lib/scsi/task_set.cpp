@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/scsi/task_set.h"
 
-#include <cstring>
 #include <iterator>
 #include <utility>
 
@@ -105,8 +104,14 @@ co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
       slot.record.enter(watch::Stage::queue, executor().now());
     }
   }
-  const Status status = co_await disk_.carry_out(slot.inner, operation);
-  finish(slot, status);
+  co::Task<IoStatus> transfer = disk_.begin_transfer(slot.inner, operation);
+  if (transfer.empty()) {
+    const Status status = co_await disk_.carry_out(slot.inner, operation);
+    finish(slot, status);
+  } else {
+    const IoStatus status = co_await std::move(transfer);
+    finish(slot, disk_.end_transfer(slot.inner, operation, status));
+  }
 }
 
 // A buffer of our own for the command's data. False: there is none now, or there can't be one.
@@ -192,8 +197,8 @@ void TaskSet::answer(Slot& slot, const Command& result, Status status, const cha
   outer.transferred = result.transferred;
   outer.sense_length = 0;
   if (status == Status::check_condition) {
+    BALLAST_ASSERT(&result == &slot.inner);
     outer.sense_length = result.sense_length;
-    std::memcpy(outer.sense.data(), result.sense.data(), result.sense_length);
   } else if (status == Status::good && !slot.operation.takes_data && result.transferred > 0) {
     io::copy(outer.data.slice(0, result.transferred), result.data.slice(0, result.transferred));
   }
@@ -207,6 +212,7 @@ void TaskSet::answer(Slot& slot, const Command& result, Status status, const cha
   }
   leave_list(slot);
   slot.outer = nullptr;
+  slot.inner.sense = nobodys_sense_;
   --unanswered_;
   front_end_.answer(outer, status);
   if (shut_ && unanswered_ == 0) {

@@ -44,6 +44,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -184,6 +185,7 @@ class TaskSet {
   };
   co::IntrusiveList<AtBackend>
       at_backend_;  // slots with something at the backend, by when it began
+  std::array<std::uint8_t, sense_size> nobodys_sense_{};  // of commands that are answered already
   std::size_t unanswered_ = 0;
   std::uint64_t numbered_ = 0;
   std::uint64_t mode_epoch_ = 0;  // of mode pages: across a change nothing is adopted

@@ -39,6 +39,7 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
     std::copy_n(command.cdb.begin(), length, cdb.begin());
     inner.cdb = std::span{cdb}.first(length);
     inner.request = &request;
+    inner.sense = command.sense;
     record.number = ++task_set.numbered_;
     record.arrived = now;
     record.stage_since = now;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "lib/base/assert.h"
 #include "lib/base/result.h"
@@ -33,8 +34,23 @@ class RequestObserver {
 class Request;
 class Volume;
 
-// The end of an operation that went to the backend without a coroutine of the volume's. One at a
-// time.
+// The range that a request changes, held for as long as this lives.
+class Change {
+ public:
+  Change(Fences& fences, Request& request, Lba lba, BlockCount count);
+  ~Change();
+  Change(const Change&) = delete;
+  Change& operator=(const Change&) = delete;
+  bool granted() const { return hold_.granted(); }
+  Fences::Hold& hold() { return hold_; }
+
+ private:
+  Request& request_;
+  Fences::Hold hold_;
+};
+
+// An operation that went to the backend without a coroutine of the volume's, and what has to be
+// given back at its end. One at a time.
 class Direct final : private co::TaskListener<IoStatus> {
  public:
   explicit Direct(Request& request) : request_{request} {}
@@ -47,6 +63,7 @@ class Direct final : private co::TaskListener<IoStatus> {
   Request& request_;
   Volume* volume_ = nullptr;  // null: none is under way
   bool changes_ = false;
+  std::optional<Change> change_;  // what a write holds; not that of a COMPARE AND WRITE
   co::TaskEnding<IoStatus> before_;
 };
 
@@ -99,5 +116,14 @@ class Request {
   bool irrevocable_ = false;
   bool let_go_ = false;  // of a range that it held
 };
+
+inline Change::Change(Fences& fences, Request& request, Lba lba, BlockCount count)
+    : request_{request}, hold_{fences, lba, count, Fences::Kind::change} {
+  request_.hold_ = &hold_;
+}
+inline Change::~Change() {
+  request_.hold_ = nullptr;
+  request_.let_go_ = true;
+}
 
 }  // namespace ballast::volume

@@ -39,27 +39,6 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
   capacity_ = config.capacity.value() == 0 ? all : config.capacity;
 }
 
-// The range that a request changes, held from here to the end of the scope.
-class Change {
- public:
-  Change(Fences& fences, Request& request, Lba lba, BlockCount count)
-      : request_{request}, hold_{fences, lba, count, Fences::Kind::change} {
-    request_.hold_ = &hold_;
-  }
-  ~Change() {
-    request_.hold_ = nullptr;
-    request_.let_go_ = true;
-  }
-  Change(const Change&) = delete;
-  Change& operator=(const Change&) = delete;
-  bool granted() const { return hold_.granted(); }
-  Fences::Hold& hold() { return hold_; }
-
- private:
-  Request& request_;
-  Fences::Hold hold_;
-};
-
 // Counts one operation of a request at the backend, from its start to its last completion.
 class AtBackend {
  public:
@@ -103,22 +82,20 @@ void Direct::over() {
   Volume& volume = *std::exchange(volume_, nullptr);
   AtBackend::leave(request_, changes_ ? AtBackend::Kind::changes : AtBackend::Kind::looks);
   volume.admission_.release();
+  change_.reset();
 }
 
-bool Volume::enter_directly(Request& request, bool changes) {
+co::Semaphore::Guard Volume::direct_slot(Request& request) {
+  const bool possible = request.direct_.volume_ == nullptr && !request.stopped();
+  return possible ? admission_.try_acquire() : co::Semaphore::Guard{};
+}
+
+void Volume::enter_directly(Request& request, co::Semaphore::Guard slot, bool changes) {
   Direct& direct = request.direct_;
-  if (direct.volume_ != nullptr || request.stopped()) {
-    return false;
-  }
-  co::Semaphore::Guard slot = admission_.try_acquire();
-  if (!slot) {
-    return false;
-  }
   slot.dismiss();
   direct.volume_ = this;
   direct.changes_ = changes;
   AtBackend::enter(request, changes ? AtBackend::Kind::changes : AtBackend::Kind::looks);
-  return true;
 }
 
 co::Task<IoStatus> Volume::follow(Request& request, co::Task<IoStatus> task) {
@@ -141,13 +118,17 @@ co::Task<bool> Volume::wait_for(Request& request, Fences::Hold& hold) {
 co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
   BALLAST_ASSERT(whole_blocks(to));
   BALLAST_ASSERT(inside(lba, blocks_in(Bytes{to.size()})));
-  const bool first = !request.reached_backend();
-  if (fences_.fenced() > 0 || !enter_directly(request, false)) {
+  if (fences_.fenced() > 0) {
     return read_in_turn(request, lba, to);
   }
-  if (first) {
+  co::Semaphore::Guard slot = direct_slot(request);
+  if (!slot) {
+    return read_in_turn(request, lba, to);
+  }
+  if (!request.reached_backend()) {
     request.read_mark_ = fences_.mark();
   }
+  enter_directly(request, std::move(slot), false);
   return follow(request, backend_.read(offset_of(lba), to, request.token()));
 }
 
@@ -178,11 +159,24 @@ co::Task<IoStatus> Volume::read_in_turn(Request& request, Lba lba, io::SgView to
   co_return status;
 }
 
+// As read(): without a coroutine where nothing is to be waited for, and no flush has to follow.
 co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua fua) {
   const BlockCount count = blocks_in(Bytes{from.size()});
   BALLAST_ASSERT(whole_blocks(from));
   BALLAST_ASSERT(inside(lba, count));
-  Change change{fences_, request, lba, count};
+  if (co::Semaphore::Guard slot = direct_slot(request); slot && !needs_flush(fua)) {
+    std::optional<Change>& change = request.direct_.change_;
+    change.emplace(fences_, request, lba, count);
+    if (change->granted()) {
+      return write_directly(request, std::move(slot), offset_of(lba), from, fua);
+    }
+    change.reset();
+  }
+  return write_held(request, lba, from, fua);
+}
+
+co::Task<IoStatus> Volume::write_held(Request& request, Lba lba, io::SgView from, Fua fua) {
+  Change change{fences_, request, lba, blocks_in(Bytes{from.size()})};
   if (!change.granted()) {
     const bool granted = co_await wait_for(request, change.hold());
     if (!granted) {
@@ -193,22 +187,25 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
   co_return status;
 }
 
-// As read(): without a coroutine where nothing is to be waited for, and no flush has to follow.
 co::Task<IoStatus> Volume::write_admitted(Request& request, Bytes offset, io::SgView from, Fua fua,
                                           bool once) {
-  const bool native = fua == Fua::yes && capabilities().fua;
-  const bool alone = fua == Fua::no || native || !capabilities().volatile_cache;
-  if (!alone || !enter_directly(request, true)) {
+  co::Semaphore::Guard slot = direct_slot(request);
+  if (!slot || needs_flush(fua)) {
     return write_in_turn(request, offset, from, fua, once);
   }
   request.irrevocable_ |= once;
-  return follow(request,
-                backend_.write(offset, from, native ? Fua::yes : Fua::no, request.token()));
+  return write_directly(request, std::move(slot), offset, from, fua);
+}
+
+co::Task<IoStatus> Volume::write_directly(Request& request, co::Semaphore::Guard slot, Bytes offset,
+                                          io::SgView from, Fua fua) {
+  enter_directly(request, std::move(slot), true);
+  const Fua native = fua == Fua::yes && capabilities().fua ? Fua::yes : Fua::no;
+  return follow(request, backend_.write(offset, from, native, request.token()));
 }
 
 co::Task<IoStatus> Volume::write_in_turn(Request& request, Bytes offset, io::SgView from, Fua fua,
                                          bool once) {
-  const bool native = fua == Fua::yes && capabilities().fua;
   co::Semaphore::Guard slot = admission_.try_acquire();
   if (!slot) {
     co::Semaphore::Guard granted = co_await admission(request);
@@ -219,9 +216,9 @@ co::Task<IoStatus> Volume::write_in_turn(Request& request, Bytes offset, io::SgV
   }
   request.irrevocable_ |= once;
   const AtBackend at_backend{request, AtBackend::Kind::changes};
-  IoStatus status =
-      co_await backend_.write(offset, from, native ? Fua::yes : Fua::no, request.token());
-  if (ok(status) && fua == Fua::yes && !native && capabilities().volatile_cache) {
+  const Fua native = fua == Fua::yes && capabilities().fua ? Fua::yes : Fua::no;
+  IoStatus status = co_await backend_.write(offset, from, native, request.token());
+  if (ok(status) && needs_flush(fua)) {
     if (request.stopped()) {
       co_return IoStatus::cancelled;
     }

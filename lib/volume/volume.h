@@ -126,13 +126,22 @@ class Volume {
   co::Semaphore::Waiter admission(Request& request) {
     return admission_.acquire_until(1, co::Timers::never, request.token());
   }
-  // Takes a place at the backend for an operation without a coroutine of ours, if there is nothing
-  // to wait for; then `follow` the backend's task to its end.
-  bool enter_directly(Request& request, bool changes);
+  // Operations without a coroutine of ours: a place at the backend, empty if one has to be waited
+  // for; then the operation counts as begun, and `follow` sees the backend's task to its end.
+  co::Semaphore::Guard direct_slot(Request& request);
+  void enter_directly(Request& request, co::Semaphore::Guard slot, bool changes);
   static co::Task<IoStatus> follow(Request& request, co::Task<IoStatus> task);
   co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
   // Waits behind what overlaps; false if the request was stopped.
   co::Task<bool> wait_for(Request& request, Fences::Hold& hold);
+  // Whether a write of this kind is durable only by a flush after it.
+  bool needs_flush(Fua fua) const {
+    return fua == Fua::yes && !capabilities().fua && capabilities().volatile_cache;
+  }
+  // Holds its range, behind what overlaps.
+  co::Task<IoStatus> write_held(Request& request, Lba lba, io::SgView from, Fua fua);
+  co::Task<IoStatus> write_directly(Request& request, co::Semaphore::Guard slot, Bytes offset,
+                                    io::SgView from, Fua fua);
   // One operation at the backend, admitted. `fua` as asked: falls back on a flush.
   // `once`: the write of a COMPARE AND WRITE.
   co::Task<IoStatus> write_admitted(Request& request, Bytes offset, io::SgView from, Fua fua,

@@ -30,6 +30,7 @@ Issued::Issued(std::uint32_t its_number, Wish what, co::Random& random)
     segments_.push_back(iovec{memory_.back().get(), length});
   }
   data = io::SgView{segments_};
+  sense = sense_memory_;
 }
 
 std::uint32_t Issued::information() const {
@@ -60,6 +61,7 @@ void Issued::give_away(co::Random& random) {
   cdb = {};
   data = io::SgView{};
   transferred = mark;
+  sense_given_away_ = sense_memory_;
   if (random.chance(1, 2)) {
     cdb_memory_.reset();
     memory_.clear();
@@ -72,7 +74,8 @@ void Issued::give_away(co::Random& random) {
 }
 
 bool Issued::untouched() const {
-  return transferred == mark && std::all_of(segments_.begin(), segments_.end(), [](iovec segment) {
+  const bool same = transferred == mark && sense_memory_ == sense_given_away_;
+  return same && std::all_of(segments_.begin(), segments_.end(), [](iovec segment) {
            const auto* const begin = static_cast<const std::byte*>(segment.iov_base);
            return std::all_of(begin, begin + segment.iov_len,
                               [](std::byte byte) { return byte == others; });

@@ -8,6 +8,7 @@
 
 #include <sys/uio.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -64,6 +65,8 @@ class Issued : public scsi::Command {
   std::unique_ptr<std::uint8_t[]> cdb_memory_;
   std::vector<std::unique_ptr<std::byte[]>> memory_;
   std::vector<iovec> segments_;
+  std::array<std::uint8_t, scsi::sense_size> sense_memory_{};
+  std::array<std::uint8_t, scsi::sense_size> sense_given_away_{};  // what it held then
 };
 
 }  // namespace ballast::sim

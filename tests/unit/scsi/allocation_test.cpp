@@ -40,7 +40,9 @@ void reads_and_writes_allocate_nothing(void**) {
   const Data data{Bytes8(4096)};
   for (const std::uint8_t opcode : Bytes8{0x28, 0x2a}) {
     const Bytes8 cdb = cdb_of(opcode, 0, 8, 8);
+    std::array<std::uint8_t, scsi::sense_size> sense{};
     scsi::Command command;
+    command.sense = sense;
     command.cdb = cdb;
     command.data = data.view();
     std::size_t good = 0;

@@ -100,7 +100,9 @@ class DiskRig : public VolumeRig {
     // Exactly as long as it says, so that a byte read beyond it is noticed.
     const std::unique_ptr<std::uint8_t[]> exact{new std::uint8_t[cdb.size()]};
     std::copy(cdb.begin(), cdb.end(), exact.get());
+    std::array<std::uint8_t, scsi::sense_size> sense{};
     scsi::Command command;
+    command.sense = sense;
     command.cdb = {exact.get(), cdb.size()};
     command.data = buffer.view();
     const std::optional<scsi::Status> status = wait_for(disk->execute(command));

@@ -22,9 +22,11 @@ struct Sent {
   Sent(Bytes8 what, Bytes8 with) : cdb{std::move(what)}, buffer{std::move(with)} {
     command.cdb = cdb;
     command.data = buffer.view();
+    command.sense = sense;
   }
   Bytes8 cdb;
   test::Data buffer;
+  std::array<std::uint8_t, scsi::sense_size> sense{};
   scsi::Command command;
   unsigned answers = 0;
   Status status = Status::good;
