@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts every operator new of the process. For one source file of a test program: it replaces the
-// global operators. ThreadSanitizer's runtime has its own, so nothing is counted there: begin
-// main() with `if (!counts_allocations) return cannot_count();`.
+// Counts every operator new of the process, and its bytes. For one source file of a test program:
+// it replaces the global operators. ThreadSanitizer's runtime has its own, so nothing is counted
+// there: begin main() with `if (!counts_allocations) return cannot_count();`.
 #pragma once
 
 #include <atomic>
@@ -19,6 +19,7 @@
 namespace ballast::test {
 
 inline std::atomic<std::uint64_t> allocations{0};
+inline std::atomic<std::uint64_t> allocated_bytes{0};
 
 #ifdef BALLAST_TSAN
 inline constexpr bool counts_allocations = false;
@@ -33,6 +34,7 @@ inline int cannot_count() {
 
 inline void* counted(std::size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
+  allocated_bytes.fetch_add(size, std::memory_order_relaxed);
   void* const memory = std::malloc(size != 0 ? size : 1);
   if (memory == nullptr) {
     std::abort();
