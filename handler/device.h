@@ -140,6 +140,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   void begin(abi::tcmulib_cmd* cmd);
   void answer(scsi::Command& command, scsi::Status status) override;
   Incoming* take_incoming();
+  scsi::TaskSetLimits limits() const;
   Result<void> check_deadline(Nanoseconds deadline) const;
   void describe(watch::LunSnapshot* snapshot) const;
   std::size_t unanswered() const { return task_set_ == nullptr ? 0 : task_set_->unanswered(); }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One command in a task set, from its coming to the end of its last operation: a local of the
-// coroutine that serves it. Part of task_set.cpp alone.
+// coroutine that serves it. Part of task_set*.cpp alone.
 #pragma once
 
 #include <algorithm>

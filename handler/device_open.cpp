@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a device of the daemon to a LUN that takes commands.
+#include "handler/device.h"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstdlib>
+#include <span>
+#include <utility>
+
+#include "handler/config_string.h"
+#include "handler/lun_name.h"
+#include "lib/backend/factory.h"
+#include "lib/base/assert.h"
+#include "lib/base/log.h"
+#include "lib/co/sleep.h"
+
+namespace ballast::handler {
+namespace {
+
+// The data of all commands of one LUN, orphans included. Mapped, and only what is used is there.
+constexpr Bytes data_limit{std::uint64_t{64} << 20};
+
+unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
+  if (physical_block <= logical_block) {
+    return 0;
+  }
+  return static_cast<unsigned>(std::countr_zero(physical_block.value()) -
+                               std::countr_zero(logical_block.value()));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev, bool may_wait) {
+  Result<config::LunConfig> config = config::parse(config_string(abi::tcmu_dev_get_cfgstring(dev)));
+  if (!config) {
+    return config.error();
+  }
+  std::unique_ptr<Device> device{new Device{dev, lun_name(dev), std::move(config).value()}};
+  if (Result<void> ready = device->set_up(may_wait); !ready) {
+    return ready.error();
+  }
+  return device;
+}
+
+Device::Device(abi::tcmu_device* dev, std::string name, config::LunConfig config)
+    : dev_{dev},
+      name_{std::move(name)},
+      config_{std::move(config)},
+      executor_{name_.c_str(), clock_},
+      resizes_{executor_},
+      closing_{executor_},
+      leaving_{executor_, "the next sweep"},
+      idle_{executor_, "a closing LUN's last answer"},
+      closed_{executor_, "the backend to be closed"},
+      departed_{executor_, "the LUN to be closed"},
+      opened_{clock_.now()} {}
+
+Device::~Device() {
+  BALLAST_ASSERT(backend_ == nullptr || is_gone());
+  if (loop_ != nullptr) {
+    loop_->stop();
+  }
+}
+
+Result<void> Device::set_up(bool may_wait) {
+  const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
+  const BlockCount blocks{abi::tcmu_dev_get_num_lbas(dev_)};
+  if (block < Bytes{512} || block > Bytes{4096} || !std::has_single_bit(block.value())) {
+    return Error{EINVAL, fmt::format("hw_block_size is {}; it must be 512, 1024, 2048 or 4096",
+                                     block.value())};
+  }
+  if (blocks == BlockCount{} || blocks.value() > (std::uint64_t{1} << 63) / block.value()) {
+    return Error{EINVAL, fmt::format("the size of {} blocks of {} bytes cannot be; give a size of "
+                                     "at least one block",
+                                     blocks.value(), block.value())};
+  }
+  if (Result<void> deadline = check_deadline(config_.deadline); !deadline) {
+    return deadline;
+  }
+
+  io::UringOptions options;
+  options.max_operations = std::max<std::size_t>(options.max_operations, config_.queue_depth);
+  Result<std::unique_ptr<io::Uring>> uring = io::Uring::open(executor_, options);
+  if (!uring) {
+    return uring.error();
+  }
+  uring_ = std::move(uring).value();
+  Result<std::unique_ptr<io::BufferPool>> buffers =
+      io::BufferPool::open(executor_, data_limit, nullptr);
+  if (!buffers) {
+    return buffers.error();
+  }
+  buffers_ = std::move(buffers).value();
+  if (Result<void> ring = open_ring(); !ring) {
+    return ring;
+  }
+  helper_ = std::make_unique<io::HelperThread>(executor_);
+  loop_ = std::make_unique<io::Loop>(executor_, clock_, uring_.get());
+  loop_->set_under_way(
+      [](void* self) { return static_cast<Device*>(self)->helper_->pending() > 0; }, this);
+  if (Result<void> started = loop_->start(); !started) {
+    return started;
+  }
+  slow_log_ = std::make_unique<watch::SlowLog>(name_, block);
+  // Last of what can fail: from here on there is something to close.
+  if (const Result<void> opened = open_backend(); !opened) {
+    if (!may_wait || opened.error().errno_value != EBUSY) {
+      return opened.error();
+    }
+    log(LogLevel::warning, "{}: {}; commands are answered BUSY until it is free", name_,
+        opened.error().message);
+    const co::Message waiting{.run = &begin_waiting, .context = this};
+    (void)loop_->drive(&waiting);
+  }
+  const co::Message sweep{.run = &begin_sweep, .context = this};
+  (void)loop_->drive(&sweep);
+  return {};
+}
+
+// In set_up(), or on the executor: then nothing else of the LUN goes on that it could hold up.
+Result<void> Device::open_backend() {
+  const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
+  const BlockCount blocks{abi::tcmu_dev_get_num_lbas(dev_)};
+  Result<std::unique_ptr<backend::Backend>> opened =
+      backend::open(config_, backend::OpenContext{.executor = executor_,
+                                                  .uring = *uring_,
+                                                  .buffers = *buffers_,
+                                                  .helper = *helper_,
+                                                  .size = Bytes{blocks.value() * block.value()},
+                                                  .logical_block = block});
+  if (!opened) {
+    return opened.error();
+  }
+  backend_ = std::make_unique<Gate>(std::move(opened).value());
+  volume_ = std::make_unique<volume::Volume>(
+      *backend_,
+      volume::VolumeConfig{
+          .logical_block = block, .capacity = blocks, .queue_depth = config_.queue_depth});
+  log(LogLevel::info,
+      "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",
+      name_, backend_->description(), blocks.value(), block.value(),
+      abi::tcmu_dev_get_max_xfer_len(dev_), describe_mailbox_flags(ring_->flags()));
+  return {};
+}
+
+co::Task<void> Device::wait_for_store() {
+  for (;;) {
+    const bool leaving = co_await leaving_.wait_until(executor_.now() + open_interval);
+    if (leaving) {
+      co_return;
+    }
+    const Result<void> opened = open_backend();
+    if (opened) {
+      co_return;
+    }
+    if (opened.error().errno_value != EBUSY) {
+      log(LogLevel::error, "{}: cannot be opened: {}; trying again", name_, opened.error().message);
+    }
+  }
+}
+
+void Device::begin_waiting(void* self, std::int64_t) {
+  Device& device = *static_cast<Device*>(self);
+  device.closing_.spawn("waiting for the store", device.wait_for_store());
+}
+
+// Later the kernel would answer by itself, with an error.
+Result<void> Device::check_deadline(Nanoseconds deadline) const {
+  const int seconds = abi::tcmu_cfgfs_dev_get_attr_int(dev_, "cmd_time_out");
+  if (seconds > 0 && deadline >= std::chrono::seconds{seconds}) {
+    return Error{EINVAL,
+                 fmt::format("deadline={} is not below the kernel's own cmd_time_out of {} s; set "
+                             "deadline lower, or the backstore's attribute cmd_time_out higher",
+                             config::format_duration(deadline), seconds)};
+  }
+  return {};
+}
+
+Result<void> Device::open_ring() {
+  void* base = nullptr;
+  std::size_t length = 0;
+  off_t offset = 0;
+  char* const path = abi::tcmu_dev_get_memory_info(dev_, &base, &length, &offset);
+  if (path == nullptr || base == nullptr || length < sizeof(abi::tcmu_mailbox)) {
+    std::free(path);
+    return Error{EIO, "libtcmu does not say where the command ring is mapped"};
+  }
+  std::free(path);
+  const std::span<std::byte> mapping{static_cast<std::byte*>(base), length};
+  ring_ = std::make_unique<Ring>(executor_, dev_, mapping);
+  cursor_ = std::make_unique<RingCursor>(mapping);
+  return {};
+}
+
+// Not in open(): targetcli's library sets the serial number after it has enabled the backstore,
+// which is when open() is called. The first command comes later than both.
+void Device::read_unit_serial() {
+  serial_read_ = true;
+  char* const serial = abi::tcmu_cfgfs_dev_get_wwn(dev_);
+  if (serial != nullptr) {
+    unit_serial_ = serial;
+    std::free(serial);
+  }
+  if (unit_serial_.empty()) {
+    log(LogLevel::warning,
+        "{}: configfs has no unit serial (wwn/vpd_unit_serial); /dev/disk/by-id and multipath will "
+        "not know this LUN",
+        name_);
+  }
+}
+
+void Device::make_disk() {
+  const backend::Geometry& geometry = backend_->geometry();
+  scsi::DiskConfig config;
+  config.product = name_;
+  config.unit_serial = unit_serial_;
+  config.physical_block_exponent =
+      physical_block_exponent(volume_->logical_block(), geometry.physical_block);
+  const auto most =
+      static_cast<std::uint32_t>(volume_->blocks_in(Bytes{io::BufferPool::largest}).value());
+  const std::uint32_t given = abi::tcmu_dev_get_max_xfer_len(dev_);
+  config.max_transfer_blocks = given == 0 ? most : std::min(given, most);
+  config.write_same_max = config_.write_same_max;
+  disk_ = std::make_unique<scsi::Disk>(*volume_, std::move(config));
+  task_set_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, *slow_log_, limits());
+}
+
+}  // namespace ballast::handler
