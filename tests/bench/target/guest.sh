@@ -118,7 +118,8 @@ rm /dev/shm/fill
 mapfile -t chosen < <(chosen)
 ((${#chosen[@]} > 0)) || bail "no workload is called ${wanted[*]}; there are: $(workloads | cut -d' ' -f1 | paste -sd' ')"
 : > "$results"
-# What udev looks at after each write to a disk would be done in the next target's turn.
+# What udev looks at after each write to a disk would be done in the next target's turn. It stays so:
+# the guest goes with the bench, and what has piled up takes minutes.
 udevadm control --stop-exec-queue
 for ((round = 1; round <= rounds; round = last + 1)); do
     last=$((round + rounds_at_once - 1 < rounds ? round + rounds_at_once - 1 : rounds))
@@ -129,6 +130,5 @@ for ((round = 1; round <= rounds; round = last + 1)); do
         echo "rounds $round to $last of $rounds: $name ($((++number)) of ${#chosen[@]} workloads)"
     done
 done
-udevadm control --start-exec-queue
 python3 "$here/table.py" "$results"
 python3 "$here/picture.py" "$results" "$LAB_OUT/bench.svg" && echo "picture: $LAB_OUT/bench.svg"
