@@ -51,7 +51,15 @@ co::Task<Status> Disk::execute(Command& command) {
   if (judgement.operation->immediate != nullptr) {
     return answer(answer_at_once(command, *judgement.operation));
   }
-  return carry_out(command, *judgement.operation);
+  co::Task<IoStatus> transfer = begin_transfer(command, *judgement.operation);
+  return transfer.empty() ? carry_out(command, *judgement.operation)
+                          : await_transfer(command, *judgement.operation, std::move(transfer));
+}
+
+co::Task<Status> Disk::await_transfer(Command& command, const Operation& operation,
+                                      co::Task<IoStatus> transfer) {
+  const IoStatus status = co_await std::move(transfer);
+  co_return end_transfer(command, operation, status);
 }
 
 void Disk::describe(const Command& command, const Operation& operation,

@@ -72,14 +72,14 @@ class Disk {
     Status refusal = Status::check_condition;
   };
   Judgement judge(Command& command);
-  // Carries out what judge() let pass. `command` outlives the task.
+  // READ and WRITE that are one operation of the volume, as nearly all are: in two halves around
+  // its task, without a coroutine of the disk's. Empty: not such a one, carry_out() does it.
+  co::Task<IoStatus> begin_transfer(Command& command, const Operation& operation);
+  Status end_transfer(Command& command, const Operation& operation, IoStatus status);
+  // Carries out what judge() let pass and begin_transfer() left. `command` outlives the task.
   co::Task<Status> carry_out(Command& command, const Operation& operation) {
     return (this->*operation.suspending)(command);
   }
-  // The same for a READ or WRITE that is the volume's one operation, as nearly all are: without a
-  // coroutine of the disk's, in two halves. Empty: it has to be carried out.
-  co::Task<IoStatus> begin_transfer(Command& command, const Operation& operation);
-  Status end_transfer(Command& command, const Operation& operation, IoStatus status);
   Status answer_at_once(Command& command, const Operation& operation) {
     return (this->*operation.immediate)(command);
   }
@@ -157,6 +157,8 @@ class Disk {
   };
 
   co::Task<Status> answer(Status status);
+  co::Task<Status> await_transfer(Command& command, const Operation& operation,
+                                  co::Task<IoStatus> transfer);
   volume::Request& request_of(Command& command) {
     return command.request != nullptr ? *command.request : nobody_;
   }

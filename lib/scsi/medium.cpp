@@ -105,12 +105,11 @@ co::Task<Status> Disk::read(Command& command) {
   if (range.count.value() == 0) {
     co_return Status::good;
   }
-  if (asks_fua(command) && volume_.capabilities().volatile_cache) {
-    // What FUA reads must be on the medium, so what is cached goes there first (SBC-4, 5.15).
-    const IoStatus flushed = co_await volume_.flush(request_of(command));
-    if (!ok(flushed)) {
-      co_return finish(command, flushed, range.lba, true);
-    }
+  // What FUA reads must be on the medium, so what is cached goes there first (SBC-4, 5.15).
+  BALLAST_ASSERT(asks_fua(command));
+  const IoStatus flushed = co_await volume_.flush(request_of(command));
+  if (!ok(flushed)) {
+    co_return finish(command, flushed, range.lba, true);
   }
   const IoStatus status =
       co_await volume_.read(request_of(command), range.lba, command.data.slice(0, length.value()));
@@ -122,19 +121,9 @@ co::Task<Status> Disk::read(Command& command) {
 
 co::Task<Status> Disk::write(Command& command) {
   const Range range = range_of(command);
-  const Bytes length = bytes_of(range.count);
-  const std::optional<Status> refused = refuse_transfer(command, range, length);
-  if (refused.has_value()) {
-    co_return *refused;
-  }
-  if (range.count.value() == 0) {
-    co_return Status::good;
-  }
-  const io::SgView from = command.data.slice(0, length.value());
-  const IoStatus status =
-      co_await volume_.write(request_of(command), range.lba, from, durability(asks_fua(command)));
-  command.transferred = length.value();
-  co_return finish(command, status, range.lba, true);
+  const std::optional<Status> refused = refuse_transfer(command, range, bytes_of(range.count));
+  BALLAST_ASSERT(refused.has_value() || range.count.value() == 0);
+  co_return refused.value_or(Status::good);
 }
 
 co::Task<Status> Disk::write_and_verify(Command& command) {
