@@ -153,6 +153,7 @@ void TaskSet::use_buffer(Slot& slot) {
     io::copy(slot.inner.data, slot.outer->data);
   }
 }
+
 // --- answering
 // ------------------------------------------------------------------------------------
 
