@@ -47,6 +47,7 @@ BufferPool::BufferPool(co::Executor& executor, std::byte* memory, std::size_t ca
     : executor_{executor}, memory_{memory}, capacity_{capacity}, ring_{ring} {
   pages_.resize(capacity / smallest);
   std::fill(std::begin(free_), std::end(free_), none);
+  std::fill(std::begin(aside_), std::end(aside_), Aside{.top = none});
   for (std::size_t at = capacity; at > 0; at -= largest) {
     push(static_cast<std::uint32_t>((at - largest) / smallest), orders - 1);
   }
@@ -87,7 +88,6 @@ void BufferPool::push(std::uint32_t page, std::size_t order) {
     pages_[head].prev = page;
   }
   free_[order] = page;
-  ++free_count_[order];
 }
 
 void BufferPool::remove(std::uint32_t page) {
@@ -98,17 +98,16 @@ void BufferPool::remove(std::uint32_t page) {
     pages_[entry.next].prev = entry.prev;
   }
   entry.free = false;
-  --free_count_[entry.order];
 }
 
-// A block of `order`, split off the smallest that is large enough; null if there is none.
-std::byte* BufferPool::take(std::size_t order) {
+// A block of `order`, split off the smallest that is large enough; none if there is none.
+std::uint32_t BufferPool::split_off(std::size_t order) {
   std::size_t found = order;
   while (found < orders && free_[found] == none) {
     ++found;
   }
   if (found == orders) {
-    return coalesce() ? take(order) : nullptr;
+    return none;
   }
   const std::uint32_t page = free_[found];
   remove(page);
@@ -117,6 +116,25 @@ std::byte* BufferPool::take(std::size_t order) {
     push(page + (std::uint32_t{1} << found), found);
   }
   pages_[page].order = static_cast<std::uint8_t>(order);
+  return page;
+}
+
+std::uint32_t BufferPool::take_page(std::size_t order) {
+  Aside& aside = aside_[order];
+  if (aside.count > 0) {
+    --aside.count;
+    return std::exchange(aside.top, pages_[aside.top].next);
+  }
+  const std::uint32_t page = split_off(order);
+  return page == none && join_all_aside() ? split_off(order) : page;
+}
+
+// Null if there is none.
+std::byte* BufferPool::take(std::size_t order) {
+  const std::uint32_t page = take_page(order);
+  if (page == none) {
+    return nullptr;
+  }
   stats_.in_use_bytes += smallest << order;
   stats_.peak_bytes = std::max(stats_.peak_bytes, stats_.in_use_bytes);
   ++stats_.acquires;
@@ -124,16 +142,25 @@ std::byte* BufferPool::take(std::size_t order) {
 }
 
 void BufferPool::give_back(std::byte* memory) {
-  auto page = static_cast<std::uint32_t>(static_cast<std::size_t>(memory - memory_) / smallest);
-  std::size_t order = pages_[page].order;
-  BALLAST_ASSERT(!pages_[page].free && stats_.in_use_bytes >= smallest << order);
-  stats_.in_use_bytes -= smallest << order;
-  if (free_count_[order] < left_apart) {
-    may_coalesce_ = true;
-    push(page, order);
-    serve_waiters();
-    return;
+  const auto page =
+      static_cast<std::uint32_t>(static_cast<std::size_t>(memory - memory_) / smallest);
+  Page& entry = pages_[page];
+  BALLAST_ASSERT(!entry.free && stats_.in_use_bytes >= smallest << entry.order);
+  stats_.in_use_bytes -= smallest << entry.order;
+  Aside& aside = aside_[entry.order];
+  if (aside.count < most_aside) {
+    ++aside.count;
+    entry.next = std::exchange(aside.top, page);
+  } else {
+    join(page, entry.order);
   }
+  if (!waiters_.empty()) {
+    serve_waiters();
+  }
+}
+
+// Frees a block, together with its buddies that are free.
+void BufferPool::join(std::uint32_t page, std::size_t order) {
   for (; order < orders - 1; ++order) {
     const std::uint32_t buddy = page ^ (std::uint32_t{1} << order);
     if (!pages_[buddy].free || pages_[buddy].order != order) {
@@ -143,31 +170,18 @@ void BufferPool::give_back(std::byte* memory) {
     page = std::min(page, buddy);
   }
   push(page, order);
-  serve_waiters();
 }
 
-// Joins whatever can be joined; whether anything was.
-bool BufferPool::coalesce() {
-  if (!std::exchange(may_coalesce_, false)) {
-    return false;
-  }
-  bool joined = false;
-  for (std::size_t order = 0; order < orders - 1; ++order) {
-    std::uint32_t page = free_[order];
-    while (page != none) {
-      const std::uint32_t buddy = page ^ (std::uint32_t{1} << order);
-      std::uint32_t next = pages_[page].next;
-      if (pages_[buddy].free && pages_[buddy].order == order) {
-        next = next == buddy ? pages_[buddy].next : next;
-        remove(page);
-        remove(buddy);
-        push(std::min(page, buddy), order + 1);
-        joined = true;
-      }
-      page = next;
+// Whether there was any.
+bool BufferPool::join_all_aside() {
+  bool any = false;
+  for (std::size_t order = 0; order < orders; ++order) {
+    for (Aside& aside = aside_[order]; aside.count > 0; --aside.count) {
+      any = true;
+      join(std::exchange(aside.top, pages_[aside.top].next), order);
     }
   }
-  return joined;
+  return any;
 }
 
 // --- taking and waiting

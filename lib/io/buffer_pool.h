@@ -3,9 +3,9 @@
 //
 // Bounce copies (unaligned segments under O_DIRECT), patterns of WRITE SAME, kept copies. The pool
 // is one mapping of fixed size, divided by halves (a buddy allocator) into buffers of 4 KiB to
-// 8 MiB, powers of two. Some free buffers of each size are left as they are, and joined again only
-// when a larger one is asked for and not there, so that steady work costs a list's two ends. Where
-// a ring is given the mapping is registered with it, so that transfers save the pinning of pages;
+// 8 MiB, powers of two. Some of each size are set aside when they come back, and joined again only
+// when another size is asked for and not there, so that steady work costs a stack's top. Where a
+// ring is given the mapping is registered with it, so that transfers save the pinning of pages;
 // where the limit on locked memory (RLIMIT_MEMLOCK) forbids it, a line is logged and the buffers
 // work unregistered.
 //
@@ -105,7 +105,7 @@ class BufferPool {
 
  private:
   friend class Buffer;
-  static constexpr std::size_t left_apart = 64;  // free buffers of one size
+  static constexpr std::size_t most_aside = 64;  // buffers of one size
   static constexpr std::size_t orders = 12;      // 4 KiB << 0 ... 4 KiB << 11
   // Lives in the frame of the coroutine that waits.
   struct Waiter : co::ListNode<Waiter> {
@@ -114,21 +114,28 @@ class BufferPool {
     co::Waker waker;
     std::byte* memory = nullptr;  // set before it is woken: it owns it then
   };
-  struct Page {  // of the first page of each free or used block
+  struct Page {  // of the first page of each block
     std::uint32_t next;
     std::uint32_t prev;
     std::uint8_t order;
-    bool free;
+    bool free;  // and not set aside
+  };
+  struct Aside {  // of one size: a stack, linked by Page::next
+    std::uint32_t top;
+    std::size_t count = 0;
   };
 
   BufferPool(co::Executor& executor, std::byte* memory, std::size_t capacity, Uring* ring);
   static std::size_t order_for(std::size_t size);
   std::byte* take(std::size_t order);
+  std::uint32_t take_page(std::size_t order);
+  std::uint32_t split_off(std::size_t order);
   void give_back(std::byte* memory);
+  void join(std::uint32_t page, std::size_t order);
+  bool join_all_aside();
   void push(std::uint32_t page, std::size_t order);
   void remove(std::uint32_t page);
   void serve_waiters();
-  bool coalesce();
 
   co::Executor& executor_;
   std::byte* memory_;
@@ -137,8 +144,7 @@ class BufferPool {
   bool registered_ = false;
   std::vector<Page> pages_;
   std::uint32_t free_[orders];
-  std::size_t free_count_[orders] = {};
-  bool may_coalesce_ = false;
+  Aside aside_[orders];
   co::IntrusiveList<Waiter> waiters_;
   BufferPoolStats stats_;
 };

@@ -84,12 +84,18 @@ bool SgView::aligned_to(std::size_t alignment) const {
 
 void copy(SgView to, SgView from) {
   BALLAST_ASSERT(to.size() == from.size());
-  if (const std::span<std::byte> whole = from.contiguous(); !whole.empty()) {
-    copy(to, whole);
+  const std::span<std::byte> target = to.contiguous();
+  const std::span<std::byte> source = from.contiguous();
+  if (!target.empty() && !source.empty()) {
+    std::memcpy(target.data(), source.data(), source.size());
     return;
   }
-  if (const std::span<std::byte> whole = to.contiguous(); !whole.empty()) {
-    copy(whole, from);
+  if (!source.empty()) {
+    copy(to, source);
+    return;
+  }
+  if (!target.empty()) {
+    copy(target, from);
     return;
   }
   for_each_pair(to, from, [](std::span<std::byte> out, std::span<std::byte> in) {
