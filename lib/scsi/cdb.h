@@ -4,6 +4,7 @@
 // An offset outside the span is a bug and asserted: lengths are judged before fields are read.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -17,21 +18,8 @@ namespace ballast::scsi {
 // The length of a CDB by the GROUP CODE of its opcode (SPC-5, 4.2.5.1). 0 for vendor-specific
 // opcodes and for 7F (variable length), none of which is served here.
 constexpr std::size_t cdb_length(std::uint8_t opcode) {
-  switch (opcode >> 5) {
-    case 0:
-      return 6;
-    case 1:
-    case 2:
-      return 10;
-    case 3:
-      return opcode == 0x7e ? 16 : 0;
-    case 4:
-      return 16;
-    case 5:
-      return 12;
-    default:
-      return 0;
-  }
+  constexpr std::array<std::uint8_t, 8> of_group{6, 10, 10, 0, 16, 12, 0, 0};
+  return opcode == 0x7e ? 16 : of_group[opcode >> 5];
 }
 
 template <std::size_t n>

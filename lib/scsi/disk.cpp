@@ -51,15 +51,17 @@ co::Task<Status> Disk::execute(Command& command) {
   if (judgement.operation->immediate != nullptr) {
     return answer(answer_at_once(command, *judgement.operation));
   }
-  co::Task<IoStatus> transfer = begin_transfer(command, *judgement.operation);
-  return transfer.empty() ? carry_out(command, *judgement.operation)
-                          : await_transfer(command, *judgement.operation, std::move(transfer));
+  const Range range = range_of(command);
+  co::Task<IoStatus> transfer = begin_transfer(command, *judgement.operation, range);
+  return transfer.empty()
+             ? carry_out(command, *judgement.operation)
+             : await_transfer(command, *judgement.operation, range, std::move(transfer));
 }
 
-co::Task<Status> Disk::await_transfer(Command& command, const Operation& operation,
+co::Task<Status> Disk::await_transfer(Command& command, const Operation& operation, Range range,
                                       co::Task<IoStatus> transfer) {
   const IoStatus status = co_await std::move(transfer);
-  co_return end_transfer(command, operation, status);
+  co_return end_transfer(command, operation, range, status);
 }
 
 void Disk::describe(const Command& command, const Operation& operation,
@@ -131,14 +133,15 @@ std::optional<Status> Disk::refuse_bits(Command& command, const Operation& opera
   if (command.cdb.size() < length) {
     return fail(command, invalid_field_in_cdb(command.cdb.size()));
   }
-  // All bytes at once: what a read or write pays. The table's map may have bits that this LUN's has
-  // not, but only where nothing unmaps.
+  // All bytes at once: what a read or write pays. This LUN's map may differ from the table's in
+  // byte 1 alone.
   std::array<std::uint8_t, 16> cdb{};
   std::copy_n(command.cdb.begin(), length, cdb.begin());
   using Halves = std::array<std::uint64_t, 2>;
   const auto given = std::bit_cast<Halves>(cdb);
   const auto allowed = std::bit_cast<Halves>(operation.usage);
-  if (((given[0] & ~allowed[0]) | (given[1] & ~allowed[1])) == 0 && write_same_unmaps()) {
+  if (((given[0] & ~allowed[0]) | (given[1] & ~allowed[1])) == 0 &&
+      (cdb[1] & ~usage(operation, 1)) == 0) {
     return std::nullopt;
   }
   for (std::size_t i = 1; i < length; ++i) {

@@ -72,10 +72,15 @@ class Disk {
     Status refusal = Status::check_condition;
   };
   Judgement judge(Command& command);
-  // READ and WRITE that are one operation of the volume, as nearly all are: in two halves around
-  // its task, without a coroutine of the disk's. Empty: not such a one, carry_out() does it.
-  co::Task<IoStatus> begin_transfer(Command& command, const Operation& operation);
-  Status end_transfer(Command& command, const Operation& operation, IoStatus status);
+  // READ and WRITE of `range` that are one operation of the volume, as nearly all are: in two
+  // halves around its task, without a coroutine of the disk's. Empty: not such a one, carry_out()
+  // does it.
+  struct Range {
+    Lba lba;
+    BlockCount count;
+  };
+  co::Task<IoStatus> begin_transfer(Command& command, const Operation& operation, Range range);
+  Status end_transfer(Command& command, const Operation& operation, Range range, IoStatus status);
   // Carries out what judge() let pass and begin_transfer() left. `command` outlives the task.
   co::Task<Status> carry_out(Command& command, const Operation& operation) {
     return (this->*operation.suspending)(command);
@@ -151,13 +156,8 @@ class Disk {
   co::Task<Status> get_lba_status(Command& command);
 
  private:
-  struct Range {
-    Lba lba;
-    BlockCount count;
-  };
-
   co::Task<Status> answer(Status status);
-  co::Task<Status> await_transfer(Command& command, const Operation& operation,
+  co::Task<Status> await_transfer(Command& command, const Operation& operation, Range range,
                                   co::Task<IoStatus> transfer);
   volume::Request& request_of(Command& command) {
     return command.request != nullptr ? *command.request : nobody_;

@@ -36,16 +36,17 @@ bool Disk::asks_fua(const Command& command) {
 
 Disk::Range Disk::range_of(const Command& command) const {
   const std::span<const std::uint8_t> cdb = command.cdb;
-  switch (cdb_length(cdb[0])) {
-    case 6:
-      return {Lba{be24(cdb, 1) & 0x1fffff}, BlockCount{cdb[4] == 0 ? 256u : cdb[4]}};
-    case 10:
-      return {Lba{be32(cdb, 2)}, BlockCount{be16(cdb, 7)}};
-    case 12:
-      return {Lba{be32(cdb, 2)}, BlockCount{be32(cdb, 6)}};
-    default:
-      return {Lba{be64(cdb, 2)}, BlockCount{be32(cdb, 10)}};
+  const std::size_t length = cdb_length(cdb[0]);
+  if (length == 16) {
+    return {Lba{be64(cdb, 2)}, BlockCount{be32(cdb, 10)}};
   }
+  if (length == 10) {
+    return {Lba{be32(cdb, 2)}, BlockCount{be16(cdb, 7)}};
+  }
+  if (length == 12) {
+    return {Lba{be32(cdb, 2)}, BlockCount{be32(cdb, 6)}};
+  }
+  return {Lba{be24(cdb, 1) & 0x1fffff}, BlockCount{cdb[4] == 0 ? 256u : cdb[4]}};
 }
 
 std::optional<Status> Disk::refuse_range(Command& command, Range range) {
@@ -70,12 +71,11 @@ std::optional<Status> Disk::refuse_transfer(Command& command, Range range, Bytes
   return std::nullopt;
 }
 
-co::Task<IoStatus> Disk::begin_transfer(Command& command, const Operation& operation) {
-  const bool reads = operation.suspending == &Disk::read;
-  if (!reads && operation.suspending != &Disk::write) {
+co::Task<IoStatus> Disk::begin_transfer(Command& command, const Operation& operation, Range range) {
+  if (operation.transfer == Transfer::other) {
     return {};
   }
-  const Range range = range_of(command);
+  const bool reads = operation.transfer == Transfer::read;
   const Bytes length = bytes_of(range.count);
   const bool fua = asks_fua(command);
   if (range.count.value() == 0 || (reads && fua && volume_.capabilities().volatile_cache) ||
@@ -87,8 +87,8 @@ co::Task<IoStatus> Disk::begin_transfer(Command& command, const Operation& opera
                : volume_.write(request_of(command), range.lba, data, durability(fua));
 }
 
-Status Disk::end_transfer(Command& command, const Operation& operation, IoStatus status) {
-  const Range range = range_of(command);
+Status Disk::end_transfer(Command& command, const Operation& operation, Range range,
+                          IoStatus status) {
   if (ok(status) || operation.takes_data) {
     command.transferred = bytes_of(range.count).value();
   }

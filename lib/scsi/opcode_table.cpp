@@ -60,6 +60,11 @@ constexpr Operation suspending(const char* name, Usage usage, Operation::Suspend
   operation.name = name;
   operation.usage = usage;
   operation.suspending = handler;
+  if (handler == &Disk::read) {
+    operation.transfer = Transfer::read;
+  } else if (handler == &Disk::write) {
+    operation.transfer = Transfer::write;
+  }
   return operation;
 }
 constexpr Operation reading(const char* name, Usage usage, Operation::Suspending handler) {

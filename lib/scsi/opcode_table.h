@@ -23,6 +23,9 @@ class Disk;
 // What must hold of a LUN for it to serve, and so to report, a command.
 enum class Needs : std::uint8_t { nothing, unmap, block_status };
 
+// READ and WRITE of any CDB length, and everything else.
+enum class Transfer : std::uint8_t { other, read, write };
+
 struct Operation {
   using Immediate = Status (Disk::*)(Command&);
   using Suspending = co::Task<Status> (Disk::*)(Command&);
@@ -34,6 +37,7 @@ struct Operation {
   std::array<std::uint8_t, 16> usage{};  // as many bytes of it as cdb_length(opcode)
   Immediate immediate = nullptr;         // exactly one of the two
   Suspending suspending = nullptr;
+  Transfer transfer = Transfer::other;
   bool takes_data = false;             // `data` is data-out
   bool changes_medium = false;         // refused on a write-protected LUN
   bool needs_medium = false;           // refused on a stopped LUN

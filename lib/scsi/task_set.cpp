@@ -103,13 +103,14 @@ co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
       slot.record.enter(watch::Stage::queue, executor().now());
     }
   }
-  co::Task<IoStatus> transfer = disk_.begin_transfer(slot.inner, operation);
+  const Disk::Range range{slot.record.lba, slot.record.blocks};
+  co::Task<IoStatus> transfer = disk_.begin_transfer(slot.inner, operation, range);
   if (transfer.empty()) {
     const Status status = co_await disk_.carry_out(slot.inner, operation);
     finish(slot, status);
   } else {
     const IoStatus status = co_await std::move(transfer);
-    finish(slot, disk_.end_transfer(slot.inner, operation, status));
+    finish(slot, disk_.end_transfer(slot.inner, operation, range, status));
   }
 }
 
@@ -237,10 +238,10 @@ void TaskSet::count(const Slot& slot, const Command& result, Status status, Time
   }
   ++counters_.good;
   const Nanoseconds latency = now - slot.record.arrived;
-  if (is_read(slot.operation)) {
+  if (slot.operation.transfer == Transfer::read) {
     reads_.add(latency);
     counters_.read += Bytes{result.transferred};
-  } else if (is_write(slot.operation)) {
+  } else if (slot.operation.transfer == Transfer::write) {
     writes_.add(latency);
     counters_.written += Bytes{result.transferred};
   } else {
@@ -267,7 +268,7 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
   if (is_flush(slot.operation)) {
     return sabotage_.adopt_flushes;
   }
-  if (is_read(slot.operation)) {
+  if (slot.operation.transfer == Transfer::read) {
     const bool fua = disk_.asks_fua(slot.inner);
     const bool changed = disk_.volume().changed_since(orphan.request.read_mark(), slot.record.lba,
                                                       slot.record.blocks);

@@ -87,21 +87,13 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
 };
 
 // What kind of command it is, by OPERATION CODE.
-constexpr bool is_read(const Operation& operation) {
-  return operation.opcode == 0x08 || operation.opcode == 0x28 || operation.opcode == 0x88 ||
-         operation.opcode == 0xa8;
-}
-constexpr bool is_write(const Operation& operation) {
-  return operation.opcode == 0x0a || operation.opcode == 0x2a || operation.opcode == 0x8a ||
-         operation.opcode == 0xaa;
-}
 constexpr bool is_flush(const Operation& operation) {
   return operation.opcode == 0x35 || operation.opcode == 0x91;
 }
 // Done twice it leaves what it leaves when done once: WRITE, WRITE SAME, UNMAP.
 constexpr bool repeats_harmlessly(const Operation& operation) {
-  return is_write(operation) || operation.opcode == 0x41 || operation.opcode == 0x93 ||
-         operation.opcode == 0x42;
+  return operation.transfer == Transfer::write || operation.opcode == 0x41 ||
+         operation.opcode == 0x93 || operation.opcode == 0x42;
 }
 // MODE SELECT.
 constexpr bool changes_modes(const Operation& operation) {
