@@ -4,11 +4,9 @@
 
 #include <bit>
 #include <cstddef>
-#include <cstdlib>
 #include <span>
 #include <utility>
 
-#include "lib/base/assert.h"
 #include "lib/base/log.h"
 #include "lib/co/sleep.h"
 #include "lib/scsi/cdb.h"

@@ -70,7 +70,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // are answered at the second look.
   static constexpr Nanoseconds sweep_interval = std::chrono::seconds{2};
   // How long a reconfiguration keeps the daemon's main thread, which serves all LUNs.
-  static constexpr Nanoseconds resize_limit = std::chrono::seconds{10};
+  static constexpr Nanoseconds reconfiguration_limit = std::chrono::seconds{10};
 
   // Everything about the LUN comes from `dev`, which outlives the Device. The error is one sentence
   // for the log; nothing is left behind. `may_wait`: a store that somebody else has (EBUSY) is no
@@ -96,7 +96,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // The backend is closed. Any thread. Destroying the Device then does not block.
   bool is_gone() const { return gone_.load(std::memory_order_acquire); }
 
-  // Both answer within resize_limit.
+  // Both answer within reconfiguration_limit.
   Result<void> resize(Bytes size);
   // deadline, slow, stall_after and stall_window change at once; for the rest the LUN must be made
   // anew.
@@ -105,8 +105,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
 
  private:
-  struct Resize;
-  struct Question;
+  template <class T>
+  struct Asked;
   // A command and where its answer goes.
   struct Incoming : scsi::Command {
     abi::tcmulib_cmd* cmd = nullptr;
@@ -131,12 +131,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
 
   static void begin_batch(void* self, std::int64_t first_command);
   static void answer_thrown_away(void* self, std::int64_t cmd_id);
-  static void begin_resize(void* self, std::int64_t request);
   static void begin_sweep(void* self, std::int64_t);
   static void begin_waiting(void* self, std::int64_t);
   static void begin_close(void* self, std::int64_t);
-  static void begin_limits(void* self, std::int64_t limits);
-  static void begin_snapshot(void* self, std::int64_t question);
   void begin(abi::tcmulib_cmd* cmd);
   void answer(scsi::Command& command, scsi::Status status) override;
   Incoming* take_incoming();
@@ -145,7 +142,13 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   void describe(watch::LunSnapshot* snapshot) const;
   std::size_t unanswered() const { return task_set_ == nullptr ? 0 : task_set_->unanswered(); }
 
-  co::Task<void> do_resize(std::shared_ptr<Resize> request);
+  template <class T>
+  void ask(std::shared_ptr<Asked<T>> asked,
+           void (Device::*serve)(const std::shared_ptr<Asked<T>>& asked));
+  void begin_resize(const std::shared_ptr<Asked<Bytes>>& asked);
+  co::Task<void> do_resize(std::shared_ptr<Asked<Bytes>> asked);
+  void change_limits(const std::shared_ptr<Asked<config::LunConfig>>& asked);
+  void take_snapshot(const std::shared_ptr<Asked<watch::LunSnapshot>>& asked);
   co::Task<void> sweep();
   co::Task<void> wait_for_store();
   co::Task<void> close_in_order();

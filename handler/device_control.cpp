@@ -12,93 +12,135 @@
 
 namespace ballast::handler {
 
-struct Device::Question {
-  watch::LunSnapshot snapshot;
+// What another thread asks of the LUN, and the answer. Shared, because who asks may stop waiting.
+template <class T>
+struct Device::Asked {
+  T what{};
+  Result<void> result{};
   std::binary_semaphore done{0};
+  void answer(Result<void> with) {
+    result = std::move(with);
+    done.release();
+  }
 };
 
-struct Device::Resize {
-  BlockCount blocks;
-  IoStatus status = IoStatus::not_ready;
-  std::binary_semaphore done{0};
-};
+// Calls `serve` on the LUN's executor.
+template <class T>
+void Device::ask(std::shared_ptr<Asked<T>> asked,
+                 void (Device::*serve)(const std::shared_ptr<Asked<T>>& asked)) {
+  struct Errand {
+    std::shared_ptr<Asked<T>> asked;
+    void (Device::*serve)(const std::shared_ptr<Asked<T>>& asked);
+  };
+  auto errand = std::make_unique<Errand>(std::move(asked), serve);
+  const co::Message message{
+      .run =
+          [](void* self, std::int64_t value) {
+            const std::unique_ptr<Errand> handed_over{std::bit_cast<Errand*>(value)};
+            (static_cast<Device*>(self)->*handed_over->serve)(handed_over->asked);
+          },
+      .context = this,
+      .value = std::bit_cast<std::int64_t>(errand.release())};
+  (void)loop_->drive(&message);
+}
+
+// --- resizing
+// -------------------------------------------------------------------------------------
 
 Result<void> Device::resize(Bytes size) {
+  auto asked = std::make_shared<Asked<Bytes>>();
+  asked->what = size;
+  ask(asked, &Device::begin_resize);
+  if (!asked->done.try_acquire_for(reconfiguration_limit)) {
+    return Error{ETIMEDOUT,
+                 fmt::format("the resize to {} bytes is not done after {}; it goes on, "
+                             "ask again when the storage answers",
+                             size.value(), config::format_duration(reconfiguration_limit))};
+  }
+  return asked->result;
+}
+
+void Device::begin_resize(const std::shared_ptr<Asked<Bytes>>& asked) {
+  const Bytes size = asked->what;
   if (volume_ == nullptr) {
-    return Error{EBUSY, "cannot be resized while it waits for its store: see the lines above"};
+    asked->answer(
+        Error{EBUSY, "cannot be resized while it waits for its store: see the lines above"});
+    return;
   }
   const Bytes block = volume_->logical_block();
   if (size == Bytes{} || size.value() % block.value() != 0) {
-    return Error{EINVAL, fmt::format("cannot be resized to {} bytes, which is no positive multiple "
-                                     "of its block of {} bytes",
-                                     size.value(), block.value())};
+    asked->answer(
+        Error{EINVAL, fmt::format("cannot be resized to {} bytes, which is no positive multiple "
+                                  "of its block of {} bytes",
+                                  size.value(), block.value())});
+    return;
   }
-  auto request = std::make_shared<Resize>();
-  request->blocks = BlockCount{size.value() / block.value()};
-  auto handed_over = std::make_unique<std::shared_ptr<Resize>>(request);
-  const co::Message message{.run = &begin_resize,
-                            .context = this,
-                            .value = std::bit_cast<std::int64_t>(handed_over.release())};
-  (void)loop_->drive(&message);
-  if (!request->done.try_acquire_for(resize_limit)) {
-    return Error{ETIMEDOUT, fmt::format("the resize to {} bytes is not done after {}; it goes on, "
-                                        "ask again when the storage answers",
-                                        size.value(), config::format_duration(resize_limit))};
-  }
-  if (!ok(request->status)) {
-    const int why = request->status == IoStatus::not_supported ? EOPNOTSUPP : EIO;
-    return Error{why,
-                 fmt::format("cannot be resized to {} bytes: the backend {} says {}", size.value(),
-                             backend_->description(), to_string(request->status))};
-  }
-  return {};
+  resizes_.spawn("resize", do_resize(asked));
 }
 
-void Device::begin_resize(void* self, std::int64_t request) {
-  Device& device = *static_cast<Device*>(self);
-  const std::unique_ptr<std::shared_ptr<Resize>> handed_over{
-      std::bit_cast<std::shared_ptr<Resize>*>(request)};
-  device.resizes_.spawn("resize", device.do_resize(*handed_over));
+co::Task<void> Device::do_resize(std::shared_ptr<Asked<Bytes>> asked) {
+  const Bytes size = asked->what;
+  const BlockCount blocks = volume_->blocks_in(size);
+  const IoStatus status = co_await volume_->resize(blocks);
+  if (!ok(status)) {
+    const int why = status == IoStatus::not_supported ? EOPNOTSUPP : EIO;
+    asked->answer(
+        Error{why, fmt::format("cannot be resized to {} bytes: the backend {} says {}",
+                               size.value(), backend_->description(), to_string(status))});
+    co_return;
+  }
+  log(LogLevel::info, "{}: resized to {} blocks", name_, blocks.value());
+  if (disk_ != nullptr) {
+    disk_->capacity_changed();
+  }
+  asked->answer({});
 }
 
-co::Task<void> Device::do_resize(std::shared_ptr<Resize> request) {
-  const IoStatus status = co_await volume_->resize(request->blocks);
-  if (ok(status)) {
-    log(LogLevel::info, "{}: resized to {} blocks", name_, request->blocks.value());
-    if (disk_ != nullptr) {
-      disk_->capacity_changed();
-    }
-  }
-  request->status = status;
-  request->done.release();
-}
+// --- other limits
+// ---------------------------------------------------------------------------------
 
 Result<void> Device::reconfigure(std::string_view daemon_string) {
   Result<config::LunConfig> wanted = config::parse(config_string(daemon_string));
   if (!wanted) {
     return wanted.error();
   }
-  config::LunConfig but_for_limits = wanted.value();
-  but_for_limits.deadline = config_.deadline;
-  but_for_limits.slow = config_.slow;
-  but_for_limits.stall_after = config_.stall_after;
-  but_for_limits.stall_window = config_.stall_window;
-  if (but_for_limits != config_) {
-    return Error{EINVAL,
-                 fmt::format("cannot change from \"{}\" to \"{}\" while it is open: only deadline, "
-                             "slow, stall_after and stall_window can; delete the backstore and "
-                             "create it anew (the data stays)",
-                             config::to_string(config_), config::to_string(wanted.value()))};
-  }
   if (Result<void> deadline = check_deadline(wanted.value().deadline); !deadline) {
     return deadline;
   }
-  auto limits = std::make_unique<config::LunConfig>(std::move(wanted).value());
-  const co::Message message{.run = &begin_limits,
-                            .context = this,
-                            .value = std::bit_cast<std::int64_t>(limits.release())};
-  (void)loop_->drive(&message);
-  return {};
+  auto asked = std::make_shared<Asked<config::LunConfig>>();
+  asked->what = std::move(wanted).value();
+  ask(asked, &Device::change_limits);
+  if (!asked->done.try_acquire_for(reconfiguration_limit)) {
+    return Error{ETIMEDOUT,
+                 fmt::format("the change to \"{}\" is not done after {}; it will be", daemon_string,
+                             config::format_duration(reconfiguration_limit))};
+  }
+  return asked->result;
+}
+
+void Device::change_limits(const std::shared_ptr<Asked<config::LunConfig>>& asked) {
+  const config::LunConfig& wanted = asked->what;
+  config::LunConfig changed = config_;
+  changed.deadline = wanted.deadline;
+  changed.slow = wanted.slow;
+  changed.stall_after = wanted.stall_after;
+  changed.stall_window = wanted.stall_window;
+  if (changed != wanted) {
+    asked->answer(Error{
+        EINVAL, fmt::format("cannot change from \"{}\" to \"{}\" while it is open: only deadline, "
+                            "slow, stall_after and stall_window can; delete the backstore and "
+                            "create it anew (the data stays)",
+                            config::to_string(config_), config::to_string(wanted))});
+    return;
+  }
+  config_ = std::move(changed);
+  if (task_set_ != nullptr) {
+    task_set_->set_limits(limits());
+  }
+  log(LogLevel::info, "{}: deadline {}, slow {}, stalled after {}, window {}", name_,
+      config::format_duration(config_.deadline), config::format_duration(config_.slow),
+      config::format_duration(config_.stall_after), config_.stall_window);
+  asked->answer({});
 }
 
 scsi::TaskSetLimits Device::limits() const {
@@ -108,38 +150,22 @@ scsi::TaskSetLimits Device::limits() const {
                              .stall_window = config_.stall_window};
 }
 
-void Device::begin_limits(void* self, std::int64_t limits) {
-  Device& device = *static_cast<Device*>(self);
-  const std::unique_ptr<config::LunConfig> wanted{std::bit_cast<config::LunConfig*>(limits)};
-  device.config_ = *wanted;
-  if (device.task_set_ != nullptr) {
-    device.task_set_->set_limits(device.limits());
-  }
-  log(LogLevel::info, "{}: deadline {}, slow {}, stalled after {}, window {}", device.name_,
-      config::format_duration(wanted->deadline), config::format_duration(wanted->slow),
-      config::format_duration(wanted->stall_after), wanted->stall_window);
-}
+// --- questions
+// ------------------------------------------------------------------------------------
 
 bool Device::snapshot(watch::LunSnapshot* into, Nanoseconds patience) {
-  auto question = std::make_shared<Question>();
-  auto handed_over = std::make_unique<std::shared_ptr<Question>>(question);
-  const co::Message message{.run = &begin_snapshot,
-                            .context = this,
-                            .value = std::bit_cast<std::int64_t>(handed_over.release())};
-  (void)loop_->drive(&message);
-  if (!question->done.try_acquire_for(patience)) {
+  auto asked = std::make_shared<Asked<watch::LunSnapshot>>();
+  ask(asked, &Device::take_snapshot);
+  if (!asked->done.try_acquire_for(patience)) {
     return false;
   }
-  *into = std::move(question->snapshot);
+  *into = std::move(asked->what);
   return true;
 }
 
-void Device::begin_snapshot(void* self, std::int64_t question) {
-  const Device& device = *static_cast<Device*>(self);
-  const std::unique_ptr<std::shared_ptr<Question>> asked{
-      std::bit_cast<std::shared_ptr<Question>*>(question)};
-  device.describe(&(*asked)->snapshot);
-  (*asked)->done.release();
+void Device::take_snapshot(const std::shared_ptr<Asked<watch::LunSnapshot>>& asked) {
+  describe(&asked->what);
+  asked->answer({});
 }
 
 void Device::describe(watch::LunSnapshot* snapshot) const {

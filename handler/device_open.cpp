@@ -14,7 +14,6 @@
 #include "lib/backend/factory.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
-#include "lib/co/sleep.h"
 
 namespace ballast::handler {
 namespace {
