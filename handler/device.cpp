@@ -2,6 +2,7 @@
 // The commands of a LUN, from the daemon and back to it; and the end of the LUN.
 #include "handler/device.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <span>
@@ -131,27 +132,47 @@ void Device::answer_thrown_away(void* self, std::int64_t cmd_id) {
   device.ring_->answer_thrown_away(static_cast<std::uint16_t>(cmd_id));
 }
 
+// What nobody calls us for is looked for: see Notices, and answer_left_over().
+co::Task<void> Device::sweep() {
+  RingCursor::Leftovers before;
+  for (;;) {
+    const Nanoseconds interval = unanswered() > 0 ? notice_interval : sweep_interval;
+    const bool leaving = co_await leaving_.wait_until(executor_.now() + interval);
+    if (leaving) {
+      co_return;
+    }
+    end_aborted();
+    answer_left_over(&before);
+  }
+}
+
 // Where a command comes after them, arrived() finds those that the daemon threw away. This is for
 // the last ones: nobody calls us for them, and the daemon cannot stop while they stand in the ring.
 // Entries that stood for a whole interval are behind the daemon, which reads as soon as it is
 // woken.
-co::Task<void> Device::sweep() {
-  RingCursor::Leftovers before;
-  for (;;) {
-    const bool leaving = co_await leaving_.wait_until(executor_.now() + sweep_interval);
-    if (leaving) {
-      co_return;
+void Device::answer_left_over(RingCursor::Leftovers* before) {
+  const bool idle = unanswered() == 0;
+  const RingCursor::Leftovers now = idle ? cursor_->leftovers() : RingCursor::Leftovers{};
+  if (now.tail != now.head && now.same_place(*before)) {
+    for (std::size_t i = 0; i < now.dropped_count; ++i) {
+      ring_->answer_thrown_away(now.dropped[i]);
     }
-    const bool idle = unanswered() == 0;
-    const RingCursor::Leftovers now = idle ? cursor_->leftovers() : RingCursor::Leftovers{};
-    if (now.tail != now.head && now.same_place(before)) {
-      for (std::size_t i = 0; i < now.dropped_count; ++i) {
-        ring_->answer_thrown_away(now.dropped[i]);
-      }
-      ring_->skip_to(now.head);
-    }
-    before = now;
+    ring_->skip_to(now.head);
   }
+  *before = now;
+}
+
+void Device::end_aborted() {
+  const std::span<const std::uint16_t> ids = notices_->take();
+  if (ids.empty() || task_set_ == nullptr) {
+    return;
+  }
+  const std::size_t ended = task_set_->abort([ids](const scsi::Command& command) {
+    const abi::tcmulib_cmd& cmd = *static_cast<const Incoming&>(command).cmd;
+    return std::binary_search(ids.begin(), ids.end(), cmd.cmd_id);
+  });
+  log(LogLevel::info, "{}: task management: of {} commands to be aborted {} end now", name_,
+      ids.size(), ended);
 }
 
 void Device::begin_sweep(void* self, std::int64_t) {

@@ -33,6 +33,7 @@
 
 #include "handler/gate.h"
 #include "handler/lun_directory.h"
+#include "handler/notices.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
 #include "handler/tcmur_abi.h"
@@ -66,6 +67,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   static constexpr Nanoseconds depart_patience = std::chrono::seconds{1};
   // How often a store that somebody else has is tried again.
   static constexpr Nanoseconds open_interval = std::chrono::seconds{1};
+  // How often the ring is looked at for task management (Notices) while commands are under way.
+  static constexpr Nanoseconds notice_interval = std::chrono::milliseconds{100};
   // How often an idle ring is looked at for commands that the daemon threw away (RingCursor); they
   // are answered at the second look.
   static constexpr Nanoseconds sweep_interval = std::chrono::seconds{2};
@@ -150,6 +153,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   void change_limits(const std::shared_ptr<Asked<config::LunConfig>>& asked);
   void take_snapshot(const std::shared_ptr<Asked<watch::LunSnapshot>>& asked);
   co::Task<void> sweep();
+  void answer_left_over(RingCursor::Leftovers* before);
+  void end_aborted();
   co::Task<void> wait_for_store();
   co::Task<void> close_in_order();
   co::Task<void> close_backend();
@@ -167,6 +172,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<Gate> backend_;
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<Ring> ring_;
+  std::unique_ptr<Notices> notices_;
   std::unique_ptr<watch::SlowLog> slow_log_;
   std::unique_ptr<scsi::Disk> disk_;  // made with the first command: see read_unit_serial
   std::unique_ptr<scsi::TaskSet> task_set_;

@@ -95,6 +95,13 @@ Result<void> Device::set_up(bool may_wait) {
   if (Result<void> ring = open_ring(); !ring) {
     return ring;
   }
+  if ((ring_->flags() & abi::TCMU_MAILBOX_FLAG_CAP_TMR) == 0 || !ask_for_notices(dev_)) {
+    log(LogLevel::warning,
+        "{}: the kernel does not tell of task management (Linux 5.9 and later do, and the "
+        "backstore's attribute tmr_notification must be 1): ABORT TASK and LUN RESET wait for the "
+        "deadline of the commands that they end",
+        name_);
+  }
   helper_ = std::make_unique<io::HelperThread>(executor_);
   loop_ = std::make_unique<io::Loop>(executor_, clock_, uring_.get());
   loop_->set_under_way(
@@ -190,6 +197,7 @@ Result<void> Device::open_ring() {
   const std::span<std::byte> mapping{static_cast<std::byte*>(base), length};
   ring_ = std::make_unique<Ring>(executor_, dev_, mapping);
   cursor_ = std::make_unique<RingCursor>(mapping);
+  notices_ = std::make_unique<Notices>(mapping);
   return {};
 }
 

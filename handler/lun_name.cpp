@@ -4,35 +4,58 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 namespace ballast::handler {
 
-std::string_view backstore_name(std::string_view text) {
-  constexpr std::string_view prefix = "tcm-user/";
-  if (!text.starts_with(prefix)) {
-    return {};
-  }
-  const std::size_t hba = text.find('/', prefix.size());
-  if (hba == std::string_view::npos) {
-    return {};
-  }
-  const std::size_t begin = hba + 1;
-  const std::size_t end = text.find('/', begin);
-  return end == std::string_view::npos ? std::string_view{} : text.substr(begin, end - begin);
-}
+namespace {
 
-std::string lun_name(abi::tcmu_device* dev) {
-  const std::string uio = abi::tcmu_dev_get_uio_name(dev);
+// What /sys/class/uio/<uio>/name says, or nothing.
+std::string uio_device_name(const std::string& uio) {
   const std::string path = "/sys/class/uio/" + uio + "/name";
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
-    return uio;
+    return {};
   }
   char text[512];
   const ssize_t length = ::read(fd, text, sizeof text);
   ::close(fd);
-  const std::string_view name =
-      length > 0 ? backstore_name({text, static_cast<std::size_t>(length)}) : std::string_view{};
+  return length > 0 ? std::string(text, static_cast<std::size_t>(length)) : std::string{};
+}
+
+}  // namespace
+
+Backstore backstore_of(std::string_view text) {
+  constexpr std::string_view prefix = "tcm-user/";
+  if (!text.starts_with(prefix)) {
+    return {};
+  }
+  text.remove_prefix(prefix.size());
+  const std::size_t after_hba = text.find('/');
+  if (after_hba == std::string_view::npos) {
+    return {};
+  }
+  const std::string_view hba = text.substr(0, after_hba);
+  text.remove_prefix(after_hba + 1);
+  const std::size_t after_name = text.find('/');
+  return after_name == std::string_view::npos ? Backstore{}
+                                              : Backstore{hba, text.substr(0, after_name)};
+}
+
+std::string lun_name(abi::tcmu_device* dev) {
+  const std::string uio = abi::tcmu_dev_get_uio_name(dev);
+  const std::string text = uio_device_name(uio);
+  const std::string_view name = backstore_of(text).name;
   return name.empty() ? uio : std::string{name};
+}
+
+std::string configfs_folder(abi::tcmu_device* dev) {
+  const std::string text = uio_device_name(abi::tcmu_dev_get_uio_name(dev));
+  const Backstore backstore = backstore_of(text);
+  if (backstore.name.empty()) {
+    return {};
+  }
+  return fmt::format("/sys/kernel/config/target/core/user_{}/{}", backstore.hba, backstore.name);
 }
 
 }  // namespace ballast::handler

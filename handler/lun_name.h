@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What to call a LUN in the log, in thread names and in INQUIRY.
+// What to call a LUN in the log, in thread names and in INQUIRY; and where its attributes are.
 #pragma once
 
 #include <string>
@@ -14,7 +14,15 @@ namespace ballast::handler {
 // that cannot be read: the uio device's name.
 std::string lun_name(abi::tcmu_device* dev);
 
-// The third part of such a text, or nothing.
-std::string_view backstore_name(std::string_view uio_device_name);
+// The folder of its backstore in configfs, made out of the same text; empty where that cannot be
+// read.
+std::string configfs_folder(abi::tcmu_device* dev);
+
+// The second and third part of such a text, or nothing.
+struct Backstore {
+  std::string_view hba;
+  std::string_view name;
+};
+Backstore backstore_of(std::string_view uio_device_name);
 
 }  // namespace ballast::handler

@@ -173,6 +173,18 @@ struct tcmu_cmd_rsp {
 };
 inline constexpr std::size_t tcmu_cmd_entry_size = 112;  // header and the longer of the two
 
+// A task management notice: TCMU_OP_TMR, where the device's tmr_notification is 1.
+struct tcmu_tmr_entry {
+  tcmu_cmd_entry_hdr hdr;
+  std::uint8_t tmr_type;
+  std::uint8_t pad1;
+  std::uint16_t pad2;
+  std::uint32_t cmd_cnt;
+  std::uint64_t pad3;
+  std::uint64_t pad4;
+  // then cmd_cnt ids of commands, 16 bits each
+};
+
 // --- functions
 // ------------------------------------------------------------------------------------
 extern "C" {

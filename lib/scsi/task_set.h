@@ -7,7 +7,7 @@
 // what the backend reads and writes is never memory that somebody else uses again), the disk
 // carries it out, its data-in is copied back, and it is answered.
 //
-// When its deadline comes, or when it is shed:
+// When its deadline comes, when it is shed, or when task management aborts it:
 //   1. nothing of it is at the backend: it is answered BUSY, and nothing of it reaches the backend
 //      any more. Always safe.
 //   2. something is at the backend: the backend is asked to cancel, and has `cancel_grace` (before
@@ -47,6 +47,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 
 #include "lib/base/units.h"
 #include "lib/co/event.h"
@@ -104,6 +105,10 @@ class TaskSet {
 
   // Takes `command` over; it has been answered when this returns, or will be.
   void begin(Command& command);
+  // ABORT TASK, LUN RESET and their kin: the unanswered commands that are `meant` are answered as
+  // if their deadline had come, within cancel_grace. (Those that are held stay so.) Returns how
+  // many.
+  std::size_t abort(const std::function<bool(const Command&)>& meant);
 
   void set_limits(const TaskSetLimits& limits);
   const TaskSetLimits& limits() const { return limits_; }
@@ -126,7 +131,7 @@ class TaskSet {
  private:
   class Slot;
   friend struct Adoption;
-  enum class Reason : std::uint8_t { deadline, stalled, closing };
+  enum class Reason : std::uint8_t { deadline, stalled, aborted, closing };
   using Slots = co::IntrusiveList<Slot>;
 
   co::Task<void> serve(Command& outer, const Operation& operation);
@@ -137,6 +142,7 @@ class TaskSet {
   TimePoint patrol();
   void report_slow(TimePoint now, TimePoint* next);
 
+  std::uint64_t& counter_of(Reason reason);
   void end_early(Slot& slot, Reason reason);
   void hold(Slot& slot);
   void orphan(Slot& slot);

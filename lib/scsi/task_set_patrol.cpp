@@ -122,9 +122,38 @@ void TaskSet::recover(TimePoint now) {
 // --- ending early
 // ---------------------------------------------------------------------------------
 
+std::size_t TaskSet::abort(const std::function<bool(const Command&)>& meant) {
+  std::size_t aborted = 0;
+  Slot* next = nullptr;
+  for (Slot* slot = waiting_.front(); slot != nullptr; slot = next) {
+    next = waiting_.after(*slot);
+    if (meant(*slot->outer)) {
+      ++aborted;
+      end_early(*slot, Reason::aborted);
+    }
+  }
+  if (aborted > 0) {
+    wake_.set();  // the patrol looks after those that have cancel_grace
+  }
+  return aborted;
+}
+
+std::uint64_t& TaskSet::counter_of(Reason reason) {
+  switch (reason) {
+    case Reason::stalled:
+      return counters_.shed;
+    case Reason::aborted:
+      return counters_.aborted;
+    case Reason::deadline:
+    case Reason::closing:
+      break;
+  }
+  return counters_.deadlines;
+}
+
 void TaskSet::end_early(Slot& slot, Reason reason) {
   BALLAST_ASSERT(slot.list == &waiting_);
-  ++(reason == Reason::stalled ? counters_.shed : counters_.deadlines);
+  ++counter_of(reason);
   const bool adopting = slot.adoption.linked();
   if (slot.request.at_backend() == 0 || adopting) {
     slot.request.stop();

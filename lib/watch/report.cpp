@@ -126,6 +126,7 @@ Json all_counters(const LunSnapshot& lun) {
   Json json = counters_in_short(counters);
   json["deadlines"] = counters.deadlines;
   json["shed"] = counters.shed;
+  json["aborted"] = counters.aborted;
   json["orphaned"] = counters.orphaned;
   json["adoptions"] = counters.adoptions;
   json["adoption_refused"] = counters.adoption_refused;

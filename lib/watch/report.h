@@ -75,6 +75,7 @@
 //            check_condition, busy, task_set_full
 //            deadlines           answered because their deadline came
 //            shed                answered early because the LUN was stalled
+//            aborted             answered early because of ABORT TASK, LUN RESET or their kin
 //            orphaned            answered with their operations still running
 //            adoptions           retries that took over an orphan
 //            adoption_refused    reads that could not, for a change between

@@ -24,6 +24,7 @@ struct LunCounters {
   std::uint64_t task_set_full = 0;
   std::uint64_t deadlines = 0;         // answered because their deadline came
   std::uint64_t shed = 0;              // answered early because the LUN was stalled
+  std::uint64_t aborted = 0;           // answered early because task management asked
   std::uint64_t orphaned = 0;          // answered with their operations still running
   std::uint64_t adoptions = 0;         // retries that took over an orphan
   std::uint64_t adoption_refused = 0;  // reads that looked like an orphan but an overlapping change

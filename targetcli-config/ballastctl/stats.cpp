@@ -19,7 +19,7 @@ struct Counter {
 };
 
 // In the order in which one reads them.
-constexpr std::array<Counter, 17> counters{{
+constexpr std::array<Counter, 18> counters{{
     {"commands", "that came"},
     {"good", "answered GOOD or CONDITION MET"},
     {"check_condition", "answered CHECK CONDITION"},
@@ -28,6 +28,7 @@ constexpr std::array<Counter, 17> counters{{
     {"slow", "took longer than the slow threshold"},
     {"deadlines", "answered because their deadline came"},
     {"shed", "answered early because the LUN was stalled"},
+    {"aborted", "answered early because of ABORT TASK or LUN RESET"},
     {"orphaned", "answered with their operations still running"},
     {"adoptions", "retries that took over an orphan"},
     {"adoption_refused", "reads that could not, for a change between"},

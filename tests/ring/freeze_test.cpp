@@ -145,6 +145,41 @@ void a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go(voi
   assert_true(back == data);
 }
 
+void aborted_commands_are_answered_long_before_their_deadline_and_others_are_not(void**) {
+  Frozen storage;
+  storage.rules("write freeze\n");
+  const auto lun = Lun::add(storage.config(""));
+  std::vector<std::byte> data = bytes_of(12 * kib, 7);
+  Countdown aborted{2};
+  Countdown other{1};
+  std::vector<std::uint16_t> ids;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    const std::span<std::byte> part = std::span{data}.subspan(i * 4 * kib, 4 * kib);
+    assert_true(lun->submit(write_16(i * 8, 8), Direction::to_device, part,
+                            i == 1 ? other.done() : aborted.done()));
+    if (i != 1) {
+      ids.push_back(lun->id_of_last_command());
+    }
+  }
+  assert_int_equal(lun->execute(test_unit_ready()).status, good);  // they have come
+  ids.push_back(4711);  // what the kernel names may be over
+  lun->queue_task_management(ids);
+  lun->raise();
+  assert_true(aborted.wait());
+  assert_int_equal(aborted.bad(), 2);
+  assert_int_equal(aborted.last_bad().status, busy);
+  assert_int_equal(lun->outstanding(), 1);
+  // The notice stands in the ring still, and one of its ids is soon used again.
+  assert_int_equal(lun->execute(test_unit_ready()).status, good);
+  storage.rules("");
+  assert_true(other.wait());
+  assert_int_equal(other.good(), 1);
+  std::vector<std::byte> back(data.size());
+  assert_true(eventually(
+      [&] { return lun->execute(read_16(0, 24), Direction::from_device, back).status == good; }));
+  assert_true(back == data);  // what was aborted has not come to nothing: it went on, as orphans do
+}
+
 void limits_change_while_the_lun_is_open(void**) {
   Frozen storage;
   storage.rules("all freeze\n");
@@ -196,6 +231,7 @@ int main() {
       cmocka_unit_test(a_late_write_does_not_land_over_a_newer_one),
       cmocka_unit_test(what_needs_no_medium_is_answered_while_stalled),
       cmocka_unit_test(a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go),
+      cmocka_unit_test(aborted_commands_are_answered_long_before_their_deadline_and_others_are_not),
       cmocka_unit_test(limits_change_while_the_lun_is_open),
       cmocka_unit_test(a_deadline_that_the_kernel_would_cut_short_is_refused_with_both_numbers),
       cmocka_unit_test(a_resize_with_an_orphan_alive_is_done),

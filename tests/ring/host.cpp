@@ -168,6 +168,7 @@ bool Lun::place_command(std::span<const std::uint8_t> cdb, Direction direction,
   }
   const std::uint16_t id = free_ids_.back();
   free_ids_.pop_back();
+  last_id_ = id;
   Pending& pending = pending_[id];
   pending.used = true;
   pending.direction = direction;
@@ -218,13 +219,17 @@ bool Lun::submit(std::span<const std::uint8_t> cdb, Direction direction, std::sp
   return true;
 }
 
-void Lun::queue_task_management() {
+void Lun::queue_task_management(std::span<const std::uint16_t> ids) {
   const std::lock_guard guard{mutex_};
-  constexpr std::uint32_t length = 40;
+  const auto length =
+      static_cast<std::uint32_t>(round_up(sizeof(abi::tcmu_tmr_entry) + ids.size_bytes(), 8));
   BALLAST_ASSERT(reserve(length));
   const std::uint32_t head = mailbox_->cmd_head;
   std::memset(place(head), 0, length);
-  static_cast<abi::tcmu_cmd_entry_hdr*>(place(head))->len_op = length | abi::TCMU_OP_TMR;
+  auto* const notice = static_cast<abi::tcmu_tmr_entry*>(place(head));
+  notice->hdr.len_op = length | abi::TCMU_OP_TMR;
+  notice->cmd_cnt = static_cast<std::uint32_t>(ids.size());
+  std::copy(ids.begin(), ids.end(), reinterpret_cast<std::uint16_t*>(notice + 1));
   __atomic_store_n(&mailbox_->cmd_head, (head + length) % mailbox_->cmdr_size, __ATOMIC_RELEASE);
 }
 

@@ -56,7 +56,7 @@ struct LunOptions {
   std::size_t ring_bytes = std::size_t{1} << 20;
   std::size_t data_pages = 8192;
   std::uint16_t flags = abi::TCMU_MAILBOX_FLAG_CAP_OOOC | abi::TCMU_MAILBOX_FLAG_CAP_READ_LEN |
-                        abi::TCMU_MAILBOX_FLAG_CAP_KEEP_BUF;
+                        abi::TCMU_MAILBOX_FLAG_CAP_TMR | abi::TCMU_MAILBOX_FLAG_CAP_KEEP_BUF;
   const char* unit_serial = "3c8f5a1e-0f0d-4b52-9d0c-1f2e3d4c5b6a";
   int command_timeout = 0;  // tcmur_cmd_time_out
   bool scatter = true;      // hand out data pages in random order
@@ -93,8 +93,9 @@ class Lun {
   // The same, waited for.
   Answer execute(std::span<const std::uint8_t> cdb, Direction direction = Direction::none,
                  std::span<std::byte> data = {});
-  // Puts a task management notice into the ring.
-  void queue_task_management();
+  // Puts a task management notice into the ring, for the commands with these ids.
+  void queue_task_management(std::span<const std::uint16_t> ids = {});
+  std::uint16_t id_of_last_command() const { return last_id_; }
 
   int reconfigure_size(std::uint64_t size);
   int reconfigure_string(const std::string& config);
@@ -143,6 +144,7 @@ class Lun {
   std::vector<std::uint32_t> free_pages_;
   std::size_t outstanding_ = 0;
   std::size_t last_segments_ = 0;
+  std::uint16_t last_id_ = 0;
   HostStats stats_;
 };
 

@@ -114,8 +114,12 @@ void Chaos::freeze() {
 }
 
 void Chaos::change_the_lun() {
-  const std::uint64_t lot = random_.below(8);
-  if (lot < 2) {
+  const std::uint64_t lot = random_.below(10);
+  if (lot == 8) {
+    lun_.abort([this](const Issued&) { return random_.chance(1, 4); });
+  } else if (lot == 9) {
+    lun_.abort([](const Issued&) { return true; });
+  } else if (lot < 2) {
     lun_.set_limits(draw_limits(random_));
   } else if (lot < 4) {
     const std::uint64_t least = lun_.config().blocks / 2;

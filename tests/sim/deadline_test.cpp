@@ -69,6 +69,49 @@ void reads_are_orphaned_on_any_store_and_changes_are_held(void**) {
   assert_well(scene.end());
 }
 
+bool any(const Issued&) {
+  return true;
+}
+
+void what_is_aborted_is_answered_a_grace_later_and_keeps_its_range(void**) {
+  Scene scene;
+  const Issued& aborted = scene.begin_frozen(write_wish(here, 1));
+  scene.pass(seconds{1});
+  scene.abort(any);
+  const Issued& later = scene.begin(write_wish(here, 2));
+  scene.pass(scsi::TaskSet::cancel_grace + milliseconds{1});
+  assert_true(aborted.turned_away());
+  assert_int_equal(scene.tasks().orphans(), 1);
+  assert_false(later.answered);  // came after it, and waits behind the orphan
+  scene.release(0);
+  assert_true(later.good());
+  assert_well(scene.end());
+}
+
+void what_is_aborted_behind_a_fence_is_answered_at_once(void**) {
+  Scene scene;
+  const Issued& first = scene.begin_frozen(write_wish(here, 1));
+  const Issued& behind = scene.begin(write_wish(here, 2));
+  scene.abort([&](const Issued& command) { return &command == &behind; });
+  assert_true(behind.turned_away());
+  assert_false(first.answered);
+  scene.release(0);
+  assert_true(first.good());
+  assert_int_equal(scene.at(here.lba).data(), 1);
+  assert_well(scene.end());
+}
+
+void what_is_held_is_so_when_it_is_aborted(void**) {
+  Scene scene{shared_store()};
+  const Issued& write = scene.begin_frozen(write_wish(here, 1));
+  scene.abort(any);
+  scene.pass(seconds{100});
+  assert_false(write.answered);
+  scene.release(0);
+  assert_true(write.good());
+  assert_well(scene.end());
+}
+
 void what_waits_behind_a_held_change_has_its_deadline(void**) {
   Scene scene{shared_store()};
   const Issued& held = scene.begin_frozen(write_wish(here, 1));
@@ -256,6 +299,9 @@ int main() {
       cmocka_unit_test(what_the_store_cancels_is_over),
       cmocka_unit_test(what_ends_in_the_grace_is_answered_as_it_ended),
       cmocka_unit_test(reads_are_orphaned_on_any_store_and_changes_are_held),
+      cmocka_unit_test(what_is_aborted_is_answered_a_grace_later_and_keeps_its_range),
+      cmocka_unit_test(what_is_aborted_behind_a_fence_is_answered_at_once),
+      cmocka_unit_test(what_is_held_is_so_when_it_is_aborted),
       cmocka_unit_test(what_waits_behind_a_held_change_has_its_deadline),
       cmocka_unit_test(a_change_that_only_flushes_or_verifies_is_not_held),
       cmocka_unit_test(a_held_command_begins_nothing_more),

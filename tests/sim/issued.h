@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lib/base/units.h"
@@ -35,8 +36,9 @@ class Issued : public scsi::Command {
   TimePoint arrived{};
   TimePoint answered_at{};
   bool answered = false;
-  std::uint32_t capacity = 0;  // of the LUN, the largest while it lived
-  bool while_closing = false;  // answered after shut() had begun
+  std::uint32_t capacity = 0;             // of the LUN, the largest while it lived
+  bool while_closing = false;             // answered after shut() had begun
+  std::optional<TimePoint> aborted_at{};  // by task management
   scsi::Status status = scsi::Status::good;
   std::vector<Content> found;           // a read that was answered GOOD: what it showed
   std::vector<std::uint32_t> required;  // by block: what it promises to be safe on the medium

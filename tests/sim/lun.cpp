@@ -132,6 +132,21 @@ void Lun::tick_end() {
   }
 }
 
+void Lun::abort(const std::function<bool(const Issued&)>& meant) {
+  if (closing_) {
+    return;
+  }
+  for (Issued* const command : unanswered_) {
+    if (!command->aborted_at.has_value() && meant(*command)) {
+      verdict_.trace(now(), "command {} aborted", command->number);
+      command->aborted_at = now();
+    }
+  }
+  (void)tasks_->abort([](const scsi::Command& command) {
+    return static_cast<const Issued&>(command).aborted_at.has_value();
+  });
+}
+
 void Lun::set_limits(const scsi::TaskSetLimits& limits) {
   verdict_.trace(now(), "limits: deadline {} ms, stall_after {} ms, window {}",
                  limits.deadline / std::chrono::milliseconds{1},

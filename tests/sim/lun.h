@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -68,6 +69,8 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   std::size_t commands() const { return issued_.size(); }
   std::size_t unanswered() const { return unanswered_.size(); }
 
+  // Task management for the unanswered commands that are `meant`.
+  void abort(const std::function<bool(const Issued&)>& meant);
   void set_limits(const scsi::TaskSetLimits& limits);
   // Grows or shrinks, when the store gets round to it.
   void resize(std::uint32_t blocks);

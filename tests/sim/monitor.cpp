@@ -79,7 +79,13 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
   if (may_be_held(command) && !command.wish.data.empty()) {
     check_held(command);
   }
-  if (command.status == scsi::Status::busy && !may_be_held(command)) {
+  if (command.aborted_at.has_value()) {
+    if (!may_be_held(command) && command.answered_at - *command.aborted_at > moment) {
+      verdict_.complain("command {} {} is answered {} s after it was aborted", command.number,
+                        command.wish.description(),
+                        seconds(command.answered_at - *command.aborted_at));
+    }
+  } else if (command.status == scsi::Status::busy && !may_be_held(command)) {
     check_reason(command, tasks, shortest);
   }
   if (age <= deadline) {

@@ -235,6 +235,7 @@ void stats_has_every_counter(void**) {
               .task_set_full = 5,
               .deadlines = 6,
               .shed = 7,
+              .aborted = 18,
               .orphaned = 8,
               .adoptions = 9,
               .adoption_refused = 10,
@@ -253,6 +254,7 @@ void stats_has_every_counter(void**) {
                             {"task_set_full", 5},
                             {"deadlines", 6},
                             {"shed", 7},
+                            {"aborted", 18},
                             {"orphaned", 8},
                             {"adoptions", 9},
                             {"adoption_refused", 10},
@@ -264,7 +266,7 @@ void stats_has_every_counter(void**) {
                             {"slow", 16},
                             {"refused_wakes", 17}}));
   // One more counter in the structure is one more to report.
-  static_assert(sizeof(LunCounters) == 15 * sizeof(std::uint64_t));
+  static_assert(sizeof(LunCounters) == 16 * sizeof(std::uint64_t));
 }
 
 void stats_has_histograms(void**) {
