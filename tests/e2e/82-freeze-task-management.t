@@ -14,6 +14,7 @@ deadline=22
 disk() { basename "$(dev "$1")"; }
 # shellcheck disable=SC2317 # called from lib.sh
 test_cleanup() {
+    [[ -z ${locked-} ]] || exec {locked}<&-
     udevadm control --start-exec-queue
     frozen_cleanup
 }
@@ -22,7 +23,11 @@ ok "two LUNs are logged in" frozen_luns 1 "deadline=${deadline}s;stall_after=2s"
 ok "and filled" eval 'load_fill 0 ${frozen_load[*]} && load_fill 1 ${healthy_load[*]}'
 # udev looks at a disk that was written and closed, and reads ahead; what is read ahead the kernel does
 # not try again after a reset or an abort.
+udevadm settle --timeout=30
 udevadm control --stop-exec-queue
+# udevd itself reads the partitions anew whenever a writer closes the disk, and holds open_mutex for it,
+# which the end of sg_reset needs too; but not of a disk that somebody has locked.
+exec {locked}< "$(dev 0)" && flock --exclusive "$locked"
 watch_begin 0 1
 load_begin 0 "${frozen_load[@]}"
 load_begin 1 "${healthy_load[@]}"
