@@ -9,42 +9,20 @@
 #include <string>
 
 #include "handler/lun_name.h"
-#include "lib/base/assert.h"
 
 namespace ballast::handler {
 
-Notices::Notices(std::span<std::byte> mapping)
-    : mapping_{mapping}, mailbox_{reinterpret_cast<const abi::tcmu_mailbox*>(mapping.data())} {
-  BALLAST_ASSERT(mapping.size() >= sizeof(abi::tcmu_mailbox));
-}
+Notices::Notices(std::span<std::byte> mapping) : mapping_{mapping}, entries_{mapping} {}
 
 std::span<const std::uint16_t> Notices::take() {
   ids_.clear();
-  const std::size_t ring_offset = mailbox_->cmdr_off;
-  const std::size_t ring_size = mailbox_->cmdr_size;
-  if (ring_offset > mapping_.size() || ring_size > mapping_.size() - ring_offset) {
-    return {};
-  }
-  const std::span<std::byte> ring = mapping_.subspan(ring_offset, ring_size);
-  const std::size_t head = __atomic_load_n(&mailbox_->cmd_head, __ATOMIC_ACQUIRE);
-  std::size_t position = __atomic_load_n(&mailbox_->cmd_tail, __ATOMIC_ACQUIRE);
-  // Each entry is no shorter than a header, which bounds the walk whatever stands in the ring.
-  for (std::size_t walked = 0; position != head && walked < ring_size;) {
-    abi::tcmu_cmd_entry_hdr header;
-    if (position > ring_size - sizeof header) {
-      return {};
+  const auto visit = [this](std::uint32_t position, const RingEntries::Entry& entry) {
+    if (entry.opcode == abi::TCMU_OP_TMR) {
+      take_from(mapping_.subspan(entries_.offset() + position, entry.length));
     }
-    std::memcpy(&header, &ring[position], sizeof header);
-    const std::size_t length = header.len_op & ~abi::TCMU_OP_MASK;
-    if (length < sizeof header || length > ring_size - position) {
-      return {};
-    }
-    if ((header.len_op & abi::TCMU_OP_MASK) == abi::TCMU_OP_TMR) {
-      take_from(ring.subspan(position, length));
-    }
-    walked += length;
-    position = (position + length) % ring_size;
-  }
+    return true;
+  };
+  (void)entries_.walk(entries_.tail(), entries_.head(), visit);
   std::sort(ids_.begin(), ids_.end());
   return ids_;
 }

@@ -15,6 +15,7 @@
 #include <span>
 #include <vector>
 
+#include "handler/ring_entries.h"
 #include "handler/tcmur_abi.h"
 
 namespace ballast::handler {
@@ -33,7 +34,7 @@ class Notices {
   void take_from(std::span<std::byte> entry);
 
   std::span<std::byte> mapping_;
-  const abi::tcmu_mailbox* mailbox_;
+  RingEntries entries_;
   std::vector<std::uint16_t> ids_;
 };
 

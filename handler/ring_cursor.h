@@ -7,18 +7,15 @@
 // away. It throws away, without an answer, each command whose CDB length it cannot tell (operation
 // codes 60h-7Eh and C0h-FFh, tcmu_cdb_get_length); nobody would ever answer those.
 //
-// Layout and rules of the ring: <linux/target_core_user.h>. The kernel writes entries and then
-// cmd_head; entries from cmd_tail on are as the kernel wrote them (answers overwrite only what
-// cmd_tail has passed). The cursor only reads. The cmdproc thread's alone, but for leftovers().
+// The cmdproc thread's alone, but for leftovers().
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 
-#include "handler/tcmur_abi.h"
+#include "handler/ring_entries.h"
 
 namespace ballast::handler {
 
@@ -58,27 +55,9 @@ class RingCursor {
   bool in_step() const { return in_step_; }
 
  private:
-  struct Entry {
-    std::uint32_t length;  // bytes to the next entry
-    unsigned opcode;
-    std::uint16_t cmd_id;
-    bool droppable;
-  };
-
-  std::uint32_t head() const;
-  // The entry at `position`, or nothing if what stands there makes no sense.
-  std::optional<Entry> at(std::uint32_t position) const;
-  // at() sees to it that no entry reaches beyond the ring.
-  std::uint32_t after(std::uint32_t position, const Entry& entry) const {
-    const std::uint32_t next = position + entry.length;
-    return next == ring_size_ ? 0 : next;
-  }
   bool step_over(std::uint32_t from, std::uint16_t cmd_id, bool note_dropped);
 
-  std::span<const std::byte> mapping_;
-  const abi::tcmu_mailbox* mailbox_;
-  std::uint32_t ring_offset_;
-  std::uint32_t ring_size_;
+  RingEntries entries_;
   std::uint32_t position_;  // the first entry the daemon has not read
   bool in_step_ = true;
   // What more() found at position_: the command that comes next, and what is behind it.

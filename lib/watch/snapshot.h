@@ -20,7 +20,7 @@ struct LunCounters {
   std::uint64_t commands = 0;  // that came
   std::uint64_t good = 0;      // answered GOOD or CONDITION MET
   std::uint64_t check_condition = 0;
-  std::uint64_t busy = 0;  // BUSY: deadline, shed, or the backend said cancelled
+  std::uint64_t busy = 0;  // BUSY: deadline, shed, aborted, or the backend said cancelled
   std::uint64_t task_set_full = 0;
   std::uint64_t deadlines = 0;         // answered because their deadline came
   std::uint64_t shed = 0;              // answered early because the LUN was stalled

@@ -115,11 +115,7 @@ void Chaos::freeze() {
 
 void Chaos::change_the_lun() {
   const std::uint64_t lot = random_.below(10);
-  if (lot == 8) {
-    lun_.abort([this](const Issued&) { return random_.chance(1, 4); });
-  } else if (lot == 9) {
-    lun_.abort([](const Issued&) { return true; });
-  } else if (lot < 2) {
+  if (lot < 2) {
     lun_.set_limits(draw_limits(random_));
   } else if (lot < 4) {
     const std::uint64_t least = lun_.config().blocks / 2;
@@ -127,8 +123,13 @@ void Chaos::change_the_lun() {
   } else if (lot < 6) {
     const bool none = random_.chance(1, 2);
     lun_.squeeze_buffers(none ? ~std::size_t{0} : random_.below(32) * io::BufferPool::smallest);
-  } else if (!lun_.closing()) {
-    lun_.close();
+  } else if (lot < 8) {
+    if (!lun_.closing()) {
+      lun_.close();
+    }
+  } else {
+    const bool all = lot == 9;
+    lun_.abort([this, all](const Issued&) { return all || random_.chance(1, 4); });
   }
 }
 
