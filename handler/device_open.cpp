@@ -81,6 +81,7 @@ Result<void> Device::set_up(bool may_wait) {
 
   io::UringOptions options;
   options.max_operations = std::max<std::size_t>(options.max_operations, config_.queue_depth);
+  options.store_thread = config_.scheme == config::Scheme::file;
   Result<std::unique_ptr<io::Uring>> uring = io::Uring::open(executor_, options);
   if (!uring) {
     return uring.error();

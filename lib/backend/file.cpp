@@ -19,6 +19,8 @@
 #include "lib/backend/extents.h"
 #include "lib/backend/file_probe.h"
 #include "lib/backend/in_flight.h"
+#include "lib/backend/lane_choice.h"
+#include "lib/backend/queue_share.h"
 #include "lib/base/log.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/io/helper_thread.h"
@@ -30,6 +32,16 @@ namespace {
 
 // Bounced at once: leaves room for another in the smallest pool.
 constexpr std::size_t bounce_size = std::size_t{1} << 20;
+
+LaneChoice::Kind kind_of(const OpenFile& file) {
+  if (file.in_memory) {
+    return LaneChoice::Kind::in_memory;
+  }
+  if (!file.direct) {
+    return LaneChoice::Kind::cached_file;
+  }
+  return file.block_device ? LaneChoice::Kind::block_device : LaneChoice::Kind::direct_file;
+}
 
 class File final : public Backend {
  public:
@@ -45,6 +57,8 @@ class File final : public Backend {
         handle_{file_.block_device ? io::UringFile{.fd = file_.fd.get(), .slot = -1}
                                    : uring_.register_file(file_.fd.get())},
         in_flight_{executor_},
+        lanes_{kind_of(file_)},
+        share_{file_.device, file_.queue_tags},
         errors_{executor_, path_} {}
   ~File() override { BALLAST_ASSERT(!file_.fd); }
 
@@ -66,6 +80,9 @@ class File final : public Backend {
 
  private:
   bool moves_in_place(io::SgView view) const;
+  // For a read or write that is counted already.
+  io::Lane lane() const { return lanes_.choose(executor_.now(), in_flight_.count(), share_); }
+  void moved(const io::Transfer& transfer);
   co::Task<int> bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket,
                              co::CancelToken cancel);
   co::Task<int> bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket,
@@ -83,6 +100,8 @@ class File final : public Backend {
   const std::string path_;
   const io::UringFile handle_;
   InFlight in_flight_;
+  LaneChoice lanes_;
+  const QueueShare share_;
   ErrorLog errors_;
   // What the kernel said it has not; asked once.
   bool no_zero_range_ = false;
@@ -103,16 +122,27 @@ bool File::moves_in_place(io::SgView view) const {
 // --- read and write
 // -------------------------------------------------------------------------------
 
+// What a read or write that has ended says of the store.
+void File::moved(const io::Transfer& transfer) {
+  if (transfer.refused() != 0) {
+    lanes_.refused(transfer.refused());
+  }
+  if (transfer.result() >= 0) {
+    lanes_.ended(executor_.now());
+  }
+}
+
 co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
   InFlight::Op op{in_flight_, uring_, cancel};
   int result = 0;
   if (moves_in_place(to)) {
-    io::Transfer transfer{io::Transfer::Way::read, handle_, offset, to, 0, &op.ticket};
+    io::Transfer transfer{io::Transfer::Way::read, handle_, offset, to, 0, &op.ticket, lane()};
     while (!transfer.ended()) {
       io::Running part{uring_, transfer};
       const int got = co_await part;
       transfer.took(got);
     }
+    moved(transfer);
     result = transfer.result();
   } else {
     result = co_await bounced_read(offset, to, &op.ticket, cancel);
@@ -142,7 +172,8 @@ co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* tick
       co_return -EINTR;
     }
     const int got =
-        co_await uring_.read(handle_, offset + Bytes{done}, buffer.bytes(), buffer.index(), ticket);
+        co_await uring_.read(handle_, offset + Bytes{done}, buffer.bytes(), buffer.index(), ticket,
+                             file_.in_memory ? io::Lane::here : io::Lane::store);
     if (got < 0) {
       co_return got;
     }
@@ -165,12 +196,19 @@ co::Task<IoStatus> File::write(Bytes offset, io::SgView from, Fua fua, co::Cance
   const int flags = durable ? RWF_DSYNC : 0;
   int result = 0;
   if (moves_in_place(from)) {
-    io::Transfer transfer{io::Transfer::Way::write, handle_, offset, from, flags, &op.ticket};
+    io::Transfer transfer{io::Transfer::Way::write,
+                          handle_,
+                          offset,
+                          from,
+                          flags,
+                          &op.ticket,
+                          durable && !file_.in_memory ? io::Lane::store : lane()};
     while (!transfer.ended()) {
       io::Running part{uring_, transfer};
       const int put = co_await part;
       transfer.took(put);
     }
+    moved(transfer);
     result = transfer.result();
   } else {
     result = co_await bounced_write(offset, from, flags, &op.ticket, cancel);
@@ -188,8 +226,9 @@ co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::
       co_return done > 0 ? -EINTR : -ECANCELED;
     }
     io::copy(buffer.bytes(), from.slice(done, length));
-    const int put = co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(),
-                                          buffer.index(), flags, ticket);
+    const int put =
+        co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(), buffer.index(), flags,
+                              ticket, file_.in_memory ? io::Lane::here : io::Lane::store);
     if (put < 0) {
       // "Cancelled" promises that nothing was written.
       co_return put == -ECANCELED&& done > 0 ? -EINTR : put;

@@ -354,6 +354,9 @@ Result<OpenFile> open_file(const LunConfig& config, Bytes size, Bytes logical_bl
   }
   file.memory_alignment = traits.memory_alignment;
   file.offset_alignment = traits.offset_alignment;
+  file.in_memory = traits.in_memory;
+  file.device = traits.device;
+  file.queue_tags = traits.queue_tags;
   file.geometry = Geometry{.size = size,
                            .logical_block = logical_block,
                            .physical_block = std::max(Bytes{traits.physical_block}, logical_block),

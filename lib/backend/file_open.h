@@ -14,6 +14,8 @@
 // capabilities.exclusive is false.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -30,6 +32,9 @@ struct OpenFile {
   bool direct = false;                 // O_DIRECT
   std::size_t memory_alignment = 1;    // of each piece's address, for O_DIRECT
   std::uint64_t offset_alignment = 1;  // of each piece's length, for O_DIRECT
+  bool in_memory = false;              // no disk behind it
+  dev_t device{};                      // st_dev of a regular file
+  std::size_t queue_tags = 0;          // of the disk behind a regular file, see FileTraits
   Geometry geometry;
   Capabilities capabilities;
 };

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +46,47 @@ std::optional<std::uint64_t> queue_limit(dev_t device, const char* name) {
     }
   }
   return std::nullopt;
+}
+
+// The fewest tags of the queues that an operation on `folder` (of /sys) may have to wait for: a
+// device-mapper or RAID device passes it on in the thread that submits, down to the disks.
+void find_tags(const std::filesystem::path& folder, unsigned depth, std::size_t* fewest) {
+  constexpr unsigned deepest = 8;
+  std::error_code none;
+  for (const char* queue : {"queue/nr_requests", "../queue/nr_requests"}) {
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file{
+        std::fopen((folder / queue).c_str(), "re"), &std::fclose};
+    unsigned long long value = 0;
+    if (file != nullptr && std::fscanf(file.get(), "%llu", &value) == 1 && value > 0) {
+      *fewest = std::min(*fewest, static_cast<std::size_t>(value));
+      break;
+    }
+  }
+  if (depth < deepest) {
+    for (const auto& below : std::filesystem::directory_iterator{folder / "slaves", none}) {
+      find_tags(below.path(), depth + 1, fewest);
+    }
+  }
+}
+
+std::size_t tags_of(dev_t device) {
+  constexpr std::size_t none = ~std::size_t{0};
+  std::size_t fewest = none;
+  const std::string path = fmt::format("/sys/dev/block/{}:{}", major(device), minor(device));
+  std::error_code failed;
+  const std::filesystem::path folder = std::filesystem::canonical(path, failed);
+  if (!failed) {
+    find_tags(folder, 0, &fewest);
+  }
+  return fewest == none ? unknown_tags : fewest;
+}
+
+bool is_in_memory(int fd) {
+  constexpr unsigned long tmpfs = 0x01021994;
+  constexpr unsigned long ramfs = 0x858458f6;
+  struct statfs status {};
+  return ::fstatfs(fd, &status) == 0 && (static_cast<unsigned long>(status.f_type) == tmpfs ||
+                                         static_cast<unsigned long>(status.f_type) == ramfs);
 }
 
 // Whether O_DIRECT takes a read of `unit` bytes at offset `unit`.
@@ -127,6 +170,9 @@ FileTraits probe(int fd, bool block_device, bool direct, Bytes size) {
     probe_block_device(fd, status.st_rdev, traits);
   } else {
     probe_regular(fd, status, traits);
+    traits.in_memory = is_in_memory(fd);
+    traits.device = status.st_dev;
+    traits.queue_tags = tags_of(status.st_dev);
   }
   traits.physical_block = std::max(traits.physical_block, traits.offset_alignment);
   const dev_t device = block_device ? status.st_rdev : status.st_dev;

@@ -6,6 +6,8 @@
 // /sys/dev/block/MAJOR:MINOR/queue (Documentation/ABI/stable/sysfs-block). Blocking calls.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 
@@ -23,7 +25,14 @@ struct FileTraits {
   bool zero = false;                      // fallocate may zero a range
   bool zero_unmaps = false;               // and give its space back
   bool rotational = false;
+  bool in_memory = false;      // on tmpfs or ramfs
+  dev_t device{};              // st_dev
+  std::size_t queue_tags = 0;  // requests that the queue behind it takes at once, the fewest of all
+                               // devices on the way (nr_requests); `unknown_tags` if nobody says
 };
+
+// The depth of a SATA disk's queue: no queue is known that takes fewer.
+inline constexpr std::size_t unknown_tags = 32;
 
 FileTraits probe(int fd, bool block_device, bool direct, Bytes size);
 

@@ -294,6 +294,7 @@ bool Loop::linger_sleep(int command_fd, TimePoint until) {
       {.fd = mailbox.linger_fd(), .events = POLLIN, .revents = 0},
       {.fd = ring_ != nullptr ? ring_->fd() : -1, .events = POLLIN, .revents = 0},
       {.fd = command_fd, .events = POLLIN, .revents = 0},
+      {.fd = ring_ != nullptr ? ring_->store_fd() : -1, .events = POLLIN, .revents = 0},
   };
   TimePoint at = std::min(until, executor_.next_timer());
   if (ring_ != nullptr && ring_->submission_stalled()) {

@@ -20,10 +20,6 @@ constexpr std::size_t iovec_arena = 4096;
 // Cancel requests take slots too, so that they never wait behind what they are to cancel.
 constexpr std::size_t slots_for_cancels = 64;
 
-std::uint64_t id_of(const Op& op) {
-  return std::uint64_t{op.generation} << 32 | op.index;
-}
-
 Error setup_error(int errno_value) {
   const char* advice = "see io_uring_setup(2)";
   switch (errno_value) {
@@ -97,6 +93,13 @@ Result<void> Uring::setup() {
     return Error{-error, fmt::format("cannot tie the io_uring to the executor's eventfd: {}",
                                      std::strerror(-error))};
   }
+  if (options_.store_thread) {
+    Result<std::unique_ptr<StoreThread>> store = StoreThread::open(executor_, params.cq_entries);
+    if (!store) {
+      return store.error();
+    }
+    store_ = std::move(store).value();
+  }
   if (options_.file_slots > 0 && io_uring_register_files_sparse(&ring_, options_.file_slots) == 0) {
     file_slots_.resize(options_.file_slots);
   }
@@ -117,6 +120,7 @@ Uring::~Uring() {
     }
     BALLAST_ASSERT(waiting_head_ == nullptr);
   }
+  store_.reset();  // its thread may still read a cancel request
   if (ring_open_) {
     io_uring_queue_exit(&ring_);
   }
@@ -203,6 +207,13 @@ void Uring::launch(Running& running) {
 }
 
 void Uring::enqueue(Op* op) {
+  if (op->request.lane == Lane::store && store_ != nullptr) {
+    op->state = Op::State::at_store;
+    ++in_flight_;
+    stats_.in_flight_peak = std::max(stats_.in_flight_peak, in_flight_);
+    store_->push(op);
+    return;
+  }
   op->state = Op::State::queued;
   op->next = nullptr;
   op->prev = queue_tail_;
@@ -261,7 +272,7 @@ bool Uring::prepare(Op* op) {
   if (request.buffer_index >= 0) {
     sqe->buf_index = static_cast<__u16>(request.buffer_index);
   }
-  sqe->user_data = id_of(*op);
+  sqe->user_data = op->id();
   unqueue(op);
   op->state = Op::State::submitted;
   ++in_flight_;
@@ -272,6 +283,9 @@ bool Uring::prepare(Op* op) {
 void Uring::tick_end() {
   stalled_ = false;
   submit_queued();
+  if (store_ != nullptr) {
+    store_->ring_bell();
+  }
 }
 
 // Hands everything queued to the kernel. What it refuses for now stays in the submission ring.
@@ -316,14 +330,20 @@ std::size_t Uring::fetch_completions() {
   if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) {
     (void)io_uring_get_events(&ring_);
   }
-  return io_uring_cq_ready(&ring_);
+  const unsigned at_store = store_ != nullptr ? io_uring_cq_ready(&store_->ring()) : 0;
+  return io_uring_cq_ready(&ring_) + at_store;
 }
 
 std::size_t Uring::reap() {
+  const std::size_t ended = reap(ring_);
+  return store_ == nullptr ? ended : ended + reap(store_->ring());
+}
+
+std::size_t Uring::reap(io_uring& ring) {
   std::size_t ended = 0;
   io_uring_cqe* batch[64];
   for (;;) {
-    const unsigned count = io_uring_peek_batch_cqe(&ring_, batch, 64);
+    const unsigned count = io_uring_peek_batch_cqe(&ring, batch, 64);
     if (count == 0) {
       return ended;
     }
@@ -332,7 +352,7 @@ std::size_t Uring::reap() {
       complete(cqe);
       ended += (cqe.flags & IORING_CQE_F_MORE) == 0 ? 1 : 0;
     }
-    io_uring_cq_advance(&ring_, count);
+    io_uring_cq_advance(&ring, count);
   }
 }
 
@@ -341,13 +361,17 @@ void Uring::complete(const io_uring_cqe& cqe) {
   const std::size_t index = cqe.user_data & 0xffffffff;
   BALLAST_ASSERT(index < slabs_.size() * ops_per_slab);
   Op* const op = &slabs_[index / ops_per_slab][index % ops_per_slab];
-  BALLAST_ASSERT(op->state == Op::State::submitted && id_of(*op) == cqe.user_data);
+  BALLAST_ASSERT(op->id() == cqe.user_data);
+  BALLAST_ASSERT(op->state == Op::State::submitted || op->state == Op::State::at_store);
   if ((cqe.flags & IORING_CQE_F_MORE) != 0) {
     op->result = cqe.res;  // the kernel still has it; the result comes first
     return;
   }
   const int result = (cqe.flags & IORING_CQE_F_NOTIF) != 0 ? op->result : cqe.res;
   const co::Waker waker = op->waker;
+  if (op->state == Op::State::at_store) {
+    store_->forget();
+  }
   --in_flight_;
   release(op);
   if (waker) {
@@ -386,10 +410,13 @@ void Uring::cancel(OpTicket& ticket) {
     return;
   }
   if (op->state == Op::State::queued) {
-    const co::Waker waker = op->waker;
     unqueue(op);
-    release(op);
-    (void)waker.wake(-ECANCELED);
+    end_before_submission(op);
+    return;
+  }
+  if (op->state == Op::State::at_store && store_->take_back(op)) {
+    --in_flight_;
+    end_before_submission(op);
     return;
   }
   if (slots_in_use_ >= options_.max_operations + slots_for_cancels) {
@@ -398,12 +425,20 @@ void Uring::cancel(OpTicket& ticket) {
   Op* const request = acquire();
   request->request = OpRequest{};
   request->request.opcode = IORING_OP_ASYNC_CANCEL;
-  request->request.address = id_of(*op);
+  request->request.address = op->id();
+  request->request.lane = op->request.lane;  // to the ring that has it
   request->view = {};
   request->vectored = false;
   request->what = "cancel";
   request->started = executor_.now();
   enqueue(request);
+}
+
+// The kernel does not know it: certainly nothing of it is done.
+void Uring::end_before_submission(Op* op) {
+  const co::Waker waker = op->waker;
+  release(op);
+  (void)waker.wake(-ECANCELED);
 }
 
 // --- registered files and buffers
@@ -458,6 +493,9 @@ void Uring::unregister_buffers() {
 
 void Uring::set_notify(bool on) {
   (void)io_uring_cq_eventfd_toggle(&ring_, on);
+  if (store_ != nullptr) {
+    (void)io_uring_cq_eventfd_toggle(&store_->ring(), on);
+  }
   if (on) {
     // The flag is seen by the kernel before we look for completions.
     std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -465,7 +503,8 @@ void Uring::set_notify(bool on) {
 }
 
 bool Uring::completions_waiting() const {
-  return io_uring_cq_ready(&ring_) > 0 || io_uring_cq_has_overflow(&ring_);
+  return io_uring_cq_ready(&ring_) > 0 || io_uring_cq_has_overflow(&ring_) ||
+         (store_ != nullptr && io_uring_cq_ready(&store_->ring()) > 0);
 }
 
 }  // namespace ballast::io

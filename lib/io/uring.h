@@ -18,11 +18,16 @@
 // first served. A submission that the kernel refuses for now (EAGAIN, EBUSY, EINTR) stays queued
 // and goes out with a later tick; submission_stalled() then asks the Loop for a short sleep.
 //
+// Lanes. Submitting can sleep in the kernel for as long as a store hangs, so each operation says
+// how it goes there (Lane). Where the ring has a store thread (UringOptions::store_thread), sync
+// and fallocate always go through it, and a caller sends reads and writes that way which could
+// sleep.
+//
 // Threads. Driving thread only. The two threads that take turns on an executor both submit, so
 // IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN cannot be used. Operations outlive the thread that
-// submitted them, but for those on the worker threads that the kernel made for it (fallocate,
-// fsync, buffered I/O): they end with ECANCELED or EINTR when it exits. What was ended so, without
-// anybody having asked, is started again (a few times).
+// submitted them, but for those on the worker threads that the kernel made for it: without a store
+// thread these end with ECANCELED or EINTR when it exits. What was ended so, without anybody having
+// asked, is started again (a few times).
 #pragma once
 
 #include <liburing.h>
@@ -38,6 +43,7 @@
 #include "lib/co/executor.h"
 #include "lib/co/task.h"
 #include "lib/io/sg.h"
+#include "lib/io/store_thread.h"
 
 namespace ballast::io {
 
@@ -52,6 +58,16 @@ struct UringOptions {
   unsigned entries = 128;            // submission queue; rounded up to a power of two
   std::size_t max_operations = 512;  // in the kernel at once
   unsigned file_slots = 8;           // registered files; 0: none
+  bool store_thread = false;         // a StoreThread, and the lane `store`
+};
+
+// How an operation gets to the kernel.
+enum class Lane : std::uint8_t {
+  here,     // from the thread that drives: for files on which submission cannot sleep
+  at_once,  // the same with RWF_NOWAIT: what cannot be begun without waiting is not begun
+            // (-EAGAIN; -EOPNOTSUPP where the file does not know NOWAIT), and then goes the next
+            // way
+  store,    // through the store thread; `here` if there is none
 };
 
 // Names a running operation so that it can be cancelled. A local of whoever waits for the
@@ -117,7 +133,7 @@ class Uring final : public co::TickHook {
   //   -ECANCELED               cancelled, and certainly nothing was moved
   //   another negative errno   some may have been moved; -EINTR: cancelled after some was moved
   // `rw_flags` as pwritev2(2): RWF_DSYNC makes a write durable by itself. uring_transfer.h has the
-  // same without a task of its own.
+  // same without a task of its own, and for any lane; these use `lane` alone.
   co::Task<int> read(UringFile file, Bytes offset, SgView to, OpTicket* ticket = nullptr);
   co::Task<int> write(UringFile file, Bytes offset, SgView from, int rw_flags = 0,
                       OpTicket* ticket = nullptr);
@@ -125,9 +141,10 @@ class Uring final : public co::TickHook {
   // The same for contiguous memory. `buffer_index` >= 0: the memory lies within that registered
   // buffer (Buffer::index() of the pool), which saves the kernel pinning its pages.
   co::Task<int> read(UringFile file, Bytes offset, std::span<std::byte> to, int buffer_index,
-                     OpTicket* ticket = nullptr);
+                     OpTicket* ticket = nullptr, Lane lane = Lane::here);
   co::Task<int> write(UringFile file, Bytes offset, std::span<const std::byte> from,
-                      int buffer_index, int rw_flags = 0, OpTicket* ticket = nullptr);
+                      int buffer_index, int rw_flags = 0, OpTicket* ticket = nullptr,
+                      Lane lane = Lane::here);
 
   // 0 or a negative errno.
   co::Task<int> sync(UringFile file, Sync what, OpTicket* ticket = nullptr);
@@ -163,11 +180,12 @@ class Uring final : public co::TickHook {
   // The kernel refused the last submission: come back soon, even if nothing completes.
   bool submission_stalled() const { return stalled_; }
 
-  // Waking a sleeper. The ring's descriptor is readable (poll) while completions wait; the
+  // Waking a sleeper. The rings' descriptors are readable (poll) while completions wait; the
   // executor's mailbox().fd() gets a write for each completion while set_notify(true) holds. Off is
   // free: no system call either way. After set_notify(true) look at completions_waiting() before
   // sleeping: what had completed by then writes nothing.
   int fd() const { return ring_.ring_fd; }
+  int store_fd() const { return store_ != nullptr ? store_->ring().ring_fd : -1; }
   void set_notify(bool on);
   bool completions_waiting() const;
   // How many, after asking the kernel for those that it keeps back until this thread enters it
@@ -192,6 +210,8 @@ class Uring final : public co::TickHook {
   void launch(Running& running);
   Op* acquire();
   void release(Op* op);
+  std::size_t reap(io_uring& ring);
+  void end_before_submission(Op* op);
   void enqueue(Op* op);
   void unqueue(Op* op);
   bool prepare(Op* op);
@@ -203,6 +223,7 @@ class Uring final : public co::TickHook {
   co::Executor& executor_;
   UringOptions options_;
   io_uring ring_{};
+  std::unique_ptr<StoreThread> store_;
   bool ring_open_ = false;
   bool hooked_ = false;
   bool buffers_registered_ = false;
@@ -236,11 +257,15 @@ struct OpRequest {
   std::uint32_t length = 0;
   std::uint32_t flags = 0;  // rw_flags, fsync_flags, poll32_events, cancel_flags
   int buffer_index = -1;
+  Lane lane = Lane::here;
 };
 
-// A slot of the slab. Only uring.cpp writes it.
+// A slot of the slab. Only uring.cpp writes it; while the store thread has it, only that (see
+// there).
 struct Op {
-  enum class State : std::uint8_t { free, queued, submitted };
+  // at_store: the store thread has it, or the kernel got it from there.
+  enum class State : std::uint8_t { free, queued, submitted, at_store };
+  std::uint64_t id() const { return std::uint64_t{generation} << 32 | index; }
   OpRequest request{};
   SgView view{};      // where vectored: what to move; request's address and length come from it
   co::Waker waker{};  // none: nobody waits for it (a cancel request)
@@ -252,6 +277,7 @@ struct Op {
   int result = 0;
   State state = State::free;
   bool vectored = false;
+  bool handed_over = false;  // at_store: the store thread has begun to submit it
   Op* next = nullptr;
   Op* prev = nullptr;
 };
@@ -263,7 +289,7 @@ void Uring::for_each_operation(Visit visit) const {
       const Op& op = slabs_[slab][i];
       if (op.state != Op::State::free && op.waker) {
         visit(OpView{op.what, op.request.file.fd, op.request.offset, op.started,
-                     op.state == Op::State::submitted});
+                     op.state != Op::State::queued});
       }
     }
   }

@@ -36,12 +36,13 @@ bool of_no_consequence(int result) {
 // --------------------------------------------------------------------------
 
 Transfer::Transfer(Way way, UringFile file, Bytes offset, SgView view, int rw_flags,
-                   OpTicket* ticket)
+                   OpTicket* ticket, Lane lane)
     : way_{way},
       file_{file},
       offset_{offset.value()},
       view_{view},
       bytes_{view.contiguous()},
+      lane_{lane},
       rw_flags_{rw_flags},
       ticket_{ticket},
       size_{view.size()} {
@@ -52,12 +53,13 @@ Transfer::Transfer(Way way, UringFile file, Bytes offset, SgView view, int rw_fl
 }
 
 Transfer::Transfer(Way way, UringFile file, Bytes offset, std::span<const std::byte> bytes,
-                   int buffer_index, int rw_flags, OpTicket* ticket)
+                   int buffer_index, int rw_flags, OpTicket* ticket, Lane lane)
     : way_{way},
       file_{file},
       offset_{offset.value()},
       bytes_{bytes},
       buffer_index_{buffer_index},
+      lane_{lane},
       rw_flags_{rw_flags},
       ticket_{ticket},
       size_{bytes.size()} {
@@ -72,7 +74,9 @@ OpRequest Transfer::next(SgView* segments) const {
   OpRequest request;
   request.file = file_;
   request.offset = offset_ + done_;
-  request.flags = static_cast<std::uint32_t>(rw_flags_);
+  request.lane = lane_;
+  request.flags = static_cast<std::uint32_t>(rw_flags_) |
+                  (lane_ == Lane::at_once ? std::uint32_t{RWF_NOWAIT} : 0);
   if (bytes_.empty()) {
     request.opcode = reads ? IORING_OP_READV : IORING_OP_WRITEV;
     *segments = first_part(view_.slice(done_, size_ - done_));
@@ -105,12 +109,18 @@ void Transfer::took(int result) {
     result_ = way_ == Way::read ? static_cast<int>(done_) : -EIO;
     return;
   }
+  if (lane_ == Lane::at_once && (result == -EAGAIN || result == -EOPNOTSUPP)) {
+    lane_ = Lane::store;
+    refused_ = -result;
+    return;  // if the operation was asked to end, launch() ends it
+  }
   if (!of_no_consequence(result)) {
     result_ = result;
     return;
   }
   if (asked) {
-    const bool untouched = done_ == 0 && restarts_ == 0;
+    // Of a write that the device splits a part may have been begun before the rest was refused.
+    const bool untouched = done_ == 0 && restarts_ == 0 && refused_ == 0;
     result_ = result == -ECANCELED && untouched ? -ECANCELED : -EINTR;
     return;
   }
@@ -129,13 +139,14 @@ co::Task<int> Uring::write(UringFile file, Bytes offset, SgView from, int rw_fla
 }
 
 co::Task<int> Uring::read(UringFile file, Bytes offset, std::span<std::byte> to, int buffer_index,
-                          OpTicket* ticket) {
-  return move(Transfer{Transfer::Way::read, file, offset, to, buffer_index, 0, ticket});
+                          OpTicket* ticket, Lane lane) {
+  return move(Transfer{Transfer::Way::read, file, offset, to, buffer_index, 0, ticket, lane});
 }
 
 co::Task<int> Uring::write(UringFile file, Bytes offset, std::span<const std::byte> from,
-                           int buffer_index, int rw_flags, OpTicket* ticket) {
-  return move(Transfer{Transfer::Way::write, file, offset, from, buffer_index, rw_flags, ticket});
+                           int buffer_index, int rw_flags, OpTicket* ticket, Lane lane) {
+  return move(
+      Transfer{Transfer::Way::write, file, offset, from, buffer_index, rw_flags, ticket, lane});
 }
 
 co::Task<int> Uring::move(Transfer transfer) {
@@ -171,6 +182,7 @@ co::Task<int> Uring::run(OpRequest request, const char* what, OpTicket* ticket) 
 co::Task<int> Uring::sync(UringFile file, Sync what, OpTicket* ticket) {
   OpRequest request;
   request.opcode = IORING_OP_FSYNC;
+  request.lane = Lane::store;
   request.file = file;
   request.flags = what == Sync::data ? IORING_FSYNC_DATASYNC : 0;
   return run(request, "sync", ticket);
@@ -180,6 +192,7 @@ co::Task<int> Uring::fallocate(UringFile file, int mode, Bytes offset, Bytes len
                                OpTicket* ticket) {
   OpRequest request;
   request.opcode = IORING_OP_FALLOCATE;
+  request.lane = Lane::store;
   request.file = file;
   request.offset = offset.value();
   request.address = length.value();

@@ -26,14 +26,18 @@ namespace ballast::io {
 class Transfer {
  public:
   enum class Way : std::uint8_t { read, write };
-  Transfer(Way way, UringFile file, Bytes offset, SgView view, int rw_flags, OpTicket* ticket);
+  // `lane`: as in OpRequest. What `at_once` refuses goes on through `store`.
+  Transfer(Way way, UringFile file, Bytes offset, SgView view, int rw_flags, OpTicket* ticket,
+           Lane lane = Lane::here);
   Transfer(Way way, UringFile file, Bytes offset, std::span<const std::byte> bytes,
-           int buffer_index, int rw_flags, OpTicket* ticket);
+           int buffer_index, int rw_flags, OpTicket* ticket, Lane lane = Lane::here);
 
   bool ended() const { return result_ != going_on; }
   int result() const { return result_; }
   // A part ended with `result`.
   void took(int result);
+  // What the kernel refused to begin at once, 0 if nothing: EAGAIN, or EOPNOTSUPP.
+  int refused() const { return refused_; }
 
  private:
   friend class Running;
@@ -47,6 +51,8 @@ class Transfer {
   SgView view_{};  // else:
   std::span<const std::byte> bytes_{};
   int buffer_index_ = -1;
+  Lane lane_;
+  int refused_ = 0;
   int rw_flags_;
   OpTicket* ticket_;
   std::size_t size_;

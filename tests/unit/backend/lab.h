@@ -62,7 +62,7 @@ inline config::LunConfig file_config(const std::string& path,
 class Lab {
  public:
   Lab() : executor_{"test", clock_}, helper_{std::make_unique<io::HelperThread>(executor_)} {
-    uring_ = io::Uring::open(executor_).value();
+    uring_ = io::Uring::open(executor_, {.store_thread = true}).value();
     buffers_ = io::BufferPool::open(executor_, Bytes{std::uint64_t{4} << 20}, uring_.get()).value();
   }
   ~Lab() { BALLAST_ASSERT(executor_.registry().size() == 0); }
@@ -82,8 +82,10 @@ class Lab {
   void step() {
     const bool ran = executor_.tick();
     if (uring_->reap() == 0 && !ran && executor_.idle()) {
-      std::array<pollfd, 1> ring{pollfd{.fd = uring_->fd(), .events = POLLIN, .revents = 0}};
-      (void)::poll(ring.data(), ring.size(), 1);
+      std::array<pollfd, 2> rings{
+          pollfd{.fd = uring_->fd(), .events = POLLIN, .revents = 0},
+          pollfd{.fd = uring_->store_fd(), .events = POLLIN, .revents = 0}};
+      (void)::poll(rings.data(), rings.size(), 1);
     }
   }
 
