@@ -12,11 +12,13 @@ $(B)/tests/ring/$(1): $(B)/obj/tests/ring/$(1).o $(ring_objects) $(B)/libbase.a
 	@echo "  LINK  $$@"
 	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,fmt cmocka)
 endef
-$(foreach p,ring_test freeze_test bench,$(eval $(call ring_program,$(p))))
+$(foreach p,ring_test freeze_test kernel_test bench,$(eval $(call ring_program,$(p))))
+$(B)/tests/ring/kernel_test: $(B)/obj/tests/ring/kernel.o
 
 .PHONY: check-ring
-check-ring: $(plugin) $(B)/tests/ring/ring_test $(B)/tests/ring/freeze_test
-	@BALLAST_PLUGIN=$(plugin) ci/run-tests ring-$(VARIANT) $(B)/tests/ring/ring_test $(B)/tests/ring/freeze_test
+ring_tests := $(patsubst %,$(B)/tests/ring/%,ring_test freeze_test kernel_test)
+check-ring: $(plugin) $(ring_tests)
+	@BALLAST_PLUGIN=$(plugin) ci/run-tests ring-$(VARIANT) $(ring_tests)
 
 .PHONY: check-instructions
 check-instructions: $(plugin) $(B)/tests/ring/bench

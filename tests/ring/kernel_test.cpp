@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built plugin over a kernel in which submissions sleep, and flushes and allocations hang.
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/cmocka.h"
+#include "tests/ring/kernel.h"
+#include "tests/ring/support.h"
+
+using namespace ballast::ring_test;
+using namespace std::chrono_literals;
+using kernel::What;
+
+namespace {
+
+constexpr std::size_t kib = 1024;
+constexpr unsigned busy = 0x08;
+constexpr unsigned good = 0x00;
+constexpr const char* quick = ";deadline=600ms;slow=100ms;stall_after=300ms";
+// Longer than the plugin trusts a store that has answered.
+constexpr auto quiet = 50ms;
+constexpr const char* on_disk = "/var/tmp";
+constexpr const char* in_memory = "/dev/shm";
+
+Cdb flush() {
+  return cdb_16(0x91, 0, 0);
+}
+// WRITE SAME with UNMAP, of a block of zeros.
+Cdb zero(std::uint64_t lba, std::uint32_t blocks) {
+  return cdb_16(0x93, lba, blocks, 0x08);
+}
+
+bool eventually(const std::function<bool()>& holds) {
+  for (int i = 0; i < 3000; ++i) {
+    if (holds()) {
+      return true;
+    }
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+// Each of the threads that slept in the kernel for the store is one that may.
+bool only_store_threads(const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (name.rfind("store/", 0) != 0) {
+      print_message("thread %s slept\n", name.c_str());
+      return false;
+    }
+  }
+  return !names.empty();
+}
+
+struct Storage {
+  explicit Storage(const char* where, const char* keys = quick)
+      : folder{where}, config{"file=" + folder.file("vol.raw") + keys} {}
+  ~Storage() { kernel::release(); }
+  Folder folder;
+  std::string config;
+};
+
+void removed_and_taken_again(std::unique_ptr<Lun>& lun, const Storage& storage) {
+  assert_true(lun->remove());  // joins the command thread
+  lun.reset();
+  kernel::release();
+  std::vector<std::byte> data(4 * kib);
+  assert_true(eventually([&] {
+    lun = Lun::add(storage.config);
+    return lun != nullptr;
+  }));
+  assert_true(eventually(
+      [&] { return lun->execute(read_16(0, 8), Direction::from_device, data).status == good; }));
+}
+
+void a_submission_that_sleeps(const char* keys) {
+  if (!has_direct_io(on_disk)) {
+    skip();
+  }
+  const Storage storage{on_disk, keys};
+  auto lun = Lun::add(storage.config);
+  assert_non_null(lun.get());
+  std::vector<std::byte> data(4 * kib, std::byte{1});
+  assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, good);
+  std::this_thread::sleep_for(quiet);
+  (void)kernel::take_sleepers();
+  kernel::hang_submissions();
+  // What is not yet at the kernel at its deadline is forgotten; the rest goes on as an orphan.
+  Countdown answers{20};
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    assert_true(lun->submit(i % 2 == 0 ? read_16(8 * i, 8) : write_16(8 * i, 8),
+                            i % 2 == 0 ? Direction::from_device : Direction::to_device, data,
+                            answers.done()));
+  }
+  assert_int_equal(lun->execute(test_unit_ready()).status, good);
+  assert_true(answers.wait());
+  assert_int_equal(answers.bad(), 20);
+  assert_int_equal(answers.last_bad().status, busy);
+  assert_int_equal(lun->execute(flush()).status, busy);
+  assert_int_equal(lun->execute(test_unit_ready()).status, good);
+  assert_true(only_store_threads(kernel::take_sleepers()));
+  removed_and_taken_again(lun, storage);
+}
+
+void a_sleeping_submission_to_a_file_holds_up_no_thread_that_answers(void**) {
+  a_submission_that_sleeps(quick);
+}
+
+void a_sleeping_submission_to_the_page_cache_holds_up_no_thread_that_answers(void**) {
+  a_submission_that_sleeps(";cache=buffered;deadline=600ms;slow=100ms;stall_after=300ms");
+}
+
+void reads_from_the_page_cache_do_not_make_the_disk_look_well(void**) {
+  const Storage storage{on_disk, ";cache=buffered;deadline=600ms;slow=100ms;stall_after=300ms"};
+  auto lun = Lun::add(storage.config);
+  assert_non_null(lun.get());
+  std::vector<std::byte> data(4 * kib, std::byte{1});
+  for (int i = 0; i < 100; ++i) {
+    assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, data).status, good);
+  }
+  kernel::hang_submissions();
+  assert_int_equal(lun->execute(read_16(64, 8), Direction::from_device, data).status, busy);
+  assert_true(only_store_threads(kernel::take_sleepers()));
+  removed_and_taken_again(lun, storage);
+}
+
+void a_durable_write_never_sleeps_on_a_thread_that_answers(void**) {
+  if (!has_direct_io(on_disk)) {
+    skip();
+  }
+  const Storage storage{on_disk};
+  auto lun = Lun::add(storage.config);
+  assert_non_null(lun.get());
+  std::vector<std::byte> data(4 * kib, std::byte{1});
+  for (int i = 0; i < 20; ++i) {  // the store is well
+    assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, data).status, good);
+  }
+  kernel::hang_submissions();
+  constexpr unsigned fua = 0x08;
+  assert_int_equal(lun->execute(cdb_16(0x8a, 0, 8, fua), Direction::to_device, data).status, busy);
+  assert_true(only_store_threads(kernel::take_sleepers()));
+  removed_and_taken_again(lun, storage);
+}
+
+// A command of this kind hangs; others are answered, and the LUN can be removed meanwhile.
+void one_kind_hangs(What what, const Cdb& cdb, Direction direction) {
+  const Storage storage{in_memory};
+  auto lun = Lun::add(storage.config);
+  assert_non_null(lun.get());
+  std::vector<std::byte> data(512);
+  std::vector<std::byte> block(4 * kib, std::byte{7});
+  assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, block).status, good);
+  kernel::hang(what);
+  const std::span<std::byte> moved =
+      direction == Direction::none ? std::span<std::byte>{} : std::span{data};
+  assert_int_equal(lun->execute(cdb, direction, moved).status, busy);
+  assert_int_equal(kernel::hanging(), 1);
+  assert_int_equal(lun->execute(test_unit_ready()).status, good);
+  assert_true(lun->remove());
+  lun.reset();
+  // As after the daemon's restart, the next one waits for the file.
+  lun = Lun::add(storage.config);
+  assert_non_null(lun.get());
+  assert_int_equal(lun->execute(test_unit_ready()).status, busy);
+  kernel::release();
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
+  std::vector<std::byte> back(block.size());
+  assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, back).status, good);
+  assert_true(back == block);
+  assert_int_equal(kernel::hanging(), 0);
+}
+
+void a_flush_that_hangs_is_answered_and_departs(void**) {
+  one_kind_hangs(What::sync, flush(), Direction::none);
+}
+
+void an_allocation_that_hangs_is_answered_and_departs(void**) {
+  one_kind_hangs(What::allocate, zero(64, 64), Direction::to_device);
+}
+
+}  // namespace
+
+int main() {
+  ::alarm(240);  // a thread that sleeps where none may would be waited for
+  const char* const plugin = std::getenv("BALLAST_PLUGIN");
+  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(a_sleeping_submission_to_a_file_holds_up_no_thread_that_answers),
+      cmocka_unit_test(a_sleeping_submission_to_the_page_cache_holds_up_no_thread_that_answers),
+      cmocka_unit_test(reads_from_the_page_cache_do_not_make_the_disk_look_well),
+      cmocka_unit_test(a_durable_write_never_sleeps_on_a_thread_that_answers),
+      cmocka_unit_test(a_flush_that_hangs_is_answered_and_departs),
+      cmocka_unit_test(an_allocation_that_hangs_is_answered_and_departs),
+  };
+  return cmocka_run_group_tests_name("kernel", tests, nullptr, nullptr);
+}
