@@ -104,11 +104,15 @@ sent() { grep -cE "lun=$1 .*cmnd=\\($2" "$TEST_DIR/scsi.trace"; }
 # queue N ATTRIBUTE: what the block layer believes of the disk of LUN N.
 queue() { cat "/sys/block/$(basename "$(dev "$1")")/queue/$2"; }
 
-# kernel_complaints: what the kernel has warned of since this test began. Not the initiator's own
+# kernel_since: the kernel's words since this test began, or since the line that kernel_mark names.
+kernel_mark="lab: test $TEST_NAME begins"
+kernel_since() { dmesg | sed -n "/$kernel_mark/,\$p"; }
+
+# kernel_complaints: what the kernel has warned of since then. Not the initiator's own
 # workqueue warning at logout (check_flush_dependency, from the initiator: __iscsi_unbind_session).
 kernel_complaints() {
-    dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p" |
-        grep -E 'BUG:|WARNING:|Oops|blocked for more than|general protection' | grep -v check_flush_dependency
+    kernel_since | grep -E 'BUG:|WARNING:|Oops|blocked for more than|general protection' |
+        grep -v check_flush_dependency
 }
 
 # ---- one SCSI command -------------------------------------------------------------------------

@@ -172,9 +172,6 @@ stuck() {
 disk_states() { awk -F'\t' '$2 == "state" && $4 != "running"' "$TEST_DIR/samples"; }
 depth_of() { cat "/sys/block/$(basename "$(dev "$1")")/device/queue_depth"; }
 
-# kernel_since: the kernel's words since this test began.
-kernel_since() { dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p"; }
-
 # ---- what most of these tests begin and end with ---------------------------------------------------
 
 # frozen_luns COUNT KEYS: LUNs 0 to COUNT-1 on disks that will freeze, one more on one that will not,
