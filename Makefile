@@ -27,6 +27,7 @@ CXXFLAGS_tsan    := -O1 -gline-tables-only -fsanitize=thread -fno-omit-frame-poi
 # link. Fat objects, so that tests link the same ones as they are.
 lto := -flto=auto
 CXXFLAGS_lto_release := $(lto) -ffat-lto-objects
+LDFLAGS_release := -fno-lto
 LDFLAGS_lto_release := $(lto) -O2
 LDFLAGS_asan     := -fsanitize=address,undefined
 LDFLAGS_tsan     := -fsanitize=thread
