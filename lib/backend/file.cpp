@@ -6,6 +6,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,12 @@ namespace {
 
 // Bounced at once: leaves room for another in the smallest pool.
 constexpr std::size_t bounce_size = std::size_t{1} << 20;
+
+LaneChoice::Tick coarse_now() {
+  timespec now{};
+  (void)::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  return LaneChoice::Tick{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
 
 LaneChoice::Kind kind_of(const OpenFile& file) {
   if (file.in_memory) {
@@ -80,9 +87,19 @@ class File final : public Backend {
 
  private:
   bool moves_in_place(io::SgView view) const;
-  // For a read or write that is counted already.
-  io::Lane lane() const { return lanes_.choose(executor_.now(), in_flight_.count(), share_); }
-  void moved(const io::Transfer& transfer);
+  // The operation is counted already.
+  io::Lane lane_of_read() const { return lanes_.read(executor_.now(), in_flight_.count(), share_); }
+  io::Lane lane_of_write(bool durable, LaneChoice::Tick* tick) const {
+    return durable && !file_.in_memory
+               ? io::Lane::store
+               : lanes_.write(executor_.now(), in_flight_.count(), share_, &coarse_now, tick);
+  }
+  io::Lane lane_of_bounced() const { return file_.in_memory ? io::Lane::here : io::Lane::store; }
+  void note_refusal(const io::Transfer& transfer) {
+    if (transfer.refused() != 0) {
+      lanes_.refused(transfer.refused());
+    }
+  }
   co::Task<int> bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket,
                              co::CancelToken cancel);
   co::Task<int> bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket,
@@ -122,28 +139,22 @@ bool File::moves_in_place(io::SgView view) const {
 // --- read and write
 // -------------------------------------------------------------------------------
 
-// What a read or write that has ended says of the store.
-void File::moved(const io::Transfer& transfer) {
-  if (transfer.refused() != 0) {
-    lanes_.refused(transfer.refused());
-  }
-  if (transfer.result() >= 0) {
-    lanes_.ended(executor_.now());
-  }
-}
-
 co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
   InFlight::Op op{in_flight_, uring_, cancel};
   int result = 0;
   if (moves_in_place(to)) {
-    io::Transfer transfer{io::Transfer::Way::read, handle_, offset, to, 0, &op.ticket, lane()};
+    io::Transfer transfer{io::Transfer::Way::read, handle_, offset, to, 0, &op.ticket,
+                          lane_of_read()};
     while (!transfer.ended()) {
       io::Running part{uring_, transfer};
       const int got = co_await part;
       transfer.took(got);
     }
-    moved(transfer);
+    note_refusal(transfer);
     result = transfer.result();
+    if (result >= 0) {
+      lanes_.has_read(executor_.now());
+    }
   } else {
     result = co_await bounced_read(offset, to, &op.ticket, cancel);
   }
@@ -171,9 +182,8 @@ co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* tick
     if (!buffer) {
       co_return -EINTR;
     }
-    const int got =
-        co_await uring_.read(handle_, offset + Bytes{done}, buffer.bytes(), buffer.index(), ticket,
-                             file_.in_memory ? io::Lane::here : io::Lane::store);
+    const int got = co_await uring_.read(handle_, offset + Bytes{done}, buffer.bytes(),
+                                         buffer.index(), ticket, lane_of_bounced());
     if (got < 0) {
       co_return got;
     }
@@ -196,20 +206,19 @@ co::Task<IoStatus> File::write(Bytes offset, io::SgView from, Fua fua, co::Cance
   const int flags = durable ? RWF_DSYNC : 0;
   int result = 0;
   if (moves_in_place(from)) {
-    io::Transfer transfer{io::Transfer::Way::write,
-                          handle_,
-                          offset,
-                          from,
-                          flags,
-                          &op.ticket,
-                          durable && !file_.in_memory ? io::Lane::store : lane()};
+    LaneChoice::Tick tick = -1;
+    const io::Lane lane = lane_of_write(durable, &tick);
+    io::Transfer transfer{io::Transfer::Way::write, handle_, offset, from, flags, &op.ticket, lane};
     while (!transfer.ended()) {
       io::Running part{uring_, transfer};
       const int put = co_await part;
       transfer.took(put);
     }
-    moved(transfer);
+    note_refusal(transfer);
     result = transfer.result();
+    if (result >= 0) {
+      lanes_.has_written(executor_.now(), tick);
+    }
   } else {
     result = co_await bounced_write(offset, from, flags, &op.ticket, cancel);
   }
@@ -226,9 +235,8 @@ co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::
       co_return done > 0 ? -EINTR : -ECANCELED;
     }
     io::copy(buffer.bytes(), from.slice(done, length));
-    const int put =
-        co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(), buffer.index(), flags,
-                              ticket, file_.in_memory ? io::Lane::here : io::Lane::store);
+    const int put = co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(),
+                                          buffer.index(), flags, ticket, lane_of_bounced());
     if (put < 0) {
       // "Cancelled" promises that nothing was written.
       co_return put == -ECANCELED&& done > 0 ? -EINTR : put;
