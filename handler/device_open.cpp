@@ -2,6 +2,8 @@
 // From a device of the daemon to a LUN that takes commands.
 #include "handler/device.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -27,6 +29,15 @@ unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
   }
   return static_cast<unsigned>(std::countr_zero(physical_block.value()) -
                                std::countr_zero(logical_block.value()));
+}
+
+// What no initiator can know. Never waits: by the time a daemon runs the kernel has random numbers.
+std::uint64_t random_number() {
+  std::uint64_t number = 0;
+  if (::getrandom(&number, sizeof number, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof number)) {
+    number = static_cast<std::uint64_t>(co::SteadyClock{}.now().time_since_epoch().count());
+  }
+  return number;
 }
 
 }  // namespace
@@ -142,9 +153,10 @@ Result<void> Device::open_backend() {
   }
   backend_ = std::make_unique<Gate>(std::move(opened).value());
   volume_ = std::make_unique<volume::Volume>(
-      *backend_,
-      volume::VolumeConfig{
-          .logical_block = block, .capacity = blocks, .queue_depth = config_.queue_depth});
+      *backend_, volume::VolumeConfig{.logical_block = block,
+                                      .capacity = blocks,
+                                      .queue_depth = config_.queue_depth,
+                                      .fence_seed = random_number()});
   log(LogLevel::info,
       "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",
       name_, backend_->description(), blocks.value(), block.value(),

@@ -128,61 +128,74 @@ void Fences::update(Hold* node) {
   }
 }
 
-void Fences::split(Hold* node, const Hold* pivot, Hold** left, Hold** right) {
-  if (node == nullptr) {
-    *left = nullptr;
-    *right = nullptr;
-    return;
+// What is below `node` becomes what is below `pivot`: to its left what comes before it, to its
+// right the rest.
+void Fences::split(Hold* node, Hold* pivot) {
+  Hold** left = &pivot->left_;
+  Hold** right = &pivot->right_;
+  Hold* left_end = pivot;
+  Hold* right_end = pivot;
+  while (node != nullptr) {
+    const bool goes_left = before(node, pivot);
+    Hold**& place = goes_left ? left : right;
+    Hold*& end = goes_left ? left_end : right_end;
+    *place = node;
+    node->parent_ = end;
+    end = node;
+    place = goes_left ? &node->right_ : &node->left_;
+    node = *place;
   }
-  if (before(node, pivot)) {
-    *left = node;
-    split(node->right_, pivot, &node->right_, right);
-  } else {
-    *right = node;
-    split(node->left_, pivot, left, &node->left_);
+  *left = nullptr;
+  *right = nullptr;
+  for (Hold* at = left_end; at != pivot; at = at->parent_) {
+    update(at);
   }
-  update(node);
-}
-
-Fences::Hold* Fences::merge(Hold* left, Hold* right) {
-  if (left == nullptr || right == nullptr) {
-    return left != nullptr ? left : right;
+  for (Hold* at = right_end; at != pivot; at = at->parent_) {
+    update(at);
   }
-  if (left->priority_ > right->priority_) {
-    left->right_ = merge(left->right_, right);
-    update(left);
-    return left;
-  }
-  right->left_ = merge(left, right->left_);
-  update(right);
-  return right;
 }
 
 void Fences::insert(Hold* hold) {
   Hold** place = &root_;
+  Hold* parent = nullptr;
   while (*place != nullptr && (*place)->priority_ >= hold->priority_) {
-    (*place)->furthest_ = std::max((*place)->furthest_, hold->end_);
-    place = before(*place, hold) ? &(*place)->right_ : &(*place)->left_;
+    parent = *place;
+    parent->furthest_ = std::max(parent->furthest_, hold->end_);
+    place = before(parent, hold) ? &parent->right_ : &parent->left_;
   }
-  split(*place, hold, &hold->left_, &hold->right_);
+  split(*place, hold);
   *place = hold;
+  hold->parent_ = parent;
   update(hold);
   ++count_;
 }
 
 void Fences::erase(Hold* hold) {
-  // Down to it, then up again: the ancestors' furthest ends may shrink.
-  std::array<Hold*, 128> path;
-  std::size_t depth = 0;
+  Hold* parent = hold->parent_;
   Hold** place = &root_;
-  while (*place != hold) {
-    BALLAST_ASSERT(*place != nullptr && depth < path.size());
-    path[depth++] = *place;
-    place = before(*place, hold) ? &(*place)->right_ : &(*place)->left_;
+  if (parent != nullptr) {
+    place = parent->left_ == hold ? &parent->left_ : &parent->right_;
   }
-  *place = merge(hold->left_, hold->right_);
-  while (depth > 0) {
-    update(path[--depth]);
+  // Its two halves are merged in its place.
+  Hold* left = hold->left_;
+  Hold* right = hold->right_;
+  while (left != nullptr && right != nullptr) {
+    const bool takes_left = left->priority_ > right->priority_;
+    Hold*& taken = takes_left ? left : right;
+    *place = taken;
+    taken->parent_ = parent;
+    parent = taken;
+    place = takes_left ? &parent->right_ : &parent->left_;
+    taken = *place;
+  }
+  Hold* const rest = left != nullptr ? left : right;
+  *place = rest;
+  if (rest != nullptr) {
+    rest->parent_ = parent;
+  }
+  // The ancestors' furthest ends may shrink.
+  for (Hold* at = parent; at != nullptr; at = at->parent_) {
+    update(at);
   }
   --count_;
 }

@@ -16,6 +16,7 @@
 //
 // Holds are kept in a treap by their first block, each node knowing the furthest end below it, so
 // that finding those that overlap takes logarithmic time in what is in flight, plus their number.
+// Whatever the order of coming is: the priorities are drawn from a seed that no initiator knows.
 //
 // A read that began before a change and is asked for again after it must not be answered with the
 // old data: mark() and changed_since() tell. Changes that have ended are remembered for a while;
@@ -72,9 +73,12 @@ class Fences {
     Lba furthest_;  // the largest end_ in this subtree
     Hold* left_ = nullptr;
     Hold* right_ = nullptr;
+    Hold* parent_ = nullptr;
   };
 
-  Fences() = default;
+  // `seed`: the priorities of the treap come from it. Unknown to initiators, who choose the order
+  // of ranges and could otherwise make a list of it.
+  explicit Fences(std::uint64_t seed = 1) : random_{seed} {}
   ~Fences() { BALLAST_ASSERT(root_ == nullptr); }
   Fences(const Fences&) = delete;
   Fences& operator=(const Fences&) = delete;
@@ -99,8 +103,7 @@ class Fences {
     return a->first_ < b->first_ || (a->first_ == b->first_ && a->order_ < b->order_);
   }
   static void update(Hold* node);
-  static void split(Hold* node, const Hold* pivot, Hold** left, Hold** right);
-  static Hold* merge(Hold* left, Hold* right);
+  static void split(Hold* node, Hold* pivot);
   void insert(Hold* hold);
   void erase(Hold* hold);
   // Calls visit(Hold&) for each that overlaps [first, end); stops when it returns false.
@@ -111,7 +114,7 @@ class Fences {
   std::size_t count_ = 0;
   std::size_t fenced_ = 0;
   std::uint64_t next_order_ = 0;
-  std::uint64_t random_ = 0x9e3779b97f4a7c15U;
+  std::uint64_t random_;
   bool sabotaged_ = false;
   std::array<Ended, remembered> ended_{};
   std::uint64_t ended_count_ = 0;

@@ -45,6 +45,7 @@ struct VolumeConfig {
   Bytes logical_block{512};       // the LUN's, as INQUIRY and READ CAPACITY tell it
   BlockCount capacity{};          // 0: all of the backend; at most what the backend has
   std::size_t queue_depth = 128;  // operations at the backend at once
+  std::uint64_t fence_seed = 1;   // see Fences: in production from the kernel's random numbers
 };
 
 // What a comparison found.

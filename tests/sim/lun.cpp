@@ -49,6 +49,7 @@ void Lun::open() {
   volume::VolumeConfig volume_config;
   volume_config.capacity = BlockCount{blocks_};
   volume_config.queue_depth = config_.queue_depth;
+  volume_config.fence_seed = config_.seed;
   volume_ = std::make_unique<volume::Volume>(*backend_, volume_config);
   disk_ = std::make_unique<scsi::Disk>(*volume_, scsi::DiskConfig{});
   tasks_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, slow_log_, limits_,

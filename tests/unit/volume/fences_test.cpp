@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -218,6 +219,40 @@ void random_holds_agree_with_a_list(void**) {
   }
 }
 
+// Ranges whose order of coming makes a list of the treap: what somebody sends who knows the seed.
+std::vector<Lba> worst_order(std::uint64_t seed, std::size_t count) {
+  std::vector<std::uint32_t> priorities(count);
+  for (std::uint32_t& priority : priorities) {
+    seed = seed * 6364136223846793005U + 1442695040888963407U;
+    priority = static_cast<std::uint32_t>(seed >> 32);
+  }
+  std::vector<std::size_t> by_priority(count);
+  std::iota(by_priority.begin(), by_priority.end(), std::size_t{0});
+  std::sort(by_priority.begin(), by_priority.end(),
+            [&](std::size_t a, std::size_t b) { return priorities[a] > priorities[b]; });
+  std::vector<Lba> order(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    order[by_priority[i]] = Lba{i * 8};
+  }
+  return order;
+}
+
+void no_order_of_coming_is_too_much(void**) {
+  constexpr std::uint64_t seed = 42;
+  constexpr std::size_t count = 3000;
+  Fences fences{seed};
+  std::vector<std::unique_ptr<Fences::Hold>> holds;
+  for (const Lba lba : worst_order(seed, count)) {
+    holds.push_back(std::make_unique<Fences::Hold>(fences, lba, BlockCount{8}, change));
+  }
+  const Fences::Hold over_all{fences, Lba{0}, BlockCount{count * 8}, change};
+  while (!holds.empty()) {
+    assert_false(over_all.granted());
+    holds.pop_back();
+  }
+  assert_true(over_all.granted());
+}
+
 }  // namespace
 
 int main() {
@@ -233,6 +268,7 @@ int main() {
       cmocka_unit_test(one_that_never_got_its_turn_changed_nothing),
       cmocka_unit_test(a_waiter_is_woken_by_its_turn_or_by_cancellation),
       cmocka_unit_test(random_holds_agree_with_a_list),
+      cmocka_unit_test(no_order_of_coming_is_too_much),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
