@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <span>
 #include <utility>
@@ -35,7 +36,7 @@ unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
 std::uint64_t random_number() {
   std::uint64_t number = 0;
   if (::getrandom(&number, sizeof number, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof number)) {
-    number = static_cast<std::uint64_t>(co::SteadyClock{}.now().time_since_epoch().count());
+    number = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   }
   return number;
 }

@@ -1,33 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/backend/checked.h"
 
-#include <initializer_list>
 #include <utility>
 
 #include "lib/backend/in_flight.h"
+#include "lib/backend/op_status.h"
 #include "lib/base/assert.h"
 
 namespace ballast::backend {
 namespace {
-
-constexpr unsigned bit(IoStatus status) {
-  return 1U << static_cast<unsigned>(status);
-}
-
-constexpr unsigned set_of(std::initializer_list<IoStatus> statuses) {
-  unsigned set = 0;
-  for (const IoStatus status : statuses) {
-    set |= bit(status);
-  }
-  return set;
-}
-
-// What any operation may end with, and what only some may.
-constexpr unsigned any = set_of({IoStatus::ok, IoStatus::medium_error, IoStatus::no_resource,
-                                 IoStatus::cancelled, IoStatus::not_ready});
-constexpr unsigned ranged = bit(IoStatus::out_of_range);
-constexpr unsigned changing = set_of({IoStatus::no_space, IoStatus::write_protected});
-constexpr unsigned optional = bit(IoStatus::not_supported);
 
 constexpr bool power_of_two(std::uint64_t n) {
   return n != 0 && (n & (n - 1)) == 0;
@@ -60,14 +41,10 @@ class Checked final : public Backend, private co::TaskListener<IoStatus> {
  private:
   void check_geometry() const;
   void check_range(Bytes offset, Bytes length) const;
-  IoStatus check_status(IoStatus status, unsigned legal) const;
-  // A change is never ok on what is read only.
-  unsigned legal_change(unsigned statuses) const {
-    return inner_->capabilities().read_only ? statuses & ~bit(IoStatus::ok) : statuses;
-  }
-  // `task` counts as in flight from here to its end, which must be one of `legal`.
-  co::Task<IoStatus> watch(co::Task<IoStatus> task, unsigned legal);
-  void task_ended(const IoStatus& status, std::uint32_t legal) override;
+  IoStatus check_status(OpKind kind, IoStatus status) const;
+  // `task` counts as in flight from here to its end, which must be one that its kind may have.
+  co::Task<IoStatus> watch(OpKind kind, co::Task<IoStatus> task);
+  void task_ended(const IoStatus& status, std::uint32_t kind) override;
   void task_dropped(std::uint32_t) override { in_flight_.leave(); }
   co::Task<IoStatus> nothing_to_do() { co_return IoStatus::ok; }
 
@@ -99,20 +76,23 @@ void Checked::check_range(Bytes offset, Bytes length) const {
   BALLAST_ASSERT(offset <= g.size - length);
 }
 
-IoStatus Checked::check_status(IoStatus status, unsigned legal) const {
-  BALLAST_ASSERT((bit(status) & legal) != 0);
+IoStatus Checked::check_status(OpKind kind, IoStatus status) const {
+  BALLAST_ASSERT(may_end_with(kind, status));
+  // A change is never ok on what is read only.
+  const bool change = kind == OpKind::write || kind == OpKind::zero || kind == OpKind::discard;
+  BALLAST_ASSERT(!change || !ok(status) || !inner_->capabilities().read_only);
   return status;
 }
 
-co::Task<IoStatus> Checked::watch(co::Task<IoStatus> task, unsigned legal) {
+co::Task<IoStatus> Checked::watch(OpKind kind, co::Task<IoStatus> task) {
   in_flight_.enter();
-  const auto before = task.on_end({this, legal});
+  const auto before = task.on_end({this, static_cast<std::uint32_t>(kind)});
   BALLAST_ASSERT(before.listener == nullptr);
   return task;
 }
 
-void Checked::task_ended(const IoStatus& status, std::uint32_t legal) {
-  (void)check_status(status, legal);
+void Checked::task_ended(const IoStatus& status, std::uint32_t kind) {
+  (void)check_status(static_cast<OpKind>(kind), status);
   in_flight_.leave();
 }
 
@@ -121,7 +101,7 @@ co::Task<IoStatus> Checked::read(Bytes offset, io::SgView to, co::CancelToken ca
   if (to.empty()) {
     return nothing_to_do();
   }
-  return watch(inner_->read(offset, to, cancel), any | ranged);
+  return watch(OpKind::read, inner_->read(offset, to, cancel));
 }
 
 co::Task<IoStatus> Checked::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
@@ -130,7 +110,7 @@ co::Task<IoStatus> Checked::write(Bytes offset, io::SgView from, Fua fua, co::Ca
   if (from.empty()) {
     return nothing_to_do();
   }
-  return watch(inner_->write(offset, from, fua, cancel), legal_change(any | ranged | changing));
+  return watch(OpKind::write, inner_->write(offset, from, fua, cancel));
 }
 
 co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
@@ -139,8 +119,7 @@ co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
   if (length == Bytes{}) {
     return nothing_to_do();
   }
-  return watch(inner_->zero(offset, length, may_unmap, cancel),
-               legal_change(any | ranged | changing | optional));
+  return watch(OpKind::zero, inner_->zero(offset, length, may_unmap, cancel));
 }
 
 co::Task<IoStatus> Checked::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
@@ -148,13 +127,12 @@ co::Task<IoStatus> Checked::discard(Bytes offset, Bytes length, co::CancelToken 
   if (length == Bytes{}) {
     return nothing_to_do();
   }
-  return watch(inner_->discard(offset, length, cancel),
-               legal_change(any | ranged | changing | optional));
+  return watch(OpKind::discard, inner_->discard(offset, length, cancel));
 }
 
 co::Task<IoStatus> Checked::flush(co::CancelToken cancel) {
   BALLAST_ASSERT(!closing_);
-  return watch(inner_->flush(cancel), any | bit(IoStatus::no_space));
+  return watch(OpKind::flush, inner_->flush(cancel));
 }
 
 co::Task<IoStatus> Checked::block_status(Bytes offset, Bytes length, std::size_t limit,
@@ -179,7 +157,7 @@ co::Task<IoStatus> Checked::block_status(Bytes offset, Bytes length, std::size_t
   } else {
     BALLAST_ASSERT(out->size() == before);
   }
-  co_return check_status(status, any | ranged | optional);
+  co_return check_status(OpKind::block_status, status);
 }
 
 co::Task<IoStatus> Checked::resize(Bytes size) {
@@ -192,7 +170,7 @@ co::Task<IoStatus> Checked::resize(Bytes size) {
   resizing_ = false;
   check_geometry();
   BALLAST_ASSERT(inner_->geometry().size == (ok(status) ? size : before));
-  co_return check_status(status, any | ranged | changing | optional);
+  co_return check_status(OpKind::resize, status);
 }
 
 co::Task<void> Checked::close() {

@@ -101,7 +101,7 @@ Fault::Fate Fault::draw(OpKind kind, Bytes offset, Bytes length, co::CancelToken
 co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::CancelToken cancel) {
   switch (rule.effect) {
     case FaultRule::Effect::error:
-      co_return rule.status;
+      co_return rule.error_of(subject.kind);
     case FaultRule::Effect::delay: {
       if (rule.stubborn) {
         co_await co::sleep_for(executor(), rule.delay);

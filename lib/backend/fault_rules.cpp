@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <bit>
 #include <cerrno>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -32,24 +34,31 @@ constexpr std::array operation_words{
     OperationWord{"block_status", bit(OpKind::block_status)},
     OperationWord{"all", 0x3f},
 };
-constexpr unsigned all_operations = 0x3f;
-constexpr unsigned changing = bit(OpKind::write) | bit(OpKind::zero) | bit(OpKind::discard);
-
-// Which operations may end so: the contract, as checked.cpp asserts it.
 struct StatusWord {
   std::string_view word;
   IoStatus status;
-  unsigned operations;
 };
 constexpr std::array status_words{
-    StatusWord{"medium_error", IoStatus::medium_error, all_operations},
-    StatusWord{"no_space", IoStatus::no_space, changing | bit(OpKind::flush)},
-    StatusWord{"no_resource", IoStatus::no_resource, all_operations},
-    StatusWord{"not_ready", IoStatus::not_ready, all_operations},
-    StatusWord{"write_protected", IoStatus::write_protected, changing},
-    StatusWord{"not_supported", IoStatus::not_supported,
-               bit(OpKind::zero) | bit(OpKind::discard) | bit(OpKind::block_status)},
+    StatusWord{"medium_error", IoStatus::medium_error},
+    StatusWord{"no_space", IoStatus::no_space},
+    StatusWord{"no_resource", IoStatus::no_resource},
+    StatusWord{"not_ready", IoStatus::not_ready},
+    StatusWord{"write_protected", IoStatus::write_protected},
+    StatusWord{"not_supported", IoStatus::not_supported},
 };
+
+// Whether each of the rule's operations, failing, ends so that `holds`.
+template <class Holds>
+bool of_each_operation(const FaultRule& rule, Holds holds) {
+  for (const OperationWord& known : operation_words) {
+    const auto kind = static_cast<OpKind>(std::countr_zero(known.operations));
+    const bool one = std::has_single_bit(known.operations);
+    if (one && (rule.operations & known.operations) != 0 && !holds(kind)) {
+      return false;
+    }
+  }
+  return true;
+}
 
 template <class... Args>
 Error invalid(fmt::format_string<Args...> format, Args&&... args) {
@@ -85,6 +94,18 @@ Result<unsigned> parse_operations(std::string_view words) {
   return operations;
 }
 
+// 0: none is called so.
+int errno_called(std::string_view name) {
+  constexpr int most = 133;  // EHWPOISON, the last that Linux has
+  for (int value = 1; value <= most; ++value) {
+    const char* const its = ::strerrorname_np(value);
+    if (its != nullptr && name == its) {
+      return value;
+    }
+  }
+  return 0;
+}
+
 Result<void> parse_effect(std::string_view word, FaultRule& rule) {
   if (word == "freeze") {
     rule.effect = FaultRule::Effect::freeze;
@@ -107,13 +128,17 @@ Result<void> parse_effect(std::string_view word, FaultRule& rule) {
     if (word.substr(6) != known.word) {
       continue;
     }
-    if ((rule.operations & ~known.operations) != 0) {
+    if (!of_each_operation(rule, [&](OpKind kind) { return may_end_with(kind, known.status); })) {
       return invalid("not each of these operations may end with {}", known.word);
     }
     rule.status = known.status;
     return {};
   }
-  return invalid("unknown status {}", quote(word.substr(6)));
+  rule.errno_value = errno_called(word.substr(6));
+  if (rule.errno_value == 0) {
+    return invalid("unknown status {}", quote(word.substr(6)));
+  }
+  return {};
 }
 
 Result<void> parse_range(std::string_view text, FaultRule& rule) {
@@ -201,7 +226,8 @@ Result<FaultRule> parse_rule(std::string_view operations, std::string_view line)
     }
   }
   if (rule.after && rule.effect == FaultRule::Effect::error &&
-      rule.status != IoStatus::medium_error) {
+      !of_each_operation(
+          rule, [&](OpKind kind) { return rule.error_of(kind) == IoStatus::medium_error; })) {
     return invalid("after goes with error=medium_error only: the others say nothing was done");
   }
   if (rule.cancellable && (rule.after || rule.effect == FaultRule::Effect::error)) {

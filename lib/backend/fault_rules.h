@@ -12,6 +12,8 @@
 // Happens      delay=<duration>   as lib/base/config.h: 500ms, 20s, 2min
 //              error=<status>     medium_error no_space no_resource not_ready write_protected
 //                                 not_supported, as far as the operation may answer so
+//              error=<errno>      EIO, ENOSPC, EROFS and all others of errno(3): what the operation
+//                                 makes of it (op_status.h)
 //              freeze             until a text is applied in which no freeze matches any more
 // Conditions   first=<n>          the first n operations that match
 //              every=<n>          each nth that matches
@@ -38,12 +40,11 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/backend/op_status.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 
 namespace ballast::backend {
-
-enum class OpKind : std::uint8_t { read, write, zero, discard, flush, block_status };
 
 struct FaultRule {
   enum class Effect : std::uint8_t { delay, error, freeze };
@@ -54,12 +55,18 @@ struct FaultRule {
   bool stubborn = false;
   Nanoseconds delay{};
   IoStatus status = IoStatus::medium_error;
+  int errno_value = 0;      // above 0: instead of `status`
   std::uint64_t first = 0;  // 0: no such condition, here and below
   std::uint64_t every = 0;
   unsigned chance_percent = 0;
   std::optional<Lba> first_lba;  // both or none
   std::optional<Lba> last_lba;
   std::uint64_t matched = 0;  // so far
+
+  // How an operation of this kind ends, if the rule is an error.
+  IoStatus error_of(OpKind kind) const {
+    return errno_value > 0 ? status_from_errno(kind, errno_value) : status;
+  }
 };
 
 // One operation as the rules see it.

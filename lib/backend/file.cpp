@@ -22,6 +22,7 @@
 #include "lib/backend/in_flight.h"
 #include "lib/backend/lane_choice.h"
 #include "lib/backend/queue_share.h"
+#include "lib/backend/op_status.h"
 #include "lib/base/log.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/io/helper_thread.h"
@@ -124,7 +125,7 @@ class File final : public Backend {
   bool no_zero_range_ = false;
   bool no_punch_hole_ = false;
   bool no_discard_ = false;
-  IoStatus lost_ = IoStatus::ok;  // not ok: acknowledged data is gone, and why
+  IoStatus lost_ = IoStatus::ok;  // not ok: acknowledged data is gone, and why; a flush's
 };
 
 // The kernel wants the address of each piece aligned for the device's DMA, and its length in whole
@@ -169,7 +170,7 @@ co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cance
     co_return IoStatus::medium_error;
   }
   errors_.report("read", offset, Bytes{to.size()}, std::strerror(-result));
-  co_return io_status_from_errno(-result);
+  co_return status_from_errno(OpKind::read, -result);
 }
 
 // As Uring::read; pieces go one after the other, each holding one buffer.
@@ -258,9 +259,9 @@ IoStatus File::write_status(Bytes offset, std::size_t length, int result, bool d
   }
   const int why = result < 0 ? -result : EIO;
   errors_.report(durable ? "durable write" : "write", offset, Bytes{length}, std::strerror(why));
-  const IoStatus status = io_status_from_errno(why);
+  const IoStatus status = status_from_errno(OpKind::write, why);
   if (durable && loses_data(result)) {
-    lost_ = status;
+    lost_ = status_from_errno(OpKind::flush, why);
   }
   return status;
 }
@@ -282,11 +283,7 @@ co::Task<IoStatus> File::flush(co::CancelToken cancel) {
   if (result == -ECANCELED || result == -EINTR) {
     co_return IoStatus::cancelled;
   }
-  IoStatus status = io_status_from_errno(-result);
-  if (status != IoStatus::no_space && status != IoStatus::no_resource &&
-      status != IoStatus::not_ready) {
-    status = IoStatus::medium_error;
-  }
+  const IoStatus status = status_from_errno(OpKind::flush, -result);
   errors_.report("flush", Bytes{}, file_.geometry.size, std::strerror(-result));
   if (loses_data(result)) {
     log(LogLevel::error,
@@ -329,7 +326,7 @@ co::Task<IoStatus> File::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
     result = co_await fallocate(FALLOC_FL_ZERO_RANGE, no_zero_range_, offset, length, cancel);
   }
   // Interrupted halfway is no promise that nothing was done.
-  co_return result == -EINTR ? IoStatus::medium_error : io_status_from_errno(-result);
+  co_return result == -EINTR ? IoStatus::medium_error : status_from_errno(OpKind::zero, -result);
 }
 
 co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
@@ -342,7 +339,8 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken can
     }
     const int punched =
         co_await fallocate(FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length, cancel);
-    co_return punched == -EINTR ? IoStatus::medium_error : io_status_from_errno(-punched);
+    co_return punched == -EINTR ? IoStatus::medium_error
+                                : status_from_errno(OpKind::discard, -punched);
   }
   if (no_discard_) {
     co_return IoStatus::not_supported;
@@ -365,7 +363,7 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken can
   } else if (result < 0) {
     errors_.report("discard", offset, length, std::strerror(-result));
   }
-  co_return io_status_from_errno(-result);
+  co_return status_from_errno(OpKind::discard, -result);
 }
 
 // --- the helper's work
@@ -385,7 +383,7 @@ co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t li
   const int result = co_await helper_.run(std::move(work));
   if (result < 0) {
     errors_.report("block status", offset, length, std::strerror(-result));
-    co_return io_status_from_errno(-result);
+    co_return status_from_errno(OpKind::block_status, -result);
   }
   out->insert(out->end(), found.begin(), found.end());
   co_return IoStatus::ok;
@@ -410,7 +408,7 @@ co::Task<IoStatus> File::resize(Bytes size) {
   const int result = co_await helper_.run(std::move(work));
   if (result < 0) {
     errors_.report("resize", Bytes{}, size, std::strerror(-result));
-    co_return io_status_from_errno(-result);
+    co_return status_from_errno(OpKind::resize, -result);
   }
   file_.geometry.size = size;
   co_return IoStatus::ok;

@@ -89,7 +89,4 @@ constexpr bool ok(IoStatus status) {
 // The field's word for a status, for logs: "medium error", "no space", ...
 const char* to_string(IoStatus status) noexcept;
 
-// Translates an errno (positive) as a failed read(2)/write(2)/fallocate(2) gives it.
-IoStatus io_status_from_errno(int errno_value) noexcept;
-
 }  // namespace ballast

@@ -95,6 +95,17 @@ void a_bad_line_is_named_and_the_text_refused(void**) {
   expect_in(refusal("seed x"), "line 1: seed");
 }
 
+void an_error_may_be_an_errno_that_means_what_the_operation_makes_of_it(void**) {
+  Result<FaultRules> rules = FaultRules::parse("all error=EROFS");
+  assert_true(rules.ok());
+  const std::optional<FaultRule> rule = rules.value().draw(read_at(0));
+  assert_int_equal(rule->error_of(OpKind::write), IoStatus::write_protected);
+  assert_int_equal(rule->error_of(OpKind::read), IoStatus::medium_error);
+  expect_in(refusal("read error=EWHAT"), "unknown status");
+  expect_in(refusal("write error=ENOMEM after"), "after goes with");
+  expect_in(refusal("write error=EIO after"), "accepted");
+}
+
 void rules_are_bounded(void**) {
   std::string text;
   for (int i = 0; i < 65; ++i) {
@@ -236,6 +247,7 @@ int main() {
       cmocka_unit_test(a_range_matches_what_touches_it),
       cmocka_unit_test(first_every_and_chance_count_what_matches),
       cmocka_unit_test(a_bad_line_is_named_and_the_text_refused),
+      cmocka_unit_test(an_error_may_be_an_errno_that_means_what_the_operation_makes_of_it),
       cmocka_unit_test(rules_are_bounded),
       cmocka_unit_test(an_error_before_the_operation_leaves_the_data_alone),
       cmocka_unit_test(an_error_after_the_operation_has_changed_the_data),
