@@ -345,16 +345,15 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken can
   if (no_discard_) {
     co_return IoStatus::not_supported;
   }
-  // BLKDISCARD cannot be ended.
-  if (cancel.requested()) {
-    co_return IoStatus::cancelled;
-  }
   const InFlight::Guard guard{in_flight_};
   std::function<int()> work = [fd = handle_.fd, from = offset.value(), count = length.value()] {
     std::array<std::uint64_t, 2> range{from, count};
     return ::ioctl(fd, BLKDISCARD, range.data()) == 0 ? 0 : -errno;
   };
-  const int result = co_await helper_.run(std::move(work));
+  const int result = co_await helper_.run(std::move(work), cancel);
+  if (result == -ECANCELED) {
+    co_return IoStatus::cancelled;  // it had not begun: BLKDISCARD itself cannot be ended
+  }
   if (result == -EINVAL) {
     co_return IoStatus::ok;  // no whole block of the device in it: nothing to give back
   }

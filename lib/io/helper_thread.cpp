@@ -13,10 +13,21 @@
 namespace ballast::io {
 
 // Lives in the frame of the coroutine that waits.
-struct HelperThread::Job {
-  const std::function<int()>* work;
-  co::Waker waker;
-  Job* next = nullptr;
+class HelperThread::Job final : public co::ListNode<Job>, public co::CancelHook {
+ public:
+  Job(HelperThread& helper, const std::function<int()>& what, co::Waker whom)
+      : work{what}, waker{whom}, helper_{helper} {}
+
+  const std::function<int()>& work;
+  const co::Waker waker;
+
+ private:
+  void cancel_requested() override {
+    if (helper_.withdraw(*this)) {
+      (void)waker.wake(-ECANCELED);
+    }
+  }
+  HelperThread& helper_;
 };
 
 HelperThread::~HelperThread() {
@@ -57,17 +68,13 @@ void* HelperThread::entry(void* self) {
 void HelperThread::serve() {
   std::unique_lock lock{mutex_};
   for (;;) {
-    changed_.wait(lock, [this] { return first_ != nullptr || stopping_; });
-    if (first_ == nullptr) {
+    changed_.wait(lock, [this] { return !waiting_.empty() || stopping_; });
+    Job* const job = waiting_.pop_front();
+    if (job == nullptr) {
       return;
     }
-    Job* const job = first_;
-    first_ = job->next;
-    if (first_ == nullptr) {
-      last_ = &first_;
-    }
     lock.unlock();
-    const int result = (*job->work)();
+    const int result = job->work();
     // The job is gone as soon as its waiter is woken.
     const co::Waker waker = job->waker;
     waker.post(result);
@@ -75,21 +82,31 @@ void HelperThread::serve() {
   }
 }
 
-co::Task<int> HelperThread::run(std::function<int()> work) {
-  if (pending_ >= capacity) {
-    co_return -EBUSY;
+// Whether the call had not begun, and now never will.
+bool HelperThread::withdraw(Job& job) {
+  const std::lock_guard lock{mutex_};
+  const bool waits = job.co::ListNode<Job>::linked();
+  if (waits) {
+    waiting_.remove(job);
   }
+  return waits;
+}
+
+co::Task<int> HelperThread::run(std::function<int()> work, co::CancelToken cancel) {
   started_ = started_ || start();
   if (!started_) {
     co_return -EBUSY;
   }
-  ++pending_;
   co::Wait wait{executor_, "helper thread"};
-  Job job{&work, wait.waker()};
+  Job job{*this, work, wait.waker()};
+  const bool asked = job.hook(cancel);
+  if (asked) {
+    co_return -ECANCELED;
+  }
+  ++pending_;
   {
     const std::lock_guard lock{mutex_};
-    *last_ = &job;
-    last_ = &job.next;
+    waiting_.push_back(job);
   }
   changed_.notify_one();
   const std::int64_t result = co_await wait;

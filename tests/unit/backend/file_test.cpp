@@ -288,6 +288,24 @@ void a_block_device_cannot_be_resized_beyond_its_size(void**) {
   assert_true(lun.backend->geometry().size == 2_MiB);
 }
 
+void a_hundred_discards_at_once_wait_for_each_other(void**) {
+  const LoopDevice device{4_MiB};
+  if (device.path().empty()) {
+    skip();
+  }
+  Lun lun{file_config(device.path(), CacheMode::direct), 4_MiB};
+  co::TaskGroup group{lun.lab.executor()};
+  std::array<std::optional<IoStatus>, 100> results;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    group.spawn("discard", Lab::store(lun.lab.executor(),
+                                      lun.backend->discard(Bytes{i * 4096}, 4_KiB), &results[i]));
+  }
+  lun.lab.drain(group);
+  for (const std::optional<IoStatus>& result : results) {
+    assert_true(result == IoStatus::ok);
+  }
+}
+
 void a_closed_volume_can_be_opened_again_at_once(void**) {
   const Folder folder;
   const LoopDevice device{1_MiB};
@@ -361,6 +379,7 @@ int main() {
       cmocka_unit_test(after_a_failed_flush_of_the_page_cache_all_flushes_fail_until_reopened),
       cmocka_unit_test(resize_lengthens_the_file_and_never_shortens_it),
       cmocka_unit_test(a_block_device_cannot_be_resized_beyond_its_size),
+      cmocka_unit_test(a_hundred_discards_at_once_wait_for_each_other),
       cmocka_unit_test(a_closed_volume_can_be_opened_again_at_once),
       cmocka_unit_test(close_waits_for_what_runs),
   };

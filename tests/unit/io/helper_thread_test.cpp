@@ -25,8 +25,9 @@ struct House {
   io::HelperThread helper{executor};
 };
 
-co::Task<void> run(io::HelperThread& helper, std::function<int()> work, int* result) {
-  *result = co_await helper.run(std::move(work));
+co::Task<void> run(io::HelperThread& helper, std::function<int()> work, int* result,
+                   co::CancelToken cancel = {}) {
+  *result = co_await helper.run(std::move(work), cancel);
 }
 
 void the_result_of_a_call_comes_back(void**) {
@@ -78,10 +79,10 @@ void a_blocking_call_does_not_hold_up_the_executor(void**) {
   assert_int_equal(result, 1);
 }
 
-void a_full_queue_says_so_at_once(void**) {
+void any_number_of_calls_waits_its_turn(void**) {
   House house;
   std::binary_semaphore go_on{0};
-  constexpr std::size_t calls = io::HelperThread::capacity + 3;
+  constexpr std::size_t calls = 300;
   int results[calls] = {};
   for (int& result : results) {
     std::function<int()> work = [&go_on, first = &result == &results[0]] {
@@ -93,12 +94,46 @@ void a_full_queue_says_so_at_once(void**) {
     house.group.spawn("call", run(house.helper, std::move(work), &result));
   }
   (void)house.loop.drive();
-  assert_int_equal(house.group.live(), io::HelperThread::capacity);
+  assert_int_equal(house.group.live(), calls);
+  assert_int_equal(house.helper.pending(), calls);
   go_on.release();
   house.run();
-  for (std::size_t i = 0; i < calls; ++i) {
-    assert_int_equal(results[i], i < io::HelperThread::capacity ? 1 : -EBUSY);
+  for (const int result : results) {
+    assert_int_equal(result, 1);
   }
+}
+
+void a_call_that_waits_is_withdrawn_and_one_that_runs_is_not(void**) {
+  House house;
+  std::binary_semaphore begun{0};
+  std::binary_semaphore go_on{0};
+  std::atomic<int> ran{0};
+  co::CancelSource stop;
+  int first = 0;
+  int second = 0;
+  int third = 0;
+  int late = 0;
+  std::function<int()> blocking = [&] {
+    begun.release();
+    go_on.acquire();
+    return ++ran;
+  };
+  std::function<int()> quick = [&ran] { return ++ran; };
+  house.group.spawn("call", run(house.helper, std::move(blocking), &first, stop.token()));
+  house.group.spawn("call", run(house.helper, quick, &second, stop.token()));
+  house.group.spawn("call", run(house.helper, quick, &third));
+  (void)house.loop.drive();
+  begun.acquire();
+  stop.request();
+  house.group.spawn("call", run(house.helper, quick, &late, stop.token()));
+  (void)house.loop.drive();
+  assert_int_equal(second, -ECANCELED);
+  assert_int_equal(late, -ECANCELED);
+  assert_int_equal(house.helper.pending(), 2);
+  go_on.release();
+  house.run();
+  assert_int_equal(first, 1);
+  assert_int_equal(third, 2);
 }
 
 void a_helper_that_was_never_used_has_no_thread(void**) {
@@ -113,7 +148,8 @@ int main() {
       cmocka_unit_test(the_result_of_a_call_comes_back),
       cmocka_unit_test(calls_run_one_after_the_other_in_order),
       cmocka_unit_test(a_blocking_call_does_not_hold_up_the_executor),
-      cmocka_unit_test(a_full_queue_says_so_at_once),
+      cmocka_unit_test(any_number_of_calls_waits_its_turn),
+      cmocka_unit_test(a_call_that_waits_is_withdrawn_and_one_that_runs_is_not),
       cmocka_unit_test(a_helper_that_was_never_used_has_no_thread),
   };
   return cmocka_run_group_tests_name("helper thread", tests, nullptr, nullptr);
