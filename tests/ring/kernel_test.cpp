@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The built plugin over a kernel in which submissions sleep, and flushes and allocations hang.
+// The built plugin over a kernel in which submissions sleep, flushes and allocations hang, and
+// operations end with any errno.
 #include <unistd.h>
 
 #include <cerrno>
@@ -184,6 +185,31 @@ void an_allocation_that_hangs_is_answered_and_departs(void**) {
   one_kind_hangs(What::allocate, zero(64, 64), Direction::to_device);
 }
 
+// Any errno to any kind of operation is an answer, never the end of the daemon.
+void every_errno_is_answered(void**) {
+  constexpr int last_errno = 133;
+  const Storage storage{in_memory};
+  const auto lun = Lun::add(storage.config);
+  assert_non_null(lun.get());
+  std::vector<std::byte> data(4 * kib, std::byte{3});
+  std::vector<std::byte> zeros(512);
+  for (int errno_value = 1; errno_value <= last_errno; ++errno_value) {
+    for (const What what : {What::read, What::write, What::sync, What::allocate}) {
+      kernel::fail(what, errno_value);
+      (void)lun->execute(read_16(0, 8), Direction::from_device, data);
+      (void)lun->execute(write_16(0, 8), Direction::to_device, data);
+      (void)lun->execute(flush());
+      (void)lun->execute(zero(64, 8), Direction::to_device, zeros);
+      kernel::release();
+    }
+  }
+  assert_true(eventually(
+      [&] { return lun->execute(write_16(0, 8), Direction::to_device, data).status == good; }));
+  std::vector<std::byte> back(data.size());
+  assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, back).status, good);
+  assert_true(back == data);
+}
+
 }  // namespace
 
 int main() {
@@ -197,6 +223,7 @@ int main() {
       cmocka_unit_test(a_durable_write_never_sleeps_on_a_thread_that_answers),
       cmocka_unit_test(a_flush_that_hangs_is_answered_and_departs),
       cmocka_unit_test(an_allocation_that_hangs_is_answered_and_departs),
+      cmocka_unit_test(every_errno_is_answered),
   };
   return cmocka_run_group_tests_name("kernel", tests, nullptr, nullptr);
 }
