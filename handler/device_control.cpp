@@ -54,7 +54,7 @@ Result<void> Device::resize(Bytes size) {
   if (!asked->done.try_acquire_for(reconfiguration_limit)) {
     return Error{ETIMEDOUT,
                  fmt::format("the resize to {} bytes is not done after {}; it goes on, "
-                             "ask again when the storage answers",
+                             "unless another is asked for; ask again when the storage answers",
                              size.value(), config::format_duration(reconfiguration_limit))};
   }
   return asked->result;
@@ -82,6 +82,14 @@ co::Task<void> Device::do_resize(std::shared_ptr<Asked<Bytes>> asked) {
   const Bytes size = asked->what;
   const BlockCount blocks = volume_->blocks_in(size);
   const IoStatus status = co_await volume_->resize(blocks);
+  if (status == IoStatus::cancelled) {
+    log(LogLevel::info, "{}: the resize to {} bytes is dropped: another was asked for after it",
+        name_, size.value());
+    asked->answer(Error{EBUSY, fmt::format("not resized to {} bytes: another resize was asked for "
+                                           "after it",
+                                           size.value())});
+    co_return;
+  }
   if (!ok(status)) {
     const int why = status == IoStatus::not_supported ? EOPNOTSUPP : EIO;
     asked->answer(

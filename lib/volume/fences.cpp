@@ -41,7 +41,7 @@ Fences::Hold::Hold(Fences& fences, Lba first, BlockCount count, Kind kind)
 
 Fences::Hold::~Hold() {
   fences_.erase(this);
-  if (kind_ == Kind::read) {
+  if (kind_ != Kind::change) {
     return;
   }
   fences_.fenced_ -= fenced_ ? 1U : 0U;
@@ -57,8 +57,8 @@ bool Fences::Hold::waits_for(const Hold& earlier) const {
   }
   // Granted or not, it came first. A read that came before the fence goes ahead: it is older than
   // the answer that made the fence necessary.
-  return kind_ == Kind::change ? order_ > earlier.order_
-                               : earlier.fenced_ && order_ > earlier.fenced_at_;
+  return kind_ != Kind::read ? order_ > earlier.order_
+                             : earlier.fenced_ && order_ > earlier.fenced_at_;
 }
 
 void Fences::Hold::let_go_on() {

@@ -5,7 +5,8 @@
 // one that overlaps it. So whichever of them is answered early and goes on as an orphan, everything
 // that overlaps it and is not at the backend yet waits behind it: a late write cannot land over
 // newer data. Reads wait only for what is fenced off (an orphan's change, see
-// Request::fence_off): beside an ordinary change SCSI orders nothing for them.
+// Request::fence_off): beside an ordinary change SCSI orders nothing for them. An onlooker waits as
+// a change would, and nothing waits for it.
 //
 // A Hold is a local of the coroutine that works on the blocks; it takes its place when it is made
 // and leaves it when it goes out of scope:
@@ -38,7 +39,7 @@ namespace ballast::volume {
 
 class Fences {
  public:
-  enum class Kind : std::uint8_t { read, change };
+  enum class Kind : std::uint8_t { read, change, onlooker };
 
   class Hold {
    public:

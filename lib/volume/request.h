@@ -12,12 +12,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "lib/base/assert.h"
 #include "lib/base/result.h"
 #include "lib/co/cancel.h"
 #include "lib/co/task.h"
 #include "lib/volume/fences.h"
+#include "lib/volume/flush_failures.h"
 
 namespace ballast::volume {
 
@@ -63,6 +65,7 @@ class Direct final : private co::TaskListener<IoStatus> {
   Request& request_;
   Volume* volume_ = nullptr;  // null: none is under way
   bool changes_ = false;
+  bool durable_ = false;          // a write with native FUA
   std::optional<Change> change_;  // what a write holds; not that of a COMPARE AND WRITE
   co::TaskEnding<IoStatus> before_;
 };
@@ -76,7 +79,12 @@ class Request {
 
   // --- for its owner ---
   // Nothing more reaches the backend, and what is there is asked to end. Once.
-  void stop() { stop_.request(); }
+  void stop() {
+    if (!ok(untold_)) {
+      failures_->unheard(std::exchange(untold_, IoStatus::ok));
+    }
+    stop_.request();
+  }
   bool stopped() const { return stop_.requested(); }
   std::uint32_t at_backend() const { return at_backend_; }
   bool reached_backend() const { return reached_backend_; }  // ever
@@ -105,10 +113,13 @@ class Request {
   friend class Volume;
   friend class Change;
   friend class AtBackend;
+  friend class FlushFailures;
   RequestObserver* observer_;
   co::CancelSource stop_;
   Fences::Hold* hold_ = nullptr;  // the range that it changes now
   Direct direct_{*this};
+  FlushFailures* failures_ = nullptr;
+  IoStatus untold_ = IoStatus::ok;  // a failed flush that the owner has yet to hear of
   std::uint64_t read_mark_ = 0;
   std::uint32_t at_backend_ = 0;
   std::uint32_t changes_at_backend_ = 0;

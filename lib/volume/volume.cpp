@@ -29,6 +29,7 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
       block_shift_{static_cast<unsigned>(std::countr_zero(config.logical_block.value()))},
       admission_{backend.executor(), config.queue_depth, "admission"},
       fences_{config.fence_seed},
+      flush_failures_{executor_.name()},
       scratch_{backend.executor()} {
   const std::uint64_t block = config.logical_block.value();
   BALLAST_ASSERT(std::has_single_bit(block));
@@ -71,6 +72,9 @@ class AtBackend {
 
 void Direct::task_ended(const IoStatus& status, std::uint32_t) {
   before_.tell(status);
+  if (!ok(status) && durable_) {
+    volume_->flush_failures_.durable_write_ended(request_, status);
+  }
   over();
 }
 
@@ -96,6 +100,7 @@ void Volume::enter_directly(Request& request, co::Semaphore::Guard slot, bool ch
   slot.dismiss();
   direct.volume_ = this;
   direct.changes_ = changes;
+  direct.durable_ = false;
   AtBackend::enter(request, changes ? AtBackend::Kind::changes : AtBackend::Kind::looks);
 }
 
@@ -202,6 +207,7 @@ co::Task<IoStatus> Volume::write_directly(Request& request, co::Semaphore::Guard
                                           io::SgView from, Fua fua) {
   enter_directly(request, std::move(slot), true);
   const Fua native = fua == Fua::yes && capabilities().fua ? Fua::yes : Fua::no;
+  request.direct_.durable_ = native == Fua::yes;
   return follow(request, backend_.write(offset, from, native, request.token()));
 }
 
@@ -218,12 +224,16 @@ co::Task<IoStatus> Volume::write_in_turn(Request& request, Bytes offset, io::SgV
   request.irrevocable_ |= once;
   const AtBackend at_backend{request, AtBackend::Kind::changes};
   const Fua native = fua == Fua::yes && capabilities().fua ? Fua::yes : Fua::no;
+  const std::uint64_t mark = flush_mark();
   IoStatus status = co_await backend_.write(offset, from, native, request.token());
   if (ok(status) && needs_flush(fua)) {
     if (request.stopped()) {
       co_return IoStatus::cancelled;
     }
     status = co_await backend_.flush(request.token());
+    status = flush_failures_.judge(request, mark, status);
+  } else if (native == Fua::yes) {
+    flush_failures_.durable_write_ended(request, status);
   }
   co_return status;
 }
@@ -327,13 +337,28 @@ co::Task<IoStatus> Volume::unmap(Request& request, Lba lba, BlockCount count) {
   co_return status == IoStatus::not_supported ? IoStatus::ok : status;
 }
 
-co::Task<IoStatus> Volume::flush(Request& request) {
+co::Task<IoStatus> Volume::flush(Request& request, std::uint64_t since) {
   co::Semaphore::Guard slot = co_await admission(request);
   if (!slot || request.stopped()) {
     co_return IoStatus::cancelled;
   }
   const AtBackend at_backend{request, AtBackend::Kind::looks};
   const IoStatus status = co_await backend_.flush(request.token());
+  co_return flush_failures_.judge(request, since, status);
+}
+
+co::Task<IoStatus> Volume::flush_all(Request& request) {
+  const std::uint64_t since = flush_mark();
+  {
+    Fences::Hold all{fences_, Lba{0}, blocks_in(geometry().size), Fences::Kind::onlooker};
+    if (!all.granted()) {
+      const bool granted = co_await wait_for(request, all);
+      if (!granted) {
+        co_return IoStatus::cancelled;
+      }
+    }
+  }
+  const IoStatus status = co_await flush(request, since);
   co_return status;
 }
 
@@ -446,15 +471,43 @@ co::Task<IoStatus> Volume::block_status(Request& request, Lba lba, BlockCount co
 }
 
 co::Task<IoStatus> Volume::resize(BlockCount capacity) {
+  const std::uint64_t turn = ++resizes_;
+  if (next_resize_.pending()) {
+    (void)next_resize_.wake();  // overtaken
+  }
   if (bytes_of(capacity) > geometry().size) {
-    const IoStatus status = co_await backend_.resize(bytes_of(capacity));
+    const IoStatus status = co_await grow(bytes_of(capacity), turn);
     if (!ok(status)) {
       co_return status;
     }
-    BALLAST_ASSERT(bytes_of(capacity) <= geometry().size);
   }
   capacity_ = capacity;
   co_return IoStatus::ok;
+}
+
+co::Task<IoStatus> Volume::grow(Bytes size, std::uint64_t turn) {
+  if (resizing_) {
+    co::Wait wait{executor_, "another resize"};
+    next_resize_ = wait.waker();
+    co_await wait;
+  }
+  if (turn != resizes_) {
+    co_return IoStatus::cancelled;
+  }
+  IoStatus status = IoStatus::ok;
+  if (size > geometry().size) {
+    resizing_ = true;
+    status = co_await backend_.resize(size);
+    resizing_ = false;
+    BALLAST_ASSERT(!ok(status) || size <= geometry().size);
+  }
+  if (turn == resizes_) {
+    co_return status;
+  }
+  if (next_resize_.pending()) {
+    (void)next_resize_.wake();
+  }
+  co_return IoStatus::cancelled;
 }
 
 }  // namespace ballast::volume

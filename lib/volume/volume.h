@@ -31,8 +31,10 @@
 #include "lib/base/units.h"
 #include "lib/co/semaphore.h"
 #include "lib/co/task.h"
+#include "lib/co/wait.h"
 #include "lib/io/sg.h"
 #include "lib/volume/fences.h"
+#include "lib/volume/flush_failures.h"
 #include "lib/volume/request.h"
 #include "lib/volume/scratch.h"
 
@@ -83,8 +85,14 @@ class Volume {
   // changed.
   co::Task<IoStatus> write_same(Request& request, Lba lba, BlockCount count, io::SgView block,
                                 MayUnmap may_unmap);
-  // Everything acknowledged before it began is durable when it ends with ok.
-  co::Task<IoStatus> flush(Request& request);
+  // Everything acknowledged before it began is durable when it ends with ok. It fails once for a
+  // failed one that nobody heard of (flush_failures.h); and if one has failed since flush_mark()
+  // gave `since`, when the change began that this makes durable.
+  co::Task<IoStatus> flush(Request& request) { return flush(request, flush_mark()); }
+  co::Task<IoStatus> flush(Request& request, std::uint64_t since);
+  std::uint64_t flush_mark() const { return flush_failures_.mark(); }
+  // The same, and everything that was under way when it began, acknowledged or not, is durable.
+  co::Task<IoStatus> flush_all(Request& request);
   // Reads the blocks and looks at nothing but whether they can be read.
   co::Task<IoStatus> verify(Request& request, Lba lba, BlockCount count);
   // Compares blocks with `expected`.
@@ -100,7 +108,9 @@ class Volume {
                                   std::vector<backend::Extent>* out);
 
   // Sets the capacity. A store that is too small is grown first; one that is larger is left alone,
-  // so that shrinking a LUN loses nothing. With any other result than ok nothing has changed.
+  // so that shrinking a LUN loses nothing. With any other result than ok the capacity is what it
+  // was. One at a time asks the store; whoever is asked last wins: one that is overtaken ends with
+  // cancelled, whenever it ends.
   co::Task<IoStatus> resize(BlockCount capacity);
 
   // Whether a read that began at `mark` (Request::read_mark) may have missed a change.
@@ -135,6 +145,8 @@ class Volume {
   co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
   // Waits behind what overlaps; false if the request was stopped.
   co::Task<bool> wait_for(Request& request, Fences::Hold& hold);
+  // The store grows to at least `size`, unless the resize is overtaken: cancelled.
+  co::Task<IoStatus> grow(Bytes size, std::uint64_t turn);
   // Whether a write of this kind is durable only by a flush after it.
   bool needs_flush(Fua fua) const {
     return fua == Fua::yes && !capabilities().fua && capabilities().volatile_cache;
@@ -161,6 +173,10 @@ class Volume {
   BlockCount capacity_;
   co::Semaphore admission_;
   Fences fences_;
+  FlushFailures flush_failures_;
+  std::uint64_t resizes_ = 0;  // asked for so far
+  bool resizing_ = false;      // the store is being asked
+  co::Waker next_resize_{};    // of the one that waits for that
   ScratchPool scratch_;
 };
 

@@ -10,6 +10,7 @@ namespace ballast::sim {
 namespace {
 
 using Kind = Wish::Kind;
+constexpr std::uint8_t medium_error = 0x3;
 constexpr std::uint8_t unit_attention = 0x6;
 constexpr std::uint8_t illegal_request = 0x5;
 
@@ -62,14 +63,19 @@ co::Task<void> Initiator::work(co::Executor& executor, Initiator* self) {
 }
 
 co::Task<void> Initiator::work_calmly(co::Executor& executor, Initiator* self, std::size_t count) {
+  bool told = false;
   for (std::size_t i = 0; i < count; ++i) {
     const Wish wish = self->draw();
     co::Wait wait{executor, "an answer"};
     const Issued& command = self->lun_.send(wish, wait.waker());
     co_await wait;
     self->learn(command);
-    const bool fine = command.good() || has_unit_attention(command) || command.miscompared() ||
-                      command.sense_key() == illegal_request;
+    // A flush that failed before, and that nobody heard of, is reported now: once.
+    const bool first_told = !told && command.sense_key() == medium_error &&
+                            self->lun_.store().has_failed_to_make_durable();
+    told |= first_told;
+    const bool fine = first_told || command.good() || has_unit_attention(command) ||
+                      command.miscompared() || command.sense_key() == illegal_request;
     if (!fine) {
       self->lun_.verdict().complain("command {} {} is answered {} although nothing is wrong",
                                     command.number, wish.description(), command.outcome());

@@ -8,6 +8,7 @@ namespace {
 
 using Kind = Wish::Kind;
 
+constexpr std::uint8_t medium_error = 0x3;
 constexpr std::uint8_t illegal_request = 0x5;
 constexpr std::uint8_t unit_attention = 0x6;
 constexpr std::uint8_t data_protect = 0x7;
@@ -45,7 +46,10 @@ bool surely_not_done(const Issued& command) {
 
 void Oracle::arrived(Issued& command) {
   const Kind kind = command.wish.kind;
-  if (kind == Kind::flush || (kind == Kind::read && command.wish.fua)) {
+  // While it is off already nothing has to be done.
+  const bool cache_off =
+      kind == Kind::mode_select && !command.wish.write_cache && !cache_off_since_.has_value();
+  if (kind == Kind::flush || cache_off || (kind == Kind::read && command.wish.fua)) {
     command.required.assign(acknowledged_.begin(), acknowledged_.end());
   }
 }
@@ -53,6 +57,7 @@ void Oracle::arrived(Issued& command) {
 void Oracle::answered(const Issued& command) {
   record(command);
   if (!command.good()) {
+    excuse(command);
     return;
   }
   check_safety(command);
@@ -61,10 +66,33 @@ void Oracle::answered(const Issued& command) {
       acknowledged_[block] = std::max(acknowledged_[block], store_.completed(block));
     });
   }
-  if (command.wish.kind == Kind::mode_select && command.wish.write_cache) {
-    cache_off_since_.reset();
-  } else if (command.wish.kind == Kind::mode_select && !cache_off_since_.has_value()) {
-    cache_off_since_ = command.ended;
+  // Of two at once the one that came later counts.
+  if (command.wish.kind == Kind::mode_select && command.began > cache_set_) {
+    cache_set_ = command.began;
+    const bool was_off = cache_off_since_.has_value();
+    if (command.wish.write_cache) {
+      cache_off_since_.reset();
+    } else if (!was_off) {
+      cache_off_since_ = command.ended;
+    }
+  }
+}
+
+// Told that a flush failed, the initiator knows that what was acknowledged may be gone.
+void Oracle::excuse(const Issued& command) {
+  const Wish& wish = command.wish;
+  const std::span<const SimBackend::Op> ops = store_.ops();
+  const bool just_flushed = std::any_of(ops.rbegin(), ops.rend(), [&](const SimBackend::Op& op) {
+    return op.kind == OpKind::flush && !op.running && op.ended == command.answered_at;
+  });
+  const bool flushes = wish.kind == Kind::flush || wish.kind == Kind::mode_select || wish.fua ||
+                       wish.and_verify || (wish.changes() && just_flushed);
+  if (!flushes || command.status != scsi::Status::check_condition ||
+      command.sense_key() != medium_error) {
+    return;
+  }
+  for (std::uint32_t block = 0; block < most_blocks; ++block) {
+    excused_[block] = std::max(excused_[block], store_.lost(block));
   }
 }
 
@@ -132,8 +160,9 @@ void Oracle::check_safety(const Issued& command) {
   const Wish& wish = command.wish;
   if (!command.required.empty()) {
     for (std::uint32_t block = 0; block < most_blocks; ++block) {
-      const bool mine = wish.kind == Kind::flush || wish.range().touches(Range{block, 1});
-      if (mine && store_.durable(block) < command.required[block]) {
+      const bool mine = wish.kind != Kind::read || wish.range().touches(Range{block, 1});
+      if (mine && store_.durable(block) < command.required[block] &&
+          command.required[block] > excused_[block]) {
         verdict_.complain(
             "command {} {} is answered GOOD, but block {} is not safe: landing {} was acknowledged "
             "before it came, and {} is the newest on the medium",

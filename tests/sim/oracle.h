@@ -20,8 +20,10 @@
 // and register.h judges the accesses of each block. A retry is a command of its own, with the same
 // data. At the end of a run the whole LUN is read once more by a command, so lost writes show.
 //
-// SAFETY. When SYNCHRONIZE CACHE, or READ with FUA for its blocks, is answered GOOD, all changes
-// that had been answered GOOD before it arrived are safe. When a change with FUA, or WRITE AND
+// SAFETY. When SYNCHRONIZE CACHE, or a MODE SELECT that turns the cache off, or READ with FUA for
+// its blocks, is answered GOOD, all changes that had been answered GOOD before it arrived are safe;
+// but not those that a failed flush lost, once a command that flushes was answered MEDIUM ERROR: an
+// initiator that was told so once knows. When a change with FUA, or WRITE AND
 // VERIFY, or any change that lived wholly under WCE=0, is answered GOOD, its own blocks are safe:
 // its content, or one that came over it later. (A store without a volatile cache keeps all of this
 // by itself.)
@@ -48,7 +50,10 @@ class Oracle {
   // Its `found` is filled in, if it is a read that was answered GOOD.
   void answered(const Issued& command);
   // A new device server: the mode pages are as they were made.
-  void reopened() { cache_off_since_.reset(); }
+  void reopened() {
+    cache_off_since_.reset();
+    cache_set_ = 0;
+  }
 
   // Complains about every block whose history is wrong. Once, at the end.
   void judge();
@@ -60,13 +65,16 @@ class Oracle {
   void record_miscompare(const Issued& command);
   void add(const Issued& command, std::uint32_t block, Access access);
   void check_safety(const Issued& command);
+  void excuse(const Issued& command);
   bool must_be_safe(const Issued& command) const;
 
   const SimBackend& store_;
   Verdict& verdict_;
   std::vector<std::vector<Access>> accesses_;              // by block
   std::array<std::uint32_t, most_blocks> acknowledged_{};  // the newest landing that is
-  std::optional<std::uint64_t> cache_off_since_;           // moment of the MODE SELECT
+  std::array<std::uint32_t, most_blocks> excused_{};  // landings lost, and an initiator was told
+  std::optional<std::uint64_t> cache_off_since_;      // moment of the MODE SELECT
+  std::uint64_t cache_set_ = 0;  // when the newest MODE SELECT that counts arrived
   std::size_t undecided_ = 0;
 };
 

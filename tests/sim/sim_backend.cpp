@@ -172,6 +172,12 @@ Content SimBackend::content(std::uint32_t block) const {
   return Content::of(std::span{memory_}.subspan(block * block_size, block_size));
 }
 
+bool SimBackend::has_failed_to_make_durable() const {
+  return std::any_of(ops_.begin(), ops_.end(), [](const Op& op) {
+    return (op.kind == OpKind::flush || op.fua) && op.status == IoStatus::medium_error;
+  });
+}
+
 std::uint32_t SimBackend::first_landing(std::uint32_t block, Content content) const {
   for (const Landing& landing : landings_[block]) {
     if (landing.content == content) {
@@ -269,9 +275,12 @@ IoStatus SimBackend::finish(Running* running) {
   op.ended = executor_.now();
   op.status = running->fate;
   verdict_.trace(op.ended, "  op {} ended: {}", running->number, to_string(op.status));
-  if (ok(op.status) && op.kind == OpKind::flush) {
-    for (std::uint32_t block = 0; block < most_blocks; ++block) {
-      durable_[block] = std::max(durable_[block], running->at_start[block]);
+  for (std::uint32_t block = 0; op.kind == OpKind::flush && block < most_blocks; ++block) {
+    const std::uint32_t covered = running->at_start[block];
+    if (ok(op.status) && covered > lost_[block]) {
+      durable_[block] = std::max(durable_[block], covered);
+    } else if (op.status == IoStatus::medium_error && covered > durable_[block]) {
+      lost_[block] = std::max(lost_[block], covered);
     }
   }
   if (ok(op.status) && changes(op.kind)) {

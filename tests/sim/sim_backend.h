@@ -10,7 +10,8 @@
 //
 // What a power cut would leave is kept account of: each landing on a block has a number, and
 // durable() says which number is safe. With a volatile cache, only what flush() covers for certain
-// is safe: operations that had ended well before it began.
+// is safe: operations that had ended well before it began. What a failed flush should have covered
+// is lost, as a kernel loses it: no later flush makes it safe, although it ends well.
 //
 // One thread; times are the executor's. Wrap it in make_checked.
 #pragma once
@@ -103,6 +104,10 @@ class SimBackend final : public backend::Backend {
   std::uint32_t durable(std::uint32_t block) const { return durable_[block]; }
   // The newest landing on a block of an operation that ended well.
   std::uint32_t completed(std::uint32_t block) const { return completed_[block]; }
+  // The newest landing that a failed flush lost.
+  std::uint32_t lost(std::uint32_t block) const { return lost_[block]; }
+  // Whether a flush, or a write with FUA, ever failed.
+  bool has_failed_to_make_durable() const;
   // The first landing that brought this content; 0: none did.
   std::uint32_t first_landing(std::uint32_t block, Content content) const;
 
@@ -155,6 +160,7 @@ class SimBackend final : public backend::Backend {
   std::vector<std::vector<Landing>> landings_;  // by block
   Numbers durable_{};
   Numbers completed_{};
+  Numbers lost_{};
   std::uint32_t last_landing_ = 0;
 };
 

@@ -286,6 +286,176 @@ void the_capacity_may_be_less_than_the_store(void**) {
   assert_true(rig.spy->ops == (Ops{{"write", 99 * 4096, 4096, false}}));
 }
 
+// --- failed flushes
+// -------------------------------------------------------------------------------
+
+IoStatus flush(VolumeRig& rig, volume::Request& request) {
+  return rig.wait_for(rig.volume->flush(request)).value();
+}
+
+// Starts `task` of `request`, which is told to end while it hangs; then it fails.
+void fail_unheard(VolumeRig& rig, volume::Request& request, co::Task<IoStatus> task,
+                  const char* operation) {
+  std::optional<IoStatus> result;
+  rig.spy->gate.reset();
+  rig.start(std::move(task), &result);
+  request.stop();
+  rig.spy->failures[operation] = IoStatus::medium_error;
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(result == IoStatus::medium_error);
+  rig.spy->failures.clear();
+}
+
+void a_failed_flush_that_nobody_heard_of_fails_the_next_one_once(void**) {
+  VolumeRig rig;
+  volume::Request orphan;
+  fail_unheard(rig, orphan, rig.volume->flush(orphan), "flush");
+  assert_int_equal(flush(rig, rig.request), IoStatus::medium_error);
+  assert_int_equal(flush(rig, rig.request), IoStatus::ok);
+}
+
+void a_failure_that_was_heard_of_is_over(void**) {
+  VolumeRig rig;
+  rig.spy->failures["flush"] = IoStatus::medium_error;
+  assert_int_equal(flush(rig, rig.request), IoStatus::medium_error);
+  rig.spy->failures.clear();
+  assert_int_equal(flush(rig, rig.request), IoStatus::ok);
+}
+
+void a_request_that_is_stopped_before_it_can_tell_leaves_its_failure_to_the_next(void**) {
+  VolumeRig rig;
+  volume::Request first;
+  volume::Request second;
+  rig.spy->failures["flush"] = IoStatus::no_space;
+  assert_int_equal(flush(rig, first), IoStatus::no_space);
+  first.stop();
+  rig.spy->failures.clear();
+  assert_int_equal(flush(rig, second), IoStatus::no_space);
+  second.stop();
+  assert_int_equal(flush(rig, rig.request), IoStatus::no_space);
+  assert_int_equal(flush(rig, rig.request), IoStatus::ok);
+}
+
+void a_write_whose_flush_failed_unheard_fails_the_next_flush(void**) {
+  VolumeRig rig{Bytes{1 << 20}, {}, without_fua};
+  const Data data{pattern(512)};
+  volume::Request orphan;
+  rig.spy->gate_after("write");
+  std::optional<IoStatus> result;
+  rig.start(rig.volume->write(orphan, Lba{0}, data.view(), Fua::yes), &result);
+  orphan.stop();
+  rig.spy->failures["flush"] = IoStatus::medium_error;
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(result == IoStatus::medium_error);
+  rig.spy->failures.clear();
+  assert_int_equal(flush(rig, rig.request), IoStatus::medium_error);
+  assert_int_equal(flush(rig, rig.request), IoStatus::ok);
+}
+
+void a_durable_write_that_failed_unheard_fails_the_next_flush(void**) {
+  VolumeRig rig;
+  const Data data{pattern(512)};
+  for (const Fua fua : {Fua::no, Fua::yes}) {
+    volume::Request orphan;
+    fail_unheard(rig, orphan, rig.volume->write(orphan, Lba{0}, data.view(), fua), "write");
+    assert_int_equal(ok(flush(rig, rig.request)), fua == Fua::no);
+    assert_int_equal(flush(rig, rig.request), IoStatus::ok);
+  }
+}
+
+void a_flush_covers_no_change_that_a_failed_one_covered_before(void**) {
+  VolumeRig rig;
+  const std::uint64_t mark = rig.volume->flush_mark();
+  rig.spy->failures["flush"] = IoStatus::medium_error;
+  assert_int_equal(flush(rig, rig.request), IoStatus::medium_error);
+  rig.spy->failures.clear();
+  assert_true(rig.wait_for(rig.volume->flush(rig.request, mark)) == IoStatus::medium_error);
+  assert_int_equal(flush(rig, rig.request), IoStatus::ok);
+}
+
+void a_flush_that_did_not_take_place_is_no_failed_one(void**) {
+  VolumeRig rig;
+  volume::Request orphan;
+  rig.spy->cancellable = true;
+  rig.spy->gate.reset();
+  std::optional<IoStatus> result;
+  rig.start(rig.volume->flush(orphan), &result);
+  orphan.stop();
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(result == IoStatus::cancelled);
+  assert_int_equal(flush(rig, rig.request), IoStatus::ok);
+}
+
+void flushing_all_waits_for_the_changes_under_way_and_holds_up_none(void**) {
+  VolumeRig rig;
+  const Data data{pattern(512)};
+  volume::Request flusher;
+  std::optional<IoStatus> earlier;
+  std::optional<IoStatus> later;
+  std::optional<IoStatus> flushed;
+  rig.spy->gate.reset();
+  rig.start(rig.volume->write(rig.request, Lba{0}, data.view(), Fua::no), &earlier);
+  rig.start(rig.volume->flush_all(flusher), &flushed);
+  assert_int_equal(rig.spy->ops.size(), 1);
+  volume::Request another;
+  rig.start(rig.volume->write(another, Lba{1}, data.view(), Fua::no), &later);
+  assert_int_equal(rig.spy->ops.size(), 2);
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(flushed == IoStatus::ok && earlier == IoStatus::ok && later == IoStatus::ok);
+  assert_string_equal(rig.spy->ops[2].name.c_str(), "flush");
+}
+
+// --- one resize after the other
+// -------------------------------------------------------------------
+
+void a_resize_that_is_overtaken_says_so_and_the_last_one_counts(void**) {
+  VolumeRig rig{Bytes{1 << 20}};
+  std::optional<IoStatus> grown;
+  rig.spy->gate.reset();
+  rig.start(rig.volume->resize(BlockCount{4096}), &grown);
+  assert_true(rig.wait_for(rig.volume->resize(BlockCount{1024})) == IoStatus::ok);
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(grown == IoStatus::cancelled);
+  assert_int_equal(rig.volume->capacity().value(), 1024);
+}
+
+void resizes_go_to_the_store_one_at_a_time(void**) {
+  VolumeRig rig{Bytes{1 << 20}};
+  std::array<std::optional<IoStatus>, 4> results;
+  rig.spy->gate.reset();
+  std::uint64_t blocks = 4096;
+  for (std::optional<IoStatus>& result : results) {
+    rig.start(rig.volume->resize(BlockCount{blocks}), &result);
+    blocks += 2048;
+  }
+  assert_true(results[1] == IoStatus::cancelled && results[2] == IoStatus::cancelled);
+  assert_int_equal(rig.spy->ops.size(), 1);
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(results[0] == IoStatus::cancelled && results[3] == IoStatus::ok);
+  assert_int_equal(rig.spy->most_running, 1);
+  assert_int_equal(rig.volume->capacity().value(), 4096 + 3 * 2048);
+}
+
+void asking_again_for_the_same_size_is_fine(void**) {
+  VolumeRig rig{Bytes{1 << 20}};
+  std::optional<IoStatus> first;
+  std::optional<IoStatus> again;
+  rig.spy->gate.reset();
+  rig.start(rig.volume->resize(BlockCount{4096}), &first);
+  rig.start(rig.volume->resize(BlockCount{4096}), &again);
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(again == IoStatus::ok);
+  assert_int_equal(rig.spy->ops.size(), 1);
+  assert_int_equal(rig.volume->capacity().value(), 4096);
+}
+
 }  // namespace
 
 int main() {
@@ -312,6 +482,17 @@ int main() {
       cmocka_unit_test(a_store_that_cannot_grow_leaves_the_capacity),
       cmocka_unit_test(shrinking_leaves_the_store_alone),
       cmocka_unit_test(the_capacity_may_be_less_than_the_store),
+      cmocka_unit_test(a_failed_flush_that_nobody_heard_of_fails_the_next_one_once),
+      cmocka_unit_test(a_failure_that_was_heard_of_is_over),
+      cmocka_unit_test(a_request_that_is_stopped_before_it_can_tell_leaves_its_failure_to_the_next),
+      cmocka_unit_test(a_write_whose_flush_failed_unheard_fails_the_next_flush),
+      cmocka_unit_test(a_durable_write_that_failed_unheard_fails_the_next_flush),
+      cmocka_unit_test(a_flush_covers_no_change_that_a_failed_one_covered_before),
+      cmocka_unit_test(a_flush_that_did_not_take_place_is_no_failed_one),
+      cmocka_unit_test(flushing_all_waits_for_the_changes_under_way_and_holds_up_none),
+      cmocka_unit_test(a_resize_that_is_overtaken_says_so_and_the_last_one_counts),
+      cmocka_unit_test(resizes_go_to_the_store_one_at_a_time),
+      cmocka_unit_test(asking_again_for_the_same_size_is_fine),
   };
   return cmocka_run_group_tests_name("volume", tests, nullptr, nullptr);
 }

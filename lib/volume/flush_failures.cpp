@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/volume/flush_failures.h"
+
+#include <utility>
+
+#include "lib/base/log.h"
+#include "lib/volume/request.h"
+
+namespace ballast::volume {
+
+IoStatus FlushFailures::judge(Request& request, std::uint64_t mark, IoStatus status) {
+  if (status == IoStatus::cancelled || status == IoStatus::no_resource) {
+    return status;  // it did not take place, and took no failure off the kernel
+  }
+  if (!ok(status)) {
+    ++count_;
+    last_ = status;
+  } else if (!ok(unheard_)) {
+    status = unheard_;
+  } else {
+    return mark == count_ ? IoStatus::ok : last_;
+  }
+  unheard_ = IoStatus::ok;
+  tell(request, status);
+  return status;
+}
+
+void FlushFailures::durable_write_ended(Request& request, IoStatus status) {
+  if (status == IoStatus::medium_error) {
+    tell(request, status);
+  }
+}
+
+// The request's owner will be told, unless it stops the request before.
+void FlushFailures::tell(Request& request, IoStatus status) {
+  if (request.stopped()) {
+    unheard(status);
+    return;
+  }
+  request.failures_ = this;
+  request.untold_ = status;
+}
+
+void FlushFailures::unheard(IoStatus status) {
+  unheard_ = status;
+  log(LogLevel::error,
+      "{}: a flush failed ({}) after the command that asked for it was answered BUSY: the next "
+      "flush will fail, so that the initiator hears of it",
+      name_, to_string(status));
+}
+
+}  // namespace ballast::volume
