@@ -40,7 +40,8 @@ Disk::Judgement Disk::judge(Command& command) {
   if (refused.has_value()) {
     return {nullptr, *refused};
   }
-  return {operation};
+  const Operation* const slower = as_turning_cache_off(command, *operation);
+  return {slower != nullptr ? slower : operation};
 }
 
 co::Task<Status> Disk::execute(Command& command) {
@@ -68,10 +69,9 @@ void Disk::describe(const Command& command, const Operation& operation,
                     watch::CommandRecord* record) const {
   constexpr std::uint8_t compare_and_write = 0x89;
   constexpr std::uint8_t unmap = 0x42;
-  constexpr std::uint8_t start_stop_unit = 0x1b;
   record->name = operation.name;
   record->opcode = operation.opcode;
-  record->has_range = operation.opcode != unmap && operation.opcode != start_stop_unit;
+  record->has_range = operation.needs_medium && operation.opcode != unmap;
   if (record->has_range) {
     const Range range = range_of(command);
     record->lba = range.lba;
@@ -258,11 +258,17 @@ Status Disk::request_sense(Command& command) {
 co::Task<Status> Disk::start_stop_unit(Command& command) {
   const bool start = (command.cdb[4] & 0x01) != 0;
   const bool no_flush = (command.cdb[4] & 0x04) != 0;
+  const std::uint64_t turn = ++start_stops_;
   IoStatus status = IoStatus::ok;
   if (!start && !no_flush) {
     status = co_await volume_.flush(request_of(command));
   }
-  if (ok(status)) {
+  if (ok(status) && request_of(command).stopped()) {
+    status = IoStatus::cancelled;  // answered BUSY, or about to be: it has no effect any more
+  }
+  // A newer one was carried out meanwhile: as if this one had been before it.
+  if (ok(status) && turn > start_stop_done_) {
+    start_stop_done_ = turn;
     stopped_ = !start;
   }
   co_return finish(command, status, Lba{0}, true);

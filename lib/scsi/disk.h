@@ -139,6 +139,7 @@ class Disk {
   Status inquiry(Command& command);
   Status mode_sense(Command& command);
   Status mode_select(Command& command);
+  co::Task<Status> turn_cache_off(Command& command);
   Status read_capacity_10(Command& command);
   Status read_capacity_16(Command& command);
   Status report_supported_operation_codes(Command& command);
@@ -180,11 +181,24 @@ class Disk {
   bool hardware_write_protected() const {
     return config_.read_only || volume_.capabilities().read_only;
   }
+  // Whether changes are durable before they are answered; so from the moment that a MODE SELECT
+  // begins to turn the cache off.
+  bool writes_through() const { return !modes_.write_cache() || turning_cache_off_ > 0; }
   backend::Fua durability(bool fua) const {
-    return fua || !modes_.write_cache() ? backend::Fua::yes : backend::Fua::no;
+    return fua || writes_through() ? backend::Fua::yes : backend::Fua::no;
   }
-  // What a change that has no FUA of its own needs to be durable without a write cache.
-  co::Task<IoStatus> settle(Command& command, IoStatus status);
+  // What a change that has no FUA of its own needs to be durable without a write cache. `since`:
+  // Volume::flush_mark() when the change began.
+  co::Task<IoStatus> settle(Command& command, IoStatus status, std::uint64_t since);
+  // The parameter list of a MODE SELECT, judged.
+  struct ModeList {
+    std::optional<Sense> error;
+    ModePages::Selection selection;
+    std::size_t length = 0;
+  };
+  ModeList read_mode_list(const Command& command) const;
+  // Null but for a MODE SELECT that turns the cache off: the row by which it is carried out.
+  const Operation* as_turning_cache_off(const Command& command, const Operation& operation) const;
   // Data-in, cut to what the CDB and the initiator have room for; GOOD.
   Status reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
   std::size_t vital_page(std::uint8_t code, std::span<std::uint8_t> out) const;
@@ -198,7 +212,11 @@ class Disk {
   DiskConfig config_;
   ModePages modes_;
   volume::Request nobody_;
-  bool stopped_ = false;  // by START STOP UNIT
+  // What takes effect late has its turn in the order of coming: it must not undo a newer one.
+  bool stopped_ = false;               // by START STOP UNIT
+  std::uint64_t start_stops_ = 0;      // that have begun
+  std::uint64_t start_stop_done_ = 0;  // the turn of the newest that took effect
+  unsigned turning_cache_off_ = 0;     // MODE SELECTs that do
   std::array<AdditionalSense, 4> attentions_{};
   std::size_t attention_count_ = 0;
 };

@@ -86,55 +86,111 @@ Status Disk::mode_sense(Command& command) {
   return reply(command, std::span{data}.first(length), be16(command.cdb, 7));
 }
 
-Status Disk::mode_select(Command& command) {
+Disk::ModeList Disk::read_mode_list(const Command& command) const {
   constexpr std::uint8_t page_format = 0x10;
+  ModeList result;
   const bool six = cdb_length(command.cdb[0]) == 6;
   const std::size_t header = six ? short_header : long_header;
   const std::size_t length = six ? command.cdb[4] : be16(command.cdb, 7);
   if ((command.cdb[1] & page_format) == 0) {
-    return fail(command, invalid_field_in_cdb(1, 4));
+    result.error = invalid_field_in_cdb(1, 4);
+    return result;
   }
   if (length == 0) {
-    return Status::good;
+    return result;
   }
   std::array<std::uint8_t, 255> bytes;
   if (length < header || length > bytes.size()) {
-    return fail(command, illegal_request(asc::parameter_list_length_error));
+    result.error = illegal_request(asc::parameter_list_length_error);
+    return result;
   }
   if (command.data.size() < length) {
-    return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
+    result.error = illegal_request(asc::invalid_field_in_command_information_unit);
+    return result;
   }
   const std::span<std::uint8_t> list = std::span{bytes}.first(length);
   io::copy(std::as_writable_bytes(list), command.data.slice(0, length));
+  result.length = length;
   // MODE DATA LENGTH is reserved here, WP and DPOFUA mean nothing; initiators send back what MODE
   // SENSE gave them, so neither is held against them.
   const std::size_t type_at = six ? 1 : 2;
   if (list[type_at] != 0) {
-    return fail(command, invalid_field_in_parameter_list(type_at));
+    result.error = invalid_field_in_parameter_list(type_at);
+    return result;
   }
   const std::size_t descriptor_at = six ? 3 : 6;
   const std::size_t descriptor = six ? list[3] : be16(list, 6);
   const bool long_lba = !six && (list[4] & 0x01) != 0;
   const std::size_t whole = long_lba ? long_descriptor : short_descriptor;
   if (descriptor != 0 && descriptor != whole) {
-    return fail(command, invalid_field_in_parameter_list(descriptor_at));
+    result.error = invalid_field_in_parameter_list(descriptor_at);
+    return result;
   }
   if (length < header + descriptor) {
-    return fail(command, illegal_request(asc::parameter_list_length_error));
+    result.error = illegal_request(asc::parameter_list_length_error);
+    return result;
   }
-  std::optional<Sense> error;
   if (descriptor != 0) {
-    error = judge_block_descriptor(list.subspan(header, descriptor), header, volume_.capacity(),
-                                   volume_.logical_block());
+    result.error = judge_block_descriptor(list.subspan(header, descriptor), header,
+                                          volume_.capacity(), volume_.logical_block());
   }
-  if (!error.has_value()) {
-    error = modes_.select(list.subspan(header + descriptor), header + descriptor);
+  if (!result.error.has_value()) {
+    result.error =
+        modes_.judge(list.subspan(header + descriptor), header + descriptor, &result.selection);
   }
-  if (error.has_value()) {
-    return fail(command, *error);
+  return result;
+}
+
+Status Disk::mode_select(Command& command) {
+  const ModeList list = read_mode_list(command);
+  if (list.error.has_value()) {
+    return fail(command, *list.error);
   }
-  command.transferred = length;
+  modes_.apply(list.selection, modes_.next_turn());
+  command.transferred = list.length;
   return Status::good;
+}
+
+const Operation* Disk::as_turning_cache_off(const Command& command,
+                                            const Operation& operation) const {
+  if (operation.immediate != &Disk::mode_select || !modes_.write_cache()) {
+    return nullptr;
+  }
+  const ModeList list = read_mode_list(command);
+  if (list.error.has_value() || !list.selection.turns_cache_off()) {
+    return nullptr;
+  }
+  const auto row = [](std::uint8_t opcode) {
+    bool other = false;
+    Operation slower = *find_operation(opcode, 0, &other);
+    slower.immediate = nullptr;
+    slower.suspending = &Disk::turn_cache_off;
+    slower.takes_data = true;
+    return slower;
+  };
+  static const Operation six = row(0x15);
+  static const Operation ten = row(0x55);
+  return operation.opcode == six.opcode ? &six : &ten;
+}
+
+// With GOOD nothing that was acknowledged is in a cache any more (SBC-4, 6.5.6: WCE 0).
+co::Task<Status> Disk::turn_cache_off(Command& command) {
+  const ModeList list = read_mode_list(command);
+  if (list.error.has_value()) {
+    co_return fail(command, *list.error);
+  }
+  const std::uint64_t turn = modes_.next_turn();
+  ++turning_cache_off_;
+  IoStatus status = co_await volume_.flush_all(request_of(command));
+  --turning_cache_off_;
+  if (ok(status) && request_of(command).stopped()) {
+    status = IoStatus::cancelled;  // answered BUSY, or about to be: it has no effect any more
+  }
+  if (ok(status)) {
+    modes_.apply(list.selection, turn);
+    command.transferred = list.length;
+  }
+  co_return finish(command, status, Lba{0}, true);
 }
 
 }  // namespace ballast::scsi

@@ -76,8 +76,8 @@ std::size_t ModePages::read_control(PageControl which, std::span<std::uint8_t> o
   return control_length;
 }
 
-std::optional<Sense> ModePages::judge(std::span<const std::uint8_t> page, std::size_t offset,
-                                      Values* values) const {
+std::optional<Sense> ModePages::judge_page(std::span<const std::uint8_t> page, std::size_t offset,
+                                           Selection* selection) const {
   const std::uint8_t code = page[0] & 0x3f;
   if ((page[0] & 0x80) != 0) {
     return invalid_field_in_parameter_list(offset, 7);  // PS is reserved in MODE SELECT
@@ -94,16 +94,18 @@ std::optional<Sense> ModePages::judge(std::span<const std::uint8_t> page, std::s
     }
   }
   if (code == caching) {
-    values->write_cache = (page[2] & wce) != 0;
+    selection->caching = true;
+    selection->values.write_cache = (page[2] & wce) != 0;
   } else {
-    values->descriptor_sense = (page[2] & d_sense) != 0;
-    values->software_write_protect = (page[4] & swp) != 0;
+    selection->control = true;
+    selection->values.descriptor_sense = (page[2] & d_sense) != 0;
+    selection->values.software_write_protect = (page[4] & swp) != 0;
   }
   return std::nullopt;
 }
 
-std::optional<Sense> ModePages::select(std::span<const std::uint8_t> pages, std::size_t offset) {
-  Values values = values_;
+std::optional<Sense> ModePages::judge(std::span<const std::uint8_t> pages, std::size_t offset,
+                                      Selection* selection) const {
   while (!pages.empty()) {
     const std::uint8_t code = pages[0] & 0x3f;
     const bool subpage_format = (pages[0] & 0x40) != 0;
@@ -120,15 +122,26 @@ std::optional<Sense> ModePages::select(std::span<const std::uint8_t> pages, std:
     if (pages.size() < length) {
       return illegal_request(asc::parameter_list_length_error);
     }
-    const std::optional<Sense> error = judge(pages.first(length), offset, &values);
+    const std::optional<Sense> error = judge_page(pages.first(length), offset, selection);
     if (error.has_value()) {
       return error;
     }
     pages = pages.subspan(length);
     offset += length;
   }
-  values_ = values;
   return std::nullopt;
+}
+
+void ModePages::apply(const Selection& selection, std::uint64_t turn) {
+  if (selection.caching && turn > caching_set_) {
+    caching_set_ = turn;
+    values_.write_cache = selection.values.write_cache;
+  }
+  if (selection.control && turn > control_set_) {
+    control_set_ = turn;
+    values_.descriptor_sense = selection.values.descriptor_sense;
+    values_.software_write_protect = selection.values.software_write_protect;
+  }
 }
 
 }  // namespace ballast::scsi

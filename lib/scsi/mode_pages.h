@@ -4,7 +4,8 @@
 //
 // Changeable: WCE, where the backend has a volatile cache; D_SENSE; SWP. Changes last until the LUN
 // is closed; nothing is saved. MODE SELECT first judges the whole list, then applies it, so that a
-// list with an error changes nothing. Driving thread only.
+// list with an error changes nothing. What is applied late (turning the cache off takes a flush)
+// does not undo what came after it. Driving thread only.
 #pragma once
 
 #include <cstddef>
@@ -44,17 +45,32 @@ class ModePages {
   // returns the length. Not for PageControl::saved.
   std::size_t read(std::uint8_t page, PageControl which, std::span<std::uint8_t> out) const;
 
+  // What a MODE SELECT asks for: of the pages that are in its list.
+  struct Selection {
+    Values values;
+    bool caching = false;
+    bool control = false;
+    bool turns_cache_off() const { return caching && !values.write_cache; }
+  };
   // Judges the pages of a MODE SELECT list; `offset` is where they begin in the list, for the field
-  // pointer. Applies them and returns nothing, or returns the error and applies nothing.
-  std::optional<Sense> select(std::span<const std::uint8_t> pages, std::size_t offset);
+  // pointer. Fills in the selection and returns nothing, or returns the error.
+  std::optional<Sense> judge(std::span<const std::uint8_t> pages, std::size_t offset,
+                             Selection* selection) const;
+  // The place of a MODE SELECT in the order of coming.
+  std::uint64_t next_turn() { return ++turns_; }
+  // Applies what no newer one has set.
+  void apply(const Selection& selection, std::uint64_t turn);
 
  private:
   std::size_t read_caching(PageControl which, std::span<std::uint8_t> out) const;
   std::size_t read_control(PageControl which, std::span<std::uint8_t> out) const;
-  std::optional<Sense> judge(std::span<const std::uint8_t> page, std::size_t offset,
-                             Values* values) const;
+  std::optional<Sense> judge_page(std::span<const std::uint8_t> page, std::size_t offset,
+                                  Selection* selection) const;
   bool volatile_cache_;
   Values values_;
+  std::uint64_t turns_ = 0;
+  std::uint64_t caching_set_ = 0;  // the turn that set it
+  std::uint64_t control_set_ = 0;
 };
 
 }  // namespace ballast::scsi

@@ -120,7 +120,9 @@ constexpr Operation table[] = {
     checking("VERIFY (16)", lba_16(0x8f, 0x16), &Disk::verify),
     on_medium(immediate("PRE-FETCH (16)", lba_16(0x90, 0x02), &Disk::pre_fetch)),
     reading("SYNCHRONIZE CACHE (16)", lba_16(0x91, 0x06), &Disk::synchronize_cache),
-    changing("WRITE SAME (16)", lba_16(0x93, 0x09), &Disk::write_same),
+    // Without NDOB: a change without data-out passes a mapped LUN that LIO write-protects, because
+    // LIO refuses data-out alone.
+    changing("WRITE SAME (16)", lba_16(0x93, 0x08), &Disk::write_same),
     with_service_action(on_medium(immediate(
         "READ CAPACITY (16)", Usage{0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
         &Disk::read_capacity_16))),

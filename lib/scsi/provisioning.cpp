@@ -30,16 +30,15 @@ std::uint32_t Disk::unmap_max_blocks() const {
       std::min<std::uint64_t>(volume_.blocks_in(config_.unmap_max).value(), 0xffffffff));
 }
 
-co::Task<IoStatus> Disk::settle(Command& command, IoStatus status) {
-  if (ok(status) && !modes_.write_cache() && volume_.capabilities().volatile_cache) {
-    status = co_await volume_.flush(request_of(command));
+co::Task<IoStatus> Disk::settle(Command& command, IoStatus status, std::uint64_t since) {
+  if (ok(status) && writes_through() && volume_.capabilities().volatile_cache) {
+    status = co_await volume_.flush(request_of(command), since);
   }
   co_return status;
 }
 
 co::Task<Status> Disk::write_same(Command& command) {
   constexpr std::uint8_t unmap_bit = 0x08;
-  constexpr std::uint8_t ndob_bit = 0x01;
   const Range range = range_of(command);
   const std::size_t count_at = cdb_length(command.cdb[0]) == 10 ? 7 : 10;
   // WSNZ is 1, so that zero blocks are not "all to the end"; and beyond the limit nothing is done.
@@ -52,19 +51,15 @@ co::Task<Status> Disk::write_same(Command& command) {
   }
   const auto may_unmap =
       (command.cdb[1] & unmap_bit) != 0 ? backend::MayUnmap::yes : backend::MayUnmap::no;
-  IoStatus status;
-  if ((command.cdb[1] & ndob_bit) != 0) {
-    status = co_await volume_.zero(request_of(command), range.lba, range.count, may_unmap);
-  } else {
-    const std::size_t block = volume_.logical_block().value();
-    if (command.data.size() != block) {
-      co_return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
-    }
-    command.transferred = block;
-    status = co_await volume_.write_same(request_of(command), range.lba, range.count, command.data,
-                                         may_unmap);
+  const std::size_t block = volume_.logical_block().value();
+  if (command.data.size() != block) {
+    co_return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
   }
-  status = co_await settle(command, status);
+  command.transferred = block;
+  const std::uint64_t mark = volume_.flush_mark();
+  IoStatus status = co_await volume_.write_same(request_of(command), range.lba, range.count,
+                                                command.data, may_unmap);
+  status = co_await settle(command, status, mark);
   co_return finish(command, status, range.lba, true);
 }
 
@@ -112,6 +107,7 @@ co::Task<Status> Disk::unmap(Command& command) {
     }
   }
   command.transferred = list_length;
+  const std::uint64_t mark = volume_.flush_mark();
   IoStatus status = IoStatus::ok;
   std::size_t done = 0;
   for (; done < count && ok(status); ++done) {
@@ -119,7 +115,7 @@ co::Task<Status> Disk::unmap(Command& command) {
       status = co_await volume_.unmap(request_of(command), ranges[done].lba, ranges[done].count);
     }
   }
-  status = co_await settle(command, status);
+  status = co_await settle(command, status, mark);
   co_return finish(command, status, count > 0 ? ranges[0].lba : Lba{0}, true);
 }
 

@@ -168,6 +168,9 @@ void TaskSet::leave_list(Slot& slot) {
 // The command's work has ended.
 void TaskSet::finish(Slot& slot, Status status) {
   const TimePoint now = executor().now();
+  if (changes_modes(slot.operation)) {
+    ++mode_epoch_;
+  }
   // What was told to end and was not done has lost nothing but time: the initiator asks again.
   const bool done = !slot.request.stopped() || status == Status::good;
   if (slot.outer != nullptr) {

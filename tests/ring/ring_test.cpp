@@ -521,7 +521,6 @@ void every_operation_has_a_way_through(void**) {
       {"SYNCHRONIZE CACHE (16)", cdb_16(0x91, 0, 0), none, nullptr},
       {"WRITE SAME (10)", cdb_10(0x41, 8, 4), write, &block},
       {"WRITE SAME (16)", cdb_16(0x93, 8, 4), write, &block},
-      {"WRITE SAME (16) NDOB", cdb_16(0x93, 8, 4, 0x09), none, nullptr},
       {"COMPARE AND WRITE", cdb_16(0x89, 5, 1), write, &pair},
       {"UNMAP", {0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0}, write, &unmap},
       {"PRE-FETCH (10)", cdb_10(0x34, 0, 8), none, nullptr},

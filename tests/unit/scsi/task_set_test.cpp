@@ -406,10 +406,12 @@ void a_mode_change_ends_adoption(void**) {
   rig.freeze();
   (void)rig.write(0, 1);
   rig.wait(20s);
-  // MODE SELECT (6) of the Caching page with WCE off.
+  // MODE SELECT (6) of the Caching page as it is: answered at once. (Turning WCE off would wait for
+  // the orphan.)
   Bytes8 list(4 + 20);
   list[4] = 0x08;
   list[5] = 0x12;
+  list[6] = 0x04;
   Sent& select = rig.send(Bytes8{0x15, 0x10, 0, 0, 24, 0}, list);
   assert_true(select.good());
   Sent& retry = rig.write(0, 1);
@@ -417,6 +419,147 @@ void a_mode_change_ends_adoption(void**) {
   assert_true(retry.good());
   assert_int_equal(rig.counters().adoptions, 0);
   assert_int_equal(rig.backend_writes(), 2);
+}
+
+// --- what takes effect late
+// ------------------------------------------------------------------------
+
+Sent& synchronize_cache(TaskSetRig& rig) {
+  return rig.send(test::cdb_of(0x35, 0, 0, 0));
+}
+
+bool write_error(const Sent& sent) {
+  return sent.answers == 1 && sent.status == Status::check_condition && sent.sense[2] == 0x03 &&
+         sent.sense[12] == 0x0c;
+}
+
+void a_flush_that_fails_as_an_orphan_fails_its_retry(void**) {
+  TaskSetRig rig;
+  assert_true(rig.write(0, 1).good());
+  rig.freeze();
+  const Sent& flush = synchronize_cache(rig);
+  rig.wait(20s);
+  assert_true(flush.busy());
+  rig.spy->failures["flush"] = IoStatus::medium_error;
+  rig.thaw();
+  rig.spy->failures.clear();
+  assert_true(write_error(synchronize_cache(rig)));
+  assert_true(synchronize_cache(rig).good());
+}
+
+void a_flush_that_fails_in_the_grace_fails_the_next(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  const Sent& flush = synchronize_cache(rig);
+  rig.wait(20s - 100ms);
+  assert_int_equal(flush.answers, 0);
+  rig.spy->failures["flush"] = IoStatus::medium_error;
+  rig.thaw();
+  rig.spy->failures.clear();
+  assert_true(flush.busy());
+  assert_true(write_error(synchronize_cache(rig)));
+}
+
+const Bytes8 start = {0x1b, 0, 0, 0, 1, 0};
+const Bytes8 stop = {0x1b, 0, 0, 0, 0, 0};
+
+bool is_stopped(TaskSetRig& rig) {
+  return !rig.send(test::cdb_of(0x00, 0, 0, 0)).good();
+}
+
+void a_late_stop_does_not_undo_a_start_that_came_after_it(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  const Sent& stopping = rig.send(stop);
+  assert_true(rig.send(start).good());
+  rig.thaw();
+  assert_true(stopping.good());
+  assert_false(is_stopped(rig));
+  assert_true(rig.send(stop).good());
+  assert_true(is_stopped(rig));
+}
+
+void a_stop_that_was_answered_busy_has_no_effect(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  const Sent& stopping = rig.send(stop);
+  rig.wait(20s);
+  assert_true(stopping.busy());
+  rig.thaw();
+  assert_false(is_stopped(rig));
+}
+
+Sent& set_write_cache(TaskSetRig& rig, bool on) {
+  Bytes8 list(4 + 20);
+  list[4] = 0x08;
+  list[5] = 0x12;
+  list[6] = on ? 0x04 : 0x00;
+  return rig.send({0x15, 0x10, 0, 0, 24, 0}, list);
+}
+
+bool has_write_cache(TaskSetRig& rig) {
+  const Sent& sense = rig.send({0x1a, 0x08, 0x08, 0, 64, 0}, Bytes8(64));
+  return (sense.buffer.bytes()[4 + 2] & 0x04) != 0;
+}
+
+std::size_t flushes(const TaskSetRig& rig) {
+  return static_cast<std::size_t>(
+      std::count_if(rig.spy->ops.begin(), rig.spy->ops.end(),
+                    [](const test::BackendOp& op) { return op.name == "flush"; }));
+}
+
+void turning_the_write_cache_off_flushes_it(void**) {
+  TaskSetRig rig{{}, test::like_a_file};
+  assert_true(has_write_cache(rig));
+  assert_true(rig.write(0, 1).good());
+  rig.freeze();
+  const Sent& off = set_write_cache(rig, false);
+  assert_int_equal(off.answers, 0);
+  assert_int_equal(flushes(rig), 1);
+  rig.thaw();
+  assert_true(off.good());
+  assert_false(has_write_cache(rig));
+  assert_true(set_write_cache(rig, false).good());
+  assert_true(set_write_cache(rig, true).good());
+  assert_int_equal(flushes(rig), 1);
+}
+
+void a_write_cache_that_cannot_be_flushed_stays_on(void**) {
+  TaskSetRig rig{{}, test::like_a_file};
+  rig.spy->failures["flush"] = IoStatus::medium_error;
+  assert_true(write_error(set_write_cache(rig, false)));
+  assert_true(has_write_cache(rig));
+}
+
+void a_write_that_comes_while_the_cache_is_turned_off_is_durable(void**) {
+  TaskSetRig rig{{}, test::like_a_file};
+  rig.freeze();
+  const Sent& off = set_write_cache(rig, false);
+  const Sent& write = rig.write(0, 1);
+  rig.thaw();
+  assert_true(off.good() && write.good());
+  assert_int_equal(flushes(rig), 2);
+}
+
+void a_write_under_way_is_flushed_before_the_cache_is_off(void**) {
+  TaskSetRig rig{{}, test::like_a_file};
+  rig.freeze();
+  const Sent& write = rig.write(0, 1);
+  const Sent& off = set_write_cache(rig, false);
+  assert_int_equal(flushes(rig), 0);
+  rig.thaw();
+  assert_true(off.good() && write.good());
+  assert_int_equal(flushes(rig), 1);
+}
+
+void turning_the_cache_off_late_does_not_undo_turning_it_on(void**) {
+  TaskSetRig rig{{}, test::like_a_file};
+  rig.freeze();
+  const Sent& off = set_write_cache(rig, false);
+  assert_true(set_write_cache(rig, true).good());
+  rig.thaw();
+  assert_true(off.good());
+  assert_true(has_write_cache(rig));
 }
 
 }  // namespace
@@ -444,6 +587,15 @@ int main() {
       cmocka_unit_test(no_memory_for_data_is_waited_for_and_given_up_in_time),
       cmocka_unit_test(shutting_answers_everything_and_drained_waits_for_the_orphans),
       cmocka_unit_test(a_mode_change_ends_adoption),
+      cmocka_unit_test(a_flush_that_fails_as_an_orphan_fails_its_retry),
+      cmocka_unit_test(a_flush_that_fails_in_the_grace_fails_the_next),
+      cmocka_unit_test(a_late_stop_does_not_undo_a_start_that_came_after_it),
+      cmocka_unit_test(a_stop_that_was_answered_busy_has_no_effect),
+      cmocka_unit_test(turning_the_write_cache_off_flushes_it),
+      cmocka_unit_test(a_write_cache_that_cannot_be_flushed_stays_on),
+      cmocka_unit_test(a_write_that_comes_while_the_cache_is_turned_off_is_durable),
+      cmocka_unit_test(a_write_under_way_is_flushed_before_the_cache_is_off),
+      cmocka_unit_test(turning_the_cache_off_late_does_not_undo_turning_it_on),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
