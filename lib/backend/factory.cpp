@@ -10,12 +10,39 @@
 #include "lib/backend/checked.h"
 #include "lib/backend/fault.h"
 #include "lib/backend/file.h"
-#include "lib/backend/file_open.h"
 #include "lib/backend/memory.h"
 #include "lib/backend/null.h"
 
 namespace ballast::backend {
 namespace {
+
+std::unique_ptr<Backend> wrap(std::unique_ptr<Backend> inner, const config::LunConfig& config) {
+  if (!config.fault_control.empty()) {
+    inner = make_fault(make_checked(std::move(inner)), config.fault_control);
+  }
+  return make_checked(std::move(inner));
+}
+
+}  // namespace
+
+Result<config::LunConfig> check(std::string_view config_string) {
+  Result<config::LunConfig> config = config::parse(config_string);
+  if (config) {
+    if (const Result<void> environment = check_environment(config.value()); !environment) {
+      return environment.error();
+    }
+  }
+  return config;
+}
+
+Result<void> check_environment(const config::LunConfig& config, const Expected& expected) {
+  if (!config.fault_control.empty()) {
+    if (const Result<void> control = check_fault_control(config.fault_control); !control) {
+      return control;
+    }
+  }
+  return config.scheme == config::Scheme::file ? check_file(config, expected) : Result<void>{};
+}
 
 Result<void> check_numbers(Bytes size, Bytes logical_block) {
   const std::uint64_t block = logical_block.value();
@@ -32,13 +59,15 @@ Result<void> check_numbers(Bytes size, Bytes logical_block) {
   return {};
 }
 
-Result<std::unique_ptr<Backend>> open_inner(const config::LunConfig& config,
-                                            const OpenContext& context) {
+Result<std::unique_ptr<Backend>> open(const config::LunConfig& config, const OpenContext& context) {
+  if (const Result<void> numbers = check_numbers(context.size, context.logical_block); !numbers) {
+    return numbers.error();
+  }
   switch (config.scheme) {
     case config::Scheme::memory:
-      return make_memory(context.executor, context.size, context.logical_block);
+      return wrap(make_memory(context.executor, context.size, context.logical_block), config);
     case config::Scheme::null:
-      return make_null(context.executor, context.size, context.logical_block);
+      return wrap(make_null(context.executor, context.size, context.logical_block), config);
     case config::Scheme::file:
       break;
   }
@@ -46,42 +75,12 @@ Result<std::unique_ptr<Backend>> open_inner(const config::LunConfig& config,
   if (!file) {
     return file.error();
   }
-  return make_file(std::move(file).value(), config.path, context);
+  return assemble(config, std::move(file).value(), context);
 }
 
-}  // namespace
-
-Result<config::LunConfig> check(std::string_view config_string) {
-  Result<config::LunConfig> config = config::parse(config_string);
-  if (config) {
-    if (const Result<void> environment = check_environment(config.value()); !environment) {
-      return environment.error();
-    }
-  }
-  return config;
-}
-
-Result<void> check_environment(const config::LunConfig& config) {
-  if (!config.fault_control.empty()) {
-    if (const Result<void> control = check_fault_control(config.fault_control); !control) {
-      return control;
-    }
-  }
-  return config.scheme == config::Scheme::file ? check_file(config) : Result<void>{};
-}
-
-Result<std::unique_ptr<Backend>> open(const config::LunConfig& config, const OpenContext& context) {
-  if (const Result<void> numbers = check_numbers(context.size, context.logical_block); !numbers) {
-    return numbers.error();
-  }
-  Result<std::unique_ptr<Backend>> inner = open_inner(config, context);
-  if (!inner) {
-    return inner;
-  }
-  if (!config.fault_control.empty()) {
-    inner = make_fault(make_checked(std::move(inner).value()), config.fault_control);
-  }
-  return make_checked(std::move(inner).value());
+std::unique_ptr<Backend> assemble(const config::LunConfig& config, OpenFile file,
+                                  const OpenContext& context) {
+  return wrap(make_file(std::move(file), config.path, context), config);
 }
 
 }  // namespace ballast::backend

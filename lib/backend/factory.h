@@ -5,9 +5,9 @@
 // that can be known without the LUN's size. open() gives the backend, already wrapped: in `fault`
 // where the configuration names a control file, and always in `checked` outermost.
 //
-// Both make system calls that may block (open, fstat, a lock attempt): call them from the thread
-// that creates the LUN, never from a coroutine. Different LUNs may be opened from different threads
-// at once.
+// Both make system calls that may hang with the storage (open, fstat, a lock attempt): for threads
+// that nobody waits for. The daemon's plugin has its files opened by StoreOpener (store_opener.h)
+// and makes backends of them with assemble(), which touches no storage.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/file_open.h"
 #include "lib/base/config.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -34,7 +35,7 @@ namespace ballast::backend {
 // message is for the operator, complete, one sentence.
 Result<config::LunConfig> check(std::string_view config_string);
 // The second half alone.
-Result<void> check_environment(const config::LunConfig& config);
+Result<void> check_environment(const config::LunConfig& config, const Expected& expected = {});
 
 // What a backend borrows. All of it outlives the backend; all of it belongs to one LUN.
 struct OpenContext {
@@ -51,5 +52,12 @@ struct OpenContext {
 // EACCES, EBUSY (locked by another), EFBIG (smaller than the LUN), EINVAL (the block size).
 // What was opened must be closed: co_await backend->close() before it is destroyed.
 Result<std::unique_ptr<Backend>> open(const config::LunConfig& config, const OpenContext& context);
+
+// The same of a file that is open, for a size and a block that check_numbers() passes. Driving
+// thread of the executor.
+std::unique_ptr<Backend> assemble(const config::LunConfig& config, OpenFile file,
+                                  const OpenContext& context);
+// Whether a LUN may have this size and block, whatever it stands on.
+Result<void> check_numbers(Bytes size, Bytes logical_block);
 
 }  // namespace ballast::backend

@@ -430,6 +430,7 @@ co::Task<void> File::close() {
     return 0;
   };
   (void)co_await helper_.run(std::move(closing));
+  file_.claim.release();
 }
 
 }  // namespace

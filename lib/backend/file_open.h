@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opening what a file backend stands on: a regular file or a block device.
 //
-// Finds out what it is, creates it where it is missing, takes it for ourselves, and measures it:
+// Takes it for ourselves (file_take.h), creates it where it is missing and may be, and measures it:
 // what alignment O_DIRECT wants, what can be punched, zeroed and discarded. Every way to fail has
-// its own sentence. Blocking calls: not for the executor.
-//
-// Ownership against a second user
-//   regular file  an open-file-description lock (F_OFD_SETLK, fcntl(2)) on the whole file. It also
-//                 meets the locks of qemu, and those of a second LUN in this process.
-//   block device  O_EXCL: the kernel refuses it while it is mounted, part of a volume group or a
-//                 RAID, or open here already.
-// Where the file system has no locks, the file is opened all the same, with a warning, and
-// capabilities.exclusive is false.
+// its own sentence. Blocking calls: for an errand (lib/base/errand.h), never for the executor or
+// the daemon's main thread.
 #pragma once
 
 #include <sys/types.h>
@@ -20,6 +13,7 @@
 #include <cstdint>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/file_take.h"
 #include "lib/base/config.h"
 #include "lib/base/result.h"
 #include "lib/base/unique_fd.h"
@@ -27,7 +21,9 @@
 namespace ballast::backend {
 
 struct OpenFile {
+  StoreClaim claim;  // let go of after `fd`
   UniqueFd fd;
+  StoreIdentity identity;
   bool block_device = false;
   bool direct = false;                 // O_DIRECT
   std::size_t memory_alignment = 1;    // of each piece's address, for O_DIRECT
@@ -40,9 +36,10 @@ struct OpenFile {
 };
 
 // Whether open_file() would work, as far as that can be seen without the size. Changes nothing.
-Result<void> check_file(const config::LunConfig& config);
+Result<void> check_file(const config::LunConfig& config, const Expected& expected = {});
 
 // See factory.h for sizes and errno values.
-Result<OpenFile> open_file(const config::LunConfig& config, Bytes size, Bytes logical_block);
+Result<OpenFile> open_file(const config::LunConfig& config, Bytes size, Bytes logical_block,
+                           const Expected& expected = {});
 
 }  // namespace ballast::backend

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/backend/store_opener.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "lib/backend/factory.h"
+#include "lib/base/assert.h"
+#include "lib/base/errand.h"
+#include "lib/base/log.h"
+
+namespace ballast::backend {
+namespace {
+
+using Found = Result<std::optional<StoreRecord>>;
+
+Expected expect(const StoreOrder& order, const Found& found) {
+  Expected expected;
+  expected.record_file = StoreRecords{order.records}.file_of(order.config.path);
+  if (!found) {
+    expected.creation = Creation::unreadable;
+  } else if (found.value().has_value()) {
+    expected.record = found.value();
+  } else if (order.at_start) {
+    expected.creation = Creation::at_start;
+  } else if (order.is_saved && order.is_saved(order.config.path)) {
+    expected.creation = Creation::saved;
+  }
+  return expected;
+}
+
+// The folder of records may be on a file system that hangs, and the store on one that does not.
+Found find_record(const StoreOrder& order) {
+  const StoreRecords records{order.records};
+  if (!records.remembers()) {
+    return std::optional<StoreRecord>{};
+  }
+  std::optional<Found> found =
+      ask_with_patience<Found>("ballast/record", StoreOpener::record_patience,
+                               [records, path = order.config.path] { return records.find(path); });
+  return found.has_value() ? std::move(*found)
+                           : Error{ETIMEDOUT, fmt::format("{} does not answer",
+                                                          records.file_of(order.config.path))};
+}
+
+bool is_known(const StoreOrder& order, const Expected& expected) {
+  return expected.record.has_value() && expected.record->lun == order.lun &&
+         expected.record->size == order.size;
+}
+
+void remember(const StoreOrder& order, const Expected& expected, const StoreIdentity& identity) {
+  const StoreRecords records{order.records};
+  if (!records.remembers()) {
+    return;
+  }
+  StoreRecord record{.path = normal_path(order.config.path),
+                     .lun = order.lun,
+                     .size = order.size,
+                     .identity = identity,
+                     .since = timestamp()};
+  if (expected.record.has_value() && !is_another(expected.record->identity, identity)) {
+    record.since = expected.record->since;
+    if (record == *expected.record) {
+      return;
+    }
+  }
+  if (const Result<void> kept = records.keep(record); !kept) {
+    log(LogLevel::warning,
+        "{}: {}: it is not remembered what this LUN has, and a missing file will not be told from "
+        "a new one",
+        order.lun, kept.error().message);
+  }
+}
+
+}  // namespace
+
+struct StoreOpener::Shared {
+  explicit Shared(StoreOrder wanted) : order{std::move(wanted)} {}
+
+  const StoreOrder order;
+  std::mutex mutex;  // guards what follows
+  std::condition_variable changed;
+  State state = State::trying;
+  Error error{EAGAIN, "it has not been tried"};
+  std::optional<OpenFile> file;
+  bool unwanted = false;
+
+  bool attempt(std::string& said);
+  bool failed(const Error& why, bool known, std::string& said);
+  bool pause();
+};
+
+// False: this was the last.
+bool StoreOpener::Shared::attempt(std::string& said) {
+  const Found found = find_record(order);
+  const Expected expected = expect(order, found);
+  Result<OpenFile> opened = open_file(order.config, order.size, order.logical_block, expected);
+  if (!opened) {
+    return failed(opened.error(), is_known(order, expected), said);
+  }
+  const StoreIdentity identity = opened.value().identity;
+  {
+    const std::lock_guard lock{mutex};
+    if (unwanted) {
+      return false;  // closed here, by this thread
+    }
+    file = std::move(opened).value();
+    state = State::opened;
+    changed.notify_all();
+  }
+  if (!found) {
+    log(LogLevel::warning, "{}: {}: whether {} is what it was is not known", order.lun,
+        found.error().message, order.config.path);
+  } else {
+    remember(order, expected, identity);
+  }
+  return false;
+}
+
+bool StoreOpener::Shared::failed(const Error& why, bool known, std::string& said) {
+  const std::lock_guard lock{mutex};
+  if (unwanted) {
+    return false;
+  }
+  error = why;
+  // EINVAL: the LUN does not fit the store, and will not.
+  const bool waits = order.at_start || (known && why.errno_value != EINVAL);
+  state = waits ? State::waiting : State::refused;
+  if (waits && said != why.message) {
+    said = why.message;
+    log(LogLevel::warning,
+        "{}: becoming ready: {}; commands are answered BUSY until then, and it is tried again "
+        "every {}",
+        order.lun, why.message, config::format_duration(order.interval));
+  }
+  changed.notify_all();
+  return waits;
+}
+
+// Between two attempts; false: it is over.
+bool StoreOpener::Shared::pause() {
+  std::unique_lock lock{mutex};
+  changed.wait_for(lock, order.interval, [this] { return unwanted; });
+  return !unwanted;
+}
+
+StoreOpener::StoreOpener(StoreOrder order) : shared_{std::make_shared<Shared>(std::move(order))} {
+  const bool sent = send_errand("ballast/open", [shared = shared_] {
+    std::string said;
+    while (shared->attempt(said) && shared->pause()) {
+    }
+  });
+  if (!sent) {
+    shared_->state = State::refused;
+    shared_->error =
+        Error{EAGAIN, "no thread can be made to open it; raise TasksMax of the service"};
+  }
+}
+
+StoreOpener::~StoreOpener() {
+  const std::lock_guard lock{shared_->mutex};
+  shared_->unwanted = true;
+  shared_->changed.notify_all();
+}
+
+StoreOpener::State StoreOpener::wait(Nanoseconds patience) {
+  std::unique_lock lock{shared_->mutex};
+  shared_->changed.wait_for(lock, patience, [this] { return shared_->state != State::trying; });
+  return shared_->state;
+}
+
+StoreOpener::State StoreOpener::state() {
+  const std::lock_guard lock{shared_->mutex};
+  return shared_->state;
+}
+
+Error StoreOpener::error() {
+  const std::lock_guard lock{shared_->mutex};
+  return shared_->error;
+}
+
+OpenFile StoreOpener::take() {
+  const std::lock_guard lock{shared_->mutex};
+  BALLAST_ASSERT(shared_->state == State::opened && shared_->file.has_value());
+  OpenFile file = std::move(*shared_->file);
+  shared_->file.reset();
+  return file;
+}
+
+Result<void> check_with_patience(StoreOrder order, Nanoseconds patience) {
+  const std::string what = config::to_string(order.config);
+  const std::optional<Result<void>> answer = ask_with_patience<Result<void>>(
+      "ballast/check", patience, [order = std::move(order)]() -> Result<void> {
+        return check_environment(order.config, expect(order, find_record(order)));
+      });
+  if (!answer.has_value()) {
+    return Error{ETIMEDOUT,
+                 fmt::format("{} does not answer within {}: the storage hangs; try again when it "
+                             "does not",
+                             what, config::format_duration(patience))};
+  }
+  return *answer;
+}
+
+}  // namespace ballast::backend

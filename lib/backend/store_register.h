@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// StoreClaim: that a store is in use in this process, from its opening until its last operation has
+// ended.
+//
+// A LUN that was closed while its storage hung leaves operations behind, and what they do late must
+// not land over the work of the next LUN on the same store. Locks see to that where there are any;
+// on a file system without (NFS, FUSE) and for what no lock is asked, this register does: a file by
+// its device and inode number, a block device by its number. Both are right for as long as it is
+// open. Any thread; never blocks.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <optional>
+#include <utility>
+
+namespace ballast::backend {
+
+class StoreClaim {
+ public:
+  // Nothing: the store has a claim already.
+  static std::optional<StoreClaim> make(const struct stat& status);
+
+  StoreClaim() = default;
+  StoreClaim(StoreClaim&& other) noexcept : key_{std::exchange(other.key_, std::nullopt)} {}
+  StoreClaim& operator=(StoreClaim&& other) noexcept {
+    if (this != &other) {
+      release();
+      key_ = std::exchange(other.key_, std::nullopt);
+    }
+    return *this;
+  }
+  ~StoreClaim() { release(); }
+
+  // Once its last operation has ended.
+  void release() noexcept;
+
+ private:
+  using Key = std::pair<dev_t, ino_t>;  // of a block device: its own number, and 0
+  std::optional<Key> key_;
+};
+
+}  // namespace ballast::backend
