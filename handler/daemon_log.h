@@ -11,7 +11,7 @@ namespace ballast::handler {
 
 // A LogSink. Any thread. The daemon cuts a line off after 254 bytes, so a longer one goes out in
 // pieces, broken at blanks; the pieces after the first begin with "...". It writes its file inside
-// this call: whoever logs may wait for /var/log.
+// this call, and so waits for /var/log: for the log writer's thread only (lib/base/log_writer.h).
 void log_to_daemon(LogLevel level, std::string_view line);
 
 }  // namespace ballast::handler

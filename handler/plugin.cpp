@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -23,6 +24,7 @@
 #include "handler/tcmur_abi.h"
 #include "lib/backend/factory.h"
 #include "lib/base/log.h"
+#include "lib/base/log_writer.h"
 #include "lib/scsi/sense.h"
 
 namespace ballast::handler {
@@ -186,6 +188,12 @@ int handle_cmd(abi::tcmu_device* dev, abi::tcmur_cmd* unaligned) noexcept {
   return abi::TCMU_STS_ASYNC_HANDLED;
 }
 
+// The daemon has closed its LUNs and is about to close its log.
+void end_log() noexcept {
+  const NotCancellable guard;
+  end_log_writer(std::chrono::seconds{1});
+}
+
 constexpr char description[] =
     "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
     "cfgstring: /PATH or file=/PATH (a file, created sparse when missing, or a block device), "
@@ -204,6 +212,7 @@ abi::tcmur_handler handler = [] {
   h.open = open_lun;
   h.close = close_lun;
   h.handle_cmd = handle_cmd;
+  h.destroy = end_log;
   // read, write and flush stay null and nr_threads 0: passthrough-only.
   return h;
 }();
@@ -212,7 +221,12 @@ abi::tcmur_handler handler = [] {
 }  // namespace ballast::handler
 
 extern "C" [[gnu::visibility("default")]] int handler_init() noexcept {
-  ballast::set_log_sink(&ballast::handler::log_to_daemon);
+  if (!ballast::start_log_writer(&ballast::handler::log_to_daemon)) {
+    ballast::log_plain(ballast::LogLevel::warning,
+                       "cannot start the log's own thread: whoever logs waits for /var/log, which "
+                       "must not lie on storage that may freeze; raise TasksMax of the service and "
+                       "restart it");
+  }
   ballast::handler::control_start();
   return ballast::handler::abi::tcmur_register_handler(&ballast::handler::handler);
 }

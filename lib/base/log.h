@@ -3,7 +3,8 @@
 //
 // lib/ knows nothing of the daemon, so whoever loads it says once, before any other thread exists,
 // where lines go (set_log_sink). Until then they go to standard error. A sink gets one line without
-// a newline, must be callable from any thread, and must not call back into Ballast.
+// a newline, must be callable from any thread, and must not call back into Ballast. One that may
+// block is put behind the log writer (log_writer.h).
 #pragma once
 
 #include <fmt/format.h>

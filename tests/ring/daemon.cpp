@@ -7,10 +7,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <condition_variable>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <thread>
 
 #include "lib/base/assert.h"
 
@@ -19,6 +25,8 @@ namespace {
 
 abi::tcmur_handler* the_handler = nullptr;
 std::mutex log_mutex;
+std::condition_variable log_thawed;
+bool log_frozen = false;
 std::string log_text;
 bool log_to_terminal = false;
 
@@ -26,12 +34,26 @@ bool log_to_terminal = false;
                                             std::va_list arguments) {
   char line[255];  // the daemon's limit
   std::vsnprintf(line, sizeof line, format, arguments);
-  const std::lock_guard guard{log_mutex};
+  std::unique_lock guard{log_mutex};
+  log_thawed.wait(guard, [] { return !log_frozen; });
   log_text += level;
   log_text += line;
   if (log_to_terminal) {
     std::fprintf(stderr, "%s%s", level, line);
   }
+}
+
+// The thread "ballast/log" waits for lines, or there is none.
+bool log_writer_sleeps() {
+  for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task"}) {
+    std::ifstream file{task.path() / "stat"};
+    const std::string stat{std::istreambuf_iterator<char>{file}, {}};
+    const std::size_t name = stat.find("(ballast/log) ");
+    if (name != std::string::npos) {
+      return stat[name + 14] == 'S';
+    }
+  }
+  return true;
 }
 
 std::size_t cdb_length(const std::uint8_t* cdb) {
@@ -185,7 +207,18 @@ std::string check_config(const std::string& config) {
   return text;
 }
 
+void freeze_log(bool frozen) {
+  const std::lock_guard guard{log_mutex};
+  log_frozen = frozen;
+  log_thawed.notify_all();
+}
+
+// What the plugin has logged reaches us on a thread of its own: once that sleeps, all is here.
 std::string take_log() {
+  for (int asleep = 0; asleep < 3;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    asleep = log_writer_sleeps() ? asleep + 1 : 0;
+  }
   const std::lock_guard guard{log_mutex};
   return std::exchange(log_text, {});
 }

@@ -220,6 +220,29 @@ void a_resize_with_an_orphan_alive_is_done(void**) {
   assert_true(back == data);
 }
 
+void a_log_that_hangs_holds_up_no_command_and_no_removal(void**) {
+  Frozen storage;
+  storage.rules("write freeze\n");
+  auto lun = Lun::add(storage.config());
+  assert_non_null(lun.get());
+  (void)take_log();
+  freeze_log(true);
+  std::vector<std::byte> data = bytes_of(4 * kib, 8);
+  // Said to be slow on the way.
+  assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, busy);
+  assert_int_equal(lun->execute(test_unit_ready()).status, good);
+  storage.rules("");
+  assert_true(lun->remove());
+  auto another = Lun::add("memory");
+  assert_non_null(another.get());
+  assert_int_equal(another->execute(test_unit_ready()).status, good);
+  freeze_log(false);
+  const std::string log = take_log();
+  const char* const closed = std::strstr(log.c_str(), "closed: ");
+  assert_non_null(closed);
+  assert_non_null(std::strstr(closed, "open: memory"));  // in order
+}
+
 }  // namespace
 
 int main() {
@@ -235,6 +258,7 @@ int main() {
       cmocka_unit_test(limits_change_while_the_lun_is_open),
       cmocka_unit_test(a_deadline_that_the_kernel_would_cut_short_is_refused_with_both_numbers),
       cmocka_unit_test(a_resize_with_an_orphan_alive_is_done),
+      cmocka_unit_test(a_log_that_hangs_holds_up_no_command_and_no_removal),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -157,5 +157,7 @@ std::string check_config(const std::string& config);
 
 // What the plugin logged since the last call; the last open's error among it.
 std::string take_log();
+// The daemon's log hangs, as on a frozen /var/log, until it is thawed.
+void freeze_log(bool frozen);
 
 }  // namespace ballast::ring_test
