@@ -125,7 +125,7 @@ class Request {
   std::uint32_t changes_at_backend_ = 0;
   bool reached_backend_ = false;
   bool irrevocable_ = false;
-  bool let_go_ = false;  // of a range that it held
+  bool let_go_ = false;  // of a range that it was granted
 };
 
 inline Change::Change(Fences& fences, Request& request, Lba lba, BlockCount count)
@@ -134,7 +134,9 @@ inline Change::Change(Fences& fences, Request& request, Lba lba, BlockCount coun
 }
 inline Change::~Change() {
   request_.hold_ = nullptr;
-  request_.let_go_ = true;
+  if (granted()) {  // else nothing was changed under it
+    request_.let_go_ = true;
+  }
 }
 
 }  // namespace ballast::volume

@@ -55,6 +55,27 @@ void many_retries_take_over_one_orphan(void**) {
   assert_well(scene.end());
 }
 
+// It waited for another change of its range first; it changed nothing before the range was its own.
+void an_orphan_that_once_waited_for_its_range_is_taken_over(void**) {
+  assert_well(in_every_order([](Choices& choices) {
+    Scene scene;
+    const bool zeroes = choices.pick(2) == 1;
+    const Wish wish = zeroes ? zero_wish(here) : write_wish(here, 2);
+    scene.freeze_all();
+    const Issued& first = scene.begin(write_wish(here, 1));
+    const Issued& behind = scene.begin(wish);
+    scene.release(0);
+    assert_true(first.good());
+    scene.pass_deadline();
+    assert_true(behind.turned_away());
+    const Issued& retry = scene.begin(wish);
+    scene.release(1);
+    assert_true(retry.good());
+    assert_int_equal(scene.ops(), 2);
+    return scene.end();
+  }));
+}
+
 void where_the_orphan_was_not_done_the_retry_does_it(void**) {
   Scene scene;
   scene.store().set_temper(Temper{.no_resource = 1000, .cancellable = 0});
@@ -238,6 +259,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_retried_change_takes_over_its_orphan),
       cmocka_unit_test(many_retries_take_over_one_orphan),
+      cmocka_unit_test(an_orphan_that_once_waited_for_its_range_is_taken_over),
       cmocka_unit_test(where_the_orphan_was_not_done_the_retry_does_it),
       cmocka_unit_test(where_the_orphan_failed_the_retry_does_it),
       cmocka_unit_test(an_orphan_that_only_flushes_is_not_taken_over),
