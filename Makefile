@@ -148,6 +148,7 @@ check: deps-build deps-check deps-lab
 	@ci/step "scheduler without its guard must fail" $(sub) check-guard
 	@ci/step "compiler canaries" $(sub) check-compiler
 	@ci/step "ABI against the daemon's own headers" $(sub) check-abi
+	@ci/step "parts of the plugin that read foreign memory, ASan" $(sub) VARIANT=asan check-handler
 	@ci/step "plugin over a shared-memory ring" $(sub) check-ring
 	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
 	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring

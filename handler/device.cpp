@@ -2,9 +2,11 @@
 // The commands of a LUN, from the daemon and back to it; and the end of the LUN.
 #include "handler/device.h"
 
-#include <algorithm>
+#include <poll.h>
+
 #include <bit>
 #include <cstddef>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -31,9 +33,7 @@ void Device::handle(abi::tcmulib_cmd* cmd) {
   if (!serial_read_) {
     read_unit_serial();
   }
-  for (const std::uint16_t id : cursor_->arrived(cmd->cmd_id)) {
-    executor_.post(co::Message{.run = &answer_thrown_away, .context = this, .value = id});
-  }
+  const bool more = cursor_->arrived(cmd->cmd_id);
   cmd->hm_private = nullptr;
   if (plug_.last != nullptr) {
     plug_.last->hm_private = cmd;
@@ -42,7 +42,7 @@ void Device::handle(abi::tcmulib_cmd* cmd) {
   }
   plug_.last = cmd;
   ++plug_.count;
-  if (!cursor_->more()) {
+  if (!more) {
     flush_plug(true);
   } else if (plug_.count >= most_plugged) {
     flush_plug(false);
@@ -51,6 +51,8 @@ void Device::handle(abi::tcmulib_cmd* cmd) {
 
 void Device::flush_plug(bool stay) {
   const Plug plug = std::exchange(plug_, Plug{});
+  const RingCursor::Mark mark = cursor_->mark();
+  std::memcpy(plug.first->sense_buf, &mark, sizeof mark);
   const co::Message batch{
       .run = &begin_batch, .context = this, .value = std::bit_cast<std::int64_t>(plug.first)};
   if (stay) {
@@ -86,10 +88,21 @@ void Device::begin_batch(void* self, std::int64_t first_command) {
     device.make_disk();
   }
   auto* cmd = std::bit_cast<abi::tcmulib_cmd*>(first_command);
+  RingCursor::Mark mark;
+  std::memcpy(&mark, cmd->sense_buf, sizeof mark);
+  const bool passed_over = device.passed_over_->any_before(mark);
   while (cmd != nullptr) {
     auto* const next = static_cast<abi::tcmulib_cmd*>(cmd->hm_private);
+    if (passed_over) {
+      device.deal_with_passed_over(cmd->cmd_id);
+    }
     device.begin(cmd);
     cmd = next;
+  }
+  device.passed_over_->reached(mark);
+  if (device.sweep_rests_) {
+    device.sweep_rests_ = false;
+    device.stirred_.set();
   }
 }
 
@@ -127,52 +140,82 @@ void Device::answer(scsi::Command& command, scsi::Status status) {
   }
 }
 
-void Device::answer_thrown_away(void* self, std::int64_t cmd_id) {
-  Device& device = *static_cast<Device*>(self);
-  device.ring_->answer_thrown_away(static_cast<std::uint16_t>(cmd_id));
-}
-
-// What nobody calls us for is looked for: see Notices, and answer_left_over().
-co::Task<void> Device::sweep() {
-  RingCursor::Leftovers before;
-  for (;;) {
-    const Nanoseconds interval = unanswered() > 0 ? notice_interval : sweep_interval;
-    const bool leaving = co_await leaving_.wait_until(executor_.now() + interval);
-    if (leaving) {
-      co_return;
-    }
-    end_aborted();
-    answer_left_over(&before);
+// What the daemon passed over in front of a command that is about to begin.
+void Device::deal_with_passed_over(std::uint16_t cmd_id) {
+  for (auto item = passed_over_->next_before(cmd_id); item;
+       item = passed_over_->next_before(cmd_id)) {
+    deal_with(*item);
   }
 }
 
-// Where a command comes after them, arrived() finds those that the daemon threw away. This is for
-// the last ones: nobody calls us for them, and the daemon cannot stop while they stand in the ring.
-// Entries that stood for a whole interval are behind the daemon, which reads as soon as it is
-// woken.
-void Device::answer_left_over(RingCursor::Leftovers* before) {
-  const bool idle = unanswered() == 0;
-  const RingCursor::Leftovers now = idle ? cursor_->leftovers() : RingCursor::Leftovers{};
-  if (now.tail != now.head && now.same_place(*before)) {
-    for (std::size_t i = 0; i < now.dropped_count; ++i) {
-      ring_->answer_thrown_away(now.dropped[i]);
-    }
-    ring_->skip_to(now.head);
-  }
-  *before = now;
-}
-
-void Device::end_aborted() {
-  const std::span<const std::uint16_t> ids = notices_->take();
-  if (ids.empty() || task_set_ == nullptr) {
+void Device::deal_with(const PassedOver::Item& item) {
+  if (!item.is_notice) {
+    ring_->answer_thrown_away(item.cmd_id);
     return;
   }
-  const std::size_t ended = task_set_->abort([ids](const scsi::Command& command) {
-    const abi::tcmulib_cmd& cmd = *static_cast<const Incoming&>(command).cmd;
-    return std::binary_search(ids.begin(), ids.end(), cmd.cmd_id);
+  if (task_set_ == nullptr || item.named == 0) {
+    return;
+  }
+  const std::size_t ended = task_set_->abort([this](const scsi::Command& command) {
+    return passed_over_->is_named(static_cast<const Incoming&>(command).cmd->cmd_id);
   });
   log(LogLevel::info, "{}: task management: of {} commands to be aborted {} end now", name_,
-      ids.size(), ended);
+      item.named, ended);
+}
+
+// Looks at the end of the ring for what nobody calls us for: ten times a second while commands come
+// or are under way, and now and then otherwise.
+co::Task<void> Device::sweep() {
+  std::uint32_t position = passed_over_->position();
+  for (;;) {
+    sweep_rests_ = unanswered() == 0 && passed_over_->position() == position;
+    position = passed_over_->position();
+    const Nanoseconds interval = sweep_rests_ ? sweep_interval : notice_interval;
+    const bool stirred = co_await stirred_.wait_until(executor_.now() + interval);
+    if (leaving_.is_set()) {
+      co_return;
+    }
+    if (stirred) {
+      stirred_.reset();
+      continue;
+    }
+    if (ring_left_alone_.load(std::memory_order_relaxed)) {
+      continue;
+    }
+    for (auto notice = passed_over_->next_notice(); notice; notice = passed_over_->next_notice()) {
+      deal_with(*notice);
+    }
+    answer_left_over();
+  }
+}
+
+// Behind the last command that began there may be commands that the daemon threw away; the daemon
+// cannot stop while anything stands in the ring. But an answer overwrites, and what it overwrites
+// the daemon must have read. It does not say so, but it reads as soon as it is woken: it has taken
+// the event, and the entries have stood there for long.
+void Device::answer_left_over() {
+  const PassedOver::Rest rest = passed_over_->rest(unanswered() == 0);
+  if (rest != left_over_) {
+    left_over_ = rest;
+    left_over_since_ = executor_.now();
+  }
+  if (executor_.now() - left_over_since_ < sweep_interval || !daemon_is_asleep()) {
+    return;
+  }
+  if (rest.from != rest.to && cursor_->pass_by(rest.from, rest.to)) {
+    for (auto item = passed_over_->next_of(rest); item; item = passed_over_->next_of(rest)) {
+      deal_with(*item);
+    }
+  }
+  if (unanswered() == 0 && passed_over_->is_at(rest.to)) {
+    ring_->skip_to(rest.to);
+  }
+}
+
+// It has taken the event of whatever stands in the ring.
+bool Device::daemon_is_asleep() const {
+  pollfd event{.fd = abi::tcmu_dev_get_fd(dev_), .events = POLLIN, .revents = 0};
+  return ::poll(&event, 1, 0) == 0;
 }
 
 void Device::begin_sweep(void* self, std::int64_t) {
@@ -195,6 +238,7 @@ bool Device::close() {
 void Device::begin_close(void* self, std::int64_t) {
   Device& device = *static_cast<Device*>(self);
   device.leaving_.set();
+  device.stirred_.set();
   device.closing_.spawn("close", device.close_in_order());
 }
 

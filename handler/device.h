@@ -33,7 +33,7 @@
 
 #include "handler/gate.h"
 #include "handler/lun_directory.h"
-#include "handler/notices.h"
+#include "handler/passed_over.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
 #include "handler/tcmur_abi.h"
@@ -67,10 +67,10 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   static constexpr Nanoseconds depart_patience = std::chrono::seconds{1};
   // How often a store that somebody else has is tried again.
   static constexpr Nanoseconds open_interval = std::chrono::seconds{1};
-  // How often the ring is looked at for task management (Notices) while commands are under way.
+  // How often the ring is looked at for task management (PassedOver) while commands are under way.
   static constexpr Nanoseconds notice_interval = std::chrono::milliseconds{100};
-  // How often an idle ring is looked at for commands that the daemon threw away (RingCursor); they
-  // are answered at the second look.
+  // How often it is looked at when idle; and how long commands that the daemon threw away stand at
+  // its end before they are answered.
   static constexpr Nanoseconds sweep_interval = std::chrono::seconds{2};
   // How long a reconfiguration keeps the daemon's main thread, which serves all LUNs.
   static constexpr Nanoseconds reconfiguration_limit = std::chrono::seconds{10};
@@ -90,6 +90,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
 
   // Takes the command over; it is answered later, or has been when this returns.
   void handle(abi::tcmulib_cmd* cmd);
+  // The daemon answers this LUN's commands itself, on its own thread: the ring is left alone.
+  void leave_ring_alone() { ring_left_alone_.store(true, std::memory_order_relaxed); }
 
   // Waits until every command is answered, which takes no longer than close_patience and a moment:
   // then those that are left are answered BUSY. Closes the backend and ends the threads. True if
@@ -133,10 +135,11 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   void linger(const co::Message& batch);
 
   static void begin_batch(void* self, std::int64_t first_command);
-  static void answer_thrown_away(void* self, std::int64_t cmd_id);
   static void begin_sweep(void* self, std::int64_t);
   static void begin_waiting(void* self, std::int64_t);
   static void begin_close(void* self, std::int64_t);
+  [[gnu::cold]] void deal_with_passed_over(std::uint16_t cmd_id);
+  void deal_with(const PassedOver::Item& item);
   void begin(abi::tcmulib_cmd* cmd);
   void answer(scsi::Command& command, scsi::Status status) override;
   Incoming* take_incoming();
@@ -153,8 +156,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   void change_limits(const std::shared_ptr<Asked<config::LunConfig>>& asked);
   void take_snapshot(const std::shared_ptr<Asked<watch::LunSnapshot>>& asked);
   co::Task<void> sweep();
-  void answer_left_over(RingCursor::Leftovers* before);
-  void end_aborted();
+  void answer_left_over();
+  bool daemon_is_asleep() const;
   co::Task<void> wait_for_store();
   co::Task<void> close_in_order();
   co::Task<void> close_backend();
@@ -172,7 +175,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<Gate> backend_;
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<Ring> ring_;
-  std::unique_ptr<Notices> notices_;
+  std::unique_ptr<PassedOver> passed_over_;
   std::unique_ptr<watch::SlowLog> slow_log_;
   std::unique_ptr<scsi::Disk> disk_;  // made with the first command: see read_unit_serial
   std::unique_ptr<scsi::TaskSet> task_set_;
@@ -180,10 +183,15 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   co::TaskGroup resizes_;
   co::TaskGroup closing_;
   co::Event leaving_;   // close() was called
+  co::Event stirred_;   // commands have come while the sweep rests, or close() was called
   co::Event idle_;      // set while closing when no command is unanswered
   co::Event closed_;    // the backend is closed and every task has ended
   co::Event departed_;  // the ring and the daemon's device are not touched any more
   std::atomic<bool> gone_{false};
+  std::atomic<bool> ring_left_alone_{false};
+  bool sweep_rests_ = false;
+  PassedOver::Rest left_over_;  // at the last look, and since when
+  TimePoint left_over_since_{};
   TimePoint opened_{};
   std::vector<std::unique_ptr<Incoming[]>> incoming_;
   Incoming* free_incoming_ = nullptr;

@@ -14,6 +14,7 @@
 
 #include "handler/config_string.h"
 #include "handler/lun_name.h"
+#include "handler/notices.h"
 #include "lib/backend/factory.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
@@ -62,7 +63,8 @@ Device::Device(abi::tcmu_device* dev, std::string name, config::LunConfig config
       executor_{name_.c_str(), clock_},
       resizes_{executor_},
       closing_{executor_},
-      leaving_{executor_, "the next sweep"},
+      leaving_{executor_, "the LUN to be closed"},
+      stirred_{executor_, "the next sweep"},
       idle_{executor_, "a closing LUN's last answer"},
       closed_{executor_, "the backend to be closed"},
       departed_{executor_, "the LUN to be closed"},
@@ -211,7 +213,7 @@ Result<void> Device::open_ring() {
   const std::span<std::byte> mapping{static_cast<std::byte*>(base), length};
   ring_ = std::make_unique<Ring>(executor_, dev_, mapping);
   cursor_ = std::make_unique<RingCursor>(mapping);
-  notices_ = std::make_unique<Notices>(mapping);
+  passed_over_ = std::make_unique<PassedOver>(mapping);
   return {};
 }
 

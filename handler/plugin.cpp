@@ -155,7 +155,10 @@ int reconfig_lun(abi::tcmu_device* dev, abi::tcmulib_cfg_info* change) noexcept 
 // A command that the daemon tracks must be completed by the daemon, which takes it off its list.
 // The daemon does so on this thread, without a lock; that is safe because it tracks either all
 // commands of a device or none, so that no answer of ours can be under way.
-int refuse_tracked(abi::tcmulib_cmd* cmd) {
+int refuse_tracked(Device* device, abi::tcmulib_cmd* cmd) {
+  if (device != nullptr) {
+    device->leave_ring_alone();
+  }
   static bool said = false;
   if (!said) {
     said = true;
@@ -177,10 +180,10 @@ int handle_cmd(abi::tcmu_device* dev, abi::tcmur_cmd* unaligned) noexcept {
   std::timespec start_time{};
   std::memcpy(&lib_cmd, bytes + offsetof(abi::tcmur_cmd, lib_cmd), sizeof lib_cmd);
   std::memcpy(&start_time, bytes + offsetof(abi::tcmur_cmd, start_time), sizeof start_time);
-  if (start_time.tv_sec != 0) {
-    return refuse_tracked(lib_cmd);
-  }
   Device* const device = device_of(dev);
+  if (start_time.tv_sec != 0) {
+    return refuse_tracked(device, lib_cmd);
+  }
   if (device == nullptr) {
     return abi::TCMU_STS_BUSY;
   }

@@ -2,10 +2,8 @@
 #include "handler/ring.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "lib/base/assert.h"
-#include "lib/base/log.h"
 #include "lib/scsi/sense.h"
 
 namespace ballast::handler {
@@ -46,18 +44,28 @@ Ring::~Ring() {
   executor_.remove_tick_hook(*this);
 }
 
-// The kernel takes READ_LEN from the entry that carries the answer, which is the one that libtcmu
-// is about to write: the oldest command entry that is not answered.
-void Ring::report_short_read(const scsi::Command& command) {
+// Where the next answer goes. Null: there is no command in the ring, as after somebody had the
+// kernel reset it (the attribute reset_ring).
+abi::tcmu_cmd_entry_hdr* Ring::oldest_command(std::uint32_t* behind) {
   std::uint32_t tail = mailbox_->cmd_tail;
-  abi::tcmu_cmd_entry_hdr* entry = nullptr;
-  for (;;) {
-    BALLAST_ASSERT(tail != __atomic_load_n(&mailbox_->cmd_head, __ATOMIC_ACQUIRE));
-    entry = reinterpret_cast<abi::tcmu_cmd_entry_hdr*>(mapping_ + mailbox_->cmdr_off + tail);
-    if ((entry->len_op & abi::TCMU_OP_MASK) == abi::TCMU_OP_CMD) {
-      break;
-    }
+  while (tail != __atomic_load_n(&mailbox_->cmd_head, __ATOMIC_ACQUIRE)) {
+    auto* const entry =
+        reinterpret_cast<abi::tcmu_cmd_entry_hdr*>(mapping_ + mailbox_->cmdr_off + tail);
     tail = (tail + (entry->len_op & ~abi::TCMU_OP_MASK)) % mailbox_->cmdr_size;
+    if ((entry->len_op & abi::TCMU_OP_MASK) == abi::TCMU_OP_CMD) {
+      *behind = tail;
+      return entry;
+    }
+  }
+  return nullptr;
+}
+
+// The kernel takes READ_LEN from the entry that carries the answer.
+void Ring::report_short_read(const scsi::Command& command) {
+  std::uint32_t behind = 0;
+  abi::tcmu_cmd_entry_hdr* const entry = oldest_command(&behind);
+  if (entry == nullptr) {
+    return;
   }
   auto* const answer = reinterpret_cast<abi::tcmu_cmd_rsp*>(entry + 1);
   answer->read_len = static_cast<std::uint32_t>(command.transferred);
@@ -85,18 +93,25 @@ void Ring::answer(abi::tcmulib_cmd* cmd, scsi::Status status) {
   complete(cmd, to_tcmu(status));
 }
 
+// There is no tcmulib_cmd of it, and there may be no memory for one: written as
+// tcmulib_command_complete would.
 void Ring::answer_thrown_away(std::uint16_t cmd_id) {
-  // From malloc: tcmulib_command_complete frees it.
-  auto* const cmd = static_cast<abi::tcmulib_cmd*>(std::calloc(1, sizeof(abi::tcmulib_cmd)));
-  if (cmd == nullptr) {
-    log_plain(LogLevel::error, "no memory to answer a command with an unknown operation code");
+  constexpr std::uint8_t check_condition = 0x02;
+  std::uint32_t behind = 0;
+  abi::tcmu_cmd_entry_hdr* const entry = oldest_command(&behind);
+  if (entry == nullptr) {
     return;
   }
-  cmd->cmd_id = cmd_id;
-  scsi::encode(scsi::illegal_request(scsi::asc::invalid_command_operation_code), false,
-               cmd->sense_buf);
+  entry->cmd_id = cmd_id;
+  auto* const answer = reinterpret_cast<abi::tcmu_cmd_rsp*>(entry + 1);
+  answer->scsi_status = check_condition;
+  std::uint8_t sense[abi::SENSE_BUFFERSIZE]{};
+  scsi::encode(scsi::illegal_request(scsi::asc::invalid_command_operation_code), false, sense);
+  std::copy(std::begin(sense), std::end(sense), answer->sense_buffer);
+  __atomic_store_n(&mailbox_->cmd_tail, behind, __ATOMIC_RELEASE);
+  ++stats_.answers;
   ++stats_.thrown_away;
-  complete(cmd, abi::TCMU_STS_PASSTHROUGH_ERR);
+  answered_ = true;
 }
 
 void Ring::skip_to(std::uint32_t head) {

@@ -46,7 +46,7 @@ class Ring final : public co::TickHook {
   // Answers with a bare status.
   void answer(abi::tcmulib_cmd* cmd, scsi::Status status);
   // Answers a command that the daemon read and threw away: CHECK CONDITION, INVALID COMMAND
-  // OPERATION CODE.
+  // OPERATION CODE. Needs no memory.
   void answer_thrown_away(std::uint16_t cmd_id);
 
   // Moves cmd_tail to `head`, over entries that need no answer.
@@ -59,6 +59,7 @@ class Ring final : public co::TickHook {
   const RingStats& stats() const { return stats_; }
 
  private:
+  abi::tcmu_cmd_entry_hdr* oldest_command(std::uint32_t* behind);
   void report_short_read(const scsi::Command& command);
   void complete(abi::tcmulib_cmd* cmd, int status);
 

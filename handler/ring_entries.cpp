@@ -48,7 +48,7 @@ std::uint32_t RingEntries::tail() const {
 }
 
 std::optional<RingEntries::Entry> RingEntries::at(std::uint32_t position) const {
-  if (position > size_ - sizeof(tcmu_cmd_entry_hdr) || position % 8 != 0) {
+  if (size_ == 0 || position > size_ - sizeof(tcmu_cmd_entry_hdr) || position % 8 != 0) {
     return std::nullopt;
   }
   const std::byte* const place = mapping_.data() + offset_ + position;

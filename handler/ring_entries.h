@@ -22,8 +22,9 @@ class RingEntries {
     std::uint32_t length;  // bytes to the next entry
     unsigned opcode;
     std::uint16_t cmd_id;
-    bool droppable;  // a command that the daemon throws away, see RingCursor
+    bool droppable;  // a command that the daemon throws away, see PassedOver
     bool is_handed_over() const { return opcode == abi::TCMU_OP_CMD && !droppable; }
+    bool is_passed_over() const { return droppable || opcode == abi::TCMU_OP_TMR; }
   };
 
   // `mapping` begins with the mailbox and outlives this.

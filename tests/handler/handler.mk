@@ -1,0 +1,17 @@
+#SPDX - License - Identifier : Apache - 2.0
+#check - handler : the parts of the plugin that read foreign memory and foreign texts, \
+    each by itself.
+
+handler_test_parts := $(patsubst %,$(B)/obj/handler/%.o,ring_entries ring_cursor passed_over)
+handler_tests := $(patsubst %.cpp,$(B)/%,$(sort $(wildcard tests/handler/*_test.cpp)))
+
+$(handler_tests): $(B)/%: $(B)/obj/%.o $(handler_test_parts) $(B)/libbase.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(libs) $(call pkg,--libs,cmocka)
+
+$(B)/tests/handler/names_test: $(B)/obj/handler/lun_name.o
+
+.PHONY: check-handler
+check-handler: $(handler_tests)
+	@ci/run-tests handler-$(VARIANT) $(handler_tests)
