@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 #include <gio/gio.h>
+#include <glib-unix.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <array>
@@ -86,6 +88,12 @@ Answer unknown(std::string_view lun) {
   return {no_such_lun, std::move(message)};
 }
 
+// For the next LUN that is asked, `gone` after the call came.
+Nanoseconds patience_after(Nanoseconds gone) {
+  const Nanoseconds least = std::clamp(control_limit - gone, Nanoseconds{}, control_least_patience);
+  return std::max(control_patience - gone, least);
+}
+
 Answer answer(Report report, const std::string& lun) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<watch::LunSnapshot> snapshots;
@@ -94,7 +102,7 @@ Answer answer(Report report, const std::string& lun) {
       directory().visit(lun.empty() ? nullptr : &lun, [&](ControlledLun& asked) {
         const Nanoseconds gone = std::chrono::steady_clock::now() - begin;
         watch::LunSnapshot snapshot;
-        if (asked.snapshot(&snapshot, std::max(control_patience - gone, control_least_patience))) {
+        if (asked.snapshot(&snapshot, patience_after(gone))) {
           snapshots.push_back(std::move(snapshot));
         } else {
           silent.push_back(asked.name());
@@ -241,13 +249,42 @@ gboolean connect(gpointer) noexcept {
   return G_SOURCE_REMOVE;
 }
 
+// --- the end
+// ----------------------------------------------------------------------------------
+
+gboolean on_stop(gpointer) noexcept {
+  try {
+    directory().visit(nullptr, [](ControlledLun& lun) { lun.daemon_stops(); });
+  } catch (const std::exception&) {
+    log_plain(LogLevel::warning, "out of memory: frozen LUNs will be closed one after the other");
+  }
+  return G_SOURCE_CONTINUE;
+}
+
+// Beside the daemon's own watch of these signals, which ends its main loop. Not before the loop
+// runs: until then they are to end the process.
+gboolean watch_for_stop(gpointer) noexcept {
+  g_unix_signal_add(SIGTERM, on_stop, nullptr);
+  g_unix_signal_add(SIGINT, on_stop, nullptr);
+  return G_SOURCE_REMOVE;
+}
+
 }  // namespace
 
 bool control_before_main_loop() noexcept {
   return g_main_depth() == 0;
 }
 
+// libtcmu's descriptor is watched as a GIOChannel (tcmu-runner's main.c); GDBus calls from idle
+// sources. Where GLib calls it something else one day, a kernel event counts as a question.
+bool control_in_kernel_event() noexcept {
+  GSource* const source = g_main_current_source();
+  const char* const name = source == nullptr ? nullptr : g_source_get_name(source);
+  return name != nullptr && std::string_view{name}.starts_with("GIOChannel");
+}
+
 void control_start() noexcept {
+  g_idle_add(watch_for_stop, nullptr);
   g_idle_add(connect, nullptr);
 }
 

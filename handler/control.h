@@ -15,8 +15,9 @@
 // own, not the daemon's.
 //
 // Threads. Methods run on the daemon's main thread, in GLib's main loop, which also opens LUNs: a
-// call keeps it for at most control_patience altogether (and control_least_patience for each LUN
-// that is silent beyond that). GDBus has a worker thread of its own, which never calls us.
+// call keeps it for at most control_patience altogether, or up to control_limit where LUNs are
+// silent (each has control_least_patience; beyond the limit one is named as silent unless it
+// answers at once). GDBus has a worker thread of its own, which never calls us.
 //
 // No exception leaves, and nothing here fails the plugin: without the bus there is one warning in
 // the log, and it is asked for again every two seconds.
@@ -29,14 +30,20 @@ namespace ballast::handler {
 
 inline constexpr Nanoseconds control_patience = std::chrono::seconds{1};
 inline constexpr Nanoseconds control_least_patience = std::chrono::milliseconds{20};
+inline constexpr Nanoseconds control_limit = std::chrono::seconds{2};
 
-// Once, on the main thread, from handler_init. Connects to the bus once GLib's main loop runs; in a
-// process that has none nothing happens, and no thread is made.
+// Once, on the main thread, from handler_init. Connects to the bus once GLib's main loop runs, and
+// tells the LUNs when the daemon is asked to stop (SIGTERM, SIGINT; ControlledLun::daemon_stops);
+// in a process that has no main loop nothing happens, and no thread is made.
 void control_start() noexcept;
 
 // Whether the daemon has not come to its main loop yet: it is starting, and opens the LUNs that the
 // kernel has from before. On the daemon's main thread.
 bool control_before_main_loop() noexcept;
+
+// Whether the main loop is at what the kernel tells the daemon of devices (libtcmu's descriptor),
+// and not at somebody's question on the bus. On the daemon's main thread.
+bool control_in_kernel_event() noexcept;
 
 // From open(), when the LUN can answer snapshot(); out of memory leaves it unseen, with a warning.
 // From close(), before anything that snapshot() needs goes: returns once no snapshot is being

@@ -135,7 +135,7 @@ void Device::answer(scsi::Command& command, scsi::Status status) {
   auto& incoming = static_cast<Incoming&>(command);
   ring_->answer(incoming.cmd, incoming, status);
   incoming.next_free = std::exchange(free_incoming_, &incoming);
-  if (leaving_.is_set() && unanswered() == 0) {
+  if (ending_ && unanswered() == 0) {
     idle_.set();
   }
 }
@@ -223,11 +223,30 @@ void Device::begin_sweep(void* self, std::int64_t) {
   device.closing_.spawn("sweep", device.sweep());
 }
 
-bool Device::close() {
+void Device::daemon_stops() {
+  // Not driven here: this is the thread that serves all LUNs.
+  executor_.post(co::Message{.run = &begin_stop, .context = this});
+}
+
+void Device::begin_stop(void* self, std::int64_t) {
+  Device& device = *static_cast<Device*>(self);
+  device.closing_.spawn("stop", device.stop_soon());
+}
+
+co::Task<void> Device::stop_soon() {
+  const bool leaving = co_await leaving_.wait_until(executor_.now() + close_patience);
+  const bool hangs = task_set_ != nullptr && (task_set_->stalled() || task_set_->orphans() > 0);
+  if (!leaving && hangs) {
+    co_await end_in_order(Nanoseconds{});
+  }
+}
+
+bool Device::close(Nanoseconds patience) {
   if (plug_.first != nullptr) {
     flush_plug(false);
   }
-  const co::Message message{.run = &begin_close, .context = this};
+  const co::Message message{
+      .run = &begin_close, .context = this, .value = std::min(patience, close_patience).count()};
   (void)loop_->drive(&message);
   loop_->run_until([](void* self) { return static_cast<Device*>(self)->departed_.is_set(); }, this);
   log(LogLevel::info, "{}: closed: {} commands answered with {} doorbells", name_,
@@ -235,21 +254,32 @@ bool Device::close() {
   return is_gone();
 }
 
-void Device::begin_close(void* self, std::int64_t) {
+void Device::begin_close(void* self, std::int64_t patience) {
   Device& device = *static_cast<Device*>(self);
   device.leaving_.set();
   device.stirred_.set();
-  device.closing_.spawn("close", device.close_in_order());
+  device.closing_.spawn("close", device.close_in_order(Nanoseconds{patience}));
 }
 
-co::Task<void> Device::close_in_order() {
+co::Task<void> Device::close_in_order(Nanoseconds patience) {
+  opener_.reset();  // nobody wants the store any more
+  co_await end_in_order(patience);
+  departed_.set();
+}
+
+co::Task<void> Device::end_in_order(Nanoseconds patience) {
+  if (std::exchange(ending_, true)) {
+    co_await ended_.wait();
+    co_return;
+  }
   if (unanswered() == 0) {
     idle_.set();
   }
-  const bool idle = co_await idle_.wait_until(executor_.now() + close_patience);
+  const bool idle = co_await idle_.wait_until(executor_.now() + patience);
+  const std::string store = backend_ == nullptr ? "its store" : backend_->description();
   if (!idle) {
     log(LogLevel::warning, "{}: {} commands are still at the backend {}; they are ended", name_,
-        unanswered(), backend_->description());
+        unanswered(), store);
   }
   if (task_set_ != nullptr) {
     co_await task_set_->shut();
@@ -260,9 +290,9 @@ co::Task<void> Device::close_in_order() {
     log(LogLevel::warning,
         "{}: closed, but {} holds operations that it can neither finish nor end; they go on, and "
         "the storage stays locked until the last of them has ended",
-        name_, backend_->description());
+        name_, store);
   }
-  departed_.set();
+  ended_.set();
 }
 
 co::Task<void> Device::close_backend() {
@@ -275,7 +305,7 @@ co::Task<void> Device::close_backend() {
     co_await task_set_->drained();
   }
   co_await resizes_.join();
-  if (departed_.is_set()) {
+  if (ended_.is_set()) {
     log(LogLevel::info, "{}: the last operation has ended, the storage is let go of", name_);
   }
   closed_.set();
@@ -284,6 +314,7 @@ co::Task<void> Device::close_backend() {
 
 // Waits for the tasks that closed_ has woken, so that nothing is left when is_gone() says so.
 co::Task<void> Device::leave() {
+  co_await leaving_.wait();
   while (closing_.live() > 1) {
     co_await co::yield(executor_);
   }

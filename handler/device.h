@@ -2,7 +2,9 @@
 // Device: one LUN, from the daemon's callbacks to the backend. Wires executor, io_uring, buffers,
 // backend, volume, disk, task set, ring and loop.
 //
-// Life. From open() to close(); but where the storage neither finishes nor ends an operation,
+// Life. From open() to close(). A LUN whose store cannot be opened yet is "becoming ready": it is
+// there, answers BUSY, and StoreOpener (lib/backend/store_opener.h) goes on trying on a thread of
+// its own. At the other end, where the storage neither finishes nor ends an operation,
 // close() lets go of the daemon's device and leaves the rest behind: a departed Device, which its
 // reactor thread drives until the last operation has ended, and which keeps the store locked until
 // then. Its operations use memory of its own, never the ring's. is_gone() says when it may be
@@ -38,6 +40,8 @@
 #include "handler/ring_cursor.h"
 #include "handler/tcmur_abi.h"
 #include "lib/backend/backend.h"
+#include "lib/backend/factory.h"
+#include "lib/backend/store_opener.h"
 #include "lib/base/config.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -65,8 +69,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // How long a closing LUN waits for its commands, and then for the backend to close.
   static constexpr Nanoseconds close_patience = std::chrono::seconds{5};
   static constexpr Nanoseconds depart_patience = std::chrono::seconds{1};
-  // How often a store that somebody else has is tried again.
-  static constexpr Nanoseconds open_interval = std::chrono::seconds{1};
+  // How often a LUN that is becoming ready looks whether its store is open.
+  static constexpr Nanoseconds look_interval = std::chrono::milliseconds{50};
   // How often the ring is looked at for task management (PassedOver) while commands are under way.
   static constexpr Nanoseconds notice_interval = std::chrono::milliseconds{100};
   // How often it is looked at when idle; and how long commands that the daemon threw away stand at
@@ -76,10 +80,11 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   static constexpr Nanoseconds reconfiguration_limit = std::chrono::seconds{10};
 
   // Everything about the LUN comes from `dev`, which outlives the Device. The error is one sentence
-  // for the log; nothing is left behind. `may_wait`: a store that somebody else has (EBUSY) is no
-  // error, commands are answered BUSY until it is free. When the daemon was restarted under a
-  // frozen store that somebody is its predecessor's last operations.
-  static Result<std::unique_ptr<Device>> open(abi::tcmu_device* dev, bool may_wait);
+  // for the log; nothing is left behind. `at_start`: the daemon is starting, see StoreOrder.
+  // `patience`: how long the store is waited for; then, and after a failure that may pass, the LUN
+  // is becoming ready, and that is no error.
+  static Result<std::unique_ptr<Device>> open(abi::tcmu_device* dev, bool at_start,
+                                              Nanoseconds patience);
   // Once gone.
   ~Device() override;
   Device(const Device&) = delete;
@@ -93,11 +98,11 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // The daemon answers this LUN's commands itself, on its own thread: the ring is left alone.
   void leave_ring_alone() { ring_left_alone_.store(true, std::memory_order_relaxed); }
 
-  // Waits until every command is answered, which takes no longer than close_patience and a moment:
-  // then those that are left are answered BUSY. Closes the backend and ends the threads. True if
-  // that is all done. False: the storage holds operations that it can neither finish nor end; the
-  // Device has departed, and its owner keeps it until is_gone().
-  bool close();
+  // Waits until every command is answered, no longer than `patience` (close_patience at most) and a
+  // moment: then those that are left are answered BUSY. Closes the backend and ends the threads.
+  // True if that is all done. False: the storage holds operations that it can neither finish nor
+  // end; the Device has departed, and its owner keeps it until is_gone().
+  bool close(Nanoseconds patience);
   // The backend is closed. Any thread. Destroying the Device then does not block.
   bool is_gone() const { return gone_.load(std::memory_order_acquire); }
 
@@ -108,6 +113,10 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   Result<void> reconfigure(std::string_view daemon_string);
 
   bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
+  // Where the storage hangs still after close_patience, all commands end as in close(), and further
+  // ones are answered BUSY: LUNs end side by side, and what close() waits for is over then. The
+  // daemon waits for each ring to be empty before it closes the LUN.
+  void daemon_stops() override;
 
  private:
   template <class T>
@@ -125,8 +134,12 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   };
 
   Device(abi::tcmu_device* dev, std::string name, config::LunConfig config);
-  Result<void> set_up(bool may_wait);
-  Result<void> open_backend();
+  Result<void> set_up(bool at_start, Nanoseconds patience);
+  Result<void> check_geometry() const;
+  Result<void> open_machinery();
+  Result<void> open_store(bool at_start, Nanoseconds patience);
+  backend::OpenContext open_context();
+  void use(std::unique_ptr<backend::Backend> backend);
   Result<void> open_ring();
   void read_unit_serial();
   void make_disk();
@@ -136,8 +149,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
 
   static void begin_batch(void* self, std::int64_t first_command);
   static void begin_sweep(void* self, std::int64_t);
-  static void begin_waiting(void* self, std::int64_t);
-  static void begin_close(void* self, std::int64_t);
+  static void begin_becoming_ready(void* self, std::int64_t);
+  static void begin_stop(void* self, std::int64_t);
+  static void begin_close(void* self, std::int64_t patience);
   [[gnu::cold]] void deal_with_passed_over(std::uint16_t cmd_id);
   void deal_with(const PassedOver::Item& item);
   void begin(abi::tcmulib_cmd* cmd);
@@ -158,8 +172,10 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   co::Task<void> sweep();
   void answer_left_over();
   bool daemon_is_asleep() const;
-  co::Task<void> wait_for_store();
-  co::Task<void> close_in_order();
+  co::Task<void> become_ready();
+  co::Task<void> stop_soon();
+  co::Task<void> end_in_order(Nanoseconds patience);
+  co::Task<void> close_in_order(Nanoseconds patience);
   co::Task<void> close_backend();
   co::Task<void> leave();
 
@@ -172,6 +188,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<io::Uring> uring_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::HelperThread> helper_;
+  std::unique_ptr<backend::StoreOpener> opener_;  // while becoming ready
   std::unique_ptr<Gate> backend_;
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<Ring> ring_;
@@ -184,9 +201,11 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   co::TaskGroup closing_;
   co::Event leaving_;   // close() was called
   co::Event stirred_;   // commands have come while the sweep rests, or close() was called
-  co::Event idle_;      // set while closing when no command is unanswered
+  co::Event idle_;      // set while ending when no command is unanswered
   co::Event closed_;    // the backend is closed and every task has ended
+  co::Event ended_;     // every command is answered, further ones are answered BUSY
   co::Event departed_;  // the ring and the daemon's device are not touched any more
+  bool ending_ = false;
   std::atomic<bool> gone_{false};
   std::atomic<bool> ring_left_alone_{false};
   bool sweep_rests_ = false;

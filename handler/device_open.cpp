@@ -15,6 +15,7 @@
 #include "handler/config_string.h"
 #include "handler/lun_name.h"
 #include "handler/notices.h"
+#include "handler/store_order.h"
 #include "lib/backend/factory.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
@@ -44,13 +45,14 @@ std::uint64_t random_number() {
 
 }  // namespace
 
-Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev, bool may_wait) {
+Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev, bool at_start,
+                                             Nanoseconds patience) {
   Result<config::LunConfig> config = config::parse(config_string(abi::tcmu_dev_get_cfgstring(dev)));
   if (!config) {
     return config.error();
   }
   std::unique_ptr<Device> device{new Device{dev, lun_name(dev), std::move(config).value()}};
-  if (Result<void> ready = device->set_up(may_wait); !ready) {
+  if (Result<void> ready = device->set_up(at_start, patience); !ready) {
     return ready.error();
   }
   return device;
@@ -67,6 +69,7 @@ Device::Device(abi::tcmu_device* dev, std::string name, config::LunConfig config
       stirred_{executor_, "the next sweep"},
       idle_{executor_, "a closing LUN's last answer"},
       closed_{executor_, "the backend to be closed"},
+      ended_{executor_, "the LUN to end"},
       departed_{executor_, "the LUN to be closed"},
       opened_{clock_.now()} {}
 
@@ -77,7 +80,26 @@ Device::~Device() {
   }
 }
 
-Result<void> Device::set_up(bool may_wait) {
+Result<void> Device::set_up(bool at_start, Nanoseconds patience) {
+  if (Result<void> geometry = check_geometry(); !geometry) {
+    return geometry;
+  }
+  if (Result<void> deadline = check_deadline(config_.deadline); !deadline) {
+    return deadline;
+  }
+  if (Result<void> machinery = open_machinery(); !machinery) {
+    return machinery;
+  }
+  // Last of what can fail: from here on there is something to close.
+  if (Result<void> store = open_store(at_start, patience); !store) {
+    return store;
+  }
+  const co::Message sweep{.run = &begin_sweep, .context = this};
+  (void)loop_->drive(&sweep);
+  return {};
+}
+
+Result<void> Device::check_geometry() const {
   const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
   const BlockCount blocks{abi::tcmu_dev_get_num_lbas(dev_)};
   if (block < Bytes{512} || block > Bytes{4096} || !std::has_single_bit(block.value())) {
@@ -89,10 +111,11 @@ Result<void> Device::set_up(bool may_wait) {
                                      "at least one block",
                                      blocks.value(), block.value())};
   }
-  if (Result<void> deadline = check_deadline(config_.deadline); !deadline) {
-    return deadline;
-  }
+  return {};
+}
 
+// What a LUN has besides its store: memory, a ring of the kernel's, threads.
+Result<void> Device::open_machinery() {
   io::UringOptions options;
   options.max_operations = std::max<std::size_t>(options.max_operations, config_.queue_depth);
   options.store_thread = config_.scheme == config::Scheme::file;
@@ -124,37 +147,89 @@ Result<void> Device::set_up(bool may_wait) {
   if (Result<void> started = loop_->start(); !started) {
     return started;
   }
-  slow_log_ = std::make_unique<watch::SlowLog>(name_, block);
-  // Last of what can fail: from here on there is something to close.
-  if (const Result<void> opened = open_backend(); !opened) {
-    if (!may_wait || opened.error().errno_value != EBUSY) {
-      return opened.error();
-    }
-    log(LogLevel::warning, "{}: {}; commands are answered BUSY until it is free", name_,
-        opened.error().message);
-    const co::Message waiting{.run = &begin_waiting, .context = this};
-    (void)loop_->drive(&waiting);
-  }
-  const co::Message sweep{.run = &begin_sweep, .context = this};
-  (void)loop_->drive(&sweep);
+  slow_log_ = std::make_unique<watch::SlowLog>(name_, Bytes{abi::tcmu_dev_get_block_size(dev_)});
   return {};
 }
 
-// In set_up(), or on the executor: then nothing else of the LUN goes on that it could hold up.
-Result<void> Device::open_backend() {
+backend::OpenContext Device::open_context() {
+  const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
+  return backend::OpenContext{.executor = executor_,
+                              .uring = *uring_,
+                              .buffers = *buffers_,
+                              .helper = *helper_,
+                              .size = Bytes{abi::tcmu_dev_get_num_lbas(dev_) * block.value()},
+                              .logical_block = block};
+}
+
+// Waits for the store, but not for ever.
+Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
+  const backend::OpenContext context = open_context();
+  if (config_.scheme != config::Scheme::file) {
+    Result<std::unique_ptr<backend::Backend>> opened = backend::open(config_, context);
+    if (!opened) {
+      return opened.error();
+    }
+    use(std::move(opened).value());
+    return {};
+  }
+  if (Result<void> numbers = backend::check_numbers(context.size, context.logical_block);
+      !numbers) {
+    return numbers;
+  }
+  opener_ = std::make_unique<backend::StoreOpener>(
+      store_order(config_, name_, context.size, context.logical_block, at_start));
+  switch (opener_->wait(patience)) {
+    case backend::StoreOpener::State::refused:
+      return opener_->error();
+    case backend::StoreOpener::State::opened:
+      use(backend::assemble(config_, opener_->take(), context));
+      opener_.reset();
+      return {};
+    case backend::StoreOpener::State::trying:
+      log(LogLevel::warning,
+          "{}: becoming ready: {} does not answer: is its storage frozen?; commands are answered "
+          "BUSY until it does",
+          name_, config_.path);
+      break;
+    case backend::StoreOpener::State::waiting:
+      break;  // it has said why
+  }
+  const co::Message becoming_ready{.run = &begin_becoming_ready, .context = this};
+  (void)loop_->drive(&becoming_ready);
+  return {};
+}
+
+void Device::begin_becoming_ready(void* self, std::int64_t) {
+  Device& device = *static_cast<Device*>(self);
+  device.closing_.spawn("becoming ready", device.become_ready());
+}
+
+co::Task<void> Device::become_ready() {
+  for (;;) {
+    const bool leaving = co_await leaving_.wait_until(executor_.now() + look_interval);
+    if (leaving) {
+      co_return;
+    }
+    const backend::StoreOpener::State state = opener_->state();
+    if (state == backend::StoreOpener::State::opened) {
+      use(backend::assemble(config_, opener_->take(), open_context()));
+      opener_.reset();
+      co_return;
+    }
+    // It hung at first, and failed for good when somebody was making the LUN.
+    if (state == backend::StoreOpener::State::refused) {
+      log(LogLevel::error, "{}: cannot be opened: {}; delete the backstore and create it anew",
+          name_, opener_->error().message);
+      co_return;
+    }
+  }
+}
+
+// In set_up(), or on the executor.
+void Device::use(std::unique_ptr<backend::Backend> backend) {
   const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
   const BlockCount blocks{abi::tcmu_dev_get_num_lbas(dev_)};
-  Result<std::unique_ptr<backend::Backend>> opened =
-      backend::open(config_, backend::OpenContext{.executor = executor_,
-                                                  .uring = *uring_,
-                                                  .buffers = *buffers_,
-                                                  .helper = *helper_,
-                                                  .size = Bytes{blocks.value() * block.value()},
-                                                  .logical_block = block});
-  if (!opened) {
-    return opened.error();
-  }
-  backend_ = std::make_unique<Gate>(std::move(opened).value());
+  backend_ = std::make_unique<Gate>(std::move(backend));
   volume_ = std::make_unique<volume::Volume>(
       *backend_, volume::VolumeConfig{.logical_block = block,
                                       .capacity = blocks,
@@ -164,28 +239,6 @@ Result<void> Device::open_backend() {
       "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",
       name_, backend_->description(), blocks.value(), block.value(),
       abi::tcmu_dev_get_max_xfer_len(dev_), describe_mailbox_flags(ring_->flags()));
-  return {};
-}
-
-co::Task<void> Device::wait_for_store() {
-  for (;;) {
-    const bool leaving = co_await leaving_.wait_until(executor_.now() + open_interval);
-    if (leaving) {
-      co_return;
-    }
-    const Result<void> opened = open_backend();
-    if (opened) {
-      co_return;
-    }
-    if (opened.error().errno_value != EBUSY) {
-      log(LogLevel::error, "{}: cannot be opened: {}; trying again", name_, opened.error().message);
-    }
-  }
-}
-
-void Device::begin_waiting(void* self, std::int64_t) {
-  Device& device = *static_cast<Device*>(self);
-  device.closing_.spawn("waiting for the store", device.wait_for_store());
 }
 
 // Later the kernel would answer by itself, with an error.

@@ -31,6 +31,9 @@ class ControlledLun {
   // executor that is late must not write to it. From any thread but the LUN's own (it would wait
   // for itself), one caller at a time; neither from within nor after control_remove().
   virtual bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) = 0;
+
+  // The daemon was told to stop, and will close its LUNs one after the other. At once.
+  virtual void daemon_stops() {}
 };
 
 class LunDirectory {

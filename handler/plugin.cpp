@@ -14,6 +14,7 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,10 +22,13 @@
 #include "handler/control.h"
 #include "handler/daemon_log.h"
 #include "handler/device.h"
+#include "handler/store_order.h"
 #include "handler/tcmur_abi.h"
 #include "lib/backend/factory.h"
 #include "lib/base/log.h"
 #include "lib/base/log_writer.h"
+#include "lib/base/shared_patience.h"
+#include "lib/co/clock.h"
 #include "lib/scsi/sense.h"
 
 namespace ballast::handler {
@@ -68,13 +72,40 @@ Device* device_of(abi::tcmu_device* dev) {
   return static_cast<Device*>(abi::tcmur_dev_get_private(dev));
 }
 
+// The daemon's main thread serves all LUNs, so it waits for none; and it opens and closes LUNs in a
+// row. (At its start, where every failure is waited out, nothing is gained by waiting long.)
+constexpr Nanoseconds check_patience = std::chrono::seconds{2};
+SharedPatience start_patience{std::chrono::seconds{1}, std::chrono::milliseconds{20},
+                              std::chrono::seconds{5}};
+SharedPatience open_patience{std::chrono::seconds{5}, std::chrono::milliseconds{100},
+                             std::chrono::seconds{2}};
+SharedPatience close_patience{Device::close_patience, std::chrono::milliseconds{300},
+                              std::chrono::seconds{2}};
+
+TimePoint now() {
+  return co::SteadyClock{}.now();
+}
+
+Result<void> check(std::string_view text) {
+  const Result<config::LunConfig> config = config::parse(text);
+  if (!config) {
+    return config.error();
+  }
+  // Before it opens a LUN the daemon asks here, too. open() looks at the store anyway, and can wait
+  // for it, which a LUN needs that is there already or comes out of a saved configuration. So what
+  // is left is the question of somebody who is about to make one.
+  if (control_before_main_loop() || control_in_kernel_event()) {
+    return {};
+  }
+  return backend::check_with_patience(store_order(config.value(), "", Bytes{}, Bytes{}, false),
+                                      check_patience);
+}
+
 bool check_config(const char* daemon_string, char** reason) noexcept {
   const NotCancellable guard;
   try {
-    const auto checked = backend::check(config_string(daemon_string));
-    // At its start the daemon opens what there is, and asks here first. A store that somebody else
-    // still has then is waited for (Device::open).
-    if (checked || (checked.error().errno_value == EBUSY && control_before_main_loop())) {
+    const Result<void> checked = check(config_string(daemon_string));
+    if (checked) {
       return true;
     }
     *reason = ::strdup(checked.error().message.c_str());
@@ -89,7 +120,10 @@ int open_lun(abi::tcmu_device* dev, bool) noexcept {
   abi::tcmur_dev_set_private(dev, nullptr);
   Departed::all().bury();
   try {
-    Result<std::unique_ptr<Device>> device = Device::open(dev, control_before_main_loop());
+    const bool at_start = control_before_main_loop();
+    SharedPatience& patience = at_start ? start_patience : open_patience;
+    Result<std::unique_ptr<Device>> device = Device::open(dev, at_start, patience.begin(now()));
+    patience.end(now());
     if (!device) {
       log(LogLevel::error, "{}: cannot be opened: {}", abi::tcmu_dev_get_cfgstring(dev),
           device.error().message);
@@ -112,7 +146,12 @@ void close_lun(abi::tcmu_device* dev) noexcept {
   if (device != nullptr) {
     control_remove(*device);
   }
-  if (device != nullptr && !device->close()) {
+  if (device == nullptr) {
+    return;
+  }
+  const bool gone = device->close(close_patience.begin(now()));
+  close_patience.end(now());
+  if (!gone) {
     Departed::all().add(std::move(device));
   }
 }
@@ -199,7 +238,7 @@ void end_log() noexcept {
 
 constexpr char description[] =
     "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
-    "cfgstring: /PATH or file=/PATH (a file, created sparse when missing, or a block device), "
+    "cfgstring: /PATH or file=/PATH (a file, created sparse with the LUN, or a block device), "
     "memory, or null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
     "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=8, fault=/PATH. Outside "
     "targetcli, whose library takes no colon, also as a URI: "

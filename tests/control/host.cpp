@@ -5,6 +5,8 @@
 // With AS_THE_DAEMON in the environment it owns tcmu-runner's name, too, as the daemon does: on
 // GLib's shared connection, for which other rules hold than for ours.
 #include <gio/gio.h>
+#include <glib-unix.h>
+#include <signal.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -31,6 +33,14 @@ int main(int argc, char** argv) {
                    nullptr, nullptr, nullptr, nullptr, nullptr);
   }
   GMainLoop* const loop = g_main_loop_new(nullptr, FALSE);
+  // As the daemon does; what was watched already is told as well.
+  g_unix_signal_add(
+      SIGTERM,
+      [](gpointer quits) -> gboolean {
+        g_main_loop_quit(static_cast<GMainLoop*>(quits));
+        return G_SOURCE_CONTINUE;
+      },
+      loop);
   g_main_loop_run(loop);
   return 0;
 }

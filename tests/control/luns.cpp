@@ -2,6 +2,7 @@
 #include "tests/control/luns.h"
 
 #include <chrono>
+#include <cstdio>
 #include <thread>
 #include <utility>
 
@@ -99,6 +100,10 @@ bool MadeUpLun::snapshot(watch::LunSnapshot* into, Nanoseconds patience) {
   }
   *into = std::move(lun);
   return true;
+}
+
+void MadeUpLun::daemon_stops() {
+  std::fprintf(stderr, "%s: the daemon stops\n", name_.c_str());
 }
 
 }  // namespace ballast::testing

@@ -19,6 +19,7 @@ class MadeUpLun final : public handler::ControlledLun {
   MadeUpLun(std::string name, std::string fault_control);
   std::string name() const override { return name_; }
   bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
+  void daemon_stops() override;  // says so on standard error
 
  private:
   bool is(std::string_view kind) const;

@@ -35,6 +35,7 @@ BACKSTORE=${E2E_BACKSTORE:-ballast}
 PLUGIN_DIR=/usr/lib/x86_64-linux-gnu/tcmu-runner
 PLUGIN=$LAB_BUILD/handler_ballast.so
 DAEMON_LOG=/var/log/tcmu-runner.log
+RECORDS=/var/lib/ballast/volumes
 CONFIGFS=/sys/kernel/config/target
 IQN=iqn.2026-01.org.ballast:lab
 INITIATOR=$(sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi 2> /dev/null)
@@ -410,6 +411,8 @@ clear_target() {
     fi
     iscsiadm -m node -o delete >&9 2>&1
     rm -rf /etc/iscsi/nodes/* /etc/iscsi/send_targets/* /etc/rtslib-fb-target/saveconfig.json
+    # Files come and go with the tests, under the same names.
+    rm -rf "$RECORDS"
     [[ -d $CONFIGFS ]] || return 0
     bounded 90 remove_configfs
     lun_path=() lun_names=()

@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 #include <thread>
 
 #include "lib/base/assert.h"
@@ -29,6 +30,8 @@ std::condition_variable log_thawed;
 bool log_frozen = false;
 std::string log_text;
 bool log_to_terminal = false;
+int main_loop_depth = 1;
+std::string records;  // a folder that goes with the process
 
 [[gnu::format(printf, 2, 0)]] void log_line(const char* level, const char* format,
                                             std::va_list arguments) {
@@ -182,7 +185,24 @@ void* cmdproc(void* device) {
   }
 }
 
+void set_main_loop_depth(int depth) {
+  main_loop_depth = depth;
+}
+
+const std::string& records_folder() {
+  return records;
+}
+
 abi::tcmur_handler& load_plugin(const char* path) {
+  char folder[] = "/dev/shm/ballast-records-XXXXXX";
+  BALLAST_ASSERT(::mkdtemp(folder) != nullptr);
+  records = folder;
+  ::setenv("BALLAST_RECORDS", folder, 1);
+  ::setenv("BALLAST_SAVED_CONFIGURATION", "/nowhere", 1);
+  std::atexit([] {
+    std::error_code ignored;
+    std::filesystem::remove_all(records, ignored);
+  });
   log_to_terminal = std::getenv("BALLAST_RING_LOG") != nullptr;
   void* const library = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
@@ -227,6 +247,10 @@ std::string take_log() {
 
 // What the plugin looks up.
 #pragma GCC visibility push(default)
+// Found before GLib's own, which knows that no main loop runs here.
+extern "C" int g_main_depth() noexcept {
+  return ballast::ring_test::main_loop_depth;
+}
 namespace ballast::handler::abi {
 extern "C" {
 

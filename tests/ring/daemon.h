@@ -32,6 +32,8 @@ struct ballast::handler::abi::tcmu_device {
 namespace ballast::ring_test {
 
 abi::tcmur_handler& handler();
+// What GLib's g_main_depth() tells the plugin: 0, the daemon is starting; 1, its main loop runs.
+void set_main_loop_depth(int depth);
 void* cmdproc(void* device);
 
 }  // namespace ballast::ring_test

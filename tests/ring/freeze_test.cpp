@@ -133,7 +133,9 @@ void a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go(voi
   lun.reset();  // the ring is unmapped; the write still waits
   (void)take_log();
   // As after the daemon's restart: the next one waits for the file.
-  lun = Lun::add(storage.config());
+  LunOptions options;
+  options.at_start = true;
+  lun = Lun::add(storage.config(), options);
   assert_non_null(lun.get());
   assert_int_equal(lun->execute(test_unit_ready()).status, busy);
   const std::string log = take_log();

@@ -70,7 +70,7 @@ bool Lun::start(const std::string& config) {
   device_->event_fd = event_fd_;
   device_->cmd_tail = mailbox_->cmd_tail;
   device_->cfgstring = "ballast/" + config;
-  device_->uio_name = "ring" + std::to_string(next_uio++);
+  device_->uio_name = options_.name.empty() ? "ring" + std::to_string(next_uio++) : options_.name;
   device_->num_lbas = options_.size / options_.block_size;
   device_->block_size = options_.block_size;
   device_->max_xfer_len = options_.max_transfer_blocks;
@@ -78,7 +78,10 @@ bool Lun::start(const std::string& config) {
   device_->command_timeout = options_.command_timeout;
   device_->doorbell = [](void* lun) { static_cast<Lun*>(lun)->doorbell(); };
   device_->lun = this;
-  if (handler().open(device_.get(), false) != 0) {
+  set_main_loop_depth(options_.at_start ? 0 : 1);
+  const int opened = handler().open(device_.get(), false);
+  set_main_loop_depth(1);
+  if (opened != 0) {
     return false;
   }
   BALLAST_ASSERT(::pthread_create(&cmdproc_, nullptr, &cmdproc, device_.get()) == 0);

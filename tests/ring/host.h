@@ -61,6 +61,10 @@ struct LunOptions {
   int command_timeout = 0;  // tcmur_cmd_time_out
   bool scatter = true;      // hand out data pages in random order
   std::uint64_t seed = 1;
+  // The daemon is starting and finds this LUN in the kernel. Else somebody makes it.
+  bool at_start = false;
+  // What the backstore is called, and the uio device; empty: something new.
+  std::string name;
 };
 
 struct HostStats {
@@ -148,9 +152,12 @@ class Lun {
   HostStats stats_;
 };
 
-// Loads the plugin (environment BALLAST_PLUGIN, or `path`) as the daemon does. Ends the process
+// Loads the plugin (environment BALLAST_PLUGIN, or `path`) as the daemon does; its records of what
+// LUNs had go to a folder of this process, and it finds no saved configuration. Ends the process
 // with a sentence if that fails.
 abi::tcmur_handler& load_plugin(const char* path);
+
+const std::string& records_folder();
 
 // check_config, with the reason freed as the daemon does. Empty: the string is fine.
 std::string check_config(const std::string& config);

@@ -270,13 +270,16 @@ void one_file_has_one_owner(void**) {
   const Folder folder{"/dev/shm"};
   auto first = Lun::add(folder.file("vol.raw"));
   assert_non_null(first.get());
-  // This host has no main loop, so it is a daemon that starts: the second LUN waits for the store.
-  const auto second = Lun::add(folder.file("vol.raw"));
+  // Somebody who makes a second LUN wants to know; one that a starting daemon finds waits.
+  assert_null(Lun::add(folder.file("vol.raw")).get());
+  LunOptions found;
+  found.at_start = true;
+  const auto second = Lun::add(folder.file("vol.raw"), found);
   assert_non_null(second.get());
   constexpr unsigned busy = 0x08;
   assert_int_equal(second->execute(test_unit_ready()).status, busy);
   assert_int_not_equal(second->reconfigure_size(1 << 20), 0);
-  const auto third = Lun::add(folder.file("vol.raw"));
+  const auto third = Lun::add(folder.file("vol.raw"), found);
   assert_true(third->remove());
   assert_int_equal(first->execute(test_unit_ready()).status, 0);
   assert_true(first->remove());

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "handler/store_order.h"
+
+#include <cstdlib>
+
+#include "handler/saved_configuration.h"
+
+namespace ballast::handler {
+
+backend::StoreOrder store_order(const config::LunConfig& config, const std::string& lun, Bytes size,
+                                Bytes logical_block, bool at_start) {
+  const char* const records = std::getenv("BALLAST_RECORDS");
+  return backend::StoreOrder{
+      .config = config,
+      .lun = lun,
+      .size = size,
+      .logical_block = logical_block,
+      .at_start = at_start,
+      .is_saved = saved_configuration_has,
+      .records = records != nullptr ? records : backend::StoreRecords::default_folder};
+}
+
+}  // namespace ballast::handler

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the daemon's plugin asks of a StoreOpener: where records are, and what is saved.
+#pragma once
+
+#include <string>
+
+#include "lib/backend/store_opener.h"
+
+namespace ballast::handler {
+
+// Records are in StoreRecords::default_folder, or in what the environment's BALLAST_RECORDS names
+// (for tests; empty: none).
+backend::StoreOrder store_order(const config::LunConfig& config, const std::string& lun, Bytes size,
+                                Bytes logical_block, bool at_start);
+
+}  // namespace ballast::handler

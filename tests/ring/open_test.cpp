@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built plugin, and stores that are not there, are others', or hang while LUNs are opened and
+// closed.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/ring/support.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast::ring_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr unsigned busy = 0x08;
+constexpr unsigned good = 0x00;
+
+LunOptions as(const char* name, bool at_start) {
+  LunOptions options;
+  options.name = name;
+  options.at_start = at_start;
+  return options;
+}
+
+bool eventually(const std::function<bool()>& holds) {
+  for (int i = 0; i < 3000; ++i) {
+    if (holds()) {
+      return true;
+    }
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+bool is_there(const std::string& path) {
+  return ::access(path.c_str(), F_OK) == 0;
+}
+
+bool has_record(const char* of) {
+  for (const auto& entry : std::filesystem::directory_iterator{records_folder()}) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(of) && name.find(".new") == std::string::npos) {
+      return true;
+    }
+  }
+  return false;
+}
+
+std::vector<std::byte> bytes_of(std::size_t count) {
+  return std::vector<std::byte>(count, std::byte{0x5a});
+}
+
+// A LUN with data, which was then closed, as when the daemon stops.
+void a_lun_had(const std::string& path, const char* name) {
+  const auto lun = Lun::add("file=" + path, as(name, false));
+  assert_non_null(lun.get());
+  std::vector<std::byte> data = bytes_of(4096);
+  assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, good);
+  assert_true(lun->remove());
+  const std::string file = path.substr(path.rfind('/') + 1);
+  assert_true(eventually([&] { return has_record(file.c_str()); }));
+}
+
+void expect_data(Lun& lun) {
+  std::vector<std::byte> back(4096);
+  assert_int_equal(lun.execute(read_16(0, 8), Direction::from_device, back).status, good);
+  assert_true(back == bytes_of(4096));
+}
+
+void a_file_that_is_away_when_the_daemon_starts_is_waited_for(void**) {
+  const Folder folder{"/dev/shm"};
+  const std::string path = folder.file("away.raw");
+  a_lun_had(path, "away");
+  std::filesystem::rename(path, path + ".aside");
+  (void)take_log();
+  const auto lun = Lun::add("file=" + path, as("away", true));
+  assert_non_null(lun.get());
+  std::vector<std::byte> data = bytes_of(4096);
+  assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, busy);
+  assert_int_equal(lun->execute(test_unit_ready()).status, busy);
+  assert_false(is_there(path));
+  const std::string log = take_log();
+  assert_non_null(std::strstr(log.c_str(), "becoming ready"));
+  assert_non_null(std::strstr(log.c_str(), "is missing"));
+  std::filesystem::rename(path + ".aside", path);
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
+  expect_data(*lun);
+}
+
+// A restored configuration: the main loop runs.
+void a_restored_lun_waits_for_its_file_too(void**) {
+  const Folder folder{"/dev/shm"};
+  const std::string path = folder.file("restored.raw");
+  a_lun_had(path, "restored");
+  std::filesystem::rename(path, path + ".aside");
+  const auto lun = Lun::add("file=" + path, as("restored", false));
+  assert_non_null(lun.get());
+  assert_int_equal(lun->execute(test_unit_ready()).status, busy);
+  assert_false(is_there(path));
+  std::filesystem::rename(path + ".aside", path);
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
+  expect_data(*lun);
+}
+
+void who_makes_a_lun_where_another_had_its_file_is_told(void**) {
+  const Folder folder{"/dev/shm"};
+  const std::string path = folder.file("known.raw");
+  assert_string_equal(check_config("ballast/file=" + path).c_str(), "");
+  a_lun_had(path, "known");
+  std::filesystem::remove(path);
+  const std::string said = check_config("ballast/file=" + path);
+  assert_non_null(std::strstr(said.c_str(), "is missing, but LUN known"));
+  assert_non_null(std::strstr(said.c_str(), ("rm " + records_folder()).c_str()));
+  assert_null(Lun::add("file=" + path, as("new", false)).get());
+  assert_false(is_there(path));
+}
+
+void a_lun_that_never_became_ready_is_closed_at_once_and_wants_nothing_later(void**) {
+  const Folder folder{"/dev/shm"};
+  const std::string path = folder.file("never.raw");
+  const auto begin = std::chrono::steady_clock::now();
+  const auto lun = Lun::add("file=" + path, as("never", true));
+  assert_non_null(lun.get());
+  assert_true(lun->remove());
+  assert_true(std::chrono::steady_clock::now() - begin < 5s);
+  std::ofstream{path};
+  std::filesystem::resize_file(path, 64 << 20);
+  assert_true(eventually([&] { return check_config("ballast/file=" + path).empty(); }));
+}
+
+void luns_on_frozen_storage_are_closed_in_the_time_of_one(void**) {
+  constexpr std::size_t count = 5;
+  const Folder folder{"/dev/shm"};
+  const std::string rules = folder.file("faults");
+  std::ofstream{rules} << "write freeze stubborn\n";
+  std::vector<std::unique_ptr<Lun>> luns;
+  std::vector<std::byte> data = bytes_of(4096);
+  Countdown answers{count};
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string path = folder.file(("vol" + std::to_string(i)).c_str());
+    luns.push_back(Lun::add("file=" + path + ";fault=" + rules));
+    assert_true(luns.back()->submit(write_16(0, 8), Direction::to_device, data, answers.done()));
+    assert_int_equal(luns.back()->execute(test_unit_ready()).status, good);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  for (const std::unique_ptr<Lun>& lun : luns) {
+    assert_true(lun->remove());
+  }
+  // Each by itself would take six seconds.
+  assert_true(std::chrono::steady_clock::now() - begin < 18s);
+  assert_true(answers.wait());
+  luns.clear();
+  std::ofstream{rules} << "";
+  // Nobody holds the files once the storage lets go.
+  assert_true(
+      eventually([&] { return check_config("ballast/file=" + folder.file("vol0")).empty(); }));
+}
+
+}  // namespace
+
+int main() {
+  const char* const plugin = std::getenv("BALLAST_PLUGIN");
+  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(a_file_that_is_away_when_the_daemon_starts_is_waited_for),
+      cmocka_unit_test(a_restored_lun_waits_for_its_file_too),
+      cmocka_unit_test(who_makes_a_lun_where_another_had_its_file_is_told),
+      cmocka_unit_test(a_lun_that_never_became_ready_is_closed_at_once_and_wants_nothing_later),
+      cmocka_unit_test(luns_on_frozen_storage_are_closed_in_the_time_of_one),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
