@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/backend/file_open.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <utility>
 
 #include "lib/backend/file_probe.h"
+#include "lib/base/log.h"
 
 namespace ballast::backend {
 namespace {
@@ -82,7 +84,17 @@ Result<OpenFile> open_file(const LunConfig& config, Bytes size, Bytes logical_bl
       !enough) {
     return enough.error();
   }
-  const FileTraits traits = probe(file.fd.get(), file.block_device, file.direct, has.value());
+  const FileTraits traits =
+      probe(file.fd.get(), file.block_device, file.direct, has.value(), file.identity.file_system);
+  if (file.direct && !traits.direct) {
+    log(LogLevel::warning,
+        "{} is on a file system that takes O_DIRECT and uses the page cache all the same (ext4 "
+        "with "
+        "data=journal does): it is used as with cache=buffered",
+        config.path);
+    file.direct = false;
+    (void)::fcntl(file.fd.get(), F_SETFL, ::fcntl(file.fd.get(), F_GETFL) & ~O_DIRECT);
+  }
   if (const Result<void> block = check_block(config, traits, logical_block); !block) {
     return block.error();
   }

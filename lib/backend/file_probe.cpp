@@ -8,10 +8,10 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdio>
@@ -81,14 +81,6 @@ std::size_t tags_of(dev_t device) {
   return fewest == none ? unknown_tags : fewest;
 }
 
-bool is_in_memory(int fd) {
-  constexpr unsigned long tmpfs = 0x01021994;
-  constexpr unsigned long ramfs = 0x858458f6;
-  struct statfs status {};
-  return ::fstatfs(fd, &status) == 0 && (static_cast<unsigned long>(status.f_type) == tmpfs ||
-                                         static_cast<unsigned long>(status.f_type) == ramfs);
-}
-
 // Whether O_DIRECT takes a read of `unit` bytes at offset `unit`.
 bool read_works(int fd, std::uint64_t unit) {
   constexpr std::size_t most = 4096;
@@ -106,12 +98,15 @@ void probe_alignment(int fd, Bytes size, FileTraits& traits) {
 #ifdef STATX_DIOALIGN
   struct statx status {};
   if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
-      (status.stx_mask & STATX_DIOALIGN) != 0 && status.stx_dio_offset_align != 0) {
-    traits.offset_alignment = status.stx_dio_offset_align;
-    traits.memory_alignment = status.stx_dio_mem_align;
+      (status.stx_mask & STATX_DIOALIGN) != 0) {
+    // 0: this file has no direct I/O, though it may be opened so (ext4 with data=journal).
+    traits.direct = status.stx_dio_offset_align != 0;
+    traits.offset_alignment = std::max(1U, status.stx_dio_offset_align);
+    traits.memory_alignment = std::max(1U, status.stx_dio_mem_align);
     return;
   }
 #endif
+  traits.direct = true;
   traits.offset_alignment = 4096;
   for (std::uint64_t unit = smallest_block; unit < 4096; unit *= 2) {
     if (size.value() >= 2 * unit && read_works(fd, unit)) {
@@ -142,12 +137,19 @@ void probe_block_device(int fd, dev_t device, FileTraits& traits) {
                        queue_limit(device, "write_zeroes_max_bytes").value_or(0) > 0;
 }
 
-void probe_regular(int fd, const struct stat& status, FileTraits& traits) {
+bool punches_holes(std::string_view file_system) {
+  constexpr std::array<std::string_view, 4> known{"ext4", "xfs", "btrfs", "tmpfs"};
+  return std::find(known.begin(), known.end(), file_system) != known.end();
+}
+
+void probe_regular(int fd, const struct stat& status, std::string_view file_system,
+                   FileTraits& traits) {
   traits.physical_block = as_block(static_cast<std::uint64_t>(status.st_blksize));
   // Past the end there is nothing to lose, but the file system says whether it could.
   const off_t unit = static_cast<off_t>(traits.physical_block);
   const off_t past_the_end = (status.st_size / unit + 1) * unit;
-  if (::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, past_the_end, unit) == 0) {
+  if (punches_holes(file_system) ||
+      ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, past_the_end, unit) == 0) {
     traits.discard_granularity = traits.physical_block;
     traits.discard_zeroes = true;
     traits.zero = true;
@@ -157,7 +159,7 @@ void probe_regular(int fd, const struct stat& status, FileTraits& traits) {
 
 }  // namespace
 
-FileTraits probe(int fd, bool block_device, bool direct, Bytes size) {
+FileTraits probe(int fd, bool block_device, bool direct, Bytes size, std::string_view file_system) {
   FileTraits traits;
   struct stat status {};
   if (::fstat(fd, &status) != 0) {
@@ -169,8 +171,8 @@ FileTraits probe(int fd, bool block_device, bool direct, Bytes size) {
   if (block_device) {
     probe_block_device(fd, status.st_rdev, traits);
   } else {
-    probe_regular(fd, status, traits);
-    traits.in_memory = is_in_memory(fd);
+    probe_regular(fd, status, file_system, traits);
+    traits.in_memory = file_system == "tmpfs" || file_system == "ramfs";
     traits.device = status.st_dev;
     traits.queue_tags = tags_of(status.st_dev);
   }

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -17,9 +18,10 @@
 namespace ballast::backend {
 
 struct FileTraits {
-  std::uint64_t offset_alignment = 1;     // of offsets and lengths; 1 unless direct
-  std::size_t memory_alignment = 1;       // of buffers; 1 unless direct
-  std::uint64_t physical_block = 512;     // a power of two, 512 to 64 KiB
+  bool direct = false;                 // what O_DIRECT reads and writes goes around the page cache
+  std::uint64_t offset_alignment = 1;  // of offsets and lengths; 1 unless direct
+  std::size_t memory_alignment = 1;    // of buffers; 1 unless direct
+  std::uint64_t physical_block = 512;  // a power of two, 512 to 64 KiB
   std::uint64_t discard_granularity = 0;  // a power of two; 0: no discard
   bool discard_zeroes = false;            // discarded ranges read as zeros
   bool zero = false;                      // fallocate may zero a range
@@ -34,7 +36,10 @@ struct FileTraits {
 // The depth of a SATA disk's queue: no queue is known that takes fewer.
 inline constexpr std::size_t unknown_tags = 32;
 
-FileTraits probe(int fd, bool block_device, bool direct, Bytes size);
+// `file_system`: its type, as in mountinfo. A hole is punched past the end to see whether it can,
+// but not on a file system that is known to: on a frozen one that call sleeps until the thaw, and
+// opening is all else that a LUN would wait for.
+FileTraits probe(int fd, bool block_device, bool direct, Bytes size, std::string_view file_system);
 
 // How many bytes the file or device has now.
 Result<Bytes> size_of(int fd, bool block_device);
