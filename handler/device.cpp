@@ -179,6 +179,9 @@ co::Task<void> Device::sweep() {
       stirred_.reset();
       continue;
     }
+    if (executor_.now() - looked_at_attributes_ >= attribute_interval) {
+      look_at_attributes();
+    }
     if (ring_left_alone_.load(std::memory_order_relaxed)) {
       continue;
     }

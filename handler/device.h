@@ -33,6 +33,7 @@
 #include <string_view>
 #include <vector>
 
+#include "handler/attributes.h"
 #include "handler/gate.h"
 #include "handler/lun_directory.h"
 #include "handler/passed_over.h"
@@ -76,6 +77,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // How often it is looked at when idle; and how long commands that the daemon threw away stand at
   // its end before they are answered.
   static constexpr Nanoseconds sweep_interval = std::chrono::seconds{2};
+  // How often the backstore's attributes are looked at, because nobody says that they have changed.
+  static constexpr Nanoseconds attribute_interval = std::chrono::seconds{10};
   // How long a reconfiguration keeps the daemon's main thread, which serves all LUNs.
   static constexpr Nanoseconds reconfiguration_limit = std::chrono::seconds{10};
 
@@ -108,8 +111,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
 
   // Both answer within reconfiguration_limit.
   Result<void> resize(Bytes size);
-  // deadline, slow, stall_after and stall_window change at once; for the rest the LUN must be made
-  // anew.
+  // deadline, slow, stall_after, stall_window and busy_for change at once; for the rest the LUN
+  // must be made anew.
   Result<void> reconfigure(std::string_view daemon_string);
 
   bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
@@ -158,7 +161,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   void answer(scsi::Command& command, scsi::Status status) override;
   Incoming* take_incoming();
   scsi::TaskSetLimits limits() const;
-  Result<void> check_deadline(Nanoseconds deadline) const;
+  void set_attributes();
+  void look_at_attributes();
+  void tell_cmd_time_out() const;
   void describe(watch::LunSnapshot* snapshot) const;
   std::size_t unanswered() const { return task_set_ == nullptr ? 0 : task_set_->unanswered(); }
 
@@ -193,6 +198,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<PassedOver> passed_over_;
+  std::unique_ptr<Attributes> attributes_;
+  TimePoint looked_at_attributes_{};
+  int cmd_time_out_ = -1;  // seconds, as last seen; 0: the kernel waits for ever
   std::unique_ptr<watch::SlowLog> slow_log_;
   std::unique_ptr<scsi::Disk> disk_;  // made with the first command: see read_unit_serial
   std::unique_ptr<scsi::TaskSet> task_set_;

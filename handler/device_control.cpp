@@ -112,9 +112,6 @@ Result<void> Device::reconfigure(std::string_view daemon_string) {
   if (!wanted) {
     return wanted.error();
   }
-  if (Result<void> deadline = check_deadline(wanted.value().deadline); !deadline) {
-    return deadline;
-  }
   auto asked = std::make_shared<Asked<config::LunConfig>>();
   asked->what = std::move(wanted).value();
   ask(asked, &Device::change_limits);
@@ -133,29 +130,23 @@ void Device::change_limits(const std::shared_ptr<Asked<config::LunConfig>>& aske
   changed.slow = wanted.slow;
   changed.stall_after = wanted.stall_after;
   changed.stall_window = wanted.stall_window;
+  changed.busy_for = wanted.busy_for;
   if (changed != wanted) {
     asked->answer(Error{
         EINVAL, fmt::format("cannot change from \"{}\" to \"{}\" while it is open: only deadline, "
-                            "slow, stall_after and stall_window can; delete the backstore and "
-                            "create it anew (the data stays)",
+                            "slow, stall_after, stall_window and busy_for can; delete the "
+                            "backstore and create it anew (the data stays)",
                             config::to_string(config_), config::to_string(wanted))});
     return;
   }
   config_ = std::move(changed);
+  cmd_time_out_ = -1;  // what follows from it may be told anew
+  look_at_attributes();
   if (task_set_ != nullptr) {
     task_set_->set_limits(limits());
   }
-  log(LogLevel::info, "{}: deadline {}, slow {}, stalled after {}, window {}", name_,
-      config::format_duration(config_.deadline), config::format_duration(config_.slow),
-      config::format_duration(config_.stall_after), config_.stall_window);
+  log(LogLevel::info, "{}: the configuration is {} now", name_, config::to_string(config_));
   asked->answer({});
-}
-
-scsi::TaskSetLimits Device::limits() const {
-  return scsi::TaskSetLimits{.deadline = config_.deadline,
-                             .slow = config_.slow,
-                             .stall_after = config_.stall_after,
-                             .stall_window = config_.stall_window};
 }
 
 // --- questions
@@ -197,6 +188,7 @@ void Device::describe(watch::LunSnapshot* snapshot) const {
     snapshot->slow = config_.slow;
     snapshot->stall_after = config_.stall_after;
     snapshot->stall_window = config_.stall_window;
+    snapshot->busy_for = config_.busy_for;
   }
   for (const co::TaskInfo* task = executor_.registry().first(); task != nullptr;
        task = task->next) {

@@ -14,7 +14,6 @@
 
 #include "handler/config_string.h"
 #include "handler/lun_name.h"
-#include "handler/notices.h"
 #include "handler/store_order.h"
 #include "lib/backend/factory.h"
 #include "lib/base/assert.h"
@@ -25,6 +24,12 @@ namespace {
 
 // The data of all commands of one LUN, orphans included. Mapped, and only what is used is there.
 constexpr Bytes data_limit{std::uint64_t{64} << 20};
+
+// Of the whole process. Never destroyed: LUNs that have departed live to its end.
+scsi::StalledLuns& stalled_luns() {
+  static auto* const luns = new scsi::StalledLuns;
+  return *luns;
+}
 
 unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
   if (physical_block <= logical_block) {
@@ -84,9 +89,6 @@ Result<void> Device::set_up(bool at_start, Nanoseconds patience) {
   if (Result<void> geometry = check_geometry(); !geometry) {
     return geometry;
   }
-  if (Result<void> deadline = check_deadline(config_.deadline); !deadline) {
-    return deadline;
-  }
   if (Result<void> machinery = open_machinery(); !machinery) {
     return machinery;
   }
@@ -133,13 +135,8 @@ Result<void> Device::open_machinery() {
   if (Result<void> ring = open_ring(); !ring) {
     return ring;
   }
-  if ((ring_->flags() & abi::TCMU_MAILBOX_FLAG_CAP_TMR) == 0 || !ask_for_notices(dev_)) {
-    log(LogLevel::warning,
-        "{}: the kernel does not tell of task management (Linux 5.9 and later do, and the "
-        "backstore's attribute tmr_notification must be 1): ABORT TASK and LUN RESET wait for the "
-        "deadline of the commands that they end",
-        name_);
-  }
+  attributes_ = std::make_unique<Attributes>(dev_);
+  set_attributes();
   helper_ = std::make_unique<io::HelperThread>(executor_);
   loop_ = std::make_unique<io::Loop>(executor_, clock_, uring_.get());
   loop_->set_under_way(
@@ -241,18 +238,6 @@ void Device::use(std::unique_ptr<backend::Backend> backend) {
       abi::tcmu_dev_get_max_xfer_len(dev_), describe_mailbox_flags(ring_->flags()));
 }
 
-// Later the kernel would answer by itself, with an error.
-Result<void> Device::check_deadline(Nanoseconds deadline) const {
-  const int seconds = abi::tcmu_cfgfs_dev_get_attr_int(dev_, "cmd_time_out");
-  if (seconds > 0 && deadline >= std::chrono::seconds{seconds}) {
-    return Error{EINVAL,
-                 fmt::format("deadline={} is not below the kernel's own cmd_time_out of {} s; set "
-                             "deadline lower, or the backstore's attribute cmd_time_out higher",
-                             config::format_duration(deadline), seconds)};
-  }
-  return {};
-}
-
 Result<void> Device::open_ring() {
   void* base = nullptr;
   std::size_t length = 0;
@@ -300,7 +285,9 @@ void Device::make_disk() {
   config.max_transfer_blocks = given == 0 ? most : std::min(given, most);
   config.write_same_max = config_.write_same_max;
   disk_ = std::make_unique<scsi::Disk>(*volume_, std::move(config));
-  task_set_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, *slow_log_, limits());
+  look_at_attributes();
+  task_set_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, *slow_log_, stalled_luns(),
+                                              limits());
 }
 
 }  // namespace ballast::handler

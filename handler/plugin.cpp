@@ -240,7 +240,8 @@ constexpr char description[] =
     "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
     "cfgstring: /PATH or file=/PATH (a file, created sparse with the LUN, or a block device), "
     "memory, or null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
-    "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=8, fault=/PATH. Outside "
+    "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=auto, "
+    "busy_for=2min, fault=/PATH. Outside "
     "targetcli, whose library takes no colon, also as a URI: "
     "file:/PATH.\n";
 

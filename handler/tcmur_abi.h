@@ -214,8 +214,6 @@ char* tcmu_dev_get_memory_info(tcmu_device* dev, void** base, std::size_t* lengt
                                off_t* offset) noexcept;
 // The unit serial from configfs, which the caller frees; null on failure. Blocks on a file.
 char* tcmu_cfgfs_dev_get_wwn(tcmu_device* dev) noexcept;
-// An attribute from configfs; negative errno on failure. Blocks on a file.
-int tcmu_cfgfs_dev_get_attr_int(tcmu_device* dev, const char* name) noexcept;
 
 // The daemon's log; any thread. A line ends in a newline, and what passes 255 bytes, prefix
 // included, is cut off.

@@ -42,6 +42,7 @@ struct CacheField {
 struct NumberField {
   std::uint32_t LunConfig::*member;
   std::uint32_t least, most;
+  std::string_view zero = {};  // the word for 0, where there is one
 };
 struct BytesField {
   Bytes LunConfig::*member;
@@ -70,7 +71,8 @@ constexpr std::array keys{
     KeyRow{"deadline", DurationField{&LunConfig::deadline, 100ms, 1h}},
     KeyRow{"slow", DurationField{&LunConfig::slow, 1ms, 1h}},
     KeyRow{"stall_after", DurationField{&LunConfig::stall_after, 10ms, 1h}},
-    KeyRow{"stall_window", NumberField{&LunConfig::stall_window, 1, 1024}},
+    KeyRow{"stall_window", NumberField{&LunConfig::stall_window, 1, 1024, "auto"}},
+    KeyRow{"busy_for", DurationField{&LunConfig::busy_for, 1s, 24h}},
     KeyRow{"fault", PathField{&LunConfig::fault_control}},
 };
 
@@ -225,13 +227,17 @@ struct Assign {
     return {};
   }
   Result<void> operator()(const NumberField& field) const {
+    if (!field.zero.empty() && text == field.zero) {
+      config.*field.member = 0;
+      return {};
+    }
     const Result<std::uint64_t> number = parse_number(what, text);
     if (!number) {
       return number.error();
     }
     if (number.value() < field.least || number.value() > field.most) {
-      return invalid("{}: {} is out of range: it may be {} to {}", what, number.value(),
-                     field.least, field.most);
+      return invalid("{}: {} is out of range: it may be {}{}{} to {}", what, number.value(),
+                     field.zero, field.zero.empty() ? "" : " or ", field.least, field.most);
     }
     config.*field.member = static_cast<std::uint32_t>(number.value());
     return {};
@@ -288,6 +294,9 @@ struct Format {
     return {};
   }
   std::string operator()(const NumberField& field) const {
+    if (!field.zero.empty() && config.*field.member == 0) {
+      return std::string{field.zero};
+    }
     return std::to_string(config.*field.member);
   }
   std::string operator()(const BytesField& field) const {

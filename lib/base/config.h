@@ -23,12 +23,16 @@
 //   write_same_max  4KiB to 32MiB         1280KiB                 MAXIMUM WRITE SAME LENGTH
 //   queue_depth     1 to 1024             128                     commands run at once
 //   deadline        100ms to 1h           20s      the age at which a command must be answered;
-//                                                  below the kernel's cmd_time_out
+//                                                  lowered below the kernel's cmd_time_out
 //   slow            1ms to 1h             1s       the age at which a command is logged as slow
 //   stall_after     10ms to 1h            3s       the age of an operation that stalls the LUN
-//   stall_window    1 to 1024             8        commands that a stalled LUN holds
+//   stall_window    auto, 1 to 1024       auto     commands that a stalled LUN holds; auto: its
+//                                                  share of what all stalled ones may hold
+//   busy_for        1s to 24h             2min     how long BUSY is answered while the store does
+//                                                  not answer; then commands are held. Below the
+//                                                  time that initiators believe BUSY
 //   fault           absolute path         none                    control file, backend/fault.h
-// slow and stall_after are below deadline. These four can be changed while the LUN is in use.
+// slow and stall_after are below deadline. These five can be changed while the LUN is in use.
 //
 // A path holds neither ';' (it ends the target), nor ',' (the kernel's TCMU parameter parser ends
 // the whole string there, drivers/target/target_core_user.c), nor control characters. '=' is fine.
@@ -66,7 +70,8 @@ struct LunConfig {
   Nanoseconds deadline = std::chrono::seconds{20};
   Nanoseconds slow = std::chrono::seconds{1};
   Nanoseconds stall_after = std::chrono::seconds{3};
-  std::uint32_t stall_window = 8;
+  std::uint32_t stall_window = 0;  // 0: auto
+  Nanoseconds busy_for = std::chrono::seconds{120};
   std::string fault_control;  // empty: no fault wrapper
 
   friend bool operator==(const LunConfig&, const LunConfig&) = default;

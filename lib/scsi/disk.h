@@ -95,6 +95,11 @@ class Disk {
   Status refuse_length(Command& command) {
     return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
   }
+  // Ends one that is cut off while the backend has it: it may have been done, in part, or not.
+  Status outcome_unknown(Command& command) {
+    return fail(command,
+                Sense{.key = SenseKey::hardware_error, .what = asc::internal_target_failure});
+  }
   // Whether FUA or FUA_NV is set in a READ or WRITE.
   static bool asks_fua(const Command& command);
   // What it is, for people: name, opcode, first block and count.

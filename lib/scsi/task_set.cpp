@@ -9,12 +9,14 @@
 namespace ballast::scsi {
 
 TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch::SlowLog& slow_log,
-                 const TaskSetLimits& limits, const TaskSetSabotage& sabotage)
+                 StalledLuns& stalled_luns, const TaskSetLimits& limits,
+                 const TaskSetSabotage& sabotage)
     : disk_{disk},
       executor_{disk.executor()},
       front_end_{front_end},
       buffers_{buffers},
       slow_log_{slow_log},
+      stalled_luns_{stalled_luns},
       limits_{limits},
       sabotage_{sabotage},
       wake_{disk.executor(), "something to watch"},
@@ -59,9 +61,10 @@ void TaskSet::begin(Command& command) {
     front_end_.answer(command, Status::task_set_full);
     return;
   }
-  if (stalled_ && unanswered_ >= limits_.stall_window) {
+  if (stalled_ && unanswered_ >= window() && believed(executor().now(), executor().now())) {
     ++counters_.busy;
     ++counters_.shed;
+    note_busy(executor().now(), executor().now());
     front_end_.answer(command, Status::busy);
     return;
   }
@@ -171,8 +174,14 @@ void TaskSet::finish(Slot& slot, Status status) {
   if (changes_modes(slot.operation)) {
     ++mode_epoch_;
   }
-  // What was told to end and was not done has lost nothing but time: the initiator asks again.
-  const bool done = !slot.request.stopped() || status == Status::good;
+  // What was told to end and was not done has lost nothing but time: the initiator asks again. But
+  // what must not be done twice may have been done in part, or all of it but a flush.
+  const bool cut_short =
+      slot.request.stopped() && slot.request.irrevocable() && status != Status::good;
+  if (cut_short && status == Status::busy && slot.outer != nullptr) {
+    status = disk_.outcome_unknown(slot.inner);
+  }
+  const bool done = !slot.request.stopped() || status == Status::good || cut_short;
   if (slot.outer != nullptr) {
     if (!done) {
       ++counters_.cancelled;
@@ -234,6 +243,7 @@ void TaskSet::count(const Slot& slot, const Command& result, Status status, Time
     case Status::busy:
     case Status::reservation_conflict:
       ++counters_.busy;
+      note_busy(slot.record.arrived, now);
       return;
     case Status::good:
     case Status::condition_met:
@@ -296,12 +306,13 @@ void TaskSet::set_limits(const TaskSetLimits& limits) {
     recover(executor().now());
   }
   if (stalled_) {
-    shed();
+    shed(executor().now());
   }
 }
 
 co::Task<void> TaskSet::shut() {
   shut_ = true;
+  stalled_place_.reset();  // it will hold nothing
   while (Slot* const oldest = waiting_.front()) {
     end_early(*oldest, Reason::closing);
   }
@@ -330,7 +341,8 @@ void TaskSet::describe(watch::LunSnapshot* snapshot) const {
   snapshot->deadline = limits_.deadline;
   snapshot->slow = limits_.slow;
   snapshot->stall_after = limits_.stall_after;
-  snapshot->stall_window = limits_.stall_window;
+  snapshot->stall_window = window();
+  snapshot->busy_for = limits_.busy_for;
   snapshot->stalled_since = stalled_ ? std::optional{stalled_since_} : std::nullopt;
   snapshot->unanswered = static_cast<std::uint32_t>(unanswered_);
   snapshot->orphans = static_cast<std::uint32_t>(orphans_.size());

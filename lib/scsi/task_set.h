@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The task set of one LUN (SAM-5, 4.6.6): every command that came and is not over yet. It answers
-// each exactly once and by its deadline, whatever the backend does.
+// each exactly once, whatever the backend does, and by its deadline as long as BUSY is believed.
 //
 // A command's way. begin() judges it. What needs no medium is answered at once. The rest becomes a
 // task: its data-out is copied to a buffer of our own (so that whatever becomes of the command,
@@ -19,6 +19,18 @@
 //      a COMPARE AND WRITE never once its write is at the backend. Such a command is HELD: answered
 //      when it ends, however late.
 //
+// BELIEF. An initiator believes BUSY only for so long. Linux gives up a command that is answered
+// BUSY (max_retries + 1) x timeout after it was first issued (scsi_cmd_runtime_exceeced in
+// drivers/scsi/scsi_lib.c): 180 s unless somebody changed that. But a command that it has aborted,
+// because no answer came, it sends again whatever its age (scmd_eh_abort_handler), up to five times
+// with 60 s each. So BUSY is answered for no longer than `busy_for`, counted from the arrival of
+// the oldest command that was answered BUSY in this trouble. After that nobody is answered BUSY for
+// a deadline or a stall any more: commands are kept, those that come as well, until they are done
+// or aborted. (Or until `longest_hold`, where the front end would answer by itself.) The trouble is
+// over when the LUN is not stalled, nothing unanswered is past its deadline, and nobody was
+// answered BUSY for a whole deadline: whoever was has asked again by then. `busy_for` below
+// `deadline` means that nobody is answered BUSY at all.
+//
 // BUSY and not TASK SET FULL, because after the latter Linux shrinks the LUN's queue depth and
 // takes minutes to raise it again.
 //
@@ -28,10 +40,21 @@
 // began. Where the orphan ends as certainly not done, the adopter does the work itself.
 //
 // STALL. The LUN is stalled while its oldest operation at the backend, orphans' included, is older
-// than `stall_after`. Then it holds at most `stall_window` unanswered commands: the youngest beyond
-// that are answered early (as above), and further ones are answered BUSY when they come. The moment
-// nothing is that old any more its full depth is back. Commands that need no medium are always
-// answered.
+// than `stall_after`; a third of that while other LUNs of the process are stalled (StalledLuns),
+// because what those do not hold any more this one would take. A stalled LUN holds at most
+// `stall_window` unanswered commands, or its share of the room: the youngest beyond that are
+// answered early (as above), and further ones are answered BUSY when they come, both as long as
+// BUSY is believed. Shares change as LUNs stall and recover; a LUN looks every `share_interval`.
+// The moment nothing is that old any more its full depth is back. Commands that need no medium are
+// always answered.
+//
+// CLOSING. shut() answers everything in bounded time, held commands too. What would have been
+// orphaned anyway is answered BUSY. A command that is held because nobody may repeat it, and that
+// the backend cannot end, is answered CHECK CONDITION, HARDWARE ERROR, INTERNAL TARGET FAILURE,
+// which initiators report and do not repeat: what became of it is unknown. After BUSY a COMPARE AND
+// WRITE would miscompare with what it has written itself; and a WRITE to a store that is not locked
+// would be repeated through another target, or the next daemon, acknowledged there, and written
+// over when the first one lands.
 //
 // Bounds. `most_commands` at once; further ones are answered TASK SET FULL. Data of all of them,
 // orphans included, is within the buffer pool; orphans are no more than the volume's queue_depth.
@@ -48,6 +71,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 #include "lib/base/units.h"
 #include "lib/co/event.h"
@@ -57,6 +81,7 @@
 #include "lib/scsi/command.h"
 #include "lib/scsi/disk.h"
 #include "lib/scsi/opcode_table.h"
+#include "lib/scsi/stalled_luns.h"
 #include "lib/volume/request.h"
 #include "lib/watch/command_record.h"
 #include "lib/watch/slow_log.h"
@@ -77,7 +102,11 @@ struct TaskSetLimits {
   Nanoseconds deadline = std::chrono::seconds{20};
   Nanoseconds slow = std::chrono::seconds{1};
   Nanoseconds stall_after = std::chrono::seconds{3};
-  std::uint32_t stall_window = 8;
+  std::uint32_t stall_window = 0;  // 0: its share
+  // Of the 180 s that Linux believes BUSY a third is left for the time that a command spends in the
+  // initiator before it comes here, in a queue or because the session's window is full.
+  Nanoseconds busy_for = std::chrono::seconds{120};
+  Nanoseconds longest_hold{};  // 0: for ever; otherwise not below deadline
   friend bool operator==(const TaskSetLimits&, const TaskSetLimits&) = default;
 };
 
@@ -93,9 +122,14 @@ class TaskSet {
   static constexpr std::size_t most_commands = 2048;
   // How long before its deadline a command is asked to end. (Half the deadline where that is less.)
   static constexpr Nanoseconds cancel_grace = std::chrono::milliseconds{200};
+  // How often it is looked whether other LUNs have stalled or recovered, where that matters.
+  static constexpr Nanoseconds share_interval = std::chrono::milliseconds{100};
+  // While others are stalled a LUN counts as stalled after this part of stall_after.
+  static constexpr int sooner = 3;
 
   TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch::SlowLog& slow_log,
-          const TaskSetLimits& limits, const TaskSetSabotage& sabotage = {});
+          StalledLuns& stalled_luns, const TaskSetLimits& limits,
+          const TaskSetSabotage& sabotage = {});
   // After drained() has ended.
   ~TaskSet();
   TaskSet(const TaskSet&) = delete;
@@ -117,10 +151,11 @@ class TaskSet {
   std::size_t unanswered() const { return unanswered_; }
   std::size_t orphans() const { return orphans_.size(); }
   bool stalled() const { return stalled_; }
+  // BUSY for the oldest command would not be believed any more: commands are kept.
+  bool holding() const;
 
-  // Answers everything that is not answered yet as if its deadline had come (held commands too),
-  // and whatever begin() is given from now on with BUSY. Returns when all is answered, which takes
-  // no longer than cancel_grace.
+  // Answers everything that is not answered yet (CLOSING above), and whatever begin() is given from
+  // now on with BUSY. Returns when all is answered, which takes no longer than cancel_grace.
   co::Task<void> shut();
   // Ends when the last orphan has. After shut().
   co::Task<void> drained();
@@ -145,6 +180,7 @@ class TaskSet {
   std::uint64_t& counter_of(Reason reason);
   void end_early(Slot& slot, Reason reason);
   void hold(Slot& slot);
+  bool may_be_repeated(const Slot& slot) const;
   void orphan(Slot& slot);
   void finish(Slot& slot, Status status);
   void answer(Slot& slot, const Command& result, Status status, const char* how);
@@ -156,14 +192,24 @@ class TaskSet {
 
   void entered_backend(Slot& slot);
   void left_backend(Slot& slot);
+  void look_for_stall(TimePoint now, TimePoint* next);
   void become_stalled(TimePoint now);
   void recover(TimePoint now);
-  void shed();
+  void shed(TimePoint now);
+  Nanoseconds stall_after() const;
+  std::uint32_t window() const {
+    return limits_.stall_window != 0 ? limits_.stall_window : stalled_luns_.share();
+  }
+
+  bool believed(TimePoint arrived, TimePoint now) const;
+  void note_busy(TimePoint arrived, TimePoint now);
+  void look_for_calm(TimePoint now);
+  void end_late(TimePoint now, TimePoint* next);
 
   Nanoseconds grace() const { return std::min(cancel_grace, limits_.deadline / 2); }
   // Nothing that comes from now on needs the patrol sooner.
   Nanoseconds patrol_interval() const {
-    return std::min({limits_.slow, limits_.stall_after, limits_.deadline - grace()});
+    return std::min({limits_.slow, limits_.stall_after / sooner, limits_.deadline - grace()});
   }
   void wake_patrol() {
     if (parked_) {
@@ -176,6 +222,7 @@ class TaskSet {
   FrontEnd& front_end_;
   io::BufferPool& buffers_;
   watch::SlowLog& slow_log_;
+  StalledLuns& stalled_luns_;
   TaskSetLimits limits_;
   const TaskSetSabotage sabotage_;
   // Each slot is in one of these; by age, but for orphans_ and ending_, which are by when they got
@@ -197,6 +244,11 @@ class TaskSet {
   std::uint64_t mode_epoch_ = 0;  // of mode pages: across a change nothing is adopted
   bool stalled_ = false;
   TimePoint stalled_since_{};
+  std::optional<StalledLuns::Place> stalled_place_;
+  bool in_trouble_ = false;
+  TimePoint trouble_since_{};  // the oldest arrival of what was answered BUSY in it
+  TimePoint last_busy_{};
+  bool said_holding_ = false;
   bool shut_ = false;
   bool leaving_ = false;
   bool parked_ = false;

@@ -33,14 +33,9 @@ TimePoint TaskSet::patrol() {
   const TimePoint now = executor().now();
   TimePoint next = now + patrol_interval();
   report_slow(now, &next);
-  const Nanoseconds early = limits_.deadline - grace();
-  while (Slot* const oldest = waiting_.front()) {
-    if (oldest->record.arrived + early > now) {
-      next = std::min(next, oldest->record.arrived + early);
-      break;
-    }
-    end_early(*oldest, Reason::deadline);
-  }
+  look_for_stall(now, &next);
+  look_for_calm(now);
+  end_late(now, &next);
   while (Slot* const first = ending_.front()) {
     if (first->ending_since + grace() > now) {
       next = std::min(next, first->ending_since + grace());
@@ -48,15 +43,26 @@ TimePoint TaskSet::patrol() {
     }
     orphan(*first);
   }
-  if (const AtBackend* const oldest = at_backend_.front(); oldest != nullptr && !stalled_) {
-    if (oldest->since + limits_.stall_after <= now) {
-      become_stalled(now);
-      next = std::min(next, now + grace());
-    } else {
-      next = std::min(next, oldest->since + limits_.stall_after);
-    }
-  }
   return next;
+}
+
+// What has come to its deadline; or, where BUSY is not believed any more, to the longest hold.
+void TaskSet::end_late(TimePoint now, TimePoint* next) {
+  while (Slot* const oldest = waiting_.front()) {
+    const TimePoint arrived = oldest->record.arrived;
+    TimePoint due = arrived + (limits_.deadline - grace());
+    if (due <= now && !believed(arrived, now)) {
+      if (limits_.longest_hold == Nanoseconds{}) {
+        return;
+      }
+      due = arrived + (limits_.longest_hold - grace());
+    }
+    if (due > now) {
+      *next = std::min(*next, due);
+      return;
+    }
+    end_early(*oldest, Reason::deadline);
+  }
 }
 
 void TaskSet::report_slow(TimePoint now, TimePoint* next) {
@@ -71,20 +77,51 @@ void TaskSet::report_slow(TimePoint now, TimePoint* next) {
   }
 }
 
+// --- the stalled LUN
+// -----------------------------------------------------------------------------------
+
+Nanoseconds TaskSet::stall_after() const {
+  const std::uint32_t others = stalled_luns_.count() - (stalled_place_.has_value() ? 1 : 0);
+  return others > 0 ? limits_.stall_after / sooner : limits_.stall_after;
+}
+
+void TaskSet::look_for_stall(TimePoint now, TimePoint* next) {
+  const AtBackend* const oldest = at_backend_.front();
+  if (stalled_) {
+    shed(now);
+  } else if (oldest != nullptr && oldest->since + stall_after() <= now) {
+    become_stalled(now);
+  } else if (oldest != nullptr) {
+    *next = std::min(*next, oldest->since + limits_.stall_after);
+  }
+  if (stalled_) {
+    *next = std::min(*next, now + grace());
+  }
+  if (oldest != nullptr) {
+    // From then on it matters how many others are stalled.
+    const TimePoint matters = oldest->since + limits_.stall_after / sooner;
+    *next = std::min(*next, std::max(matters, now + share_interval));
+  }
+}
+
 void TaskSet::become_stalled(TimePoint now) {
   stalled_ = true;
   stalled_since_ = now;
   ++counters_.stalls;
+  if (!shut_) {
+    stalled_place_.emplace(stalled_luns_);
+  }
   log(LogLevel::warning,
       "{}: stalled: {} at the backend since {:.1f} s; holding {} commands of {} until it answers",
       executor().name(), at_backend_.front()->slot->record.name,
-      std::chrono::duration<double>(now - at_backend_.front()->since).count(), limits_.stall_window,
-      unanswered_);
-  shed();
+      std::chrono::duration<double>(now - at_backend_.front()->since).count(),
+      std::min<std::size_t>(window(), unanswered_), unanswered_);
+  shed(now);
 }
 
-void TaskSet::shed() {
-  while (unanswered_ > limits_.stall_window + ending_.size() && !waiting_.empty()) {
+void TaskSet::shed(TimePoint now) {
+  while (unanswered_ > window() + ending_.size() && !waiting_.empty() &&
+         believed(waiting_.back()->record.arrived, now)) {
     end_early(*waiting_.back(), Reason::stalled);
   }
 }
@@ -110,13 +147,50 @@ void TaskSet::left_backend(Slot& slot) {
 // No longer stalled, unless what is oldest now is too old as well.
 void TaskSet::recover(TimePoint now) {
   const AtBackend* const oldest = at_backend_.front();
-  if (oldest != nullptr && oldest->since + limits_.stall_after <= now) {
+  if (oldest != nullptr && oldest->since + stall_after() <= now) {
     return;
   }
   stalled_ = false;
+  stalled_place_.reset();
   wake_.set();  // while the LUN was stalled the patrol did not look out for the next stall
   log(LogLevel::warning, "{}: answers again after {:.1f} s; {} orphans are left", executor().name(),
       std::chrono::duration<double>(now - stalled_since_).count(), orphans_.size());
+}
+
+// --- belief
+// ---------------------------------------------------------------------------------------
+
+// Whether BUSY, now, for a command that came at `arrived` leaves nobody too old for it.
+bool TaskSet::believed(TimePoint arrived, TimePoint now) const {
+  const TimePoint since = in_trouble_ ? std::min(trouble_since_, arrived) : arrived;
+  return now - since < limits_.busy_for;
+}
+
+bool TaskSet::holding() const {
+  const Slot* const oldest = waiting_.front();
+  return oldest != nullptr && !believed(oldest->record.arrived, executor_.now());
+}
+
+void TaskSet::note_busy(TimePoint arrived, TimePoint now) {
+  trouble_since_ = in_trouble_ ? std::min(trouble_since_, arrived) : arrived;
+  in_trouble_ = true;
+  last_busy_ = now;
+}
+
+void TaskSet::look_for_calm(TimePoint now) {
+  const Slot* const oldest = waiting_.front();
+  const bool late =
+      !ending_.empty() || !held_.empty() ||
+      (oldest != nullptr && oldest->record.arrived + (limits_.deadline - grace()) <= now);
+  if (!stalled_ && !late && (!in_trouble_ || now - last_busy_ >= limits_.deadline)) {
+    in_trouble_ = false;
+    said_holding_ = false;
+  } else if (holding() && !std::exchange(said_holding_, true)) {
+    log(LogLevel::warning,
+        "{}: commands are held from now on, until they are done or aborted: initiators do not "
+        "believe BUSY for ever",
+        executor().name());
+  }
 }
 
 // --- ending early
@@ -168,10 +242,7 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
     slot.list = &forgotten_;
     return;
   }
-  const bool may_be_orphaned =
-      !slot.request.irrevocable() &&
-      (!slot.request.change_at_backend() || disk_.volume().capabilities().exclusive);
-  if (!may_be_orphaned && reason != Reason::closing) {
+  if (!may_be_repeated(slot) && reason != Reason::closing) {
     hold(slot);
     return;
   }
@@ -180,6 +251,12 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
   ending_.push_back(slot);
   slot.list = &ending_;
   slot.request.stop();
+}
+
+// Whether its initiator may do it again while it is still at the backend.
+bool TaskSet::may_be_repeated(const Slot& slot) const {
+  return !slot.request.irrevocable() &&
+         (!slot.request.change_at_backend() || disk_.volume().capabilities().exclusive);
 }
 
 void TaskSet::hold(Slot& slot) {
@@ -203,8 +280,13 @@ void TaskSet::orphan(Slot& slot) {
     slot.request.fence_off();
     ++counters_.orphaned;
   }
-  answer(slot, slot.inner, Status::busy,
-         still_there ? "BUSY: it goes on as an orphan" : "BUSY: ended in time");
+  if (still_there && !may_be_repeated(slot)) {
+    answer(slot, slot.inner, disk_.outcome_unknown(slot.inner),
+           "CHECK CONDITION: closed while it was under way, and it must not be repeated");
+  } else {
+    answer(slot, slot.inner, Status::busy,
+           still_there ? "BUSY: it goes on as an orphan" : "BUSY: ended in time");
+  }
   slot.record.orphan = still_there;
   Slots& next = still_there ? orphans_ : forgotten_;
   next.push_back(slot);

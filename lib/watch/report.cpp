@@ -171,6 +171,7 @@ std::string list(std::span<const LunSnapshot> luns) {
     json["slow_ns"] = ns(lun.slow);
     json["stall_after_ns"] = ns(lun.stall_after);
     json["stall_window"] = lun.stall_window;
+    json["busy_for_ns"] = ns(lun.busy_for);
     json["queue_depth"] = lun.queue_depth;
     const auto oldest = std::ranges::min_element(lun.in_flight, {}, &CommandRecord::arrived);
     json["oldest_ns"] =

@@ -31,7 +31,8 @@
 //   fault_control      string   path of the fault wrapper's control file | null: no wrapper
 //   capacity_bytes, logical_block_bytes
 //   open_for_ns
-//   deadline_ns, slow_ns, stall_after_ns, stall_window, queue_depth      the limits in force
+//   deadline_ns, slow_ns, stall_after_ns, stall_window, busy_for_ns, queue_depth
+//                      the limits in force
 //   oldest_ns          age of the oldest command in flight, orphans among them | null: none
 //   orphan_bytes       data held for orphans, now
 //   counters           {commands, good, check_condition, busy, task_set_full, read_bytes,

@@ -54,7 +54,8 @@ struct LunSnapshot {
   Nanoseconds deadline{};
   Nanoseconds slow{};
   Nanoseconds stall_after{};
-  std::uint32_t stall_window = 0;
+  std::uint32_t stall_window = 0;  // now: its share may change
+  Nanoseconds busy_for{};
   std::uint32_t queue_depth = 0;
   TimePoint now{};
   TimePoint opened{};

@@ -323,11 +323,6 @@ char* tcmu_cfgfs_dev_get_wwn(tcmu_device* dev) noexcept {
   return dev->unit_serial != nullptr ? ::strdup(dev->unit_serial) : nullptr;
 }
 
-int tcmu_cfgfs_dev_get_attr_int(tcmu_device*, const char* name) noexcept {
-  // As LIO has it unless somebody changes it.
-  return std::strcmp(name, "cmd_time_out") == 0 ? 30 : -ENOENT;
-}
-
 #define BALLAST_LOG_FUNCTION(name, level)                                       \
   void name(tcmu_device*, const char*, int, const char* format, ...) noexcept { \
     std::va_list arguments;                                                     \

@@ -196,16 +196,37 @@ void limits_change_while_the_lun_is_open(void**) {
   storage.rules("");
 }
 
-void a_deadline_that_the_kernel_would_cut_short_is_refused_with_both_numbers(void**) {
+void opening_a_lun_takes_care_that_the_kernel_does_not_answer_by_itself(void**) {
   const Frozen storage;
-  (void)take_log();
-  assert_null(Lun::add(storage.config(";deadline=30s")).get());
-  const std::string log = take_log();
-  assert_non_null(std::strstr(log.c_str(), "deadline=30s"));
-  assert_non_null(std::strstr(log.c_str(), "cmd_time_out of 30 s"));
-  const auto lun = Lun::add(storage.config(";deadline=29s"));
+  const auto lun = Lun::add(storage.config(";deadline=45s"));
   assert_non_null(lun.get());
-  assert_int_not_equal(lun->reconfigure_string(storage.config(";deadline=31s")), 0);
+  assert_int_equal(lun->attribute("cmd_time_out"), 0);
+  assert_int_equal(lun->attribute("tmr_notification"), 1);
+}
+
+// rtslib restores what it has saved after it has enabled a backstore.
+void what_is_written_after_opening_is_seen_with_the_first_command(void**) {
+  Frozen storage;
+  storage.rules("all freeze\n");
+  (void)take_log();
+  const auto lun = Lun::add(storage.config(";deadline=20s;slow=100ms;stall_after=300ms"));
+  lun->set_attribute("cmd_time_out", 1);
+  lun->set_attribute("tmr_notification", 0);
+  std::vector<std::byte> data(4 * kib);
+  assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, data).status, busy);
+  assert_int_equal(lun->attribute("tmr_notification"), 1);
+  const std::string log = take_log();
+  assert_non_null(std::strstr(log.c_str(), "cmd_time_out is 1 s"));
+  assert_non_null(std::strstr(log.c_str(), "BUSY after 750ms, not deadline=20s"));
+  storage.rules("");
+}
+
+void the_kernels_default_is_set_back_when_it_comes_again(void**) {
+  const Frozen storage;
+  const auto lun = Lun::add(storage.config());
+  lun->set_attribute("cmd_time_out", 30);
+  assert_int_equal(lun->reconfigure_string(storage.config(";busy_for=1min")), 0);
+  assert_int_equal(lun->attribute("cmd_time_out"), 0);
 }
 
 void a_resize_with_an_orphan_alive_is_done(void**) {
@@ -258,7 +279,9 @@ int main() {
       cmocka_unit_test(a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go),
       cmocka_unit_test(aborted_commands_are_answered_long_before_their_deadline_and_others_are_not),
       cmocka_unit_test(limits_change_while_the_lun_is_open),
-      cmocka_unit_test(a_deadline_that_the_kernel_would_cut_short_is_refused_with_both_numbers),
+      cmocka_unit_test(opening_a_lun_takes_care_that_the_kernel_does_not_answer_by_itself),
+      cmocka_unit_test(what_is_written_after_opening_is_seen_with_the_first_command),
+      cmocka_unit_test(the_kernels_default_is_set_back_when_it_comes_again),
       cmocka_unit_test(a_resize_with_an_orphan_alive_is_done),
       cmocka_unit_test(a_log_that_hangs_holds_up_no_command_and_no_removal),
   };

@@ -15,6 +15,7 @@
 #include <random>
 
 #include "lib/base/assert.h"
+#include "tests/ring/configfs.h"
 #include "tests/ring/daemon.h"
 
 namespace ballast::ring_test {
@@ -71,6 +72,7 @@ bool Lun::start(const std::string& config) {
   device_->cmd_tail = mailbox_->cmd_tail;
   device_->cfgstring = "ballast/" + config;
   device_->uio_name = options_.name.empty() ? "ring" + std::to_string(next_uio++) : options_.name;
+  add_to_configfs(device_->uio_name);
   device_->num_lbas = options_.size / options_.block_size;
   device_->block_size = options_.block_size;
   device_->max_xfer_len = options_.max_transfer_blocks;
@@ -93,6 +95,14 @@ Lun::~Lun() {
   (void)remove();
   ::munmap(mapping_, mapping_size_);
   ::close(event_fd_);
+}
+
+void Lun::set_attribute(const char* name, int value) {
+  ring_test::set_attribute(device_->uio_name, name, value);
+}
+
+int Lun::attribute(const char* name) const {
+  return ring_test::attribute(device_->uio_name, name);
 }
 
 bool Lun::remove() {
@@ -315,6 +325,7 @@ int Lun::reconfigure_size(std::uint64_t size) {
   change.data.dev_size = size;
   const int result = handler().reconfig(device_.get(), &change);
   if (result == 0) {
+    add_to_configfs(device_->uio_name);
     device_->num_lbas = size / options_.block_size;
   }
   return result;

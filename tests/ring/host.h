@@ -99,6 +99,9 @@ class Lun {
                  std::span<std::byte> data = {});
   // Puts a task management notice into the ring, for the commands with these ids.
   void queue_task_management(std::span<const std::uint16_t> ids = {});
+  // Of its backstore in configfs: as somebody else writes it, and as it is.
+  void set_attribute(const char* name, int value);
+  int attribute(const char* name) const;
   std::uint16_t id_of_last_command() const { return last_id_; }
 
   int reconfigure_size(std::uint64_t size);

@@ -4,7 +4,7 @@
 # bench-native: commands per second and instructions per command of the same.
 
 ring_tests := ring_test freeze_test kernel_test open_test passed_over_test
-ring_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,daemon host support)
+ring_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,configfs daemon host support)
 
 # -rdynamic: the plugin finds the daemon's functions in the host, as it does in the daemon.
 define ring_program

@@ -47,7 +47,12 @@ scsi::TaskSetLimits Chaos::draw_limits(co::Random& random) {
                            ? limits.deadline / static_cast<std::int64_t>(2 + random.below(10))
                            : limits.deadline * static_cast<std::int64_t>(1 + random.below(20));
   limits.slow = milliseconds{10} + draw_time(random, limits.deadline);
-  limits.stall_window = one_of(random, {1U, 2U, 4U, 8U, 32U});
+  limits.stall_window = one_of(random, {0U, 0U, 1U, 2U, 4U, 8U, 32U});
+  limits.busy_for = one_of(random, {limits.deadline / 2, limits.deadline * 2, limits.deadline * 5,
+                                    Nanoseconds{seconds{120}}});
+  if (random.chance(1, 4)) {
+    limits.longest_hold = limits.deadline * static_cast<std::int64_t>(1 + random.below(8));
+  }
   return limits;
 }
 
@@ -116,7 +121,11 @@ void Chaos::freeze() {
 void Chaos::change_the_lun() {
   const std::uint64_t lot = random_.below(10);
   if (lot < 2) {
-    lun_.set_limits(draw_limits(random_));
+    if (random_.chance(1, 2)) {
+      lun_.set_limits(draw_limits(random_));
+    } else {
+      lun_.set_siblings(random_.chance(1, 3) ? 0 : 1 + random_.below(8));
+    }
   } else if (lot < 4) {
     const std::uint64_t least = lun_.config().blocks / 2;
     lun_.resize(static_cast<std::uint32_t>(least + random_.below(most_blocks - least)));
@@ -136,6 +145,7 @@ void Chaos::change_the_lun() {
 void Chaos::stop() {
   lun_.store().set_temper(calm());
   lun_.squeeze_buffers(~std::size_t{0});
+  lun_.set_siblings(0);
   lun_.store().thaw();
 }
 

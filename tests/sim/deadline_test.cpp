@@ -186,7 +186,9 @@ void a_compare_and_write_that_only_compares_is_given_up(void**) {
 
 // 20 commands on a frozen store, then new ones, then the thaw.
 void a_stalled_lun_holds_no_more_than_its_window(void**) {
-  Scene scene;
+  LunConfig config;
+  config.limits.stall_window = 8;
+  Scene scene{config};
   scene.freeze_all();
   std::vector<const Issued*> commands;
   for (std::uint32_t i = 0; i < 20; ++i) {
@@ -277,6 +279,31 @@ void more_commands_than_there_is_room_for(void**) {
   assert_well(scene.end());
 }
 
+// What Linux does from then on: it aborts, and sends again.
+void a_long_freeze_is_lived_through_by_aborts(void**) {
+  LunConfig config;
+  config.limits.busy_for = seconds{60};
+  Scene scene{config};
+  scene.freeze_all();
+  const Issued* write = &scene.begin(write_wish(here, 1));
+  const Issued* read = &scene.begin(read_wish(Range{20, 4}));
+  for (int i = 0; i < 6; ++i) {
+    scene.pass(seconds{60});
+    if (!write->answered) {
+      scene.abort(any);
+      scene.pass(scsi::TaskSet::cancel_grace);
+    }
+    assert_true(write->turned_away() && read->turned_away());
+    write = &scene.begin(write_wish(here, 1));
+    read = &scene.begin(read_wish(Range{20, 4}));
+  }
+  assert_int_equal(scene.ops(), 2);
+  scene.store().thaw();
+  scene.sim().run_ready();
+  assert_true(write->good() && read->good());
+  assert_well(scene.end());
+}
+
 void longer_patience_ends_a_stall(void**) {
   Scene scene;
   scene.begin_frozen(read_wish(here));
@@ -312,6 +339,7 @@ int main() {
       cmocka_unit_test(an_orphan_keeps_its_lun_stalled),
       cmocka_unit_test(orphans_are_no_more_than_the_queue_is_deep),
       cmocka_unit_test(more_commands_than_there_is_room_for),
+      cmocka_unit_test(a_long_freeze_is_lived_through_by_aborts),
       cmocka_unit_test(longer_patience_ends_a_stall),
   };
   return cmocka_run_group_tests_name("deadline", tests, nullptr, nullptr);

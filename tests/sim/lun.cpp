@@ -52,8 +52,8 @@ void Lun::open() {
   volume_config.fence_seed = config_.seed;
   volume_ = std::make_unique<volume::Volume>(*backend_, volume_config);
   disk_ = std::make_unique<scsi::Disk>(*volume_, scsi::DiskConfig{});
-  tasks_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, slow_log_, limits_,
-                                           config_.sabotage);
+  tasks_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, slow_log_, stalled_luns_,
+                                           limits_, config_.sabotage);
   monitor_.limits(now(), limits_);
   oracle_.reopened();
   closing_ = false;
@@ -149,14 +149,26 @@ void Lun::abort(const std::function<bool(const Issued&)>& meant) {
 }
 
 void Lun::set_limits(const scsi::TaskSetLimits& limits) {
-  verdict_.trace(now(), "limits: deadline {} ms, stall_after {} ms, window {}",
+  verdict_.trace(now(), "limits: deadline {} ms, stall_after {} ms, window {}, BUSY for {} ms",
                  limits.deadline / std::chrono::milliseconds{1},
-                 limits.stall_after / std::chrono::milliseconds{1}, limits.stall_window);
+                 limits.stall_after / std::chrono::milliseconds{1}, limits.stall_window,
+                 limits.busy_for / std::chrono::milliseconds{1});
   limits_ = limits;
+  monitor_.limits(now(), limits);
   if (!closing_) {
     tasks_->set_limits(limits);
   }
-  monitor_.limits(now(), limits);
+}
+
+void Lun::set_siblings(std::size_t stalled) {
+  verdict_.trace(now(), "{} others are stalled", stalled);
+  while (siblings_.size() > stalled) {
+    siblings_.pop_back();
+  }
+  while (siblings_.size() < stalled) {
+    siblings_.emplace_back(stalled_luns_);
+  }
+  monitor_.siblings(now(), stalled);
 }
 
 void Lun::resize(std::uint32_t blocks) {

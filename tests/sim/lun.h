@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -72,6 +73,8 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   // Task management for the unanswered commands that are `meant`.
   void abort(const std::function<bool(const Issued&)>& meant);
   void set_limits(const scsi::TaskSetLimits& limits);
+  // So many other LUNs of the process are stalled.
+  void set_siblings(std::size_t stalled);
   // Grows or shrinks, when the store gets round to it.
   void resize(std::uint32_t blocks);
 
@@ -111,6 +114,8 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   Oracle oracle_;
   Monitor monitor_;
   watch::SlowLog slow_log_;
+  scsi::StalledLuns stalled_luns_;
+  std::deque<scsi::StalledLuns::Place> siblings_;
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<scsi::Disk> disk_;
   std::unique_ptr<scsi::TaskSet> tasks_;

@@ -8,6 +8,8 @@ namespace {
 
 constexpr Nanoseconds slack = std::chrono::milliseconds{1};
 constexpr Nanoseconds moment = scsi::TaskSet::cancel_grace + slack;
+// Where it matters what other LUNs do.
+constexpr Nanoseconds glance = scsi::TaskSet::share_interval + slack;
 
 double seconds(Nanoseconds time) {
   return std::chrono::duration<double>(time).count();
@@ -28,13 +30,21 @@ bool may_be_of(const SimBackend::Op& op, const Issued& command) {
 
 void Monitor::limits(TimePoint now, const scsi::TaskSetLimits& limits) {
   changes_.push_back(Change{now, limits});
+  window_since_ = now;
   forget();
+}
+
+void Monitor::siblings(TimePoint now, std::size_t stalled) {
+  siblings_ = stalled;
+  had_siblings_ = had_siblings_ || stalled > 0;
+  window_since_ = now;
 }
 
 void Monitor::forget() {
   stalls_ = 0;
   stalled_since_.reset();
   mismatch_since_.reset();
+  first_busy_.reset();
 }
 
 std::pair<Nanoseconds, Nanoseconds> Monitor::deadlines(TimePoint from, TimePoint to) const {
@@ -71,7 +81,14 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
   const Nanoseconds age = command.answered_at - command.arrived;
   const auto [shortest, deadline] = deadlines(command.arrived, command.answered_at);
   if (command.while_closing) {
+    if (may_be_held(command) && command.status == scsi::Status::busy &&
+        !command.wish.data.empty()) {
+      check_held(command);
+    }
     return;
+  }
+  if (command.status == scsi::Status::busy) {
+    check_belief(command);
   }
   if (tasks.stalled()) {
     last_stalled_ = command.answered_at;
@@ -91,15 +108,79 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
   if (age <= deadline) {
     return;
   }
+  if (in_time(command)) {
+    return;
+  }
   if (!may_be_held(command)) {
     verdict_.complain("command {} {} is answered after {} s, its deadline was {} s", command.number,
                       command.wish.description(), seconds(age), seconds(deadline));
-  } else if (!at_store(command, command.arrived + deadline) ||
+  } else if (!at_store(command, std::max(command.arrived + deadline,
+                                         last_holding_.value_or(command.arrived))) ||
              !left_store(command, command.answered_at)) {
     verdict_.complain(
         "command {} {} is answered after {} s, its deadline was {} s, and no operation of it was "
         "at the store then, or has ended now",
         command.number, command.wish.description(), seconds(age), seconds(deadline));
+  }
+}
+
+// The LUN held all its commands until now.
+bool Monitor::in_time(const Issued& command) const {
+  if (!holding_ && (!last_holding_.has_value() || command.answered_at - *last_holding_ > moment)) {
+    return false;
+  }
+  Nanoseconds longest{};
+  for (const Change& change : changes_) {
+    if (change.limits.longest_hold == Nanoseconds{}) {
+      return true;
+    }
+    longest = std::max(longest, change.limits.longest_hold);
+  }
+  return command.answered_at - command.arrived <= longest + slack;
+}
+
+void Monitor::check_belief(const Issued& command) {
+  const scsi::TaskSetLimits& limits = changes_.back().limits;
+  const TimePoint oldest = std::min(first_busy_.value_or(command.arrived), command.arrived);
+  const Nanoseconds age = command.answered_at - command.arrived;
+  const bool forced = limits.longest_hold != Nanoseconds{} && age + moment >= limits.longest_hold;
+  const bool told_before = command.answered_at - changes_.back().at <= moment;
+  if (!command.aborted_at.has_value() && !forced && !told_before && !may_be_held(command) &&
+      command.answered_at - oldest > limits.busy_for + moment) {
+    verdict_.complain("command {} {} is answered BUSY {} s after {} s, which is not believed",
+                      command.number, command.wish.description(),
+                      seconds(command.answered_at - oldest), seconds(limits.busy_for));
+  }
+  first_busy_ = oldest;
+  may_be_first_busy_ = std::min(may_be_first_busy_.value_or(oldest), oldest);
+  last_busy_ = command.answered_at;
+}
+
+void Monitor::look_at_belief(TimePoint now, const scsi::TaskSet& tasks,
+                             const std::vector<Issued*>& unanswered) {
+  const scsi::TaskSetLimits& limits = changes_.back().limits;
+  const Nanoseconds early =
+      limits.deadline - std::min(limits.deadline / 2, scsi::TaskSet::cancel_grace);
+  const TimePoint oldest = unanswered.empty() ? now : unanswered.front()->arrived;
+  const bool until_now = std::exchange(holding_, tasks.holding());
+  if (until_now) {
+    last_holding_ = now;
+  }
+  if (holding_) {
+    last_holding_ = now;
+    if (now - std::min(may_be_first_busy_.value_or(now), oldest) < limits.busy_for) {
+      verdict_.complain("{}: commands are held, and BUSY would be believed",
+                        seconds(now.since_start));
+    }
+  }
+  if (tasks.stalled() || oldest + early <= now || now - last_busy_ < limits.deadline) {
+    calm_since_.reset();
+    return;
+  }
+  first_busy_.reset();
+  calm_since_ = calm_since_.value_or(now);
+  if (now - *calm_since_ > limits.deadline) {  // the patrol has seen it by now
+    may_be_first_busy_.reset();
   }
 }
 
@@ -138,6 +219,7 @@ void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_o
   if (tasks.orphans() > most_orphans) {
     verdict_.complain("{} orphans, {} are allowed", tasks.orphans(), most_orphans);
   }
+  look_at_belief(now, tasks, unanswered);
   look_at_stall(now, tasks.stalled());
   if (tasks.stalled()) {
     last_stalled_ = now;
@@ -149,16 +231,19 @@ void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_o
 }
 
 void Monitor::look_at_stall(TimePoint now, bool stalled) {
-  const Nanoseconds stall_after = changes_.back().limits.stall_after;
+  const Nanoseconds alone = changes_.back().limits.stall_after;
+  const Nanoseconds sooner = alone / 3;
+  const Nanoseconds stall_after = siblings_ > 0 ? sooner : alone;
   const bool none = store_.running() == 0;
   const TimePoint oldest = store_.oldest_start();
   const bool must = !none && now - oldest > stall_after + slack;
-  const bool may = must || (!none && stalled && now - store_.oldest_work() >= stall_after);
+  const bool may =
+      must || (!none && stalled && now - store_.oldest_work() >= (had_siblings_ ? sooner : alone));
   if (stalled ? may : !must) {
     mismatch_since_.reset();
     return;
   }
-  if (mismatch_since_.has_value() && now - *mismatch_since_ > slack) {
+  if (mismatch_since_.has_value() && now - *mismatch_since_ > glance) {
     verdict_.complain(
         "{}: the oldest operation is {} s old, stall_after is {} s, and the task set says it is "
         "{}stalled",
@@ -169,14 +254,18 @@ void Monitor::look_at_stall(TimePoint now, bool stalled) {
 }
 
 void Monitor::look_at_window(TimePoint now, const std::vector<Issued*>& unanswered) {
-  const std::size_t window = changes_.back().limits.stall_window;
-  if (now - *stalled_since_ <= moment || unanswered.size() <= window) {
+  std::size_t window = changes_.back().limits.stall_window;
+  if (window == 0) {
+    window = std::max<std::size_t>(1, scsi::StalledLuns::room / (siblings_ + 1));
+  }
+  const bool recent = now - std::max(*stalled_since_, window_since_) <= moment + glance;
+  const bool held = last_holding_.has_value() && now - *last_holding_ <= moment + glance;
+  if (recent || held || unanswered.size() <= window) {
     return;
   }
   std::size_t counted = 0;
   for (const Issued* const command : unanswered) {
-    const bool held = may_be_held(*command) && at_store(*command, now);
-    counted += held ? 0 : 1;
+    counted += may_be_held(*command) && at_store(*command, now) ? 0U : 1U;
   }
   if (counted > window) {
     verdict_.complain("{}: stalled for {} s, and {} commands are unanswered, {} are allowed",

@@ -161,6 +161,7 @@ void a_bad_unit(void**) {
 void a_value_out_of_range_says_the_range(void**) {
   expect_words(refusal("null:;queue_depth=0"), {"0 is out of range", "1 to 1024"});
   expect_words(refusal("null:;queue_depth=1025"), {"1025 is out of range"});
+  expect_words(refusal("null:;stall_window=0"), {"0 is out of range", "auto or 1 to 1024"});
   expect_words(refusal("null:;write_same_max=2KiB"), {"2KiB is out of range", "4KiB to 32MiB"});
   expect_words(refusal("null:;queue_depth=99999999999999999999"), {"too large"});
   expect_words(refusal("null:;write_same_max=99999999TiB"), {"too large"});

@@ -42,8 +42,9 @@ void a_write_in_flight_takes_less_than_2_kib(void**) {
   const auto buffers = io::BufferPool::open(lab.executor(), Bytes{8 << 20}, nullptr).value();
   watch::SlowLog slow_log{"vol0", Bytes{512}};
   CountingFrontEnd front_end;
-  auto tasks =
-      std::make_unique<scsi::TaskSet>(disk, front_end, *buffers, slow_log, scsi::TaskSetLimits{});
+  scsi::StalledLuns stalled_luns;
+  auto tasks = std::make_unique<scsi::TaskSet>(disk, front_end, *buffers, slow_log, stalled_luns,
+                                               scsi::TaskSetLimits{});
   const Data data{Bytes8(4096)};
   std::array<std::uint8_t, scsi::sense_size> sense{};
   std::vector<Bytes8> cdbs;

@@ -42,12 +42,12 @@ class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
       : DiskRig{test::usual_config(), Bytes{4 << 20}, volume_config, pretend},
         buffers{io::BufferPool::open(executor, Bytes{8 << 20}, nullptr).value()},
         slow_log{"vol0", Bytes{512}},
-        tasks{std::make_unique<scsi::TaskSet>(*disk, *this, *buffers, slow_log, limits)} {
+        tasks{std::make_unique<scsi::TaskSet>(*disk, *this, *buffers, slow_log, stalled_luns,
+                                              limits)} {
     set_log_sink([](LogLevel, std::string_view) {});
   }
   ~TaskSetRig() override {
-    group.spawn("close", close(*tasks));
-    run();
+    shut();
     spy->gate.set();
     run();
     tasks.reset();
@@ -74,6 +74,22 @@ class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
     }
     clock.advance_to(until);
     run();
+  }
+  // Closes; the destructor does not again.
+  void shut() {
+    if (!std::exchange(shut_, true)) {
+      group.spawn("close", close(*tasks));
+      run();
+    }
+  }
+  Sent& compare_and_write() {
+    Bytes8 both(512, 0);
+    const Bytes8 fresh = test::pattern(512, 9);
+    both.insert(both.end(), fresh.begin(), fresh.end());
+    Bytes8 cdb(16);
+    cdb[0] = 0x89;
+    cdb[13] = 1;
+    return send(cdb, both);
   }
   void freeze() { spy->gate.reset(); }
   void thaw() {
@@ -103,6 +119,7 @@ class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
   std::deque<Sent> all;
   std::unique_ptr<io::BufferPool> buffers;
   watch::SlowLog slow_log;
+  scsi::StalledLuns stalled_luns;
   std::unique_ptr<scsi::TaskSet> tasks;
 
  private:
@@ -110,6 +127,7 @@ class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
     co_await task_set.shut();
     co_await task_set.drained();
   }
+  bool shut_ = false;
 };
 
 void a_healthy_command_is_answered_with_its_data(void**) {
@@ -281,14 +299,8 @@ void a_flush_never_adopts(void**) {
 
 void compare_and_write_is_held_once_its_write_is_under_way(void**) {
   TaskSetRig rig;
-  Bytes8 both(512, 0);
-  const Bytes8 fresh = test::pattern(512, 9);
-  both.insert(both.end(), fresh.begin(), fresh.end());
-  Bytes8 cdb(16);
-  cdb[0] = 0x89;
-  cdb[13] = 1;
   rig.spy->gate_after("read");
-  Sent& swap = rig.send(cdb, both);
+  Sent& swap = rig.compare_and_write();
   rig.wait(60s);
   assert_int_equal(swap.answers, 0);
   assert_int_equal(rig.counters().held, 1);
@@ -309,7 +321,7 @@ void without_exclusive_ownership_changes_are_held_and_reads_are_not(void**) {
 }
 
 void a_stalled_lun_sheds_down_to_its_window_youngest_first(void**) {
-  TaskSetRig rig;
+  TaskSetRig rig{{.stall_window = 8}};
   rig.freeze();
   for (std::uint64_t i = 0; i < 32; ++i) {
     (void)rig.write(i * 8, 1);
@@ -329,6 +341,214 @@ void a_stalled_lun_sheds_down_to_its_window_youngest_first(void**) {
   for (std::uint64_t i = 0; i < 32; ++i) {
     assert_true(rig.write(i * 8, 1).good());
   }
+}
+
+void a_lun_that_is_stalled_alone_keeps_what_an_initiator_sends(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  for (std::uint64_t i = 0; i < 32; ++i) {
+    (void)rig.write(i * 8, 1);
+  }
+  rig.wait(10s);
+  assert_true(rig.tasks->stalled());
+  assert_int_equal(rig.tasks->unanswered(), 32);
+  assert_true(rig.write(400, 1).busy());
+}
+
+using Places = std::deque<scsi::StalledLuns::Place>;
+
+void stalled_luns_share_the_room_as_others_come_and_go(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  for (std::uint64_t i = 0; i < 32; ++i) {
+    (void)rig.write(i * 8, 1);
+  }
+  rig.wait(4s);
+  assert_int_equal(rig.tasks->unanswered(), 32);
+  Places others;
+  others.emplace_back(rig.stalled_luns);
+  rig.wait(500ms);
+  assert_int_equal(rig.tasks->unanswered(), 16);
+  for (int i = 0; i < 6; ++i) {
+    others.emplace_back(rig.stalled_luns);
+  }
+  rig.wait(500ms);
+  assert_int_equal(rig.tasks->unanswered(), 4);
+  assert_true(rig.write(400, 1).busy());
+  others.clear();
+  assert_int_equal(rig.write(400, 1).answers, 0);
+  rig.thaw();
+  assert_int_equal(rig.stalled_luns.count(), 0);
+}
+
+void a_lun_stalls_sooner_while_others_are_stalled(void**) {
+  TaskSetRig rig;
+  const scsi::StalledLuns::Place other{rig.stalled_luns};
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(900ms);
+  assert_false(rig.tasks->stalled());
+  rig.wait(200ms);
+  assert_true(rig.tasks->stalled());
+}
+
+void one_that_is_late_already_stalls_as_soon_as_another_does(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(2s);
+  assert_false(rig.tasks->stalled());
+  const scsi::StalledLuns::Place other{rig.stalled_luns};
+  rig.wait(scsi::TaskSet::share_interval);
+  assert_true(rig.tasks->stalled());
+}
+
+void a_closed_lun_has_no_share(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(4s);
+  assert_int_equal(rig.stalled_luns.count(), 1);
+  rig.shut();
+  rig.wait(10s);
+  assert_int_equal(rig.stalled_luns.count(), 0);
+}
+
+// As Linux: asks again when it is told BUSY.
+std::size_t ask_again_until(TaskSetRig& rig, TimePoint until, Sent** last) {
+  std::size_t busy = 0;
+  while (rig.clock.now() < until) {
+    rig.wait(100ms);
+    if ((*last)->busy()) {
+      ++busy;
+      *last = &rig.write(0, 1);
+    }
+  }
+  return busy;
+}
+
+void busy_ends_before_an_initiator_stops_believing_it(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  Sent* last = &rig.write(0, 1);
+  // Every 20 s; after the one at 119 s they would be too old.
+  assert_int_equal(ask_again_until(rig, TimePoint{1h}, &last), 6);
+  assert_true(rig.tasks->holding());
+  assert_int_equal(last->answers, 0);
+  const Sent& newcomer = rig.read(100);
+  rig.wait(10min);
+  assert_int_equal(newcomer.answers, 0);
+  rig.thaw();
+  assert_true(last->good() && newcomer.good());
+}
+
+void a_lun_that_holds_sheds_nothing(void**) {
+  TaskSetRig rig{{.stall_window = 2, .busy_for = 30s}};
+  rig.freeze();
+  Sent* last = &rig.write(0, 1);
+  (void)ask_again_until(rig, TimePoint{60s}, &last);
+  for (std::uint64_t i = 1; i < 20; ++i) {
+    (void)rig.write(i * 8, 1);
+  }
+  rig.wait(100s);
+  assert_int_equal(rig.tasks->unanswered(), 20);
+  rig.thaw();
+  assert_int_equal(rig.tasks->unanswered(), 0);
+}
+
+bool any(const scsi::Command&) {
+  return true;
+}
+
+void what_is_held_is_aborted_at_once_and_its_retry_adopts(void**) {
+  TaskSetRig rig{{.busy_for = 10s}};
+  rig.freeze();
+  Sent& held = rig.write(0, 1);
+  rig.wait(60s);
+  assert_int_equal(held.answers, 0);
+  assert_int_equal(rig.tasks->abort(any), 1);
+  rig.wait(scsi::TaskSet::cancel_grace);
+  assert_true(held.busy());
+  const Sent& retry = rig.write(0, 1);
+  rig.wait(60s);
+  assert_int_equal(retry.answers, 0);
+  rig.thaw();
+  assert_true(retry.good());
+  assert_int_equal(rig.backend_writes(), 1);
+}
+
+void trouble_is_over_once_nobody_needed_busy_for_a_deadline(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  Sent* last = &rig.write(0, 1);
+  (void)ask_again_until(rig, TimePoint{130s}, &last);
+  assert_true(rig.tasks->holding());
+  rig.thaw();
+  rig.wait(21s);
+  assert_true(rig.write(8, 1).good());  // the LUN does nothing by itself
+  rig.wait(1s);
+  rig.freeze();
+  const Sent& later = rig.write(16, 1);
+  rig.wait(20s);
+  assert_false(rig.tasks->holding());
+  assert_true(later.busy());
+}
+
+// The retry of one that was answered BUSY in the first may be older than it looks.
+void a_short_thaw_does_not_end_it(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  Sent* last = &rig.write(0, 1);
+  (void)ask_again_until(rig, TimePoint{110s}, &last);
+  rig.thaw();
+  rig.wait(5s);
+  rig.freeze();
+  const Sent& later = rig.write(16, 1);
+  rig.wait(60s);
+  assert_int_equal(later.answers, 0);
+}
+
+void a_front_end_that_answers_by_itself_bounds_the_hold(void**) {
+  TaskSetRig rig{{.busy_for = 10s, .longest_hold = 28s}};
+  rig.freeze();
+  const Sent& held = rig.write(0, 1);
+  rig.wait(27s);
+  assert_int_equal(held.answers, 0);
+  rig.wait(1s);
+  assert_true(held.busy());
+  assert_true(held.answered <= TimePoint{28s});
+}
+
+// Nobody may repeat it, and nobody knows what became of it.
+void assert_outcome_unknown(const Sent& sent) {
+  assert_int_equal(sent.answers, 1);
+  assert_true(sent.status == Status::check_condition);
+  assert_int_equal(sent.sense[2] & 0x0f, 0x4);
+  assert_int_equal(sent.sense[12], 0x44);
+}
+
+void a_compare_and_write_that_is_cut_off_by_closing_is_not_asked_for_again(void**) {
+  TaskSetRig rig;
+  rig.spy->gate_after("read");
+  const Sent& swap = rig.compare_and_write();
+  rig.wait(60s);
+  rig.shut();
+  rig.wait(1s);
+  assert_outcome_unknown(swap);
+}
+
+void nor_is_a_change_of_a_store_that_others_may_write_to(void**) {
+  TaskSetRig rig{{}, [](test::SpyBackend& spy) { spy.pretend().exclusive = false; }};
+  rig.freeze();
+  const Sent& held = rig.write(0, 1);
+  rig.wait(60s);
+  const Sent& young = rig.write(100, 1);
+  const Sent& reader = rig.read(200);
+  rig.shut();
+  rig.wait(1s);
+  assert_outcome_unknown(held);
+  assert_outcome_unknown(young);
+  assert_true(reader.busy());
 }
 
 void slow_requests_are_told_when_they_pass_the_threshold_and_when_they_end(void**) {
@@ -398,7 +618,7 @@ void shutting_answers_everything_and_drained_waits_for_the_orphans(void**) {
   assert_true(drained);
   rig.tasks.reset();
   rig.tasks = std::make_unique<scsi::TaskSet>(*rig.disk, rig, *rig.buffers, rig.slow_log,
-                                              scsi::TaskSetLimits{});
+                                              rig.stalled_luns, scsi::TaskSetLimits{});
 }
 
 void a_mode_change_ends_adoption(void**) {
@@ -582,6 +802,19 @@ int main() {
       cmocka_unit_test(compare_and_write_is_held_once_its_write_is_under_way),
       cmocka_unit_test(without_exclusive_ownership_changes_are_held_and_reads_are_not),
       cmocka_unit_test(a_stalled_lun_sheds_down_to_its_window_youngest_first),
+      cmocka_unit_test(a_lun_that_is_stalled_alone_keeps_what_an_initiator_sends),
+      cmocka_unit_test(stalled_luns_share_the_room_as_others_come_and_go),
+      cmocka_unit_test(a_lun_stalls_sooner_while_others_are_stalled),
+      cmocka_unit_test(one_that_is_late_already_stalls_as_soon_as_another_does),
+      cmocka_unit_test(a_closed_lun_has_no_share),
+      cmocka_unit_test(busy_ends_before_an_initiator_stops_believing_it),
+      cmocka_unit_test(a_lun_that_holds_sheds_nothing),
+      cmocka_unit_test(what_is_held_is_aborted_at_once_and_its_retry_adopts),
+      cmocka_unit_test(trouble_is_over_once_nobody_needed_busy_for_a_deadline),
+      cmocka_unit_test(a_short_thaw_does_not_end_it),
+      cmocka_unit_test(a_front_end_that_answers_by_itself_bounds_the_hold),
+      cmocka_unit_test(a_compare_and_write_that_is_cut_off_by_closing_is_not_asked_for_again),
+      cmocka_unit_test(nor_is_a_change_of_a_store_that_others_may_write_to),
       cmocka_unit_test(slow_requests_are_told_when_they_pass_the_threshold_and_when_they_end),
       cmocka_unit_test(limits_change_while_commands_run),
       cmocka_unit_test(no_memory_for_data_is_waited_for_and_given_up_in_time),

@@ -117,6 +117,7 @@ void list_has_a_line_for_each_lun(void**) {
                         "slow_ns",
                         "stall_after_ns",
                         "stall_window",
+                        "busy_for_ns",
                         "queue_depth",
                         "oldest_ns",
                         "orphan_bytes",

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The attributes of its backstore that decide how a LUN may answer, cmd_time_out and
+// tmr_notification, and the limits that follow from them.
+//
+// The kernel lets cmd_time_out be changed only while the backstore is not exported, so it is set
+// when the LUN is opened. But rtslib writes the attributes that it has saved after it has enabled a
+// backstore, that is after open(), and tells nobody; so they are looked at again: with the first
+// command, at each reconfiguration, and now and then.
+#include <algorithm>
+
+#include "handler/device.h"
+#include "lib/base/log.h"
+
+namespace ballast::handler {
+namespace {
+
+constexpr const char* cmd_time_out = "cmd_time_out";
+constexpr const char* tmr_notification = "tmr_notification";
+// Seconds: what a backstore has if nobody chose another (TCMU_TIME_OUT in
+// drivers/target/target_core_user.c). It would be the kernel that answers, with an error.
+constexpr int kernels_default = 30;
+
+// When to have answered, if the kernel answers by itself after so many seconds.
+Nanoseconds before(int seconds) {
+  const Nanoseconds all = std::chrono::seconds{seconds};
+  return all - std::min<Nanoseconds>(all / 4, std::chrono::seconds{2});
+}
+
+}  // namespace
+
+void Device::set_attributes() {
+  if ((ring_->flags() & abi::TCMU_MAILBOX_FLAG_CAP_TMR) == 0 ||
+      !attributes_->write(tmr_notification, 1)) {
+    log(LogLevel::warning,
+        "{}: the kernel does not tell of task management (Linux 5.9 and later do, and the "
+        "backstore's attribute tmr_notification must be 1): ABORT TASK and LUN RESET wait for the "
+        "deadline of the commands that they end",
+        name_);
+  }
+  look_at_attributes();
+}
+
+void Device::look_at_attributes() {
+  looked_at_attributes_ = executor_.now();
+  const std::optional<int> tells = attributes_->read(tmr_notification);
+  if (tells == 0 && attributes_->write(tmr_notification, 1)) {
+    log(LogLevel::warning, "{}: tmr_notification was 0, it is 1 again: without it ABORT TASK waits",
+        name_);
+  }
+  int seconds = attributes_->read(cmd_time_out).value_or(kernels_default);
+  if (seconds == kernels_default && attributes_->write(cmd_time_out, 0)) {
+    seconds = 0;
+  }
+  if (seconds != cmd_time_out_) {
+    cmd_time_out_ = seconds;
+    tell_cmd_time_out();
+    if (task_set_ != nullptr) {
+      task_set_->set_limits(limits());
+    }
+  }
+}
+
+void Device::tell_cmd_time_out() const {
+  if (cmd_time_out_ <= 0) {
+    log(LogLevel::info, "{}: cmd_time_out is 0: commands may be held", name_);
+    return;
+  }
+  const Nanoseconds last = before(cmd_time_out_);
+  log(LogLevel::warning,
+      "{}: cmd_time_out is {} s, then the kernel fails a command: all are answered BUSY after "
+      "{}{}, "
+      "which initiators do not believe for ever; set it to 0 before the LUN is exported",
+      name_, cmd_time_out_, config::format_duration(last),
+      config_.deadline > last
+          ? ", not deadline=" + config::format_duration(config_.deadline) + " as configured"
+          : " at the latest");
+}
+
+scsi::TaskSetLimits Device::limits() const {
+  scsi::TaskSetLimits limits{.deadline = config_.deadline,
+                             .slow = config_.slow,
+                             .stall_after = config_.stall_after,
+                             .stall_window = config_.stall_window,
+                             .busy_for = config_.busy_for};
+  if (cmd_time_out_ > 0) {
+    limits.longest_hold = before(cmd_time_out_);
+    limits.deadline = std::min(limits.deadline, limits.longest_hold);
+  }
+  return limits;
+}
+
+}  // namespace ballast::handler

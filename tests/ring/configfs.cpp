@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/ring/configfs.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdarg>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+#include "lib/base/assert.h"
+#include "tests/ring/support.h"
+
+namespace ballast::ring_test {
+namespace {
+
+constexpr std::string_view uio_tree = "/sys/class/uio/";
+constexpr std::string_view backstore_tree = "/sys/kernel/config/target/core/";
+
+const std::string& root() {
+  static const Folder folder{"/tmp"};
+  static const std::string path = folder.file("");
+  return path;
+}
+
+std::string attribute_path(const std::string& uio_name, const char* name) {
+  return root() + "core/user_0/" + uio_name + "/attrib/" + name;
+}
+
+std::string played(const char* path) {
+  const std::string_view asked = path;
+  if (asked.starts_with(uio_tree)) {
+    return root() + "uio/" + std::string{asked.substr(uio_tree.size())};
+  }
+  if (asked.starts_with(backstore_tree)) {
+    return root() + "core/" + std::string{asked.substr(backstore_tree.size())};
+  }
+  return path;
+}
+
+}  // namespace
+
+void add_to_configfs(const std::string& uio_name) {
+  const std::string uio = root() + "uio/" + uio_name;
+  std::filesystem::create_directories(uio);
+  std::ofstream{uio + "/name"} << "tcm-user/0/" << uio_name << "/ballast";
+  std::filesystem::create_directories(attribute_path(uio_name, ""));
+  set_attribute(uio_name, "cmd_time_out", 30);
+  set_attribute(uio_name, "tmr_notification", 0);
+}
+
+void set_attribute(const std::string& uio_name, const char* name, int value) {
+  std::ofstream file{attribute_path(uio_name, name)};
+  file << value << "\n";
+  BALLAST_ASSERT(file.good());
+}
+
+int attribute(const std::string& uio_name, const char* name) {
+  int value = -1;
+  std::ifstream{attribute_path(uio_name, name)} >> value;
+  return value;
+}
+
+}  // namespace ballast::ring_test
+
+#pragma GCC visibility push(default)
+extern "C" int open(const char* path, int flags, ...) {
+  std::va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
+  va_end(arguments);
+  return static_cast<int>(
+      ::syscall(SYS_openat, AT_FDCWD, ballast::ring_test::played(path).c_str(), flags, mode));
+}
+#pragma GCC visibility pop
