@@ -166,7 +166,9 @@ void one_kind_hangs(What what, const Cdb& cdb, Direction direction) {
   assert_true(lun->remove());
   lun.reset();
   // As after the daemon's restart, the next one waits for the file.
-  lun = Lun::add(storage.config);
+  LunOptions options;
+  options.at_start = true;
+  lun = Lun::add(storage.config, options);
   assert_non_null(lun.get());
   assert_int_equal(lun->execute(test_unit_ready()).status, busy);
   kernel::release();
