@@ -182,7 +182,8 @@ co::Task<IoStatus> Fault::block_status(Bytes offset, Bytes length, std::size_t l
 }
 
 co::Task<IoStatus> Fault::resize(Bytes size) {
-  return inner_->resize(size);
+  const Fate fate = draw(OpKind::resize, Bytes{}, Bytes{}, {});
+  return with_faults(fate, inner_->resize(size));
 }
 
 co::Task<void> Fault::close() {

@@ -32,6 +32,7 @@ constexpr std::array operation_words{
     OperationWord{"discard", bit(OpKind::discard)},
     OperationWord{"flush", bit(OpKind::flush)},
     OperationWord{"block_status", bit(OpKind::block_status)},
+    OperationWord{"resize", bit(OpKind::resize)},
     OperationWord{"all", 0x3f},
 };
 struct StatusWord {
@@ -86,7 +87,7 @@ Result<unsigned> parse_operations(std::string_view words) {
     if (found == 0) {
       return invalid(
           "unknown operation {}: known are read, write, zero, discard, flush, "
-          "block_status and all",
+          "block_status, resize and all",
           quote(word));
     }
     operations |= found;

@@ -8,7 +8,7 @@
 //   read,flush error=medium_error first=3
 //   all freeze
 //
-// Operations   read write zero discard flush block_status, or all
+// Operations   read write zero discard flush block_status, or all of these; and resize
 // Happens      delay=<duration>   as lib/base/config.h: 500ms, 20s, 2min
 //              error=<status>     medium_error no_space no_resource not_ready write_protected
 //                                 not_supported, as far as the operation may answer so

@@ -109,6 +109,26 @@ void a_late_write_does_not_land_over_a_newer_one(void**) {
   assert_true(back == newer);
 }
 
+void of_two_resizes_the_later_one_counts(void**) {
+  Frozen storage;
+  storage.rules("resize freeze\n");
+  const auto lun = Lun::add(storage.config());
+  assert_int_equal(lun->execute(test_unit_ready()).status, good);
+  int grown = 0;
+  // As if the daemon had stopped waiting for it and been asked again.
+  std::thread first{[&] { grown = lun->reconfigure_size(std::uint64_t{128} << 20); }};
+  std::this_thread::sleep_for(100ms);
+  assert_int_equal(lun->reconfigure_size(std::uint64_t{32} << 20), 0);
+  storage.rules("");
+  first.join();
+  assert_int_not_equal(grown, 0);
+  assert_int_equal(lun->execute(test_unit_ready()).status, 0x02);  // CAPACITY DATA HAS CHANGED
+  std::vector<std::byte> capacity(8);
+  assert_int_equal(lun->execute(cdb_10(0x25, 0, 0), Direction::from_device, capacity).status, good);
+  assert_int_equal(static_cast<int>(capacity[2]) << 8 | static_cast<int>(capacity[3]), 0xffff);
+  assert_int_equal(static_cast<int>(capacity[1]), 0);  // (32 << 20) / 512 - 1
+}
+
 void what_needs_no_medium_is_answered_while_stalled(void**) {
   Frozen storage;
   storage.rules("all freeze\n");
@@ -275,6 +295,7 @@ int main() {
       cmocka_unit_test(a_frozen_command_is_answered_busy_and_its_retry_takes_over),
       cmocka_unit_test(the_ring_may_reuse_the_memory_of_an_orphan),
       cmocka_unit_test(a_late_write_does_not_land_over_a_newer_one),
+      cmocka_unit_test(of_two_resizes_the_later_one_counts),
       cmocka_unit_test(what_needs_no_medium_is_answered_while_stalled),
       cmocka_unit_test(a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go),
       cmocka_unit_test(aborted_commands_are_answered_long_before_their_deadline_and_others_are_not),
