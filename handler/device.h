@@ -39,6 +39,7 @@
 #include "handler/passed_over.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
+#include "handler/serial_claim.h"
 #include "handler/tcmur_abi.h"
 #include "lib/backend/backend.h"
 #include "lib/backend/factory.h"
@@ -227,7 +228,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<RingCursor> cursor_;
   Plug plug_;
   bool serial_read_ = false;
-  std::string unit_serial_;  // written before the first batch is handed over
+  std::string unit_serial_;      // written before the first batch is handed over
+  bool kernel_reserves_ = true;  // so is this: see scsi::DiskConfig
+  SerialClaim serial_claim_;
 };
 
 }  // namespace ballast::handler

@@ -39,11 +39,31 @@ unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
                                std::countr_zero(logical_block.value()));
 }
 
+// In blocks.
+struct TransferLimits {
+  std::uint32_t offered;
+  std::uint32_t tolerated;
+};
+// `hw_max_sectors` counts blocks, too. The kernel enforces none of it for TCMU, and 128, its
+// default, is taken for "nobody asked": 64 KiB would make 16 commands of a megabyte. Any other
+// value is somebody's wish.
+TransferLimits transfer_limits(std::uint32_t hw_max_sectors, Bytes block) {
+  constexpr std::uint32_t kernel_default = 128;
+  constexpr std::uint64_t usual{std::uint64_t{1} << 20};
+  const auto most = static_cast<std::uint32_t>(io::BufferPool::largest / block.value());
+  if (hw_max_sectors == 0 || hw_max_sectors == kernel_default) {
+    return {static_cast<std::uint32_t>(usual / block.value()), most};
+  }
+  const std::uint32_t asked = std::min(hw_max_sectors, most);
+  return {asked, asked};
+}
+
 // What no initiator can know. Never waits: by the time a daemon runs the kernel has random numbers.
 std::uint64_t random_number() {
   std::uint64_t number = 0;
   if (::getrandom(&number, sizeof number, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof number)) {
-    number = static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+    number =
+        static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
   }
   return number;
 }
@@ -235,7 +255,8 @@ void Device::use(std::unique_ptr<backend::Backend> backend) {
   log(LogLevel::info,
       "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",
       name_, backend_->description(), blocks.value(), block.value(),
-      abi::tcmu_dev_get_max_xfer_len(dev_), describe_mailbox_flags(ring_->flags()));
+      transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), block).offered,
+      describe_mailbox_flags(ring_->flags()));
 }
 
 Result<void> Device::open_ring() {
@@ -269,7 +290,13 @@ void Device::read_unit_serial() {
         "{}: configfs has no unit serial (wwn/vpd_unit_serial); /dev/disk/by-id and multipath will "
         "not know this LUN",
         name_);
+  } else {
+    serial_claim_.take(name_, unit_serial_);
   }
+  // The kernel answers reservations unless these say no; an attribute that it does not have says
+  // nothing.
+  kernel_reserves_ = abi::tcmu_cfgfs_dev_get_attr_int(dev_, "emulate_pr") != 0 &&
+                     abi::tcmu_cfgfs_dev_get_attr_int(dev_, "pgr_support") != 0;
 }
 
 void Device::make_disk() {
@@ -279,10 +306,11 @@ void Device::make_disk() {
   config.unit_serial = unit_serial_;
   config.physical_block_exponent =
       physical_block_exponent(volume_->logical_block(), geometry.physical_block);
-  const auto most =
-      static_cast<std::uint32_t>(volume_->blocks_in(Bytes{io::BufferPool::largest}).value());
-  const std::uint32_t given = abi::tcmu_dev_get_max_xfer_len(dev_);
-  config.max_transfer_blocks = given == 0 ? most : std::min(given, most);
+  const TransferLimits transfer =
+      transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), volume_->logical_block());
+  config.max_transfer_blocks = transfer.offered;
+  config.tolerated_transfer_blocks = transfer.tolerated;
+  config.kernel_reserves = kernel_reserves_;
   config.write_same_max = config_.write_same_max;
   disk_ = std::make_unique<scsi::Disk>(*volume_, std::move(config));
   look_at_attributes();

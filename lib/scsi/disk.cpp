@@ -92,6 +92,8 @@ bool Disk::supports(const Operation& operation) const {
       return unmaps();
     case Needs::block_status:
       return unmaps() && volume_.capabilities().block_status;
+    case Needs::kernel_reserves:
+      return config_.kernel_reserves;
   }
   return false;
 }

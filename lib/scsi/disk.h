@@ -5,8 +5,8 @@
 //   const scsi::Status status = co_await disk.execute(command);   // sense is in the command
 //
 // What it claims (INQUIRY, VPD pages, mode pages, REPORT SUPPORTED OPERATION CODES) comes from the
-// same tables and limits that judge commands. REPORT LUNS and persistent reservations are not here:
-// the kernel's target core answers them before a command reaches us.
+// same tables and limits that judge commands. REPORT LUNS and reservations are reported, but not
+// here: the kernel's target core answers them before a command reaches us.
 //
 // The volume outlives the disk, the disk its commands. Driving thread of the volume's executor
 // only. Any number of commands may be under way; between them the disk orders nothing but COMPARE
@@ -37,15 +37,16 @@ struct DiskConfig {
   std::string product = "DISK";    // PRODUCT IDENTIFICATION: 16, the backstore's name, say
   std::string revision = "0001";   // PRODUCT REVISION LEVEL: 4
   // The unit serial number from configfs (wwn/vpd_unit_serial): VPD page 80, and in page 83 the
-  // NAA designator as LIO makes it of the same string (6001405 and the first 25 hex digits), so
-  // that /dev/disk/by-id names are those that another LIO backstore would have. Up to 252 ASCII
-  // bytes; empty: no designator, and by-id links and multipath do not work.
+  // NAA designator that is made of it (naa.h). Up to 252 ASCII bytes; empty: no designator, and
+  // by-id links and multipath do not work.
   std::string unit_serial;
   // LOGICAL BLOCKS PER PHYSICAL BLOCK EXPONENT; more than 15 is a bug.
   unsigned physical_block_exponent = 0;
-  // MAXIMUM TRANSFER LENGTH in blocks (LIO's hw_max_sectors, there in units of 512 bytes); 0: no
-  // limit claimed, none enforced.
+  // MAXIMUM TRANSFER LENGTH in blocks; 0: no limit claimed, none enforced.
   std::uint32_t max_transfer_blocks = 0;
+  // What is taken all the same, in blocks, from an initiator that does not ask what the limit is;
+  // 0: nothing beyond it.
+  std::uint32_t tolerated_transfer_blocks = 0;
   // OPTIMAL TRANSFER LENGTH in blocks; 0: none claimed.
   std::uint32_t optimal_transfer_blocks = 0;
   // MAXIMUM WRITE SAME LENGTH. Linux shows it as write_zeroes_max_bytes. At least one block.
@@ -55,6 +56,9 @@ struct DiskConfig {
   Bytes unmap_max{std::uint64_t{512} << 20};
   std::uint32_t unmap_descriptors = 64;
   bool read_only = false;  // write protected, whatever the backend can do
+  // Whether the kernel's target core answers RESERVE, RELEASE and PERSISTENT RESERVE, as it does
+  // unless its emulate_pr is off: they are reported then.
+  bool kernel_reserves = true;
 };
 
 class Disk {
@@ -206,6 +210,7 @@ class Disk {
   const Operation* as_turning_cache_off(const Command& command, const Operation& operation) const;
   // Data-in, cut to what the CDB and the initiator have room for; GOOD.
   Status reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
+  Status report_all_operations(Command& command, bool timeouts, std::size_t allocation_length);
   std::size_t vital_page(std::uint8_t code, std::span<std::uint8_t> out) const;
   std::size_t designators(std::span<std::uint8_t> out) const;
   std::size_t block_limits(std::span<std::uint8_t> out) const;

@@ -5,6 +5,7 @@
 
 #include "lib/scsi/cdb.h"
 #include "lib/scsi/disk.h"
+#include "lib/scsi/naa.h"
 
 namespace ballast::scsi {
 
@@ -30,35 +31,6 @@ void put_ascii(std::span<std::uint8_t> to, std::string_view text) {
   for (std::size_t i = 0; i < to.size(); ++i) {
     const char c = i < text.size() ? text[i] : ' ';
     to[i] = static_cast<std::uint8_t>(c >= 0x20 && c <= 0x7e ? c : '.');
-  }
-}
-
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') {
-    return c - '0';
-  }
-  if (c >= 'a' && c <= 'f') {
-    return c - 'a' + 10;
-  }
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-// NAA 6: 6, the IEEE company id 001405 that LIO uses, then 25 hex digits of the serial number, what
-// is not a hex digit left out, zeros where it ends early.
-void put_naa(std::span<std::uint8_t> to, std::string_view serial) {
-  constexpr std::string_view prefix = "6001405";
-  std::array<std::uint8_t, 32> digits{};
-  std::size_t count = 0;
-  for (const std::string_view part : {prefix, serial}) {
-    for (const char c : part) {
-      const int digit = hex_digit(c);
-      if (digit >= 0 && count < digits.size()) {
-        digits[count++] = static_cast<std::uint8_t>(digit);
-      }
-    }
-  }
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    to[i] = static_cast<std::uint8_t>(digits[2 * i] << 4 | digits[2 * i + 1]);
   }
 }
 
@@ -139,7 +111,7 @@ std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) con
 // SPC-5, 7.7.6: T10 vendor identification, and NAA.
 std::size_t Disk::designators(std::span<std::uint8_t> out) const {
   constexpr std::size_t header = 4;
-  constexpr std::size_t naa_length = 16;
+  constexpr std::size_t naa_length = sizeof(Naa);
   const std::string_view serial = std::string_view{config_.unit_serial}.substr(0, 252 - 25);
   const std::size_t t10_length = 8 + 16 + (serial.empty() ? 0 : 1 + serial.size());
   out[0] = 0x02;  // ASCII
@@ -157,7 +129,8 @@ std::size_t Disk::designators(std::span<std::uint8_t> out) const {
   second[0] = 0x01;  // binary
   second[1] = 0x03;  // NAA, of the logical unit
   second[3] = naa_length;
-  put_naa(second.subspan(header, naa_length), config_.unit_serial);
+  const Naa naa = naa_of(config_.unit_serial);
+  std::copy(naa.begin(), naa.end(), second.subspan(header, naa_length).begin());
   return 2 * header + t10_length + naa_length;
 }
 

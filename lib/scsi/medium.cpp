@@ -61,7 +61,8 @@ std::optional<Status> Disk::refuse_transfer(Command& command, Range range, Bytes
   if (outside.has_value()) {
     return outside;
   }
-  const std::uint64_t limit = config_.max_transfer_blocks;
+  const std::uint64_t limit =
+      std::max(config_.max_transfer_blocks, config_.tolerated_transfer_blocks);
   if (limit != 0 && range.count.value() > limit) {
     return fail(command, invalid_field_in_cdb(count_at(cdb_length(command.cdb[0]))));
   }

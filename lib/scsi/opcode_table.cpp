@@ -144,6 +144,43 @@ constexpr Operation table[] = {
     checking("VERIFY (12)", lba_12(0xaf, 0x16), &Disk::verify),
 };
 
+constexpr Operation by_kernel(const char* name, Usage usage, Needs needs) {
+  Operation operation;
+  operation.opcode = usage[0];
+  operation.name = name;
+  operation.usage = usage;
+  operation.needs = needs;
+  return operation;
+}
+constexpr Operation reserve_in(const char* name, std::uint8_t action) {
+  return with_service_action(
+      by_kernel(name, Usage{0x5e, action, 0, 0, 0, 0, 0, 0xff, 0xff}, Needs::kernel_reserves));
+}
+constexpr Operation reserve_out(const char* name, std::uint8_t action) {
+  return with_service_action(by_kernel(
+      name, Usage{0x5f, action, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff}, Needs::kernel_reserves));
+}
+
+constexpr Operation kernels_table[] = {
+    by_kernel("RESERVE (6)", usage_6(0x16, 0, 0, 0, 0), Needs::kernel_reserves),
+    by_kernel("RELEASE (6)", usage_6(0x17, 0, 0, 0, 0), Needs::kernel_reserves),
+    by_kernel("RESERVE (10)", Usage{0x56}, Needs::kernel_reserves),
+    by_kernel("RELEASE (10)", Usage{0x57}, Needs::kernel_reserves),
+    reserve_in("PERSISTENT RESERVE IN, READ KEYS", 0x00),
+    reserve_in("PERSISTENT RESERVE IN, READ RESERVATION", 0x01),
+    reserve_in("PERSISTENT RESERVE IN, REPORT CAPABILITIES", 0x02),
+    reserve_in("PERSISTENT RESERVE IN, READ FULL STATUS", 0x03),
+    reserve_out("PERSISTENT RESERVE OUT, REGISTER", 0x00),
+    reserve_out("PERSISTENT RESERVE OUT, RESERVE", 0x01),
+    reserve_out("PERSISTENT RESERVE OUT, RELEASE", 0x02),
+    reserve_out("PERSISTENT RESERVE OUT, CLEAR", 0x03),
+    reserve_out("PERSISTENT RESERVE OUT, PREEMPT", 0x04),
+    reserve_out("PERSISTENT RESERVE OUT, PREEMPT AND ABORT", 0x05),
+    reserve_out("PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY", 0x06),
+    reserve_out("PERSISTENT RESERVE OUT, REGISTER AND MOVE", 0x07),
+    by_kernel("REPORT LUNS", Usage{0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}, Needs::nothing),
+};
+
 constexpr std::size_t rows = std::size(table);
 constexpr std::uint8_t no_row = 0xff;
 static_assert(rows < no_row);
@@ -186,6 +223,29 @@ static_assert(complete());
 
 std::span<const Operation> operations() {
   return table;
+}
+
+std::span<const Operation> kernel_operations() {
+  return kernels_table;
+}
+
+const Operation* find_reported(std::uint8_t opcode, std::uint8_t service_action,
+                               bool* other_service_action) {
+  const Operation* const ours = find_operation(opcode, service_action, other_service_action);
+  if (ours != nullptr || *other_service_action) {
+    return ours;
+  }
+  for (const Operation& operation : kernels_table) {
+    if (operation.opcode != opcode) {
+      continue;
+    }
+    if (!operation.has_service_action || operation.service_action == service_action) {
+      *other_service_action = false;
+      return &operation;
+    }
+    *other_service_action = true;
+  }
+  return nullptr;
 }
 
 const Operation* find_operation(std::uint8_t opcode, std::uint8_t service_action,

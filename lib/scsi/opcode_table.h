@@ -21,7 +21,7 @@ namespace ballast::scsi {
 class Disk;
 
 // What must hold of a LUN for it to serve, and so to report, a command.
-enum class Needs : std::uint8_t { nothing, unmap, block_status };
+enum class Needs : std::uint8_t { nothing, unmap, block_status, kernel_reserves };
 
 // READ and WRITE of any CDB length, and everything else.
 enum class Transfer : std::uint8_t { other, read, write };
@@ -51,8 +51,16 @@ constexpr std::uint8_t service_action_mask = 0x1f;
 // Sorted by opcode, then service action.
 std::span<const Operation> operations();
 
-// Null where there is none; `other_service_action` then says whether the opcode itself is known.
+// What the kernel's target core answers before a command reaches us (target_core_device.c,
+// passthrough_parse_cdb): reported as the rest, but without a handler, and never found below.
+std::span<const Operation> kernel_operations();
+
+// Of operations(). Null where there is none; `other_service_action` then says whether the opcode
+// itself is known.
 const Operation* find_operation(std::uint8_t opcode, std::uint8_t service_action,
                                 bool* other_service_action);
+// The same of both, for REPORT SUPPORTED OPERATION CODES.
+const Operation* find_reported(std::uint8_t opcode, std::uint8_t service_action,
+                               bool* other_service_action);
 
 }  // namespace ballast::scsi

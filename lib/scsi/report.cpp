@@ -55,21 +55,13 @@ std::size_t Disk::describe(const Operation& operation, bool timeouts,
   return header + length + timeouts_length;
 }
 
-Status Disk::report_supported_operation_codes(Command& command) {
-  constexpr std::uint8_t not_supported = 0x01;
-  const bool timeouts = (command.cdb[2] & 0x80) != 0;
-  const std::uint8_t options = command.cdb[2] & 0x07;
-  const std::uint8_t opcode = command.cdb[3];
-  const std::uint16_t action = be16(command.cdb, 4);
-  const std::size_t allocation_length = be32(command.cdb, 6);
-  if (options > 3) {
-    return fail(command, invalid_field_in_cdb(2, 2));
-  }
-  if (options == 0) {
-    std::array<std::uint8_t, 4 + most_operations*(command_descriptor + timeouts_length)> data{};
-    BALLAST_ASSERT(operations().size() <= most_operations);
-    std::size_t length = 4;
-    for (const Operation& operation : operations()) {
+// The all_commands format (SPC-5, 6.35.2).
+Status Disk::report_all_operations(Command& command, bool timeouts, std::size_t allocation_length) {
+  std::array<std::uint8_t, 4 + most_operations*(command_descriptor + timeouts_length)> data{};
+  BALLAST_ASSERT(operations().size() + kernel_operations().size() <= most_operations);
+  std::size_t length = 4;
+  for (const std::span<const Operation> rows : {operations(), kernel_operations()}) {
+    for (const Operation& operation : rows) {
       if (!supports(operation)) {
         continue;
       }
@@ -85,12 +77,27 @@ Status Disk::report_supported_operation_codes(Command& command) {
         length += timeouts_length;
       }
     }
-    put32(data, 0, length - 4);
-    return reply(command, std::span{data}.first(length), allocation_length);
+  }
+  put32(data, 0, length - 4);
+  return reply(command, std::span{data}.first(length), allocation_length);
+}
+
+Status Disk::report_supported_operation_codes(Command& command) {
+  constexpr std::uint8_t not_supported = 0x01;
+  const bool timeouts = (command.cdb[2] & 0x80) != 0;
+  const std::uint8_t options = command.cdb[2] & 0x07;
+  const std::uint8_t opcode = command.cdb[3];
+  const std::uint16_t action = be16(command.cdb, 4);
+  const std::size_t allocation_length = be32(command.cdb, 6);
+  if (options > 3) {
+    return fail(command, invalid_field_in_cdb(2, 2));
+  }
+  if (options == 0) {
+    return report_all_operations(command, timeouts, allocation_length);
   }
   bool known_by_others = false;
   const bool small = action <= service_action_mask;
-  const Operation* operation = find_operation(
+  const Operation* operation = find_reported(
       opcode, small ? static_cast<std::uint8_t>(action) : std::uint8_t{0}, &known_by_others);
   const bool has_actions =
       known_by_others || (operation != nullptr && operation->has_service_action);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "lib/base/config.h"
 #include "targetcli-config/ballastctl/doctor.h"
@@ -11,6 +12,7 @@
 namespace ballast::ctl::doctor {
 namespace {
 
+constexpr std::int64_t megabyte = std::int64_t{1} << 20;
 using std::chrono::seconds;
 
 // What an initiator has unless somebody changed it; the target cannot ask.
@@ -85,25 +87,37 @@ Finding cmd_time_out(const TargetLun& lun) {
   return finding;
 }
 
+// The longest transfer that the LUN offers. The plugin takes the kernel's default for "nobody
+// asked" (handler/device_open.cpp).
+std::optional<std::int64_t> longest_transfer(const TargetLun& lun) {
+  constexpr std::int64_t kernel_default = 128;
+  const auto sectors = lun.hw_max_sectors.number();
+  if (!sectors || *sectors < 0) {
+    return std::nullopt;
+  }
+  const bool nobody_asked = *sectors == 0 || *sectors == kernel_default;
+  const std::int64_t asked =
+      *sectors * std::max<std::int64_t>(lun.hw_block_size.number().value_or(512), 0);
+  return nobody_asked ? megabyte : std::min(asked, 8 * megabyte);
+}
+
 Finding hw_max_sectors(const TargetLun& lun) {
-  constexpr std::int64_t too_small = 128;
+  constexpr std::int64_t too_small = megabyte / 16;
   Finding finding{"hw_max_sectors",
                   "",
                   Verdict::unknown,
                   "",
                   "the largest transfer: a bigger one is cut into several commands",
                   ""};
-  if (const auto sectors = lun.hw_max_sectors.number(); sectors && *sectors >= 0) {
-    const std::int64_t block = lun.hw_block_size.number().value_or(512);
-    finding.value = fmt::format(
-        "{}: {}", *sectors,
-        bytes_text(static_cast<std::uint64_t>(*sectors * std::max<std::int64_t>(block, 0))));
-    finding.verdict = *sectors <= too_small ? Verdict::change : Verdict::ok;
+  if (const auto longest = longest_transfer(lun)) {
+    finding.value = fmt::format("{}: {}", *lun.hw_max_sectors.number(),
+                                bytes_text(static_cast<std::uint64_t>(*longest)));
+    finding.verdict = *longest <= too_small ? Verdict::change : Verdict::ok;
     if (finding.verdict == Verdict::change) {
-      finding.wanted = "2048";
+      finding.wanted = "128";
       finding.how =
-          "make the backstore again with hw_max_sectors=2048 "
-          "(recipes/big-transfers.targetcli); it cannot be changed later";
+          "make the backstore again without hw_max_sectors: 128, the default, offers 1 MiB; it "
+          "cannot be changed later";
     }
   }
   return finding;
@@ -117,8 +131,7 @@ Finding data_area(const TargetLun& lun) {
   if (!megabytes) {
     return finding;
   }
-  const std::int64_t transfer =
-      lun.hw_max_sectors.number().value_or(128) * lun.hw_block_size.number().value_or(512);
+  const std::int64_t transfer = longest_transfer(lun).value_or(megabyte);
   const std::int64_t needed = (transfer * initiator_queue_depth >> 20) + 1;
   finding.value = fmt::format("{} MiB", *megabytes);
   finding.verdict = *megabytes < needed ? Verdict::change : Verdict::ok;

@@ -219,12 +219,22 @@ ok: nothing to change
   assert_string_equal(doctor::as_text(report).c_str(), golden);
 }
 
+void the_kernels_default_of_the_longest_transfer_is_a_megabyte_here(void**) {
+  const Tree tree;
+  tree.add_backstore("vol0", 0, "file=/srv/vol0.raw");
+  tree.write("/sys/kernel/config/target/core/user_0/vol0/attrib/hw_max_sectors", "128\n");
+  const Report report = report_of(tree);
+  const Finding& found = finding(report.luns.at(0).findings, "hw_max_sectors");
+  assert_true(found.verdict == Verdict::ok);
+  assert_string_equal(found.value.c_str(), "128: 1 MiB");
+}
+
 void a_targets_bad_settings_are_found(void**) {
   const Tree tree;
   tree.add_backstore("vol0", 0, "file=/dev/sdq1;deadline=45s;stall_window=40");
   const std::string attributes = "/sys/kernel/config/target/core/user_0/vol0/attrib/";
   tree.write(attributes + "cmd_time_out", "40\n");
-  tree.write(attributes + "hw_max_sectors", "128\n");
+  tree.write(attributes + "hw_max_sectors", "64\n");
   tree.write(attributes + "max_data_area_mb", "1\n");
   tree.write("/sys/devices/pci/9:0:0:0/timeout", "60\n");
   tree.write("/sys/devices/pci/9:0:0:0/block/sdq/sdq1/partition", "1\n");
@@ -334,6 +344,7 @@ int main() {
       cmocka_unit_test(other_peoples_disks_are_left_alone),
       cmocka_unit_test(a_disk_can_be_named),
       cmocka_unit_test(a_good_target_has_nothing_to_change),
+      cmocka_unit_test(the_kernels_default_of_the_longest_transfer_is_a_megabyte_here),
       cmocka_unit_test(a_targets_bad_settings_are_found),
       cmocka_unit_test(no_time_out_of_the_kernel_is_fine),
       cmocka_unit_test(a_small_window_for_many_luns_is_found),

@@ -401,6 +401,43 @@ void the_unit_serial_comes_from_configfs(void**) {
   assert_non_null(std::strstr(text.c_str(), LunOptions{}.unit_serial));
 }
 
+void two_luns_with_one_name_are_warned_of(void**) {
+  const auto first = Lun::add("memory");
+  assert_int_equal(first->execute(test_unit_ready()).status, 0);
+  (void)take_log();
+  LunOptions options;
+  options.unit_serial = "vol-x";
+  const auto other = Lun::add("memory", options);
+  assert_int_equal(other->execute(test_unit_ready()).status, 0);
+  assert_null(std::strstr(take_log().c_str(), "multipath takes"));
+  const auto second = Lun::add("memory");
+  assert_int_equal(second->execute(test_unit_ready()).status, 0);
+  assert_non_null(std::strstr(take_log().c_str(), "multipath takes the two for one disk"));
+}
+
+void a_megabyte_is_offered_unless_somebody_asks_for_something_else(void**) {
+  struct Case {
+    std::uint32_t hw_max_sectors, offered, taken;
+  };
+  for (const Case& wanted : {Case{128, 2048, 16384}, Case{0, 2048, 16384}, Case{256, 256, 256},
+                             Case{100000, 16384, 16384}}) {
+    LunOptions options;
+    options.max_transfer_blocks = wanted.hw_max_sectors;
+    const auto lun = Lun::add("memory", options);
+    std::vector<std::byte> page(64);
+    assert_int_equal(lun->execute(inquiry_page(0xb0, 64), Direction::from_device, page).status, 0);
+    const unsigned offered = static_cast<unsigned>(page[10]) << 8 | static_cast<unsigned>(page[11]);
+    assert_int_equal(offered, wanted.offered);
+    std::vector<std::byte> data(std::size_t{wanted.taken + 1} * 512);
+    const std::span<std::byte> fits = std::span{data}.first(std::size_t{wanted.taken} * 512);
+    const Answer good = lun->execute(read_16(0, wanted.taken), Direction::from_device, fits);
+    assert_int_equal(good.status, 0);
+    assert_int_equal(good.transferred, fits.size());
+    assert_int_not_equal(
+        lun->execute(read_16(0, wanted.taken + 1), Direction::from_device, data).status, 0);
+  }
+}
+
 void a_lun_without_serial_works_and_says_so(void**) {
   LunOptions options;
   options.unit_serial = nullptr;
@@ -588,6 +625,8 @@ int main() {
       cmocka_unit_test(short_data_in_leaves_a_residual),
       cmocka_unit_test(without_short_reads_the_rest_is_zero_and_nothing_old),
       cmocka_unit_test(the_unit_serial_comes_from_configfs),
+      cmocka_unit_test(two_luns_with_one_name_are_warned_of),
+      cmocka_unit_test(a_megabyte_is_offered_unless_somebody_asks_for_something_else),
       cmocka_unit_test(a_lun_without_serial_works_and_says_so),
       cmocka_unit_test(commands_the_daemon_throws_away_are_answered),
       cmocka_unit_test(a_thrown_away_command_with_nothing_behind_it_is_answered),

@@ -145,16 +145,26 @@ void every_page_in_the_list_of_pages_can_be_read(void**) {
   }
 }
 
+std::vector<scsi::Operation> all_reported() {
+  std::vector<scsi::Operation> all;
+  for (const std::span<const scsi::Operation> rows :
+       {scsi::operations(), scsi::kernel_operations()}) {
+    all.insert(all.end(), rows.begin(), rows.end());
+  }
+  return all;
+}
+
 void all_commands_are_the_table(void**) {
   DiskRig rig{usual_config()};
   for (const bool timeouts : {false, true}) {
     const std::size_t step = timeouts ? 20 : 8;
     const Answer answer = rig.ask(report_codes(timeouts ? 0x80 : 0x00), 4096);
     assert_true(answer.good());
-    assert_int_equal(answer.transferred, 4 + scsi::operations().size() * step);
+    const std::vector<scsi::Operation> reported = all_reported();
+    assert_int_equal(answer.transferred, 4 + reported.size() * step);
     assert_int_equal(scsi::be32(answer.reply, 0), answer.transferred - 4);
     std::size_t at = 4;
-    for (const scsi::Operation& operation : scsi::operations()) {
+    for (const scsi::Operation& operation : reported) {
       assert_int_equal(answer.reply[at], operation.opcode);
       assert_int_equal(scsi::be16(answer.reply, at + 2), operation.service_action);
       assert_int_equal(answer.reply[at + 5],
@@ -171,7 +181,7 @@ void all_commands_are_the_table(void**) {
 void what_a_lun_cannot_do_it_does_not_report(void**) {
   DiskRig rig{usual_config(), Bytes{4 << 20}, {}, without_unmap};
   const Answer all = rig.ask(report_codes(0), 4096);
-  assert_int_equal(all.transferred, 4 + (scsi::operations().size() - 2) * 8);
+  assert_int_equal(all.transferred, 4 + (all_reported().size() - 2) * 8);
   const Answer unmap = rig.ask(report_codes(1, 0x42));
   assert_int_equal(unmap.reply[1], 0x01);
   const Answer write_same = rig.ask(report_codes(1, 0x93));
@@ -180,7 +190,7 @@ void what_a_lun_cannot_do_it_does_not_report(void**) {
 
 void one_command_has_its_usage_map(void**) {
   DiskRig rig{usual_config()};
-  for (const scsi::Operation& operation : scsi::operations()) {
+  for (const scsi::Operation& operation : all_reported()) {
     const std::size_t length = scsi::cdb_length(operation.opcode);
     const std::uint8_t options = operation.has_service_action ? 2 : 1;
     for (const std::uint8_t option : Bytes8{options, 3}) {
@@ -203,6 +213,22 @@ void one_command_has_its_usage_map(void**) {
   }
 }
 
+// The kernel answers them; should one come all the same, it is unknown here.
+void what_the_kernel_answers_is_reported_and_not_served(void**) {
+  DiskRig rig{usual_config()};
+  for (const scsi::Operation& operation : scsi::kernel_operations()) {
+    Bytes8 cdb(scsi::cdb_length(operation.opcode));
+    cdb[0] = operation.opcode;
+    cdb[1] = operation.service_action;
+    assert_true(rig.ask(cdb).illegal(scsi::asc::invalid_command_operation_code));
+  }
+  scsi::DiskConfig without = usual_config();
+  without.kernel_reserves = false;  // emulate_pr=0
+  DiskRig other{without};
+  assert_int_equal(other.ask(report_codes(2, 0x5e, 0)).reply[1], 0x01);
+  assert_int_equal(other.ask(report_codes(1, 0xa0)).reply[1], 0x03);
+}
+
 void one_command_that_there_is_not_is_not_supported(void**) {
   DiskRig rig{usual_config()};
   for (const Bytes8& cdb : {report_codes(1, 0xff), report_codes(2, 0xff, 3), report_codes(3, 0xff),
@@ -214,6 +240,15 @@ void one_command_that_there_is_not_is_not_supported(void**) {
     assert_int_equal(answer.reply[1], 0x01);
   }
   assert_true(rig.ask(report_codes(4)).bad_field(2, 2));
+}
+
+void a_longer_transfer_is_tolerated_where_nobody_asked_for_a_limit(void**) {
+  scsi::DiskConfig config = usual_config();
+  config.tolerated_transfer_blocks = 4096;
+  DiskRig rig{config};
+  assert_int_equal(scsi::be32(rig.ask(inquiry_page(0xb0)).reply, 8), 2048);
+  assert_true(rig.ask(cdb_of(0x88, 0, 0, 4096), 4096 * 512).good());
+  assert_true(rig.ask(cdb_of(0x88, 0, 0, 4097), 4097 * 512).bad_field(10));
 }
 
 void task_management_is_reported(void**) {
@@ -321,8 +356,10 @@ int main() {
       cmocka_unit_test(all_commands_are_the_table),
       cmocka_unit_test(what_a_lun_cannot_do_it_does_not_report),
       cmocka_unit_test(one_command_has_its_usage_map),
+      cmocka_unit_test(what_the_kernel_answers_is_reported_and_not_served),
       cmocka_unit_test(one_command_that_there_is_not_is_not_supported),
       cmocka_unit_test(task_management_is_reported),
+      cmocka_unit_test(a_longer_transfer_is_tolerated_where_nobody_asked_for_a_limit),
       cmocka_unit_test(block_limits_hold_at_the_limit_and_not_beyond),
       cmocka_unit_test(unmap_limits_hold_at_the_limit_and_not_beyond),
       cmocka_unit_test(provisioning_bits_say_what_unmaps),
