@@ -295,8 +295,7 @@ void Device::read_unit_serial() {
   }
   // The kernel answers reservations unless these say no; an attribute that it does not have says
   // nothing.
-  kernel_reserves_ = abi::tcmu_cfgfs_dev_get_attr_int(dev_, "emulate_pr") != 0 &&
-                     abi::tcmu_cfgfs_dev_get_attr_int(dev_, "pgr_support") != 0;
+  kernel_reserves_ = attributes_->read("emulate_pr") != 0 && attributes_->read("pgr_support") != 0;
 }
 
 void Device::make_disk() {
