@@ -94,7 +94,7 @@ $(foreach r,$(rooms),$(eval $(call room_archive,$(r))))
 
 $(plugin): $(plugin_objects) $(all_archives) handler/handler_ballast.map
 	@echo "  LINK  $@"
-	@$(CXX) -shared $(LDFLAGS_$(VARIANT)) $(LDFLAGS_lto_$(VARIANT)) -pthread -Wl,--version-script=handler/handler_ballast.map \
+	@$(CXX) -shared $(if $(LDFLAGS_lto_$(VARIANT)),$(LDFLAGS_lto_$(VARIANT)),$(LDFLAGS_$(VARIANT))) -pthread -Wl,--version-script=handler/handler_ballast.map \
 	  -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(plugin_objects) $(all_archives) $(plugin_libs)
 
 # --- other makefile parts: each test kind and tool brings its own rules ---------------------------
