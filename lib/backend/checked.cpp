@@ -92,7 +92,9 @@ co::Task<IoStatus> Checked::watch(OpKind kind, co::Task<IoStatus> task) {
 }
 
 void Checked::task_ended(const IoStatus& status, std::uint32_t kind) {
-  (void)check_status(static_cast<OpKind>(kind), status);
+  if (!ok(status) || static_cast<OpKind>(kind) != OpKind::read) {
+    (void)check_status(static_cast<OpKind>(kind), status);
+  }
   in_flight_.leave();
 }
 

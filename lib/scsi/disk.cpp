@@ -14,12 +14,16 @@ Disk::Disk(volume::Volume& volume, DiskConfig config)
     : volume_{volume},
       executor_{volume.executor()},
       config_{std::move(config)},
+      largest_transfer_{std::max(config_.max_transfer_blocks, config_.tolerated_transfer_blocks)},
       modes_{volume.capabilities().volatile_cache} {
   BALLAST_ASSERT(volume.capacity().value() > 0);
   BALLAST_ASSERT(config_.physical_block_exponent <= 15);
   BALLAST_ASSERT(config_.write_same_max >= volume.logical_block());
   BALLAST_ASSERT(config_.unmap_descriptors >= 1 && config_.unmap_descriptors <= 64);
   BALLAST_ASSERT(config_.unmap_max >= volume.logical_block());
+  if (largest_transfer_ == 0) {
+    largest_transfer_ = UINT32_MAX;
+  }
 }
 
 Disk::Judgement Disk::judge(Command& command) {
@@ -40,8 +44,11 @@ Disk::Judgement Disk::judge(Command& command) {
   if (refused.has_value()) {
     return {nullptr, *refused};
   }
-  const Operation* const slower = as_turning_cache_off(command, *operation);
-  return {slower != nullptr ? slower : operation};
+  if (operation->transfer == Transfer::other) {
+    const Operation* const slower = as_turning_cache_off(command, *operation);
+    return {slower != nullptr ? slower : operation};
+  }
+  return {operation};
 }
 
 co::Task<Status> Disk::execute(Command& command) {

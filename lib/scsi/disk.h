@@ -173,7 +173,7 @@ class Disk {
     return command.request != nullptr ? *command.request : nobody_;
   }
   // Ends the command with CHECK CONDITION.
-  Status fail(Command& command, const Sense& sense);
+  [[gnu::cold]] Status fail(Command& command, const Sense& sense);
   // GOOD, or what an I/O result means for a command on blocks from `from` on.
   Status finish(Command& command, IoStatus status, Lba from, bool changes);
   // The same of a comparison: a difference is a MISCOMPARE.
@@ -207,7 +207,8 @@ class Disk {
   };
   ModeList read_mode_list(const Command& command) const;
   // Null but for a MODE SELECT that turns the cache off: the row by which it is carried out.
-  const Operation* as_turning_cache_off(const Command& command, const Operation& operation) const;
+  [[gnu::cold]] const Operation* as_turning_cache_off(const Command& command,
+                                                      const Operation& operation) const;
   // Data-in, cut to what the CDB and the initiator have room for; GOOD.
   Status reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
   Status report_all_operations(Command& command, bool timeouts, std::size_t allocation_length);
@@ -220,6 +221,7 @@ class Disk {
   volume::Volume& volume_;
   co::Executor& executor_;
   DiskConfig config_;
+  std::uint32_t largest_transfer_;  // that is taken, in blocks
   ModePages modes_;
   volume::Request nobody_;
   // What takes effect late has its turn in the order of coming: it must not undo a newer one.

@@ -61,9 +61,7 @@ std::optional<Status> Disk::refuse_transfer(Command& command, Range range, Bytes
   if (outside.has_value()) {
     return outside;
   }
-  const std::uint64_t limit =
-      std::max(config_.max_transfer_blocks, config_.tolerated_transfer_blocks);
-  if (limit != 0 && range.count.value() > limit) {
+  if (range.count.value() > largest_transfer_) {
     return fail(command, invalid_field_in_cdb(count_at(cdb_length(command.cdb[0]))));
   }
   if (command.data.size() < data.value()) {

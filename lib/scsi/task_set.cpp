@@ -171,17 +171,18 @@ void TaskSet::leave_list(Slot& slot) {
 // The command's work has ended.
 void TaskSet::finish(Slot& slot, Status status) {
   const TimePoint now = executor().now();
-  if (changes_modes(slot.operation)) {
+  if (slot.operation.transfer == Transfer::other && changes_modes(slot.operation)) {
     ++mode_epoch_;
   }
   // What was told to end and was not done has lost nothing but time: the initiator asks again. But
   // what must not be done twice may have been done in part, or all of it but a flush.
-  const bool cut_short =
-      slot.request.stopped() && slot.request.irrevocable() && status != Status::good;
-  if (cut_short && status == Status::busy && slot.outer != nullptr) {
-    status = disk_.outcome_unknown(slot.inner);
+  bool done = true;
+  if (status != Status::good && slot.request.stopped()) {
+    done = slot.request.irrevocable();
+    if (done && status == Status::busy && slot.outer != nullptr) {
+      status = disk_.outcome_unknown(slot.inner);
+    }
   }
-  const bool done = !slot.request.stopped() || status == Status::good || cut_short;
   if (slot.outer != nullptr) {
     if (!done) {
       ++counters_.cancelled;
