@@ -278,6 +278,16 @@ void pre_fetch_judges_the_range(void**) {
   assert_true(rig.spy->ops.empty());
 }
 
+void a_read_that_failed_has_transferred_nothing(void**) {
+  for (const IoStatus status : {IoStatus::no_resource, IoStatus::medium_error}) {
+    DiskRig rig{usual_config()};
+    rig.spy->failures["read"] = status;
+    const Answer answer = rig.ask(cdb_of(0x28, 0, 0, 8), 4096);
+    assert_false(answer.good());
+    assert_int_equal(answer.transferred, 0);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -307,6 +317,7 @@ int main() {
       cmocka_unit_test(compare_and_write_wants_exactly_its_data),
       cmocka_unit_test(synchronize_cache_judges_the_range_and_flushes),
       cmocka_unit_test(pre_fetch_judges_the_range),
+      cmocka_unit_test(a_read_that_failed_has_transferred_nothing),
   };
   return cmocka_run_group_tests_name("medium", tests, nullptr, nullptr);
 }

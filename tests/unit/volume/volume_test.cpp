@@ -106,6 +106,17 @@ void a_pattern_is_replicated_bit_for_bit(void**) {
   assert_true(rig.stored(std::uint64_t{2563} * 512, 512) == std::vector<std::uint8_t>(512));
 }
 
+void what_is_left_after_a_whole_chunk_is_written_too(void**) {
+  for (const std::uint64_t blocks : {2048U, 2049U, 2050U, 2052U, 2055U, 2056U, 2057U}) {
+    VolumeRig rig;
+    const Data block{pattern(512)};
+    assert_true(rig.wait_for(rig.volume->write_same(rig.request, Lba{0}, BlockCount{blocks},
+                                                    block.view(), MayUnmap::no)) == IoStatus::ok);
+    assert_true(rig.stored((blocks - 1) * 512, 512) == block.bytes());
+    assert_true(rig.stored(blocks * 512, 512) == std::vector<std::uint8_t>(512));
+  }
+}
+
 void a_pattern_of_zeros_becomes_a_zeroing(void**) {
   VolumeRig rig;
   const Data block{std::vector<std::uint8_t>(512)};
@@ -468,6 +479,7 @@ int main() {
       cmocka_unit_test(zeros_are_written_in_chunks_where_it_has_not),
       cmocka_unit_test(zeros_are_written_where_the_backend_cannot_zero_after_all),
       cmocka_unit_test(a_pattern_is_replicated_bit_for_bit),
+      cmocka_unit_test(what_is_left_after_a_whole_chunk_is_written_too),
       cmocka_unit_test(a_pattern_of_zeros_becomes_a_zeroing),
       cmocka_unit_test(one_bit_in_the_last_byte_is_not_zero),
       cmocka_unit_test(unmapping_what_cannot_be_unmapped_is_fine),

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the file backend asks of the kernel, where a test without a power cut could not tell: that
+// a durable write, a flush and a new file are made durable. Calls are watched where they leave us.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstring>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "tests/unit/backend/lab.h"
+#include "tests/unit/backend/loop_device.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast;
+using namespace ballast::backend;
+using namespace ballast::config;
+using namespace ballast::literals;
+using namespace ballast::test;
+
+namespace {
+
+// What has left us: from whichever thread.
+struct Seen {
+  std::mutex mutex;
+  std::vector<io_uring_sqe> submitted;
+  std::set<std::pair<dev_t, ino_t>> synced;
+  bool discards_are_invalid = false;
+};
+Seen& seen() {
+  static Seen it;
+  return it;
+}
+
+template <class Function>
+Function real(const char* name) {
+  Function function = nullptr;
+  void* const symbol = ::dlsym(RTLD_NEXT, name);
+  std::memcpy(&function, &symbol, sizeof function);
+  BALLAST_ASSERT(function != nullptr);
+  return function;
+}
+
+}  // namespace
+
+extern "C" {
+int io_uring_submit(io_uring* ring) {
+  static const auto submit = real<decltype(&io_uring_submit)>("io_uring_submit");
+  {
+    const std::lock_guard lock{seen().mutex};
+    for (unsigned at = ring->sq.sqe_head; at != ring->sq.sqe_tail; ++at) {
+      seen().submitted.push_back(ring->sq.sqes[at & *ring->sq.kring_mask]);
+    }
+  }
+  return submit(ring);
+}
+int fsync(int fd) {
+  static const auto sync = real<int (*)(int)>("fsync");
+  struct stat status {};
+  if (::fstat(fd, &status) == 0) {
+    const std::lock_guard lock{seen().mutex};
+    seen().synced.emplace(status.st_dev, status.st_ino);
+  }
+  return sync(fd);
+}
+int ioctl(int fd, unsigned long request, ...) noexcept {
+  static const auto control = real<int (*)(int, unsigned long, void*)>("ioctl");
+  std::va_list arguments;
+  va_start(arguments, request);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  if (request == BLKDISCARD && seen().discards_are_invalid) {
+    errno = EINVAL;
+    return -1;
+  }
+  return control(fd, request, argument);
+}
+}
+
+namespace {
+
+struct Lun {
+  Lun(const std::string& path, CacheMode cache)
+      : backend{open(file_config(path, cache), lab.context(1_MiB, 4_KiB)).value()} {}
+  ~Lun() { lab.run(backend->close()); }
+  std::size_t submitted(bool (*which)(const io_uring_sqe&)) {
+    const std::lock_guard lock{seen().mutex};
+    return static_cast<std::size_t>(
+        std::count_if(seen().submitted.begin(), seen().submitted.end(), which));
+  }
+  void write(Fua fua) {
+    std::vector<std::byte> bytes(4096);
+    const Flat flat{bytes};
+    assert_true(ok(lab.run(backend->write(0_B, flat.view(), fua))));
+  }
+  Lab lab;
+  std::unique_ptr<Backend> backend;
+};
+
+bool is_write(const io_uring_sqe& sqe) {
+  return sqe.opcode == IORING_OP_WRITE || sqe.opcode == IORING_OP_WRITEV ||
+         sqe.opcode == IORING_OP_WRITE_FIXED;
+}
+bool is_durable_write(const io_uring_sqe& sqe) {
+  return is_write(sqe) && (static_cast<unsigned>(sqe.rw_flags) & RWF_DSYNC) != 0;
+}
+bool is_flush(const io_uring_sqe& sqe) {
+  return sqe.opcode == IORING_OP_FSYNC;
+}
+
+constexpr CacheMode modes[] = {CacheMode::direct, CacheMode::buffered};
+
+void a_durable_write_tells_the_kernel_so(void**) {
+  for (const CacheMode cache : modes) {
+    const Folder folder;
+    Lun lun{folder.file("vol"), cache};
+    seen().submitted.clear();
+    lun.write(Fua::no);
+    assert_int_equal(lun.submitted(is_durable_write), 0);
+    lun.write(Fua::yes);
+    assert_true(lun.submitted(is_durable_write) > 0);
+    assert_int_equal(lun.submitted(is_flush), 0);
+  }
+}
+
+// Under O_DIRECT, too: the disk has a cache of its own, and the file its metadata.
+void a_flush_reaches_the_kernel(void**) {
+  for (const CacheMode cache : modes) {
+    const Folder folder;
+    Lun lun{folder.file("vol"), cache};
+    lun.write(Fua::no);
+    seen().submitted.clear();
+    assert_true(ok(lun.lab.run(lun.backend->flush())));
+    assert_int_equal(lun.submitted(is_flush), 1);
+  }
+}
+
+bool was_synced(const std::string& path) {
+  struct stat status {};
+  return ::stat(path.c_str(), &status) == 0 &&
+         seen().synced.contains({status.st_dev, status.st_ino});
+}
+
+void a_new_file_and_its_name_are_made_durable(void**) {
+  const Folder folder;
+  seen().synced.clear();
+  const Lun lun{folder.file("vol"), CacheMode::direct};
+  assert_true(was_synced(folder.file("vol")));
+  assert_true(was_synced(folder.path()));
+}
+
+// A range without a whole block of the device in it: nothing to give back, and no error.
+void a_discard_that_the_device_finds_too_small_is_done(void**) {
+  const LoopDevice device{1_MiB};
+  if (device.path().empty()) {
+    skip();
+  }
+  Lun lun{device.path(), CacheMode::direct};
+  seen().discards_are_invalid = true;
+  assert_int_equal(lun.lab.run(lun.backend->discard(0_B, 4_KiB)), IoStatus::ok);
+  seen().discards_are_invalid = false;
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(a_durable_write_tells_the_kernel_so),
+      cmocka_unit_test(a_flush_reaches_the_kernel),
+      cmocka_unit_test(a_new_file_and_its_name_are_made_durable),
+      cmocka_unit_test(a_discard_that_the_device_finds_too_small_is_done),
+  };
+  return cmocka_run_group_tests_name("durability", tests, nullptr, nullptr);
+}
