@@ -18,6 +18,7 @@ using std::chrono::seconds;
 // What an initiator has unless somebody changed it; the target cannot ask.
 constexpr seconds default_timeout{30};
 constexpr std::int64_t initiator_queue_depth = 32;  // node.session.queue_depth, iscsid.conf
+constexpr std::int64_t good_window = 128;     // node.session.cmds_max: an initiator sends no more
 constexpr std::int64_t deepest_window = 512;  // TA_DEFAULT_CMDSN_DEPTH_MAX, iscsi_target_core.h
 
 std::string backstore(const TargetLun& lun) {
@@ -75,13 +76,13 @@ Finding cmd_time_out(const TargetLun& lun) {
                   ""};
   if (const auto timeout = lun.cmd_time_out.number()) {
     finding.value = *timeout == 0 ? "0" : fmt::format("{} s", *timeout);
-    const bool fine = *timeout <= 0 || seconds{*timeout} > lun.limits.deadline;
-    finding.verdict = fine ? Verdict::ok : Verdict::change;
-    if (!fine) {
-      const std::int64_t good = whole_seconds(lun.limits.deadline + answer_margin);
-      finding.wanted = fmt::format("{} s", good);
-      finding.why += "; it has to come after the deadline";
-      finding.how = fmt::format("targetcli {} set attribute cmd_time_out={}", backstore(lun), good);
+    finding.verdict = *timeout <= 0 ? Verdict::ok : Verdict::change;
+    if (finding.verdict == Verdict::change) {
+      finding.wanted = "0";
+      finding.why += "; in a long freeze commands have to be held for longer";
+      finding.how = fmt::format(
+          "with its LUN taken out of all targets: targetcli {} set attribute cmd_time_out=0",
+          backstore(lun));
     }
   }
   return finding;
@@ -152,8 +153,9 @@ std::vector<Finding> judge(const TargetLun& lun) {
   return {deadline(lun), backend(lun), cmd_time_out(lun), hw_max_sectors(lun), data_area(lun)};
 }
 
-// A session's commands share one window. Stalled LUNs keep stall_window slots each; before they
-// count as stalled, up to their queue depth.
+// A session's commands share one window. Stalled LUNs keep stall_window slots each, or share some;
+// before they count as stalled, and in a freeze that is longer than initiators believe BUSY, up to
+// their queue depth.
 Finding judge(const CommandWindow& window) {
   const std::string who = window.initiator.empty() ? "any initiator" : window.initiator;
   Finding finding{fmt::format("{}, {}", window.target, who),
@@ -169,14 +171,15 @@ Finding judge(const CommandWindow& window) {
   const auto luns = static_cast<std::int64_t>(window.luns);
   const auto stalled = static_cast<std::int64_t>(window.stalled_share);
   const std::int64_t all = luns * initiator_queue_depth;
-  finding.verdict = *depth < std::min(stalled + 1, all) ? Verdict::change : Verdict::ok;
+  const std::int64_t needed = std::min(all, std::max(stalled + 1, good_window));
+  finding.verdict = *depth < needed ? Verdict::change : Verdict::ok;
   finding.why = fmt::format(
       "commands of a session at once; LUNs: {}, which keep up to {} of them while stalled, and up "
       "to "
       "{} before",
       luns, stalled, all);
   if (finding.verdict == Verdict::change) {
-    const std::int64_t good = std::min(all, deepest_window);
+    const std::int64_t good = std::min(std::max(needed, good_window), deepest_window);
     finding.wanted = fmt::format("{}", good);
     finding.how =
         fmt::format("echo {} > {}; sessions log in again by themselves", good, window.depth.path);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "lib/base/config.h"
+#include "lib/scsi/stalled_luns.h"
 
 namespace ballast::ctl {
 namespace {
@@ -97,6 +98,7 @@ void count(CommandWindow& window, const std::vector<TargetLun>& luns, const std:
                                   [&](const TargetLun& lun) { return lun.name == name; });
   if (found != luns.end()) {
     window.luns++;
+    window.sharing += found->limits.stall_window == 0 ? 1U : 0U;
     window.stalled_share += found->limits.stall_window;
   }
 }
@@ -175,6 +177,11 @@ std::vector<CommandWindow> command_windows(const Files& files, const std::vector
       if (group.starts_with("tpgt_")) {
         add_windows(files, luns, target, iscsi + "/" + target + "/" + group, windows);
       }
+    }
+  }
+  for (CommandWindow& window : windows) {
+    if (window.sharing > 0) {
+      window.stalled_share += std::max<std::uint64_t>(scsi::StalledLuns::room, window.sharing);
     }
   }
   std::erase_if(windows, [](const CommandWindow& window) { return window.luns == 0; });

@@ -21,7 +21,7 @@ struct Limits {
   Nanoseconds deadline = std::chrono::seconds{20};
   Nanoseconds slow = std::chrono::seconds{1};
   Nanoseconds stall_after = std::chrono::seconds{3};
-  std::uint64_t stall_window = 8;
+  std::uint64_t stall_window = 0;  // 0: auto
 };
 Limits limits_of(const std::string& configuration);
 
@@ -40,7 +40,8 @@ struct CommandWindow {
   std::string initiator;            // empty: any
   Value depth;                      // cmdsn_depth of the ACL, default_cmdsn_depth of the TPG
   std::uint64_t luns = 0;           // of ours
-  std::uint64_t stalled_share = 0;  // the sum of their stall_window
+  std::uint64_t sharing = 0;        // those with stall_window=auto
+  std::uint64_t stalled_share = 0;  // what all of them hold while they are stalled
 };
 
 std::vector<TargetLun> target_luns(const Files& files);

@@ -167,7 +167,7 @@ void Tree::add_backstore(const std::string& name, unsigned hba,
   const std::string folder =
       fmt::format("/sys/kernel/config/target/core/user_{}/{}/attrib", hba, name);
   write(folder + "/dev_config", "ballast/" + configuration + "\n");
-  write(folder + "/cmd_time_out", "30\n");
+  write(folder + "/cmd_time_out", "0\n");
   write(folder + "/hw_max_sectors", "2048\n");
   write(folder + "/hw_block_size", "512\n");
   write(folder + "/max_data_area_mb", "1024\n");
