@@ -8,6 +8,7 @@
 plan 16
 
 seconds=10
+CMDSN_DEPTH=64 # LIO's own default
 # Long enough that a slow machine has not done with it before the freeze.
 frozen_load=(35 4 16) healthy_load=($((35 + seconds)) 12 4)
 ok "three LUNs are logged in" frozen_luns 2 "deadline=8s;stall_after=2s"

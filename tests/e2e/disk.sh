@@ -106,7 +106,9 @@ queue() { cat "/sys/block/$(basename "$(dev "$1")")/queue/$2"; }
 
 # kernel_since: the kernel's words since this test began, or since the line that kernel_mark names.
 kernel_mark="lab: test $TEST_NAME begins"
-kernel_since() { dmesg | sed -n "/$kernel_mark/,\$p"; }
+# Not of what was read ahead (REQ_RAHEAD, 0x80000): the initiator does not send it again after an abort, and
+# nobody is told.
+kernel_since() { dmesg | sed -n "/$kernel_mark/,\$p" | sed '/I\/O error.*(READ) flags 0x8[0-9a-f]\{4\} /d'; }
 
 # kernel_complaints: what the kernel has warned of since then. Not the initiator's own
 # workqueue warning at logout (check_flush_dependency, from the initiator: __iscsi_unbind_session).

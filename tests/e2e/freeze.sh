@@ -75,7 +75,7 @@ load_fill() {
         --verify=crc32c --verify_interval=4k --do_verify=0 --aux-path="$TEST_DIR" --output="$TEST_DIR/fill-$1.log" \
         --name=hot --size=2m --name=cold --offset=${COLD_MIB}m --size=$((load_blocks[$1] * 4))k || return 1
     # udev looks at a disk that was written, and must not be caught at it by what comes next.
-    bounded 30 udevadm settle --timeout=20
+    bounded 30 udevadm settle --timeout=$((20 * ${LAB_SLOW:-1}))
 }
 # load_begin LUN SECONDS RATE DEPTH: fio in the background. DEPTH writers, each of which writes its own
 # 32 blocks of 4 KiB again and again and reads them back (half of its requests), so that an old write
@@ -133,6 +133,13 @@ load_check() {
 # load_worst LUN FROM TO: the longest latency of what was answered then, in ms.
 load_gap() { load_log "$1" | answers "$2" "$3" gap; }
 load_worst() { load_log "$1" | answers "$2" "$3" worst; }
+# load_last LUN THAW: how long after the thaw the last of what was sent before it was answered, in ms.
+load_last() {
+    load_log "$1" | awk -F, -v thaw="${2/./}" '
+        BEGIN { thaw = int(thaw / 1000) }
+        $1 > thaw && $1 - $2 / 1e6 < thaw { last = $1 - thaw }
+        END { print int(last) }'
+}
 load_log() { sort -t, -n -k1,1 "$TEST_DIR/load-$1"-{read,write}_lat.*.log; }
 answers() {
     awk -F, -v from="${1/./}" -v to="${2/./}" -v what="$3" '

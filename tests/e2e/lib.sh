@@ -282,12 +282,15 @@ serial_of() {
 tpg() { echo "$CONFIGFS/iscsi/$IQN/tpgt_1"; }
 
 # export_luns [NAME...]: an iSCSI target with these LUNs (default: all made so
-# far), numbered from 0 in order. Only $INITIATOR may log in.
+# far), numbered from 0 in order. Only $INITIATOR may log in. CMDSN_DEPTH: the
+# session's command window, 128 as README has it.
 export_luns() {
     local tpg name
     tpg=$(tpg)
     (($#)) || set -- "${lun_names[@]}"
     mkdir -p "$CONFIGFS/iscsi" && mkdir -p "$tpg" || return 1
+    # The ACL takes it over when it is made.
+    echo "${CMDSN_DEPTH:-128}" > "$tpg/attrib/default_cmdsn_depth" || return 1
     mkdir -p "$tpg/np/$PORTAL" "$tpg/acls/$INITIATOR" || return 1
     echo 0 > "$tpg/attrib/authentication"
     echo 0 > "$tpg/attrib/generate_node_acls"
