@@ -3,7 +3,7 @@
 # timeout: 500
 # The systemd drop-ins are good, their limits hold, and a daemon that dies comes back with its LUNs.
 . "$(dirname "$0")/recipes.sh"
-plan 15
+plan 21
 
 test_cleanup() {
     rm -rf /etc/systemd/system/tcmu-runner.service.d /etc/systemd/system/rtslib-fb-targetctl.service.d
@@ -36,6 +36,20 @@ kill -KILL "$before"
 reborn() { local now; now=$(daemon_pid); [[ $now != 0 && $now != "$before" ]] && daemon_ready; }
 ok "killed, it is back by itself" wait_for 30 "a new daemon" reborn
 ok "and answers for the LUN" bounded 60 dd if="$DEV" of=/srv/back bs=64k count=4 iflag=direct status=none
+ok "with the same data" cmp /srv/pattern /srv/back
+
+# It ends with success, but nobody asked systemd to stop it.
+before=$(daemon_pid)
+kill -TERM "$before"
+ok "terminated by somebody, it is back by itself" wait_for 30 "a new daemon" reborn
+ok "and answers for the LUN" bounded 60 dd if="$DEV" of=/srv/back bs=64k count=4 iflag=direct status=none
+before=$(daemon_pid)
+bounded 90 dd if=/dev/zero of="$DEV" bs=4k seek=1024 count=4096 oflag=direct status=none &
+io=$!
+bounded 60 systemctl restart dbus.service
+ok "without the bus it ends, and is back by itself" wait_for 60 "a new daemon" reborn
+ok "writes under way meanwhile end without an error" wait "$io"
+ok "and it answers for the LUN" bounded 60 dd if="$DEV" of=/srv/back bs=64k count=4 iflag=direct status=none
 ok "with the same data" cmp /srv/pattern /srv/back
 bounded 60 systemctl stop tcmu-runner.service
 sleep 2
