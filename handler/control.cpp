@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <exception>
 #include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -58,7 +60,8 @@ constexpr std::array<std::pair<std::string_view, Report>, 5> reports{{
 
 // Never destroyed: LUNs may still close while the process ends.
 LunDirectory& directory() {
-  static LunDirectory& the_one = *new LunDirectory;
+  alignas(LunDirectory) static std::byte place[sizeof(LunDirectory)];
+  static LunDirectory& the_one = *new (place) LunDirectory;
   return the_one;
 }
 

@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstring>
+#include <new>
 #include <span>
 #include <utility>
 
@@ -30,7 +31,7 @@ std::size_t cdb_length_of(const std::uint8_t* cdb) {
 }  // namespace
 
 void Device::handle(abi::tcmulib_cmd* cmd) {
-  if (!serial_read_) {
+  if (!serial_read_.load(std::memory_order_relaxed)) {
     read_unit_serial();
   }
   const bool more = cursor_->arrived(cmd->cmd_id);
@@ -84,7 +85,8 @@ void Device::linger(const co::Message& batch) {
 
 void Device::begin_batch(void* self, std::int64_t first_command) {
   Device& device = *static_cast<Device*>(self);
-  if (device.disk_ == nullptr && device.volume_ != nullptr) {
+  if (device.disk_ == nullptr && device.volume_ != nullptr &&
+      device.serial_read_.load(std::memory_order_acquire)) {
     device.make_disk();
   }
   auto* cmd = std::bit_cast<abi::tcmulib_cmd*>(first_command);
@@ -106,9 +108,14 @@ void Device::begin_batch(void* self, std::int64_t first_command) {
   }
 }
 
+// Null: out of memory.
 Device::Incoming* Device::take_incoming() {
   if (free_incoming_ == nullptr) {
-    incoming_.push_back(std::make_unique<Incoming[]>(incoming_per_slab));
+    try {
+      incoming_.push_back(std::make_unique<Incoming[]>(incoming_per_slab));
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
     for (std::size_t i = 0; i < incoming_per_slab; ++i) {
       incoming_.back()[i].next_free = std::exchange(free_incoming_, &incoming_.back()[i]);
     }
@@ -117,11 +124,17 @@ Device::Incoming* Device::take_incoming() {
 }
 
 void Device::begin(abi::tcmulib_cmd* cmd) {
-  if (task_set_ == nullptr) {
+  // What the executor's memory still holds is for the commands that it has begun.
+  const bool no_memory = executor_.memory().is_short() && !executor_.memory().renew();
+  if (task_set_ == nullptr || no_memory) {
     ring_->answer(cmd, scsi::Status::busy);
     return;
   }
   Incoming* const incoming = take_incoming();
+  if (incoming == nullptr) {
+    ring_->answer(cmd, scsi::Status::busy);
+    return;
+  }
   incoming->cmd = cmd;
   incoming->cdb = std::span<const std::uint8_t>{cmd->cdb, cdb_length_of(cmd->cdb)};
   incoming->data = io::SgView{std::span<const iovec>{cmd->iovec, cmd->iov_cnt}};
@@ -279,10 +292,9 @@ co::Task<void> Device::end_in_order(Nanoseconds patience) {
     idle_.set();
   }
   const bool idle = co_await idle_.wait_until(executor_.now() + patience);
-  const std::string store = backend_ == nullptr ? "its store" : backend_->description();
   if (!idle) {
     log(LogLevel::warning, "{}: {} commands are still at the backend {}; they are ended", name_,
-        unanswered(), store);
+        unanswered(), store_);
   }
   if (task_set_ != nullptr) {
     co_await task_set_->shut();
@@ -293,7 +305,7 @@ co::Task<void> Device::end_in_order(Nanoseconds patience) {
     log(LogLevel::warning,
         "{}: closed, but {} holds operations that it can neither finish nor end; they go on, and "
         "the storage stays locked until the last of them has ended",
-        name_, store);
+        name_, store_);
   }
   ended_.set();
 }

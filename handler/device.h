@@ -116,6 +116,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // must be made anew.
   Result<void> reconfigure(std::string_view daemon_string);
 
+  // Its owner's, once it has departed.
+  std::unique_ptr<Device> next_departed;
+
   bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
   // Where the storage hangs still after close_patience, all commands end as in close(), and further
   // ones are answered BUSY: LUNs end side by side, and what close() waits for is over then. The
@@ -147,6 +150,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   Result<void> open_ring();
   void read_unit_serial();
   void make_disk();
+  void make_disk_now();
+  void use_found();
 
   void flush_plug(bool stay);
   void linger(const co::Message& batch);
@@ -173,6 +178,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
            void (Device::*serve)(const std::shared_ptr<Asked<T>>& asked));
   void begin_resize(const std::shared_ptr<Asked<Bytes>>& asked);
   co::Task<void> do_resize(std::shared_ptr<Asked<Bytes>> asked);
+  Result<void> resized(Bytes size, BlockCount blocks, IoStatus status);
   void change_limits(const std::shared_ptr<Asked<config::LunConfig>>& asked);
   void take_snapshot(const std::shared_ptr<Asked<watch::LunSnapshot>>& asked);
   co::Task<void> sweep();
@@ -196,6 +202,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<io::HelperThread> helper_;
   std::unique_ptr<backend::StoreOpener> opener_;  // while becoming ready
   std::unique_ptr<Gate> backend_;
+  std::string store_{"its store"};  // the backend, described, for what must not fail
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<PassedOver> passed_over_;
@@ -227,9 +234,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // The cmdproc thread's.
   std::unique_ptr<RingCursor> cursor_;
   Plug plug_;
-  bool serial_read_ = false;
-  std::string unit_serial_;      // written before the first batch is handed over
-  bool kernel_reserves_ = true;  // so is this: see scsi::DiskConfig
+  std::atomic<bool> serial_read_{false};  // without it there is no disk
+  std::string unit_serial_;               // written before the first batch is handed over
+  bool kernel_reserves_ = true;           // so is this: see scsi::DiskConfig
   SerialClaim serial_claim_;
 };
 

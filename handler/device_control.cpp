@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cerrno>
+#include <new>
 #include <semaphore>
 #include <utility>
 
@@ -37,7 +38,12 @@ void Device::ask(std::shared_ptr<Asked<T>> asked,
       .run =
           [](void* self, std::int64_t value) {
             const std::unique_ptr<Errand> handed_over{std::bit_cast<Errand*>(value)};
-            (static_cast<Device*>(self)->*handed_over->serve)(handed_over->asked);
+            // An exception would leave the executor with nobody to drive it.
+            try {
+              (static_cast<Device*>(self)->*handed_over->serve)(handed_over->asked);
+            } catch (const std::bad_alloc&) {
+              handed_over->asked->answer(Error{ENOMEM, "out of memory"});
+            }
           },
       .context = this,
       .value = std::bit_cast<std::int64_t>(errand.release())};
@@ -82,26 +88,32 @@ co::Task<void> Device::do_resize(std::shared_ptr<Asked<Bytes>> asked) {
   const Bytes size = asked->what;
   const BlockCount blocks = volume_->blocks_in(size);
   const IoStatus status = co_await volume_->resize(blocks);
+  try {
+    asked->answer(resized(size, blocks, status));
+  } catch (const std::bad_alloc&) {
+    asked->answer(Error{ENOMEM, "out of memory"});
+  }
+}
+
+// What the LUN does about a resize that ended so, and what is said of it.
+Result<void> Device::resized(Bytes size, BlockCount blocks, IoStatus status) {
   if (status == IoStatus::cancelled) {
     log(LogLevel::info, "{}: the resize to {} bytes is dropped: another was asked for after it",
         name_, size.value());
-    asked->answer(Error{EBUSY, fmt::format("not resized to {} bytes: another resize was asked for "
-                                           "after it",
-                                           size.value())});
-    co_return;
+    return Error{EBUSY,
+                 fmt::format("not resized to {} bytes: another resize was asked for after it",
+                             size.value())};
   }
   if (!ok(status)) {
     const int why = status == IoStatus::not_supported ? EOPNOTSUPP : EIO;
-    asked->answer(
-        Error{why, fmt::format("cannot be resized to {} bytes: the backend {} says {}",
-                               size.value(), backend_->description(), to_string(status))});
-    co_return;
+    return Error{why, fmt::format("cannot be resized to {} bytes: the backend {} says {}",
+                                  size.value(), backend_->description(), to_string(status))};
   }
   log(LogLevel::info, "{}: resized to {} blocks", name_, blocks.value());
   if (disk_ != nullptr) {
     disk_->capacity_changed();
   }
-  asked->answer({});
+  return {};
 }
 
 // --- other limits
@@ -156,6 +168,9 @@ bool Device::snapshot(watch::LunSnapshot* into, Nanoseconds patience) {
   auto asked = std::make_shared<Asked<watch::LunSnapshot>>();
   ask(asked, &Device::take_snapshot);
   if (!asked->done.try_acquire_for(patience)) {
+    return false;
+  }
+  if (!asked->result) {
     return false;
   }
   *into = std::move(asked->what);

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
+#include <new>
 #include <span>
 #include <utility>
 
@@ -77,10 +79,20 @@ Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev, bool at_star
     return config.error();
   }
   std::unique_ptr<Device> device{new Device{dev, lun_name(dev), std::move(config).value()}};
-  if (Result<void> ready = device->set_up(at_start, patience); !ready) {
-    return ready.error();
+  Result<void> ready;
+  try {
+    ready = device->set_up(at_start, patience);
+  } catch (const std::bad_alloc&) {
+    ready = Error{ENOMEM, "out of memory"};
   }
-  return device;
+  if (ready) {
+    return device;
+  }
+  if (device->backend_ != nullptr) {
+    // Nothing was asked of it yet, so closing it does not depart.
+    BALLAST_ASSERT(device->close(close_patience));
+  }
+  return ready.error();
 }
 
 Device::Device(abi::tcmu_device* dev, std::string name, config::LunConfig config)
@@ -138,6 +150,9 @@ Result<void> Device::check_geometry() const {
 
 // What a LUN has besides its store: memory, a ring of the kernel's, threads.
 Result<void> Device::open_machinery() {
+  if (const char* const lacks = executor_.lacks(); lacks != nullptr) {
+    return Error{EMFILE, lacks};
+  }
   io::UringOptions options;
   options.max_operations = std::max<std::size_t>(options.max_operations, config_.queue_depth);
   options.store_thread = config_.scheme == config::Scheme::file;
@@ -229,8 +244,7 @@ co::Task<void> Device::become_ready() {
     }
     const backend::StoreOpener::State state = opener_->state();
     if (state == backend::StoreOpener::State::opened) {
-      use(backend::assemble(config_, opener_->take(), open_context()));
-      opener_.reset();
+      use_found();
       co_return;
     }
     // It hung at first, and failed for good when somebody was making the LUN.
@@ -240,6 +254,20 @@ co::Task<void> Device::become_ready() {
       co_return;
     }
   }
+}
+
+void Device::use_found() {
+  try {
+    use(backend::assemble(config_, opener_->take(), open_context()));
+  } catch (const std::bad_alloc&) {
+    volume_.reset();
+    backend_.reset();
+    log(LogLevel::error,
+        "{}: cannot be opened: out of memory; delete the backstore and create it "
+        "anew (the data stays)",
+        name_);
+  }
+  opener_.reset();
 }
 
 // In set_up(), or on the executor.
@@ -252,9 +280,10 @@ void Device::use(std::unique_ptr<backend::Backend> backend) {
                                       .capacity = blocks,
                                       .queue_depth = config_.queue_depth,
                                       .fence_seed = random_number()});
+  store_ = backend_->description();
   log(LogLevel::info,
       "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",
-      name_, backend_->description(), blocks.value(), block.value(),
+      name_, store_, blocks.value(), block.value(),
       transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), block).offered,
       describe_mailbox_flags(ring_->flags()));
 }
@@ -279,26 +308,43 @@ Result<void> Device::open_ring() {
 // Not in open(): targetcli's library sets the serial number after it has enabled the backstore,
 // which is when open() is called. The first command comes later than both.
 void Device::read_unit_serial() {
-  serial_read_ = true;
-  char* const serial = abi::tcmu_cfgfs_dev_get_wwn(dev_);
-  if (serial != nullptr) {
-    unit_serial_ = serial;
-    std::free(serial);
+  struct Free {
+    void operator()(char* text) const noexcept { std::free(text); }
+  };
+  const std::unique_ptr<char, Free> serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
+  try {
+    unit_serial_ = serial != nullptr ? serial.get() : "";
+  } catch (const std::bad_alloc&) {
+    return;  // the next command tries again
   }
+  // The kernel answers reservations unless these say no; an attribute that it does not have says
+  // nothing.
+  kernel_reserves_ = attributes_->read("emulate_pr") != 0 && attributes_->read("pgr_support") != 0;
+  serial_read_.store(true, std::memory_order_release);
   if (unit_serial_.empty()) {
     log(LogLevel::warning,
         "{}: configfs has no unit serial (wwn/vpd_unit_serial); /dev/disk/by-id and multipath will "
         "not know this LUN",
         name_);
-  } else {
-    serial_claim_.take(name_, unit_serial_);
+    return;
   }
-  // The kernel answers reservations unless these say no; an attribute that it does not have says
-  // nothing.
-  kernel_reserves_ = attributes_->read("emulate_pr") != 0 && attributes_->read("pgr_support") != 0;
+  try {
+    serial_claim_.take(name_, unit_serial_);
+  } catch (const std::bad_alloc&) {
+    log_plain(LogLevel::warning, "no memory to compare a LUN's unit serial with the others'");
+  }
 }
 
+// Out of memory: there is none, and the next batch tries again.
 void Device::make_disk() {
+  try {
+    make_disk_now();
+  } catch (const std::bad_alloc&) {
+    disk_.reset();
+  }
+}
+
+void Device::make_disk_now() {
   const backend::Geometry& geometry = backend_->geometry();
   scsi::DiskConfig config;
   config.product = name_;

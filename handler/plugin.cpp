@@ -50,22 +50,31 @@ class NotCancellable {
 class Departed {
  public:
   static Departed& all() {
-    static Departed* const departed = new Departed;
-    return *departed;
+    alignas(Departed) static std::byte place[sizeof(Departed)];
+    static Departed& departed = *new (place) Departed;
+    return departed;
   }
+  // Needs no memory.
   void add(std::unique_ptr<Device> device) {
     const std::lock_guard lock{mutex_};
-    devices_.push_back(std::move(device));
+    device->next_departed = std::move(first_);
+    first_ = std::move(device);
   }
   void bury() {
     const std::lock_guard lock{mutex_};
-    std::erase_if(devices_,
-                  [](const std::unique_ptr<Device>& device) { return device->is_gone(); });
+    std::unique_ptr<Device>* link = &first_;
+    while (*link != nullptr) {
+      if ((*link)->is_gone()) {
+        *link = std::move((*link)->next_departed);
+      } else {
+        link = &(*link)->next_departed;
+      }
+    }
   }
 
  private:
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Device>> devices_;
+  std::unique_ptr<Device> first_;
 };
 
 Device* device_of(abi::tcmu_device* dev) {

@@ -20,7 +20,7 @@ class Checked final : public Backend, private co::TaskListener<IoStatus> {
       : inner_{std::move(inner)}, executor_{inner_->executor()}, in_flight_{executor_} {
     check_geometry();
   }
-  ~Checked() override { BALLAST_ASSERT(closed_); }
+  ~Checked() override { BALLAST_ASSERT(closed_ || !in_flight_.used()); }
 
   co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return inner_->geometry(); }

@@ -68,7 +68,12 @@ class File final : public Backend {
         lanes_{kind_of(file_)},
         share_{file_.device, file_.queue_tags},
         errors_{executor_, path_} {}
-  ~File() override { BALLAST_ASSERT(!file_.fd); }
+  ~File() override {
+    if (file_.fd) {
+      BALLAST_ASSERT(!in_flight_.used());
+      uring_.unregister_file(handle_);
+    }
+  }
 
   co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return file_.geometry; }

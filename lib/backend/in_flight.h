@@ -21,7 +21,10 @@ class InFlight {
   InFlight& operator=(const InFlight&) = delete;
 
   // The same by hand.
-  void enter() { ++count_; }
+  void enter() {
+    ++count_;
+    used_ = true;
+  }
   void leave() {
     if (--count_ == 0 && last_) {
       const co::Waker waker = last_;
@@ -74,6 +77,9 @@ class InFlight {
 
   co::Executor& executor() { return executor_; }
   std::size_t count() const { return count_; }
+  // Whether there ever was an operation. A backend without one may go without being closed: what is
+  // built around it may have found no memory.
+  bool used() const { return used_; }
 
   void cancel_all() {
     while (Op* const op = running_.pop_front()) {
@@ -94,6 +100,7 @@ class InFlight {
   co::Executor& executor_;
   co::IntrusiveList<Op> running_;
   std::size_t count_ = 0;
+  bool used_ = false;
   co::Waker last_{};
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/base/log.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 
@@ -23,6 +24,21 @@ void set_log_sink(LogSink sink) noexcept {
 
 void log_plain(LogLevel level, std::string_view line) noexcept {
   current_sink.load(std::memory_order_acquire)(level, line);
+}
+
+void log_formatted(LogLevel level, fmt::string_view format, fmt::format_args arguments) noexcept {
+  try {
+    log_plain(level, fmt::vformat(format, arguments));
+    return;
+  } catch (...) {
+  }
+  char text[480];
+  try {
+    const auto end = fmt::vformat_to_n(text, sizeof text, format, arguments);
+    log_plain(level, {text, std::min(end.size, sizeof text)});
+  } catch (...) {
+    log_plain(level, "a log line could not be formatted");
+  }
 }
 
 }  // namespace ballast

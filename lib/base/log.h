@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 
 #include <string_view>
-#include <utility>
 
 namespace ballast {
 
@@ -24,14 +23,12 @@ void set_log_sink(LogSink sink) noexcept;
 // allocate.
 void log_plain(LogLevel level, std::string_view line) noexcept;
 
-// Formats and logs one line. A line that cannot be formatted (out of memory) is logged unformatted.
+void log_formatted(LogLevel level, fmt::string_view format, fmt::format_args arguments) noexcept;
+
+// Formats and logs one line. Out of memory, only its beginning.
 template <class... Args>
 void log(LogLevel level, fmt::format_string<Args...> format, Args&&... args) noexcept {
-  try {
-    log_plain(level, fmt::format(format, std::forward<Args>(args)...));
-  } catch (...) {
-    log_plain(level, "a log line could not be formatted");
-  }
+  log_formatted(level, format, fmt::make_format_args(args...));
 }
 
 }  // namespace ballast

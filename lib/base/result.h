@@ -82,6 +82,11 @@ enum class IoStatus : std::uint8_t {
   not_ready,        // backend closed, lost or not yet open; nothing was done
 };
 
+// What a task ends with (lib/co/task.h).
+constexpr IoStatus when_out_of_memory(const IoStatus*) {
+  return IoStatus::no_resource;
+}
+
 constexpr bool ok(IoStatus status) {
   return status == IoStatus::ok;
 }

@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "lib/base/assert.h"
@@ -46,6 +47,13 @@ Executor::~Executor() {
   if (next_live_ != nullptr) {
     next_live_->live_link_ = live_link_;
   }
+}
+
+const char* Executor::lacks() const {
+  if (!mailbox_.is_open()) {
+    return "no event descriptor could be made: raise LimitNOFILE of the service";
+  }
+  return memory_.is_short() ? "there is no memory: raise the service's limit" : nullptr;
 }
 
 void Executor::remove_tick_hook(TickHook& hook) {
@@ -134,9 +142,11 @@ void Executor::start_soon(std::coroutine_handle<> handle, TaskInfo* task) {
 
 WaitRecord* Executor::acquire_record() {
   if (free_records_ == nullptr) {
-    slabs_.push_back(std::make_unique<WaitRecord[]>(records_per_slab));
-    for (std::size_t i = records_per_slab; i-- > 0;) {
-      WaitRecord* const record = &slabs_.back()[i];
+    const std::span<std::byte> slab =
+        memory_.take(records_per_slab * sizeof(WaitRecord), sizeof(WaitRecord));
+    for (std::size_t i = slab.size() / sizeof(WaitRecord); i-- > 0;) {
+      auto* const record =
+          ::new (static_cast<void*>(slab.data() + i * sizeof(WaitRecord))) WaitRecord{};
       record->executor = this;
       record->next = free_records_;
       free_records_ = record;

@@ -13,6 +13,7 @@
 #include <memory>
 #include <vector>
 
+#include "lib/co/arena.h"
 #include "lib/co/clock.h"
 #include "lib/co/frame_pool.h"
 #include "lib/co/mailbox.h"
@@ -69,6 +70,10 @@ class Executor {
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
+  // After it was made: what it could not get, in words; null: nothing, it works. Then it may only
+  // be destroyed.
+  const char* lacks() const;
+
   Executor& executor() { return *this; }
   const char* name() const { return name_; }
 
@@ -108,6 +113,8 @@ class Executor {
   void post(const Message& message) { mailbox_.push(message); }
   Mailbox& mailbox() { return mailbox_; }
 
+  // Before something new is begun: see there.
+  Arena& memory() { return memory_; }
   FramePool& frames() { return frames_; }
   Timers& timers() { return timers_; }
   Registry& registry() { return registry_; }
@@ -146,8 +153,8 @@ class Executor {
   const char* name_;
   const Clock& clock_;
   TimePoint now_;
-  FramePool frames_;  // outlives everything below
-  std::vector<std::unique_ptr<WaitRecord[]>> slabs_;
+  Arena memory_;  // outlives everything below
+  FramePool frames_{memory_};
   WaitRecord* free_records_ = nullptr;
   WaitRecord* ready_head_ = nullptr;
   WaitRecord** ready_tail_ = &ready_head_;
@@ -160,7 +167,7 @@ class Executor {
   bool in_hooks_ = false;
   Timers timers_;
   Mailbox mailbox_;
-  Registry registry_;
+  Registry registry_{memory_};
   std::vector<TickHook*> hooks_;
   ReadyOrder* order_ = nullptr;
   RefusedWakeReporter reporter_ = nullptr;

@@ -4,30 +4,12 @@
 #include <new>
 
 #include "lib/base/assert.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define BALLAST_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define BALLAST_ASAN 1
-#endif
-#endif
-#ifdef BALLAST_ASAN
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
-#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
-#endif
+#include "lib/co/poison.h"
 
 namespace ballast::co {
 
 FramePool::~FramePool() {
   BALLAST_ASSERT(stats_.live == 0);
-#ifdef BALLAST_ASAN
-  for (const auto& slab : slabs_) {
-    ASAN_UNPOISON_MEMORY_REGION(slab.get(), slab_size);
-  }
-#endif
 }
 
 void* FramePool::allocate(std::size_t size) {
@@ -70,16 +52,16 @@ void FramePool::release(void* frame) noexcept {
 
 void FramePool::grow(std::size_t size_class) {
   const std::size_t block_size = size_class * granule;
-  slabs_.push_back(std::make_unique_for_overwrite<std::byte[]>(slab_size));
-  stats_.slab_bytes += slab_size;
+  const std::span<std::byte> slab = arena_.take(slab_size, block_size);
+  stats_.slab_bytes += slab.size();
   ++stats_.slab_allocations;
-  std::byte* const slab = slabs_.back().get();
-  for (std::size_t at = slab_size / block_size; at-- > 0;) {
-    free_[size_class] = ::new (static_cast<void*>(slab + at * block_size)) Free{free_[size_class]};
+  for (std::size_t at = slab.size() / block_size; at-- > 0;) {
+    free_[size_class] =
+        ::new (static_cast<void*>(slab.data() + at * block_size)) Free{free_[size_class]};
   }
   // The list's links are read through unpoisoned memory only while a block is taken.
-  for (std::size_t at = 0; at < slab_size / block_size; ++at) {
-    ASAN_POISON_MEMORY_REGION(slab + at * block_size, block_size);
+  for (std::size_t at = 0; at < slab.size() / block_size; ++at) {
+    ASAN_POISON_MEMORY_REGION(slab.data() + at * block_size, block_size);
   }
 }
 

@@ -10,8 +10,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <vector>
+
+#include "lib/co/arena.h"
 
 namespace ballast::co {
 
@@ -25,7 +25,8 @@ struct FramePoolStats {
 
 class FramePool {
  public:
-  FramePool() = default;
+  // `arena` outlives the pool.
+  explicit FramePool(Arena& arena) : arena_{arena} {}
   ~FramePool();  // asserts that every frame came back
   FramePool(const FramePool&) = delete;
   FramePool& operator=(const FramePool&) = delete;
@@ -49,8 +50,8 @@ class FramePool {
   };
   void grow(std::size_t size_class);
 
+  Arena& arena_;
   std::array<Free*, largest / granule + 1> free_{};
-  std::vector<std::unique_ptr<std::byte[]>> slabs_;
   FramePoolStats stats_;
 };
 

@@ -22,15 +22,17 @@ Mailbox::Mailbox()
       event_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)},
       linger_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)},
       wake_fd_{event_fd_} {
-  BALLAST_ASSERT(event_fd_ >= 0 && linger_fd_ >= 0);
   for (std::size_t i = 0; i < capacity; ++i) {
     cells_[i].sequence.store(i, std::memory_order_relaxed);
   }
 }
 
 Mailbox::~Mailbox() {
-  ::close(event_fd_);
-  ::close(linger_fd_);
+  for (const int fd : {event_fd_, linger_fd_}) {
+    if (fd >= 0) {
+      ::close(fd);
+    }
+  }
 }
 
 // Each cell counts the rounds: `sequence == position` says free for that position, `position + 1`

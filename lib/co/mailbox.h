@@ -29,10 +29,14 @@ struct Message {
 class Mailbox {
  public:
   static constexpr std::size_t capacity = 1024;  // messages; a power of two
+  // Takes two descriptors; see is_open().
   Mailbox();
   ~Mailbox();
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
+
+  // False: there were no descriptors, and it may only be destroyed.
+  bool is_open() const { return event_fd_ >= 0 && linger_fd_ >= 0; }
 
   // Any thread.
   void push(const Message& message);

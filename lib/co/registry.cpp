@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/co/registry.h"
 
+#include <new>
+
 #include "lib/base/assert.h"
 
 namespace ballast::co {
@@ -14,10 +16,12 @@ Registry::~Registry() {
 
 TaskInfo* Registry::add(const char* name, TimePoint now, Site site) {
   if (free_ == nullptr) {
-    slabs_.push_back(std::make_unique<TaskInfo[]>(entries_per_slab));
-    for (std::size_t i = entries_per_slab; i-- > 0;) {
-      slabs_.back()[i].next = free_;
-      free_ = &slabs_.back()[i];
+    const std::span<std::byte> slab =
+        arena_.take(entries_per_slab * sizeof(TaskInfo), sizeof(TaskInfo));
+    for (std::size_t i = slab.size() / sizeof(TaskInfo); i-- > 0;) {
+      auto* const info = ::new (static_cast<void*>(slab.data() + i * sizeof(TaskInfo))) TaskInfo{};
+      info->next = free_;
+      free_ = info;
     }
   }
   TaskInfo* const info = free_;

@@ -7,10 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 #include "lib/base/units.h"
+#include "lib/co/arena.h"
 #include "lib/co/wait.h"
 
 namespace ballast::co {
@@ -29,7 +28,8 @@ struct TaskInfo {
 
 class Registry {
  public:
-  Registry() = default;
+  // `arena` outlives the registry.
+  explicit Registry(Arena& arena) : arena_{arena} {}
   ~Registry();  // asserts that it is empty
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
@@ -43,10 +43,10 @@ class Registry {
   const TaskInfo* first() const { return head_; }
 
  private:
+  Arena& arena_;
   TaskInfo* head_ = nullptr;
   TaskInfo* tail_ = nullptr;
   TaskInfo* free_ = nullptr;
-  std::vector<std::unique_ptr<TaskInfo[]>> slabs_;
   std::size_t size_ = 0;
   std::size_t peak_ = 0;
   std::uint64_t next_id_ = 1;

@@ -4,8 +4,11 @@
 // A coroutine that returns Task must name its executor in its parameters: the first of them (for a
 // member function, the object itself) that is an Executor or has executor() decides. Its frame
 // comes from that executor's pool. Awaiting a task starts it; it runs on the caller's turn, and
-// returns to the caller, without the run queue and without deepening the stack. An exception that
-// leaves a task ends the process: errors here are values.
+// returns to the caller, without the run queue and without deepening the stack.
+//
+// Errors here are values. The one exception that may leave a task is std::bad_alloc, where its type
+// has a value that says so, found by name: when_out_of_memory(T*); the task then ends with that.
+// Any other exception ends the process.
 //
 //   Task<IoStatus> File::read(Bytes offset, io::SgView to);   // File has executor()
 //   const IoStatus status = co_await file.read(offset, to);   // never inside a condition
@@ -13,10 +16,12 @@
 // There are no detached tasks: what is not awaited is spawned into a TaskGroup.
 #pragma once
 
+#include <cerrno>
 #include <concepts>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -84,6 +89,10 @@ Executor& executor_of(First& first, Rest&... rest) {
   }
 }
 
+[[noreturn]] inline void exception_left_task() noexcept {
+  assertion_failed("an exception left a task", __FILE__, __LINE__);
+}
+
 struct PromiseBase {
   template <class... Args>
   explicit PromiseBase(Args&... args) : executor_{&executor_of(args...)} {}
@@ -114,9 +123,6 @@ struct PromiseBase {
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
   FinalAwaiter final_suspend() const noexcept { return {}; }
-  [[noreturn]] void unhandled_exception() noexcept {
-    assertion_failed("an exception left a task", __FILE__, __LINE__);
-  }
 
   Executor& executor() const { return *executor_; }
   TaskInfo* info() const { return info_; }
@@ -140,8 +146,28 @@ struct Promise final : PromiseBase {
     BALLAST_ASSERT(value_.has_value());
     return std::move(*value_);
   }
+  void unhandled_exception() noexcept {
+    if constexpr (std::is_same_v<T, int>) {
+      out_of_memory(-ENOMEM);
+    } else if constexpr (requires(T * type) { when_out_of_memory(type); }) {
+      out_of_memory(when_out_of_memory(static_cast<T*>(nullptr)));
+    } else {
+      exception_left_task();
+    }
+  }
   std::optional<T> value_;
   TaskEnding<T> ending_;
+
+ private:
+  void out_of_memory(T value) noexcept {
+    try {
+      throw;
+    } catch (const std::bad_alloc&) {
+      value_.emplace(value);
+    } catch (...) {
+      exception_left_task();
+    }
+  }
 };
 
 template <>
@@ -149,6 +175,7 @@ struct Promise<void> final : PromiseBase {
   using PromiseBase::PromiseBase;
   Task<void> get_return_object() noexcept;
   void return_void() noexcept {}
+  [[noreturn]] void unhandled_exception() noexcept { exception_left_task(); }
   void take() noexcept {}
 };
 

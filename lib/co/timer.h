@@ -47,7 +47,7 @@ class Timer {
 class Timers {
  public:
   static constexpr TimePoint never{Nanoseconds::max()};
-  Timers() = default;
+  Timers() { heap_.reserve(reserved); }
   ~Timers();  // asserts that none is armed
   Timers(const Timers&) = delete;
   Timers& operator=(const Timers&) = delete;
@@ -65,6 +65,8 @@ class Timers {
   void down(std::size_t index);
   static bool before(const Timer* a, const Timer* b);
 
+  // Far more than the tasks of a LUN that wait for a time; no command has a timer of its own.
+  static constexpr std::size_t reserved = 256;
   std::vector<Timer*> heap_;
   std::uint64_t next_order_ = 0;
 };

@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "lib/base/assert.h"
@@ -74,7 +75,11 @@ void HelperThread::serve() {
       return;
     }
     lock.unlock();
-    const int result = job->work();
+    int result = -ENOMEM;
+    try {
+      result = job->work();
+    } catch (const std::bad_alloc&) {
+    }
     // The job is gone as soon as its waiter is woken.
     const co::Waker waker = job->waker;
     waker.post(result);

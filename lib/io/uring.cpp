@@ -6,6 +6,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "lib/base/assert.h"
@@ -129,10 +130,15 @@ Uring::~Uring() {
 // --- slots
 // ----------------------------------------------------------------------------------------
 
+// Null: out of memory.
 Op* Uring::acquire() {
   if (free_ == nullptr) {
     const std::size_t first = slabs_.size() * ops_per_slab;
-    slabs_.push_back(std::make_unique<Op[]>(ops_per_slab));
+    try {
+      slabs_.push_back(std::make_unique<Op[]>(ops_per_slab));
+    } catch (const std::bad_alloc&) {
+      return nullptr;
+    }
     for (std::size_t i = ops_per_slab; i-- > 0;) {
       Op* const op = &slabs_.back()[i];
       op->index = static_cast<std::uint32_t>(first + i);
@@ -192,6 +198,10 @@ void Uring::launch(Running& running) {
     return;
   }
   Op* const op = acquire();
+  if (op == nullptr) {
+    (void)waker.wake(-ENOMEM);
+    return;
+  }
   op->request = running.request_;
   op->view = running.view_;
   op->vectored = !running.view_.empty();
@@ -423,6 +433,9 @@ void Uring::cancel(OpTicket& ticket) {
     return;  // asked too much at once; the operation ends by itself, and asking was all we promised
   }
   Op* const request = acquire();
+  if (request == nullptr) {
+    return;  // as above
+  }
   request->request = OpRequest{};
   request->request.opcode = IORING_OP_ASYNC_CANCEL;
   request->request.address = op->id();

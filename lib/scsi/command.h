@@ -26,6 +26,11 @@ enum class Status : std::uint8_t {
   task_set_full = 0x28,
 };
 
+// What a task ends with (lib/co/task.h).
+constexpr Status when_out_of_memory(const Status*) {
+  return Status::busy;
+}
+
 // "GOOD", "BUSY", ...
 const char* to_string(Status status) noexcept;
 

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdarg>
 #include <filesystem>
 #include <fstream>
@@ -63,6 +64,8 @@ int attribute(const std::string& uio_name, const char* name) {
   return value;
 }
 
+bool (*refuse_open)(const void* caller) = nullptr;
+
 }  // namespace ballast::ring_test
 
 #pragma GCC visibility push(default)
@@ -71,6 +74,11 @@ extern "C" int open(const char* path, int flags, ...) {
   va_start(arguments, flags);
   const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
   va_end(arguments);
+  const auto refuse = ballast::ring_test::refuse_open;
+  if (refuse != nullptr && refuse(__builtin_return_address(0))) {
+    errno = EMFILE;
+    return -1;
+  }
   return static_cast<int>(
       ::syscall(SYS_openat, AT_FDCWD, ballast::ring_test::played(path).c_str(), flags, mode));
 }

@@ -14,4 +14,7 @@ void add_to_configfs(const std::string& uio_name);
 void set_attribute(const std::string& uio_name, const char* name, int value);
 int attribute(const std::string& uio_name, const char* name);
 
+// Where set: whether the plugin's open() is to fail with EMFILE. `caller`: who called open().
+extern bool (*refuse_open)(const void* caller);
+
 }  // namespace ballast::ring_test

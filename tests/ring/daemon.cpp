@@ -46,17 +46,23 @@ std::string records;  // a folder that goes with the process
   }
 }
 
-// The thread "ballast/log" waits for lines, or there is none.
-bool log_writer_sleeps() {
+// The state of the thread "ballast/log" as the kernel has it; 0: there is none.
+char log_writer_state() {
   for (const auto& task : std::filesystem::directory_iterator{"/proc/self/task"}) {
     std::ifstream file{task.path() / "stat"};
     const std::string stat{std::istreambuf_iterator<char>{file}, {}};
     const std::size_t name = stat.find("(ballast/log) ");
     if (name != std::string::npos) {
-      return stat[name + 14] == 'S';
+      return stat[name + 14];
     }
   }
-  return true;
+  return 0;
+}
+
+// It waits for lines, or there is none.
+bool log_writer_sleeps() {
+  const char state = log_writer_state();
+  return state == 'S' || state == 0;
 }
 
 std::size_t cdb_length(const std::uint8_t* cdb) {
@@ -225,6 +231,10 @@ std::string check_config(const std::string& config) {
   const std::string text = reason != nullptr ? reason : "unknown";
   std::free(reason);
   return text;
+}
+
+bool log_writer_is_there() {
+  return log_writer_state() != 0;
 }
 
 void freeze_log(bool frozen) {

@@ -167,6 +167,8 @@ std::string check_config(const std::string& config);
 
 // What the plugin logged since the last call; the last open's error among it.
 std::string take_log();
+// The plugin's thread that writes the log has begun.
+bool log_writer_is_there();
 // The daemon's log hangs, as on a frozen /var/log, until it is thawed.
 void freeze_log(bool frozen);
 

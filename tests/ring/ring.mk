@@ -3,7 +3,7 @@
 # check-instructions: a command must not become dearer unnoticed.
 # bench-native: commands per second and instructions per command of the same.
 
-ring_tests := ring_test freeze_test kernel_test open_test passed_over_test
+ring_tests := ring_test freeze_test kernel_test open_test passed_over_test fault_sweep
 ring_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,configfs daemon host support)
 
 # -rdynamic: the plugin finds the daemon's functions in the host, as it does in the daemon.

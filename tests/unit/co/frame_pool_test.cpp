@@ -15,7 +15,8 @@ using namespace ballast;
 namespace {
 
 void a_frame_that_came_back_is_used_again(void**) {
-  co::FramePool pool;
+  co::Arena arena;
+  co::FramePool pool{arena};
   void* const first = pool.allocate(200);
   co::FramePool::release(first);
   void* const second = pool.allocate(200);
@@ -24,7 +25,8 @@ void a_frame_that_came_back_is_used_again(void**) {
 }
 
 void it_knows_its_high_water_mark(void**) {
-  co::FramePool pool;
+  co::Arena arena;
+  co::FramePool pool{arena};
   std::vector<void*> frames;
   for (int i = 0; i < 10; ++i) {
     frames.push_back(pool.allocate(100));
@@ -38,7 +40,8 @@ void it_knows_its_high_water_mark(void**) {
 }
 
 void a_steady_state_adds_no_slab(void**) {
-  co::FramePool pool;
+  co::Arena arena;
+  co::FramePool pool{arena};
   std::vector<void*> frames;
   std::uint64_t slabs = 0;
   for (int round = 0; round < 10; ++round) {
@@ -58,7 +61,8 @@ void a_steady_state_adds_no_slab(void**) {
 }
 
 void frames_of_every_size_are_aligned_and_apart(void**) {
-  co::FramePool pool;
+  co::Arena arena;
+  co::FramePool pool{arena};
   std::vector<unsigned char*> frames;
   for (std::size_t size = 1; size <= 6000; size += 37) {
     auto* const frame = static_cast<unsigned char*>(pool.allocate(size));
@@ -75,7 +79,8 @@ void frames_of_every_size_are_aligned_and_apart(void**) {
 }
 
 void a_frame_above_4_kib_comes_from_the_heap_and_is_counted(void**) {
-  co::FramePool pool;
+  co::Arena arena;
+  co::FramePool pool{arena};
   void* const small = pool.allocate(4096 - 16);
   assert_int_equal(pool.stats().oversize, 0);
   void* const large = pool.allocate(4096 - 15);
@@ -86,7 +91,8 @@ void a_frame_above_4_kib_comes_from_the_heap_and_is_counted(void**) {
 
 void a_leaked_frame_asserts(void**) {
   assert_true(test::aborts([] {
-    co::FramePool pool;
+    co::Arena arena;
+    co::FramePool pool{arena};
     (void)pool.allocate(100);
   }));
 }

@@ -101,7 +101,8 @@ void a_task_that_runs_waits_for_nothing(void**) {
 
 void ended_tasks_leave_and_ids_are_never_reused(void**) {
   Fixture f;
-  co::Registry registry;
+  co::Arena arena;
+  co::Registry registry{arena};
   co::TaskInfo* const a = registry.add("a", TimePoint{}, co::Site::current());
   co::TaskInfo* const b = registry.add("b", TimePoint{}, co::Site::current());
   const std::uint64_t id = a->id;

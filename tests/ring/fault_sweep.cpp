@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs out of something, everywhere: a LUN's whole life, again and again in a process of its own,
+// and each time the next allocation, descriptor, thread or mapping that the plugin asks for is
+// refused, until a life ends without having asked so often. Whatever is refused, nothing may abort
+// or hang: the LUN, or the command, is refused with a word, or served.
+//
+// usage: fault_sweep [KIND [FIRST [once|on]]]
+#include <dlfcn.h>
+#include <link.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "tests/ring/configfs.h"
+#include "tests/ring/support.h"
+
+using namespace ballast::ring_test;
+
+namespace {
+
+enum class Kind : int { memory, eventfd, thread, mapping, file, uring, count };
+constexpr const char* kind_names[] = {"memory", "eventfd", "thread", "mapping", "file", "uring"};
+
+struct Range {
+  std::uintptr_t begin = 0;
+  std::uintptr_t end = 0;
+};
+constexpr std::size_t most_ranges = 16;
+Range ranges[most_ranges];  // code of the plugin, of liburing and of fmt
+std::size_t range_count = 0;
+
+std::atomic<bool> armed{false};
+Kind refused = Kind::count;
+bool from_then_on = false;
+long refuse_at = 0;
+std::atomic<long> asked{0};
+
+int note_range(dl_phdr_info* info, std::size_t, void*) {
+  const std::string_view name = info->dlpi_name;
+  if (name.find("handler_ballast") == name.npos && name.find("liburing") == name.npos &&
+      name.find("libfmt") == name.npos) {
+    return 0;
+  }
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& part = info->dlpi_phdr[i];
+    if (part.p_type == PT_LOAD && (part.p_flags & PF_X) != 0 && range_count < most_ranges) {
+      ranges[range_count++] = {info->dlpi_addr + part.p_vaddr,
+                               info->dlpi_addr + part.p_vaddr + part.p_memsz};
+    }
+  }
+  return 0;
+}
+
+bool refuse(Kind kind, const void* caller) {
+  if (!armed.load(std::memory_order_relaxed) || kind != refused) {
+    return false;
+  }
+  const auto address = reinterpret_cast<std::uintptr_t>(caller);
+  for (std::size_t i = 0; i < range_count; ++i) {
+    if (address >= ranges[i].begin && address < ranges[i].end) {
+      const long number = asked.fetch_add(1) + 1;
+      return number == refuse_at || (from_then_on && number > refuse_at);
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+// What the plugin finds instead of the libraries' own.
+#pragma GCC visibility push(default)
+void* operator new(std::size_t size) {
+  void* const memory =
+      refuse(Kind::memory, __builtin_return_address(0)) ? nullptr : std::malloc(size);
+  if (memory == nullptr) {
+    throw std::bad_alloc{};
+  }
+  return memory;
+}
+void* operator new[](std::size_t size) {
+  void* const memory =
+      refuse(Kind::memory, __builtin_return_address(0)) ? nullptr : std::malloc(size);
+  if (memory == nullptr) {
+    throw std::bad_alloc{};
+  }
+  return memory;
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return refuse(Kind::memory, __builtin_return_address(0)) ? nullptr : std::malloc(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return refuse(Kind::memory, __builtin_return_address(0)) ? nullptr : std::malloc(size);
+}
+void* operator new(std::size_t size, std::align_val_t align, const std::nothrow_t&) noexcept {
+  const auto to = static_cast<std::size_t>(align);
+  return refuse(Kind::memory, __builtin_return_address(0))
+             ? nullptr
+             : std::aligned_alloc(to, (size + to - 1) / to * to);
+}
+void operator delete(void* memory, std::align_val_t) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory) noexcept {
+  std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+void operator delete[](void* memory, std::size_t) noexcept {
+  std::free(memory);
+}
+
+extern "C" {
+int eventfd(unsigned count, int flags) noexcept {
+  if (refuse(Kind::eventfd, __builtin_return_address(0))) {
+    errno = EMFILE;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_eventfd2, count, flags));
+}
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*entry)(void*),
+                   void* argument) noexcept {
+  static const auto real =
+      reinterpret_cast<decltype(&pthread_create)>(::dlsym(RTLD_NEXT, "pthread_create"));
+  return refuse(Kind::thread, __builtin_return_address(0))
+             ? EAGAIN
+             : real(thread, attributes, entry, argument);
+}
+void* mmap(void* at, std::size_t length, int protection, int flags, int fd, off_t offset) noexcept {
+  if (refuse(Kind::mapping, __builtin_return_address(0))) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  return reinterpret_cast<void*>(::syscall(SYS_mmap, at, length, protection, flags, fd, offset));
+}
+int io_uring_queue_init_params(unsigned entries, void* ring, void* parameters) {
+  static const auto real = reinterpret_cast<decltype(&io_uring_queue_init_params)>(
+      ::dlsym(::dlopen("liburing.so.2", RTLD_NOW | RTLD_NOLOAD), "io_uring_queue_init_params"));
+  return refuse(Kind::uring, __builtin_return_address(0)) ? -ENOMEM
+                                                          : real(entries, ring, parameters);
+}
+}
+#pragma GCC visibility pop
+
+namespace {
+
+// Everything a LUN does, once. Whether it was refused is its own business; a sentence is not.
+const char* life(const std::string& config) {
+  refuse_open = [](const void* caller) { return refuse(Kind::file, caller); };
+  armed = true;
+  auto lun = Lun::add(config);
+  if (lun == nullptr) {
+    armed = false;
+    return take_log().find("cannot be opened") == std::string::npos ? "refused without a sentence"
+                                                                    : nullptr;
+  }
+  std::vector<std::byte> data(64 << 10, std::byte{7});
+  const std::span<std::byte> part = std::span{data}.first(4096);
+  Countdown answers{96};
+  for (unsigned i = 0; i < 32; ++i) {
+    (void)lun->queue(write_16(i * 8, 8), Direction::to_device, part, answers.done());
+    (void)lun->queue(read_16(i * 8, 8), Direction::from_device, part, answers.done());
+    (void)lun->queue(test_unit_ready(), Direction::none, {}, answers.done());
+  }
+  lun->raise();
+  if (!answers.wait()) {
+    return "commands were not answered";
+  }
+  (void)lun->execute(write_16(1, 127), Direction::to_device, std::span{data}.first(127 * 512));
+  (void)lun->execute(cdb_10(0x35, 0, 0));
+  (void)lun->execute(cdb_16(0x93, 0, 64, 0x08), Direction::to_device, std::span{data}.first(512));
+  (void)lun->execute(Cdb{0x12, 1, 0xb0, 0, 255, 0}, Direction::from_device,
+                     std::span{data}.first(255));
+  (void)lun->execute(Cdb{0xc0, 0, 0, 0, 0, 0});
+  (void)lun->reconfigure_size(std::uint64_t{96} << 20);
+  (void)lun->reconfigure_string(config + ";slow=2s");
+  const bool empty = lun->remove();
+  armed = false;
+  if (!empty) {
+    return "a command was not answered at removal";
+  }
+  // And the next one finds a sound process.
+  lun.reset();
+  lun = Lun::add(config);
+  if (lun == nullptr || lun->execute(test_unit_ready()).status != 0) {
+    return "the next LUN does not work";
+  }
+  return nullptr;
+}
+
+// Its name is how take_log() knows it.
+void wait_for_log_writer() {
+  for (int i = 0; i < 2000 && !log_writer_is_there(); ++i) {
+    ::usleep(1000);
+  }
+}
+
+// In a process of its own. 0: lived; 1: it was not asked so often; else what went wrong was said.
+int child(const char* plugin, const std::string& config) {
+  ::alarm(60);
+  load_plugin(plugin);
+  wait_for_log_writer();
+  ::dl_iterate_phdr(&note_range, nullptr);
+  const char* const wrong = life(config);
+  if (wrong != nullptr) {
+    std::fprintf(stderr, "%s\n", wrong);
+    return 2;
+  }
+  return asked.load() < refuse_at ? 1 : 0;
+}
+
+enum class Outcome { lived, over, failed };
+
+Outcome try_one(const char* plugin, Kind kind, long number, bool on) {
+  const Folder folder{"/dev/shm"};
+  const pid_t process = ::fork();
+  if (process == 0) {
+    refused = kind;
+    refuse_at = number;
+    from_then_on = on;
+    ::_exit(child(plugin, "file=" + folder.file("vol.raw")));
+  }
+  int status = 0;
+  (void)::waitpid(process, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) <= 1) {
+    return WEXITSTATUS(status) == 0 ? Outcome::lived : Outcome::over;
+  }
+  std::fprintf(stderr, "%s %ld %s: %s %d\n", kind_names[static_cast<int>(kind)], number,
+               on ? "on" : "once", WIFEXITED(status) ? "exit" : "signal",
+               WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+  return Outcome::failed;
+}
+
+// Number by number, then in growing steps: what comes late in a life is much of the same.
+long sweep(const char* plugin, Kind kind, bool on) {
+  long failed = 0;
+  long lives = 0;
+  for (long number = 1; number < 100000; number += 1 + number / 64) {
+    const Outcome outcome = try_one(plugin, kind, number, on);
+    if (outcome == Outcome::over) {
+      break;
+    }
+    ++lives;
+    failed += outcome == Outcome::failed ? 1 : 0;
+  }
+  std::printf("%-8s %s: %ld lives, %ld went wrong\n", kind_names[static_cast<int>(kind)],
+              on ? "from then on" : "once", lives, failed);
+  return failed;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const char* plugin = std::getenv("BALLAST_PLUGIN");
+  plugin = plugin != nullptr ? plugin : "build/handler_ballast.so";
+  if (count > 2) {
+    const std::string_view wanted = arguments[1];
+    for (int kind = 0; kind < static_cast<int>(Kind::count); ++kind) {
+      if (wanted == kind_names[kind]) {
+        const bool on = count > 3 && std::string_view{arguments[3]} == "on";
+        return try_one(plugin, static_cast<Kind>(kind), std::atol(arguments[2]), on) ==
+                       Outcome::failed
+                   ? 1
+                   : 0;
+      }
+    }
+  }
+  long failed = 0;
+  for (int kind = 0; kind < static_cast<int>(Kind::count); ++kind) {
+    if (count == 2 && std::string_view{arguments[1]} != kind_names[kind]) {
+      continue;
+    }
+    failed += sweep(plugin, static_cast<Kind>(kind), false);
+    failed += sweep(plugin, static_cast<Kind>(kind), true);
+  }
+  return failed == 0 ? 0 : 1;
+}
