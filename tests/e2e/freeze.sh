@@ -37,12 +37,16 @@ freeze() { # NAME...
     for name in "${pids[@]}"; do wait "$name" || return 1; done
     echo "lab: frozen: $*" > /dev/kmsg
 }
-# thaw: all of them, whatever their state.
+# thaw: all of them, whatever their state, at once.
 thaw() {
-    local name
+    local name pids=()
     echo "lab: thawed" > /dev/kmsg
     # Not in step with udev, which may be what waits for the disk.
-    for name in "${!dm_loop[@]}"; do dmsetup resume --noudevsync "$name"; done 2>&9
+    for name in "${!dm_loop[@]}"; do
+        dmsetup resume --noudevsync "$name" 3>&- &
+        pids+=($!)
+    done 2>&9
+    ((${#pids[@]} == 0)) || wait "${pids[@]}"
 }
 # Status 1 if one is still in use.
 dm_remove() {
@@ -71,11 +75,22 @@ test_cleanup() { frozen_cleanup; }
 # load_fill LUN SECONDS RATE DEPTH: what load_begin with the same words reads has to be there.
 load_fill() {
     load_blocks[$1]=$(($2 * $3 * $4))
-    bounded 120 fio --filename="$(dev "$1")" --ioengine=libaio --direct=1 --iodepth=8 --rw=write --bs=64k \
-        --verify=crc32c --verify_interval=4k --do_verify=0 --aux-path="$TEST_DIR" --output="$TEST_DIR/fill-$1.log" \
-        --name=hot --size=2m --name=cold --offset=${COLD_MIB}m --size=$((load_blocks[$1] * 4))k || return 1
+    load_write "$1"
+}
+# load_write LUN...: in one fio for all of them, whose start costs seconds on a slow machine.
+load_write() {
+    load_whole write --do_verify=0 --output="$TEST_DIR/fill-$1.log" "$@" || return 1
     # udev looks at a disk that was written, and must not be caught at it by what comes next.
     bounded 30 udevadm settle --timeout=$((20 * ${LAB_SLOW:-1}))
+}
+load_whole() { # RW OPTION OPTION LUN...: all blocks, hot and cold
+    local lun jobs=()
+    for lun in "${@:4}"; do
+        jobs+=(--name="hot-$lun" --filename="$(dev "$lun")" --size=2m --name="cold-$lun" --filename="$(dev "$lun")"
+            --offset="${COLD_MIB}m" --size="$((load_blocks[lun] * 4))k")
+    done
+    bounded 240 fio --rw="$1" "$2" "$3" --thread --ioengine=libaio --direct=1 --iodepth=8 --bs=64k --verify=crc32c \
+        --verify_interval=4k --aux-path="$TEST_DIR" "${jobs[@]}"
 }
 # load_begin LUN SECONDS RATE DEPTH: fio in the background. DEPTH writers, each of which writes its own
 # 32 blocks of 4 KiB again and again and reads them back (half of its requests), so that an old write
@@ -85,17 +100,25 @@ load_fill() {
 # rate, fio waits for all that is in flight.) The process id is in load_pids[LUN], the logs are
 # $TEST_DIR/load-LUN*.
 load_begin() {
-    local log=$TEST_DIR/load-$1 kib=$(($2 * $3 * 4))
+    load_jobs "$@"
+    load_start "$1" "$1" --group_reporting "${jobs[@]}"
+}
+# load_jobs LUN SECONDS RATE DEPTH [OPTION...]: sets ${jobs[@]} to fio's; OPTION for the writers.
+load_jobs() {
+    local disk log=$TEST_DIR/load-$1 kib=$(($2 * $3 * 4))
+    disk=$(dev "$1")
     load_from[$1]=$(answered_by "$1")
+    jobs=(--name="write-$1" --filename="$disk" --numjobs="$4" --rw=randwrite --size=128k --offset_increment=128k
+        --io_size=${kib}k --verify_backlog=8 --rate_iops="$(($3 / 2)),$(($3 / 2))" --write_lat_log="$log-write" "${@:5}"
+        --name="read-$1" --filename="$disk" --numjobs="$4" --rw=randread --offset=${COLD_MIB}m --size=${kib}k
+        --offset_increment=${kib}k --rate_iops="$3" --write_lat_log="$log-read")
+}
+load_start() { # INDEX-OF-PID NAME OPTION...
+    local log=$TEST_DIR/load-$2
     # In a session of its own only we end it.
-    setsid fio --filename="$(dev "$1")" --ioengine=psync --direct=1 --bs=4k --thread --numjobs="$4" --group_reporting \
-        --verify=crc32c --verify_fatal=1 --randrepeat=0 --log_unix_epoch=1 --aux-path="$TEST_DIR" \
-        --output-format=json --output="$log.json" --disable_clat=1 --disable_slat=1 \
-        --name=write --rw=randwrite --size=128k --offset_increment=128k --io_size=${kib}k --verify_backlog=8 \
-        --rate_iops="$(($3 / 2)),$(($3 / 2))" --write_lat_log="$log-write" \
-        --name=read --rw=randread --offset=${COLD_MIB}m --size=${kib}k --offset_increment=${kib}k \
-        --rate_iops="$3" --write_lat_log="$log-read" \
-        3>&- >&9 2> "$log.err" < /dev/null &
+    setsid fio --ioengine=psync --direct=1 --bs=4k --thread --verify=crc32c --verify_fatal=1 --randrepeat=0 \
+        --log_unix_epoch=1 --aux-path="$TEST_DIR" --output-format=json --output="$log.json" --disable_clat=1 \
+        --disable_slat=1 "${@:3}" 3>&- >&9 2> "$log.err" < /dev/null &
     load_pids[$1]=$!
 }
 # load_runs LUN: it has been answered for what it sent.
@@ -123,11 +146,9 @@ load_kill() {
     done
     load_pids=()
 }
-# load_check LUN: each block carries its own checksum, hot and cold ones.
+# load_check LUN...: each block carries its own checksum, hot and cold ones.
 load_check() {
-    bounded 120 fio --filename="$(dev "$1")" --ioengine=libaio --direct=1 --iodepth=8 --rw=read --bs=64k \
-        --verify=crc32c --verify_interval=4k --aux-path="$TEST_DIR" --output="$TEST_DIR/check-$1.log" \
-        --name=hot --size=2m --name=cold --offset=${COLD_MIB}m --size=$((load_blocks[$1] * 4))k 2> "$TEST_DIR/check-$1.err"
+    load_whole read --do_verify=1 --output="$TEST_DIR/check-$1.log" "$@" 2> "$TEST_DIR/check-$1.err"
 }
 # load_gap LUN FROM TO: the longest time without an answer, in ms; the times as $EPOCHREALTIME.
 # load_worst LUN FROM TO: the longest latency of what was answered then, in ms.
@@ -140,7 +161,7 @@ load_last() {
         $1 > thaw && $1 - $2 / 1e6 < thaw { last = $1 - thaw }
         END { print int(last) }'
 }
-load_log() { sort -t, -n -k1,1 "$TEST_DIR/load-$1"-{read,write}_lat.*.log; }
+load_log() { sort -t, -n -k1,1 "$TEST_DIR/load-$1"-*_lat.*.log; }
 answers() {
     awk -F, -v from="${1/./}" -v to="${2/./}" -v what="$3" '
         BEGIN { from = last = int(from / 1000); to = int(to / 1000) }

@@ -64,6 +64,8 @@ def main(path, disks, phase):
     with open(path, "a", encoding="utf-8", buffering=1) as out:
         while going:
             begin = time.time()
+            # The clock may be set meanwhile.
+            tick = time.monotonic()
             words = []
 
             def say(*words):
@@ -87,7 +89,7 @@ def main(path, disks, phase):
                 spoke = begin
                 words.append(f"{sum(w[3] == 'iscsi' for w in waiting)} iscsi threads in D")
                 print(f"  {text(phase).strip()}: " + "; ".join(words), flush=True)
-            time.sleep(max(0.1, begin + 1 - time.time()))
+            time.sleep(max(0.1, tick + 1 - time.monotonic()))
 
 
 if sys.argv[1] == "--say":

@@ -40,7 +40,7 @@ def daemons():
 
 
 def in_d_state(processes):
-    """(process, thread, name) of each thread in D state."""
+    """(process, thread, name, how often it has slept) of each thread in D state."""
     for process in processes:
         try:
             threads = os.listdir(f"/proc/{process}/task")
@@ -49,7 +49,9 @@ def in_d_state(processes):
         for thread in threads:
             name, _, rest = text(f"/proc/{process}/task/{thread}/stat").partition("(")[2].rpartition(")")
             if rest.startswith(" D"):
-                yield process, thread, name
+                # On a busy machine it may have slept and woken many times between two looks.
+                slept = text(f"/proc/{process}/task/{thread}/status").partition("\nvoluntary_ctxt_switches:")[2]
+                yield process, thread, name, slept.split("\n")[0].strip()
 
 
 def stack(process, thread):
@@ -59,15 +61,15 @@ def stack(process, thread):
 
 
 class Sleep:
-    def __init__(self, name, begin):
-        self.name, self.begin, self.last, self.seen, self.stack = name, begin, begin, 0, ""
+    def __init__(self, name, now):
+        self.name, self.at, self.begin, self.last, self.seen, self.stack = name, time.time(), now, now, 0, ""
 
     def long(self):
         return self.seen >= 3 and self.last - self.begin >= SECONDS
 
     def line(self, process, thread):
         verdict = "designated" if self.name.startswith(DESIGNATED) else "stuck"
-        return (f"{self.begin:.2f}\t{self.last - self.begin:.1f}\t{verdict}\t{process}/{thread}\t"
+        return (f"{self.at:.2f}\t{self.last - self.begin:.1f}\t{verdict}\t{process}/{thread}\t"
                 f"{self.name}\t{self.stack}\n")
 
 
@@ -86,12 +88,11 @@ def main(path):
             if now - looked >= 1:
                 processes, looked = daemons(), now
             asleep = set()
-            for process, thread, name in in_d_state(processes):
-                # A thread gets its name a moment after it began.
-                key = process, thread, name
+            for key in in_d_state(processes):
+                process, thread, name, _ = key
                 asleep.add(key)
-                one = sleeps.setdefault(key, Sleep(name, time.time()))
-                one.last, one.seen = time.time(), one.seen + 1
+                one = sleeps.setdefault(key, Sleep(name, now))
+                one.last, one.seen = now, one.seen + 1
                 if one.long() and not one.stack:
                     one.stack = stack(process, thread)
             for key in [key for key in sleeps if key not in asleep]:
