@@ -3,7 +3,7 @@
 #
 # Runs in the lab guest, started by run.sh: cells of the freeze matrix, each from nothing to nothing.
 #
-#   guest.sh CELL...     CELL: TARGET-INITIATOR-SECONDSs-FROZEN, as block-default-60s-1
+#   guest.sh CELL...     CELL: TARGET-INITIATOR-SECONDSs-FROZEN-STORE, as block-default-60s-1-dm
 #
 # What each cell leaves in $LAB_OUT/cells/CELL, times in seconds since 1970 unless told otherwise:
 #   meta           KEY=VALUE: what was done when, and what was found at the end
@@ -20,7 +20,7 @@
 : "${LAB_OUT:?run.sh starts this in the lab guest}"
 TEST_DIR=$LAB_OUT/guest
 mkdir -p "$TEST_DIR"
-. "$(dirname "$0")/../../e2e/freeze.sh"
+. "$(dirname "$0")/../../e2e/stores.sh"
 tap_planned=0
 before=15      # seconds of load before the freeze: what the healthy LUN is compared with
 warm_up=10     # until fio has begun
@@ -37,25 +37,34 @@ say() { printf '%s\n' "$*"; }
 
 # ---- one target of each kind --------------------------------------------------------------------
 
-# Where the frozen device is, for each kind of target:
-#   block    LIO's block backstore on it
+# Targets, on a store of those in tests/e2e/stores.sh:
+#   block    LIO's block backstore, which needs a device
+#   fileio   LIO's fileio backstore, buffered as it is by default
 #   stock    stock tcmu-runner: of its handlers, user:qcow takes a plain disk image, but only a regular
-#            file (it compares st_size), so there is an ext4 on the device and a raw image in it. It
-#            goes through the page cache, so writes freeze late; but what is not cached must be read,
-#            and its one thread for each LUN then waits, and all behind it. The kernel's TCMU answers
-#            for it after its cmd_time_out of 30 s: with an error.
+#            file (it compares st_size), so a store that is a device gets an ext4 and a raw image in
+#            it. It goes through the page cache, so writes freeze late; but what is not cached must be
+#            read, and its one thread for each LUN then waits, and all behind it. The kernel's TCMU
+#            answers for it after its cmd_time_out of 30 s: with an error.
 #   patient  the same with cmd_time_out 0, the kernel waits for ever
-#   ballast  user:ballast on it, O_DIRECT
-make_target() { # TARGET NAME
-    local name=$2
+#   ballast  user:ballast, O_DIRECT
+make_target() { # TARGET NAME PATH, of $lun_bytes
+    local name=$2 path=$3
     case $1 in
-        block) make_lio "$name" "iblock_${#lun_names[@]}" "udev_path=/dev/mapper/$name" ;;
+        block)
+            [[ -b $path ]] || { say "LIO's block backstore needs a device"; return 1; }
+            make_lio "$name" "iblock_${#lun_names[@]}" "udev_path=$path" ;;
+        fileio)
+            # Buffered, and with the write cache that it says it has.
+            make_lio "$name" "fileio_${#lun_names[@]}" "fd_dev_name=$path,fd_dev_size=$lun_bytes,fd_buffered_io=1" ;;
         stock | patient)
-            mkdir -p "/mnt/$name" && mkfs.ext4 -q "/dev/mapper/$name" && mount "/dev/mapper/$name" "/mnt/$name" &&
-                dd if=/dev/zero of="/mnt/$name/disk.raw" bs=1M count=192 status=none &&
-                BACKSTORE=qcow make_lun "$name" 192M "file=/mnt/$name/disk.raw" || return 1
+            if [[ -b $path ]]; then
+                file_system "$name" mkfs.ext4 -q || return 1
+                path=$(store_path "$name" 0)
+            fi
+            dd if=/dev/zero of="$path" bs=1M count=128 status=none &&
+                BACKSTORE=qcow make_lun "$name" "$lun_bytes" "file=$path" || return 1
             [[ $1 == stock ]] || echo 0 > "${lun_path[$name]}/attrib/cmd_time_out" ;;
-        ballast) make_lun "$name" 192M "$(dm_config "$name")" ;;
+        ballast) make_lun "$name" "$lun_bytes" "file=$path" ;;
         *) say "no such target: $1"; return 1 ;;
     esac
 }
@@ -113,9 +122,9 @@ meta() { echo "$1=$2" >> "$TEST_DIR/meta"; }
 phase() { echo "$cell: $*" > "$WATCH_PHASE"; }
 
 run_cell() { # CELL
-    local target initiator seconds frozen lun name names=() status=0
+    local target initiator seconds frozen store lun name names=() status=0
     cell=$1
-    IFS=- read -r target initiator seconds frozen <<< "$cell"
+    IFS=- read -r target initiator seconds frozen store <<< "$cell"
     seconds=${seconds%s}
     healthy=$frozen
     luns=()
@@ -123,16 +132,21 @@ run_cell() { # CELL
     TEST_DIR=/run/$cell
     rm -rf "$TEST_DIR" "$results"
     mkdir -p "$TEST_DIR" "$results"
-    say "=== $cell: $target, initiator $initiator, $frozen frozen for $seconds s, one healthy"
+    say "=== $cell: $target on $store, initiator $initiator, $frozen frozen for $seconds s, one healthy"
     E2E_LOG_LEVEL=3 fresh_daemon
     modprobe target_core_iblock
     for ((lun = 0; lun <= frozen; lun++)); do
-        if ! dm_disk "freeze$lun" 256M || ! make_target "$target" "freeze$lun"; then
+        name=freeze$lun
+        store_kind[$name]=$store
+        lun_bytes=$((128 << 20))
+        # The load of the healthy one is as long as the freeze, and reads each block once.
+        ((lun < frozen)) || store_kind[$name]=dm lun_bytes=$((192 << 20))
+        if ! "make_${store_kind[$name]}" "$name" || ! make_target "$target" "$name" "$(store_path "$name" 0)"; then
             say "cannot make LUN $lun: $(tail -n 3 "$DAEMON_LOG")"
             return 1
         fi
         luns+=("$lun")
-        ((lun == frozen)) || names+=("freeze$lun")
+        ((lun == frozen)) || names+=("$name")
     done
     if ! export_luns || ! set_initiator "$initiator" || ! login; then
         say "cannot log in"
@@ -154,7 +168,7 @@ run_cell() { # CELL
     # So that a target with a cache has to go to its disk.
     sync && echo 3 > /proc/sys/vm/drop_caches
 
-    meta target "$target"; meta initiator "$initiator"; meta seconds "$seconds"
+    meta target "$target"; meta initiator "$initiator"; meta seconds "$seconds"; meta store "$store"
     meta frozen "$frozen"; meta kernel "$(uname -r)"
     trace_begin
     watch_begin "${luns[@]}"
@@ -165,14 +179,14 @@ run_cell() { # CELL
     meta begun "$EPOCHREALTIME"
     phase "before the freeze"
     sleep $before
-    freeze "${names[@]}" || { say "  cannot freeze"; return 1; }
+    stores_freeze "${names[@]}" || { say "  cannot freeze"; return 1; }
     local now=$EPOCHREALTIME
     echo "lab: frozen" > $tracing/trace_marker
     meta frozen_at "$now"
     phase "frozen since $(date +%T)"
     sleep "$seconds"
     meta thawed_at "$EPOCHREALTIME"
-    thaw
+    stores_thaw
     echo "lab: thawed" > $tracing/trace_marker
     phase "thawed at $(date +%T)"
 
@@ -202,18 +216,15 @@ loads_ended() { local pid; for pid in "${load_pids[@]}"; do gone "$pid" || retur
 
 # Nothing may be left: not in LIO, not below it, and no thread that waits for good.
 clean_up() {
-    local name left
+    local left
     [[ -z ${dmesg_pid-} ]] || kill "$dmesg_pid" 2>&9
     dmesg_pid=
-    thaw
+    stores_thaw
     watch_end > /dev/null
     load_kill
     clear_target
     "$CTL" tune --undo >&9 2>&1
-    for name in "${!dm_loop[@]}"; do
-        mountpoint -q "/mnt/$name" && { bounded 60 umount "/mnt/$name" || return 1; }
-    done
-    dm_remove || return 1
+    stores_remove || return 1
     left=$(configfs_leftovers)
     [[ -z $left ]] || { say "  left behind: $left"; return 1; }
     wait_for 20 "threads to settle" settled

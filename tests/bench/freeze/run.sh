@@ -4,7 +4,8 @@
 # make bench-freeze: the storage under some LUNs of a session freezes; what becomes of them, of the
 # session, and of the healthy LUN beside them? One table, on standard output.
 #
-#   BENCH_TARGETS    of: block stock patient ballast (block stock ballast)
+#   BENCH_TARGETS    of: block fileio stock patient ballast (block stock ballast)
+#   BENCH_STORES     of the kinds in tests/e2e/stores.sh: dm tags_ext4 tags_raw file fsfreeze fuse nbd … (dm)
 #   BENCH_FREEZES    seconds                        (10 60 100 180; with BENCH_LONG=1 also 600)
 #   BENCH_FROZEN     how many LUNs freeze           (1 2)
 #   BENCH_INITIATOR  of: default tuned short        (default tuned; tuned for 180 s and more)
@@ -23,6 +24,7 @@ mkdir -p "$out"
 read -ra targets <<< "${BENCH_TARGETS:-block stock ballast}"
 read -ra freezes <<< "${BENCH_FREEZES:-10 60 100 180${BENCH_LONG:+ 600}}"
 read -ra frozen <<< "${BENCH_FROZEN:-1 2}"
+read -ra stores <<< "${BENCH_STORES:-dm}"
 read -ra initiators <<< "${BENCH_INITIATOR:-default tuned}"
 
 cells=()
@@ -31,7 +33,9 @@ for initiator in "${initiators[@]}"; do
         for seconds in "${freezes[@]}"; do
             # What is tuned is how long an answer of BUSY is believed, which is 180 s by default.
             [[ $initiator == tuned && -z ${BENCH_INITIATOR-} ]] && ((seconds < 180)) && continue
-            for target in "${targets[@]}"; do cells+=("$target-$initiator-${seconds}s-$n"); done
+            for store in "${stores[@]}"; do
+                for target in "${targets[@]}"; do cells+=("$target-$initiator-${seconds}s-$n-$store"); done
+            done
         done
     done
 done
@@ -98,7 +102,7 @@ sleep 0.5
 python3 tests/bench/freeze/table.py "$out"
 # The picture, of the first freeze that is long enough and was done for both.
 for cell in "${cells[@]}"; do
-    [[ $cell =~ ^ballast-(.*-([0-9]+)s-1)$ ]] || continue
+    [[ $cell =~ ^ballast-(.*-([0-9]+)s-1-dm)$ ]] || continue
     ((BASH_REMATCH[2] >= 60)) || continue
     folders=()
     for half in "block-${BASH_REMATCH[1]}" "$cell"; do

@@ -11,9 +11,10 @@ import sys
 
 import cell as cells
 
-MEANING = {"block": "LIO `block`", "stock": "tcmu-runner `user:qcow`", "patient": "the same, cmd_time_out 0", "ballast": "Ballast"}
+MEANING = {"block": "LIO `block`", "fileio": "LIO `fileio`", "stock": "tcmu-runner `user:qcow`", "patient": "the same, cmd_time_out 0", "ballast": "Ballast"}
 COLUMNS = (
     ("target", "---"),
+    ("store", "---"),
     ("frozen", "---:"),
     ("1021 after", "---:"),
     ("I/O errors on the frozen", "---:"),
@@ -54,6 +55,7 @@ def row(cell):
     over = cell.thaw if cell.status(cell.healthy) == "0" else cell.end
     return (
         MEANING.get(cell.meta["target"], cell.meta["target"]),
+        cell.meta.get("store", "dm"),
         f"{cell.frozen} for {cell.seconds} s",
         short(cell.first("1021")) if cell.first("1021") else "no",
         str(cell.count("I/O error", frozen)),
@@ -77,7 +79,7 @@ def main(arguments):
         return
     if arguments[0] == "--line":
         for name, cell in cells.load(arguments[1:]).items():
-            print(f"  {name}: " + "; ".join(f"{c[0]} {value}" for c, value in list(zip(COLUMNS, row(cell)))[2:]))
+            print(f"  {name}: " + "; ".join(f"{c[0]} {value}" for c, value in list(zip(COLUMNS, row(cell)))[3:]))
         return
     found = sorted(
         cells.load(arguments).values(),
