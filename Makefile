@@ -165,6 +165,7 @@ check: deps-build deps-check deps-lab
 check-long: deps-build deps-check deps-lab
 	@$(sub) all
 	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
+	@ci/step "a LUN's life while something runs out" $(sub) check-limits
 	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb
 	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e

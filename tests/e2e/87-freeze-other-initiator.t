@@ -6,6 +6,7 @@
 # timeout: 400
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"
+[[ -n ${BALLAST_LONG-} ]] || skip_all "freezes for 75 s, twice: BALLAST_LONG=1"
 command -v qemu-img > /dev/null || skip_all "qemu-img is not installed in this image"
 plan 6
 bus_policy

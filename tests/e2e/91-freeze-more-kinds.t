@@ -5,6 +5,7 @@
 # timeout: 420
 . "$(dirname "$0")/stores.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; docs/one-slow-disk.md shows what others do"
+[[ -n ${BALLAST_LONG-} ]] || skip_all "needs five minutes: BALLAST_LONG=1"
 plan "$ROW_ASSERTIONS"
 
 freeze_stores 15 "deadline=7s;slow=3s;stall_after=2s" "tags_xfs*2" flush buffered nbd thin fuse_stop

@@ -6,6 +6,7 @@
 # timeout: 900
 . "$(dirname "$0")/stores.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; docs/one-slow-disk.md shows what others do"
+[[ -n ${BALLAST_LONG-} ]] || skip_all "needs five minutes: BALLAST_LONG=1"
 keys="deadline=6s;stall_after=2s"
 drop_in=/run/systemd/system/tcmu-runner.service.d
 test_cleanup() {

@@ -3,7 +3,7 @@
 # check-instructions: a command must not become dearer unnoticed.
 # bench-native: commands per second and instructions per command of the same.
 
-ring_tests := ring_test freeze_test kernel_test open_test passed_over_test fault_sweep
+ring_tests := ring_test freeze_test kernel_test open_test passed_over_test
 ring_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,configfs daemon host support)
 
 # -rdynamic: the plugin finds the daemon's functions in the host, as it does in the daemon.
@@ -13,12 +13,17 @@ $(B)/tests/ring/$(1): $(B)/obj/tests/ring/$(1).o $(ring_objects) $(B)/libbase.a
 	@echo "  LINK  $$@"
 	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,fmt cmocka)
 endef
-$(foreach p,$(ring_tests) bench,$(eval $(call ring_program,$(p))))
+$(foreach p,$(ring_tests) fault_sweep bench,$(eval $(call ring_program,$(p))))
 $(B)/tests/ring/kernel_test: $(B)/obj/tests/ring/kernel.o
 
 .PHONY: check-ring
 check-ring: $(plugin) $(ring_tests:%=$(B)/tests/ring/%)
 	@BALLAST_PLUGIN=$(plugin) ci/run-tests ring-$(VARIANT) $(ring_tests:%=$(B)/tests/ring/%)
+
+# Minutes long: each life is a process.
+.PHONY: check-limits
+check-limits: $(plugin) $(B)/tests/ring/fault_sweep
+	@BALLAST_PLUGIN=$(plugin) $(B)/tests/ring/fault_sweep
 
 .PHONY: check-instructions
 check-instructions: $(plugin) $(B)/tests/ring/bench
