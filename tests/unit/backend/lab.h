@@ -82,9 +82,8 @@ class Lab {
   void step() {
     const bool ran = executor_.tick();
     if (uring_->reap() == 0 && !ran && executor_.idle()) {
-      std::array<pollfd, 2> rings{
-          pollfd{.fd = uring_->fd(), .events = POLLIN, .revents = 0},
-          pollfd{.fd = uring_->store_fd(), .events = POLLIN, .revents = 0}};
+      std::array<pollfd, 2> rings{pollfd{.fd = uring_->fd(), .events = POLLIN, .revents = 0},
+                                  pollfd{.fd = uring_->store_fd(), .events = POLLIN, .revents = 0}};
       (void)::poll(rings.data(), rings.size(), 1);
     }
   }
