@@ -109,6 +109,17 @@ int open_flags(const LunConfig& config) {
   return O_RDWR | O_CLOEXEC | O_NOCTTY | (config.cache == CacheMode::direct ? O_DIRECT : 0);
 }
 
+// Reading changes no time of the file: that would be a write to the journal, which a read that is
+// submitted by a thread that answers must not wait for (lane_choice.h). Only the owner may ask for
+// it.
+UniqueFd open_quietly(const std::string& path, int flags) {
+  UniqueFd fd{::open(path.c_str(), flags | O_NOATIME, 0600)};
+  if (!fd && errno == EPERM) {
+    fd = UniqueFd{::open(path.c_str(), flags, 0600)};
+  }
+  return fd;
+}
+
 Error no_direct(const std::string& path) {
   return error(EINVAL, "{} is on a file system without O_DIRECT: add ;cache=buffered", path);
 }
@@ -206,7 +217,7 @@ Result<Taken> take_open(UniqueFd fd, const LunConfig& config, const Expected& ex
 
 Result<Taken> take_existing(const LunConfig& config, Kind kind, const Expected& expected) {
   const int flags = open_flags(config) | (kind == Kind::block ? O_EXCL : 0);
-  UniqueFd fd{::open(config.path.c_str(), flags)};
+  UniqueFd fd = open_quietly(config.path, flags);
   if (!fd) {
     return cannot_open(config.path, errno, config.cache == CacheMode::direct);
   }
@@ -236,10 +247,29 @@ Result<void> give_size(int fd, const std::string& path, Bytes size) {
   return {};
 }
 
+// A file that was created, until it is whole: whatever goes wrong before, it goes again, or the
+// next attempt would find an empty one.
+class Unfinished {
+ public:
+  explicit Unfinished(const std::string& path) : path_{path} {}
+  ~Unfinished() {
+    if (!finished_) {
+      ::unlink(path_.c_str());
+    }
+  }
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+  void finish() { finished_ = true; }
+
+ private:
+  const std::string& path_;
+  bool finished_ = false;
+};
+
 // nullopt: somebody else created it meanwhile.
 Result<std::optional<Taken>> create(const LunConfig& config, Bytes size) {
   const std::string& path = config.path;
-  UniqueFd fd{::open(path.c_str(), open_flags(config) | O_CREAT | O_EXCL, 0600)};
+  UniqueFd fd = open_quietly(path, open_flags(config) | O_CREAT | O_EXCL);
   if (!fd) {
     const int why = errno;
     if (why == EEXIST) {
@@ -251,6 +281,7 @@ Result<std::optional<Taken>> create(const LunConfig& config, Bytes size) {
     }
     return cannot_open(path, why, config.cache == CacheMode::direct);
   }
+  Unfinished created{path};
   Result<Taken> taken = take_open(std::move(fd), config, Expected{});
   if (!taken) {
     return taken.error();
@@ -260,9 +291,9 @@ Result<std::optional<Taken>> create(const LunConfig& config, Bytes size) {
     done = make_durable(taken.value().fd.get(), path);
   }
   if (!done) {
-    ::unlink(path.c_str());
     return done.error();
   }
+  created.finish();
   log(LogLevel::info, "created {}, sparse, {}", path, format_bytes(size));
   return std::optional<Taken>{std::move(taken).value()};
 }

@@ -130,21 +130,27 @@ Uring::~Uring() {
 // --- slots
 // ----------------------------------------------------------------------------------------
 
+// False: out of memory.
+bool Uring::add_slab() {
+  const std::size_t first = slabs_.size() * ops_per_slab;
+  try {
+    slabs_.push_back(std::make_unique<Op[]>(ops_per_slab));
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  for (std::size_t i = ops_per_slab; i-- > 0;) {
+    Op* const op = &slabs_.back()[i];
+    op->index = static_cast<std::uint32_t>(first + i);
+    op->next = free_;
+    free_ = op;
+  }
+  return true;
+}
+
 // Null: out of memory.
 Op* Uring::acquire() {
-  if (free_ == nullptr) {
-    const std::size_t first = slabs_.size() * ops_per_slab;
-    try {
-      slabs_.push_back(std::make_unique<Op[]>(ops_per_slab));
-    } catch (const std::bad_alloc&) {
-      return nullptr;
-    }
-    for (std::size_t i = ops_per_slab; i-- > 0;) {
-      Op* const op = &slabs_.back()[i];
-      op->index = static_cast<std::uint32_t>(first + i);
-      op->next = free_;
-      free_ = op;
-    }
+  if (free_ == nullptr && !add_slab()) {
+    return nullptr;
   }
   Op* const op = free_;
   free_ = op->next;

@@ -208,6 +208,7 @@ class Uring final : public co::TickHook {
   co::Task<int> run(OpRequest request, const char* what, OpTicket* ticket);
   void start(Running& running);
   void launch(Running& running);
+  bool add_slab();
   Op* acquire();
   void release(Op* op);
   std::size_t reap(io_uring& ring);
