@@ -107,7 +107,7 @@ void an_orphan_that_only_flushes_is_not_taken_over(void**) {
   assert_well(in_every_order([](Choices& choices) {
     Scene scene;
     // Turning the cache off would wait for the orphan.
-  Wish same_modes;
+    Wish same_modes;
     same_modes.kind = Wish::Kind::mode_select;
     same_modes.write_cache = true;
     assert_true(scene.begin(same_modes).good());
