@@ -37,16 +37,6 @@ class Frozen {
   Folder folder_;
 };
 
-bool eventually(const std::function<bool()>& holds) {
-  for (int i = 0; i < 3000; ++i) {
-    if (holds()) {
-      return true;
-    }
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
-}
-
 std::vector<std::byte> bytes_of(std::size_t count, unsigned seed) {
   std::vector<std::byte> data(count);
   for (std::size_t i = 0; i < count; ++i) {

@@ -38,16 +38,6 @@ Cdb zero(std::uint64_t lba, std::uint32_t blocks) {
   return cdb_16(0x93, lba, blocks, 0x08);
 }
 
-bool eventually(const std::function<bool()>& holds) {
-  for (int i = 0; i < 3000; ++i) {
-    if (holds()) {
-      return true;
-    }
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
-}
-
 // Each of the threads that slept in the kernel for the store is one that may.
 bool only_store_threads(const std::vector<std::string>& names) {
   for (const std::string& name : names) {

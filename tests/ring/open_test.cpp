@@ -31,16 +31,6 @@ LunOptions as(const char* name, bool at_start) {
   return options;
 }
 
-bool eventually(const std::function<bool()>& holds) {
-  for (int i = 0; i < 3000; ++i) {
-    if (holds()) {
-      return true;
-    }
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
-}
-
 bool is_there(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }

@@ -22,14 +22,8 @@ namespace {
 constexpr unsigned busy = 0x08;
 const Cdb vendor_specific{0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
-bool eventually(const std::function<bool()>& holds) {
-  for (int i = 0; i < 1000; ++i) {
-    if (holds()) {
-      return true;
-    }
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
+bool soon(const std::function<bool()>& holds) {
+  return eventually(holds, 1000);
 }
 
 // A LUN whose writes hang until told otherwise, longer than any test lasts.
@@ -64,7 +58,7 @@ void any_number_of_thrown_away_commands_is_answered(void**) {
   lun->raise();
   assert_true(answers.wait());
   assert_int_equal(answers.bad(), 300);
-  assert_true(eventually([&] { return lun->ring_is_empty(); }));
+  assert_true(soon([&] { return lun->ring_is_empty(); }));
   assert_int_equal(lun->execute(test_unit_ready()).status, 0);
 }
 
@@ -116,8 +110,8 @@ void the_kernel_hears_of_a_ring_with_nothing_but_a_notice(void**) {
   const std::uint64_t before = lun->stats().doorbells;
   lun->queue_task_management();
   lun->raise();
-  assert_true(eventually([&] { return lun->ring_is_empty(); }));
-  assert_true(eventually([&] { return lun->stats().doorbells > before; }));
+  assert_true(soon([&] { return lun->ring_is_empty(); }));
+  assert_true(soon([&] { return lun->stats().doorbells > before; }));
 }
 
 void an_abort_right_after_idling_ends_its_command_soon(void**) {

@@ -36,6 +36,16 @@ bool has_direct_io(const char* parent) {
   return true;
 }
 
+bool eventually(const std::function<bool()>& holds, int looks) {
+  for (int i = 0; i < looks; ++i) {
+    if (holds()) {
+      return true;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+  return false;
+}
+
 std::uint64_t seed() {
   const char* const given = std::getenv("BALLAST_SEED");
   const std::uint64_t value =

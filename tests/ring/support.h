@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -28,6 +29,9 @@ class Folder {
 
 // Whether O_DIRECT files can be made in `parent`.
 bool has_direct_io(const char* parent);
+
+// Whether it comes true: looks so many times, 10 ms apart.
+bool eventually(const std::function<bool()>& holds, int looks = 3000);
 
 // The seed of this run: BALLAST_SEED or a fresh one, said on standard error.
 std::uint64_t seed();
