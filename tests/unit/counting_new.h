@@ -10,11 +10,7 @@
 #include <cstdlib>
 #include <new>
 
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define BALLAST_TSAN 1
-#endif
-#endif
+#include "tests/tsan.h"
 
 namespace ballast::test {
 
