@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -26,6 +27,14 @@ std::size_t cdb_length_of(const std::uint8_t* cdb) {
     return std::size_t{8} + cdb[7];
   }
   return scsi::cdb_length(cdb[0]);
+}
+
+std::span<const std::uint8_t> cdb_of(const abi::tcmulib_cmd& cmd) {
+  return {cmd.cdb, cdb_length_of(cmd.cdb)};
+}
+
+io::SgView data_of(const abi::tcmulib_cmd& cmd) {
+  return io::SgView{std::span<const iovec>{cmd.iovec, cmd.iov_cnt}};
 }
 
 }  // namespace
@@ -126,22 +135,35 @@ Device::Incoming* Device::take_incoming() {
 void Device::begin(abi::tcmulib_cmd* cmd) {
   // What the executor's memory still holds is for the commands that it has begun.
   const bool no_memory = executor_.memory().is_short() && !executor_.memory().renew();
-  if (task_set_ == nullptr || no_memory) {
-    ring_->answer(cmd, scsi::Status::busy);
+  if (task_set_ == nullptr) {
+    begin_not_ready(cmd);
     return;
   }
-  Incoming* const incoming = take_incoming();
+  Incoming* const incoming = no_memory ? nullptr : take_incoming();
   if (incoming == nullptr) {
     ring_->answer(cmd, scsi::Status::busy);
     return;
   }
   incoming->cmd = cmd;
-  incoming->cdb = std::span<const std::uint8_t>{cmd->cdb, cdb_length_of(cmd->cdb)};
-  incoming->data = io::SgView{std::span<const iovec>{cmd->iovec, cmd->iov_cnt}};
+  incoming->cdb = cdb_of(*cmd);
+  incoming->data = data_of(*cmd);
   incoming->sense = cmd->sense_buf;
   incoming->transferred = 0;
   incoming->sense_length = 0;
   task_set_->begin(*incoming);
+}
+
+// A scan waits for each LUN's INQUIRY in turn: it must not wait for this one's store.
+void Device::begin_not_ready(abi::tcmulib_cmd* cmd) {
+  scsi::Command command{.cdb = cdb_of(*cmd), .data = data_of(*cmd), .sense = cmd->sense_buf};
+  const std::optional<scsi::Status> answered = serial_read_.load(std::memory_order_acquire)
+                                                   ? scsi::answer_becoming_ready(identity_, command)
+                                                   : std::nullopt;
+  if (answered) {
+    ring_->answer(cmd, command, *answered);
+  } else {
+    ring_->answer(cmd, scsi::Status::busy);
+  }
 }
 
 void Device::answer(scsi::Command& command, scsi::Status status) {

@@ -3,12 +3,12 @@
 // backend, volume, disk, task set, ring and loop.
 //
 // Life. From open() to close(). A LUN whose store cannot be opened yet is "becoming ready": it is
-// there, answers BUSY, and StoreOpener (lib/backend/store_opener.h) goes on trying on a thread of
-// its own. At the other end, where the storage neither finishes nor ends an operation,
-// close() lets go of the daemon's device and leaves the rest behind: a departed Device, which its
-// reactor thread drives until the last operation has ended, and which keeps the store locked until
-// then. Its operations use memory of its own, never the ring's. is_gone() says when it may be
-// destroyed.
+// there, says who it is and otherwise BUSY, and StoreOpener (lib/backend/store_opener.h) goes on
+// trying on a thread of its own. At the other end, where the storage neither finishes nor ends an
+// operation, close() lets go of the daemon's device and leaves the rest behind: a departed Device,
+// which its reactor thread drives until the last operation has ended, and which keeps the store
+// locked until then. Its operations use memory of its own, never the ring's. is_gone() says when it
+// may be destroyed.
 //
 // Threads. open, close, resize and reconfigure: the daemon's main thread (or the thread that it
 // closes on), one at a time. handle(): the device's cmdproc thread. The daemon ends that thread
@@ -56,6 +56,7 @@
 #include "lib/io/loop.h"
 #include "lib/io/uring.h"
 #include "lib/scsi/disk.h"
+#include "lib/scsi/identity.h"
 #include "lib/scsi/task_set.h"
 #include "lib/volume/volume.h"
 #include "lib/watch/slow_log.h"
@@ -164,6 +165,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   [[gnu::cold]] void deal_with_passed_over(std::uint16_t cmd_id);
   void deal_with(const PassedOver::Item& item);
   void begin(abi::tcmulib_cmd* cmd);
+  [[gnu::cold]] void begin_not_ready(abi::tcmulib_cmd* cmd);
   void answer(scsi::Command& command, scsi::Status status) override;
   Incoming* take_incoming();
   scsi::TaskSetLimits limits() const;
@@ -235,7 +237,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<RingCursor> cursor_;
   Plug plug_;
   std::atomic<bool> serial_read_{false};  // without it there is no disk
-  std::string unit_serial_;               // written before the first batch is handed over
+  scsi::Identity identity_;               // written before the first batch is handed over
   bool kernel_reserves_ = true;           // so is this: see scsi::DiskConfig
   SerialClaim serial_claim_;
 };

@@ -313,7 +313,8 @@ void Device::read_unit_serial() {
   };
   const std::unique_ptr<char, Free> serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
   try {
-    unit_serial_ = serial != nullptr ? serial.get() : "";
+    identity_.product = name_;
+    identity_.unit_serial = serial != nullptr ? serial.get() : "";
   } catch (const std::bad_alloc&) {
     return;  // the next command tries again
   }
@@ -321,7 +322,7 @@ void Device::read_unit_serial() {
   // nothing.
   kernel_reserves_ = attributes_->read("emulate_pr") != 0 && attributes_->read("pgr_support") != 0;
   serial_read_.store(true, std::memory_order_release);
-  if (unit_serial_.empty()) {
+  if (identity_.unit_serial.empty()) {
     log(LogLevel::warning,
         "{}: configfs has no unit serial (wwn/vpd_unit_serial); /dev/disk/by-id and multipath will "
         "not know this LUN",
@@ -329,7 +330,7 @@ void Device::read_unit_serial() {
     return;
   }
   try {
-    serial_claim_.take(name_, unit_serial_);
+    serial_claim_.take(name_, identity_.unit_serial);
   } catch (const std::bad_alloc&) {
     log_plain(LogLevel::warning, "no memory to compare a LUN's unit serial with the others'");
   }
@@ -347,8 +348,7 @@ void Device::make_disk() {
 void Device::make_disk_now() {
   const backend::Geometry& geometry = backend_->geometry();
   scsi::DiskConfig config;
-  config.product = name_;
-  config.unit_serial = unit_serial_;
+  config.identity = identity_;
   config.physical_block_exponent =
       physical_block_exponent(volume_->logical_block(), geometry.physical_block);
   const TransferLimits transfer =

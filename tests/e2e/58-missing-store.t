@@ -8,7 +8,7 @@
 . "$(dirname "$0")/disk.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "about user:ballast only"
 [[ -n ${BALLAST_LONG-} ]] || skip_all "needs four minutes: BALLAST_LONG=1"
-plan 31
+plan 34
 
 mib=$((1 << 20))
 img=/srv/$TEST_NAME.img volumes=/srv/volumes
@@ -94,8 +94,11 @@ unmount_volumes
 ok "targetctl restore" bounded 60 targetctl restore
 expect_log 'vol0: becoming ready'
 ok "nothing is created" empty_here
+ok "login, with the store away" login 0
+ok "the other LUN's disk is there soon" wait_for 20 "disk of LUN 1" test -b "$(by_path 1)"
+ok "and works" other_works
 mount_volumes
-ok "login" login
+ok "the disk of LUN 0 comes" wait_for 60 "disk of LUN 0" test -b "$(by_path 0)"
 ok "the data of LUN 0 is there" cmp -n $mib "$(dev 0)" "$MODEL"
 logout
 

@@ -368,7 +368,7 @@ login() {
         wait_for 30 "disk of LUN $n" test -b "$(by_path "$n")" || return 1
     done
     bounded 30 udevadm settle --timeout=20
-    DEV=$(dev 0)
+    ((want == 0)) || DEV=$(dev 0)
 }
 iscsi_node_exists() { iscsiadm -m node -T "$IQN" > /dev/null 2>&1; }
 discover() { bounded 60 iscsiadm -m discovery -t sendtargets -p "$PORTAL" >&9 2>&1; }

@@ -3,6 +3,7 @@
 // closed.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -101,6 +102,36 @@ void a_restored_lun_waits_for_its_file_too(void**) {
   expect_data(*lun);
 }
 
+// A scan waits for each LUN's INQUIRY in turn, the other LUNs of the session with it.
+void a_lun_that_is_becoming_ready_says_who_it_is_and_the_same_later(void**) {
+  const Folder folder{"/dev/shm"};
+  const std::string path = folder.file("scanned.raw");
+  a_lun_had(path, "scanned");
+  std::filesystem::rename(path, path + ".aside");
+  const auto lun = Lun::add("file=" + path, as("scanned", true));
+  assert_non_null(lun.get());
+  const std::vector<Cdb> asked{inquiry(255), inquiry_page(0x00, 255), inquiry_page(0x80, 255),
+                               inquiry_page(0x83, 255)};
+  std::vector<std::vector<std::byte>> early;
+  for (const Cdb& cdb : asked) {
+    early.emplace_back(255);
+    const Answer answer = lun->execute(cdb, Direction::from_device, early.back());
+    assert_int_equal(answer.status, good);
+    assert_true(answer.transferred > 4);
+  }
+  std::vector<std::byte> data(255);
+  const unsigned what_depends_on_the_store = 0xb0;
+  const Cdb limits = inquiry_page(what_depends_on_the_store, 255);
+  assert_int_equal(lun->execute(limits, Direction::from_device, data).status, busy);
+  std::filesystem::rename(path + ".aside", path);
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    std::fill(data.begin(), data.end(), std::byte{});
+    assert_int_equal(lun->execute(asked[i], Direction::from_device, data).status, good);
+    assert_true(data == early[i]);
+  }
+}
+
 void who_makes_a_lun_where_another_had_its_file_is_told(void**) {
   const Folder folder{"/dev/shm"};
   const std::string path = folder.file("known.raw");
@@ -163,6 +194,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_file_that_is_away_when_the_daemon_starts_is_waited_for),
       cmocka_unit_test(a_restored_lun_waits_for_its_file_too),
+      cmocka_unit_test(a_lun_that_is_becoming_ready_says_who_it_is_and_the_same_later),
       cmocka_unit_test(who_makes_a_lun_where_another_had_its_file_is_told),
       cmocka_unit_test(a_lun_that_never_became_ready_is_closed_at_once_and_wants_nothing_later),
       cmocka_unit_test(luns_on_frozen_storage_are_closed_in_the_time_of_one),
