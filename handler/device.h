@@ -34,7 +34,7 @@
 #include <vector>
 
 #include "handler/attributes.h"
-#include "handler/gate.h"
+#include "lib/backend/gate.h"
 #include "handler/lun_directory.h"
 #include "handler/passed_over.h"
 #include "handler/ring.h"
@@ -203,7 +203,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::HelperThread> helper_;
   std::unique_ptr<backend::StoreOpener> opener_;  // while becoming ready
-  std::unique_ptr<Gate> backend_;
+  std::unique_ptr<backend::Gate> backend_;
   std::string store_{"its store"};  // the backend, described, for what must not fail
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<Ring> ring_;

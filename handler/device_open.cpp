@@ -274,7 +274,7 @@ void Device::use_found() {
 void Device::use(std::unique_ptr<backend::Backend> backend) {
   const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
   const BlockCount blocks{abi::tcmu_dev_get_num_lbas(dev_)};
-  backend_ = std::make_unique<Gate>(std::move(backend));
+  backend_ = std::make_unique<backend::Gate>(std::move(backend));
   volume_ = std::make_unique<volume::Volume>(
       *backend_, volume::VolumeConfig{.logical_block = block,
                                       .capacity = blocks,

@@ -34,6 +34,7 @@ struct State {
   // By ring and user_data: what the operation's completion is to say instead.
   std::map<std::pair<int, std::uint64_t>, int> instead;
   std::size_t hanging = 0;
+  std::size_t cancels = 0;
   // Readable once what hangs may go on; each release() has a new one, and the old ones stay open:
   // the kernel may still look at them.
   int gate = ::eventfd(0, EFD_CLOEXEC);
@@ -68,6 +69,7 @@ void twist(const io_uring& ring, io_uring_sqe& sqe) {
   State& s = state();
   const std::uint64_t id = sqe.user_data;
   if (sqe.opcode == IORING_OP_ASYNC_CANCEL && s.instead.contains({ring.ring_fd, sqe.addr})) {
+    ++s.cancels;
     io_uring_prep_nop(&sqe);
     sqe.user_data = id;
     s.instead[{ring.ring_fd, id}] = -EALREADY;
@@ -161,6 +163,11 @@ std::vector<std::string> take_sleepers() {
 std::size_t hanging() {
   const std::lock_guard lock{state().mutex};
   return state().hanging;
+}
+
+std::size_t take_cancels() {
+  const std::lock_guard lock{state().mutex};
+  return std::exchange(state().cancels, 0);
 }
 
 }  // namespace ballast::ring_test::kernel

@@ -29,5 +29,7 @@ void release();
 std::vector<std::string> take_sleepers();
 // Operations that hang now.
 std::size_t hanging();
+// How often the end of one that hangs was asked for, since the last call.
+std::size_t take_cancels();
 
 }  // namespace ballast::ring_test::kernel

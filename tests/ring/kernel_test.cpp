@@ -177,6 +177,27 @@ void an_allocation_that_hangs_is_answered_and_departs(void**) {
   one_kind_hangs(What::allocate, zero(64, 64), Direction::to_device);
 }
 
+// The write of a COMPARE AND WRITE is let finish, whatever happens, but for the LUN's end.
+void a_closing_lun_asks_the_kernel_to_end_what_is_at_the_store(void**) {
+  const Storage storage{in_memory};
+  auto lun = Lun::add(storage.config);
+  assert_non_null(lun.get());
+  std::vector<std::byte> block(512, std::byte{7});
+  assert_int_equal(lun->execute(write_16(0, 1), Direction::to_device, block).status, good);
+  std::vector<std::byte> both(1024, std::byte{7});
+  (void)kernel::take_cancels();
+  kernel::hang(What::write);
+  Countdown answers{1};
+  const Cdb compare_and_write = cdb_16(0x89, 0, 1);
+  assert_true(lun->submit(compare_and_write, Direction::to_device, both, answers.done()));
+  assert_true(eventually([] { return kernel::hanging() == 1; }));
+  std::this_thread::sleep_for(1s);  // past its deadline
+  assert_int_equal(kernel::take_cancels(), 0);
+  assert_true(lun->remove());
+  assert_int_equal(kernel::take_cancels(), 1);
+  kernel::release();
+}
+
 // Any errno to any kind of operation is an answer, never the end of the daemon.
 void every_errno_is_answered(void**) {
   constexpr int last_errno = 133;
@@ -215,6 +236,7 @@ int main() {
       cmocka_unit_test(a_durable_write_never_sleeps_on_a_thread_that_answers),
       cmocka_unit_test(a_flush_that_hangs_is_answered_and_departs),
       cmocka_unit_test(an_allocation_that_hangs_is_answered_and_departs),
+      cmocka_unit_test(a_closing_lun_asks_the_kernel_to_end_what_is_at_the_store),
       cmocka_unit_test(every_errno_is_answered),
   };
   return cmocka_run_group_tests_name("kernel", tests, nullptr, nullptr);

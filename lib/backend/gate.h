@@ -12,11 +12,11 @@
 
 #include "lib/backend/backend.h"
 
-namespace ballast::handler {
+namespace ballast::backend {
 
-class Gate final : public backend::Backend {
+class Gate final : public Backend {
  public:
-  explicit Gate(std::unique_ptr<backend::Backend> inner) : inner_{std::move(inner)} {}
+  explicit Gate(std::unique_ptr<Backend> inner) : inner_{std::move(inner)} {}
 
   // An operation is refused if it is asked for after this; one asked for before may begin until the
   // next turn of the run queue, so yield once between shut() and close().
@@ -24,18 +24,18 @@ class Gate final : public backend::Backend {
   bool is_shut() const { return shut_; }
 
   co::Executor& executor() override { return inner_->executor(); }
-  const backend::Geometry& geometry() const override { return inner_->geometry(); }
-  const backend::Capabilities& capabilities() const override { return inner_->capabilities(); }
+  const Geometry& geometry() const override { return inner_->geometry(); }
+  const Capabilities& capabilities() const override { return inner_->capabilities(); }
   std::string description() const override { return inner_->description(); }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
     return shut_ ? refuse() : inner_->read(offset, to, cancel);
   }
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua,
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua,
                            co::CancelToken cancel) override {
     return shut_ ? refuse() : inner_->write(offset, from, fua, cancel);
   }
-  co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap,
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
                           co::CancelToken cancel) override {
     return shut_ ? refuse() : inner_->zero(offset, length, may_unmap, cancel);
   }
@@ -46,7 +46,7 @@ class Gate final : public backend::Backend {
     return shut_ ? refuse() : inner_->flush(cancel);
   }
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
-                                  std::vector<backend::Extent>* out) override {
+                                  std::vector<Extent>* out) override {
     return shut_ ? refuse() : inner_->block_status(offset, length, limit, out);
   }
   co::Task<IoStatus> resize(Bytes size) override { return shut_ ? refuse() : inner_->resize(size); }
@@ -55,8 +55,8 @@ class Gate final : public backend::Backend {
  private:
   co::Task<IoStatus> refuse() { co_return IoStatus::not_ready; }
 
-  std::unique_ptr<backend::Backend> inner_;
+  std::unique_ptr<Backend> inner_;
   bool shut_ = false;
 };
 
-}  // namespace ballast::handler
+}  // namespace ballast::backend
