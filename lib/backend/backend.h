@@ -84,8 +84,8 @@ class Backend {
                                           std::vector<Extent>* out) = 0;
   // Grows or shrinks; geometry() shows the new size once this ended with ok.
   virtual co::Task<IoStatus> resize(Bytes size) = 0;
-  // Asks running operations to end early (they may end with cancelled), waits for all of them, and
-  // releases the store. Once, last; no operation may be started after it.
+  // Waits for all running operations (who wants them to end early has cancelled them), and releases
+  // the store. Once, last; no operation may be started after it.
   virtual co::Task<void> close() = 0;
 };
 

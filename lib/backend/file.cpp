@@ -419,7 +419,6 @@ co::Task<IoStatus> File::resize(Bytes size) {
 }
 
 co::Task<void> File::close() {
-  in_flight_.cancel_all();
   co_await in_flight_.drained();
   std::function<int()> work = [fd = handle_.fd, regular = !file_.block_device] {
     struct flock whole {};

@@ -2,9 +2,8 @@
 // Gate: a backend that can be shut before it is closed.
 //
 // A closing LUN whose storage does not answer still has commands under way, and each may start more
-// operations. close() of a backend ends what it can, but nothing may be started after it. The gate
-// makes that so: once shut, every new operation ends with not_ready and reaches nothing. Driving
-// thread only.
+// operations; but nothing may be started after a backend's close(). The gate makes that so: once
+// shut, every new operation ends with not_ready and reaches nothing. Driving thread only.
 #pragma once
 
 #include <memory>

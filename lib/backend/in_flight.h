@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Counts the operations of one backend that are running, so that close() can ask them to end and
-// wait for the last. Driving thread only.
+// Counts the operations of one backend that are running, so that close() can wait for the last.
+// Driving thread only.
 #pragma once
 
 #include <cstddef>
 
 #include "lib/base/assert.h"
 #include "lib/co/cancel.h"
-#include "lib/co/intrusive_list.h"
 #include "lib/co/task.h"
 #include "lib/io/uring.h"
 
@@ -45,21 +44,14 @@ class InFlight {
     InFlight& in_flight_;
   };
 
-  // The same for one that runs on a ring: cancel_all() finds it by its ticket, and so does `cancel`
-  // when it asks.
-  class Op final : public co::ListNode<Op>, private co::CancelHook {
+  // The same for one that runs on a ring: it is cancelled there when `cancel` asks.
+  class Op final : private co::CancelHook {
    public:
     Op(InFlight& in_flight, io::Uring& uring, co::CancelToken cancel)
-        : in_flight_{in_flight}, uring_{uring}, guard_{in_flight} {
-      in_flight_.running_.push_back(*this);
+        : uring_{uring}, guard_{in_flight} {
       const bool asked = hook(cancel);
       if (asked) {
         uring_.cancel(ticket);
-      }
-    }
-    ~Op() override {
-      if (co::ListNode<Op>::linked()) {
-        in_flight_.running_.remove(*this);
       }
     }
     Op(const Op&) = delete;
@@ -68,9 +60,7 @@ class InFlight {
     io::OpTicket ticket;
 
    private:
-    friend class InFlight;
     void cancel_requested() override { uring_.cancel(ticket); }
-    InFlight& in_flight_;
     io::Uring& uring_;
     Guard guard_;
   };
@@ -80,12 +70,6 @@ class InFlight {
   // Whether there ever was an operation. A backend without one may go without being closed: what is
   // built around it may have found no memory.
   bool used() const { return used_; }
-
-  void cancel_all() {
-    while (Op* const op = running_.pop_front()) {
-      op->uring_.cancel(op->ticket);
-    }
-  }
 
   // Ends when no operation runs. One waiter at a time; nobody starts another meanwhile.
   co::Task<void> drained() {
@@ -98,7 +82,6 @@ class InFlight {
 
  private:
   co::Executor& executor_;
-  co::IntrusiveList<Op> running_;
   std::size_t count_ = 0;
   bool used_ = false;
   co::Waker last_{};

@@ -26,7 +26,8 @@ bool soon(const std::function<bool()>& holds) {
   return eventually(holds, 1000);
 }
 
-// A LUN whose writes hang until told otherwise, longer than any test lasts.
+// A LUN whose writes hang until told otherwise, longer than any test lasts. Its end answers what
+// still hangs: who is answered outlives it.
 struct Frozen {
   Frozen() {
     rules("write freeze\n");
@@ -63,9 +64,9 @@ void any_number_of_thrown_away_commands_is_answered(void**) {
 }
 
 void thrown_away_commands_are_answered_while_others_hang(void**) {
-  Frozen frozen;
   Countdown hangs{1};
   Countdown thrown_away{100};
+  Frozen frozen;
   (void)frozen.write(0, hangs);
   for (unsigned i = 0; i < 100; ++i) {
     assert_true(frozen.lun->queue(vendor_specific, Direction::none, {}, thrown_away.done()));
@@ -115,8 +116,8 @@ void the_kernel_hears_of_a_ring_with_nothing_but_a_notice(void**) {
 }
 
 void an_abort_right_after_idling_ends_its_command_soon(void**) {
-  Frozen frozen;
   Countdown answer{1};
+  Frozen frozen;
   const auto begin = Clock::now();
   const std::uint16_t id = frozen.write(0, answer);
   frozen.lun->raise();
@@ -130,9 +131,9 @@ void an_abort_right_after_idling_ends_its_command_soon(void**) {
 }
 
 void an_abort_waits_for_a_command_that_the_daemon_has_not_handed_over(void**) {
-  Frozen frozen;
   Countdown first{1};
   Countdown second{1};
+  Frozen frozen;
   (void)frozen.write(0, first);
   frozen.lun->raise();
   std::this_thread::sleep_for(50ms);
@@ -147,8 +148,8 @@ void an_abort_waits_for_a_command_that_the_daemon_has_not_handed_over(void**) {
 
 // Answers of other commands let the kernel use the notice's place again.
 void an_abort_is_heeded_though_other_commands_overtake_it(void**) {
-  Frozen frozen;
   Countdown hangs{1};
+  Frozen frozen;
   const std::uint16_t id = frozen.write(0, hangs);
   frozen.lun->raise();
   assert_int_equal(frozen.lun->execute(test_unit_ready()).status, 0);
