@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "lib/base/log.h"
+#include "lib/base/never_destroyed.h"
 #include "lib/base/version.h"
 #include "lib/watch/report.h"
 
@@ -58,11 +59,8 @@ constexpr std::array<std::pair<std::string_view, Report>, 5> reports{{
     {"Tasks", watch::report::tasks},
 }};
 
-// Never destroyed: LUNs may still close while the process ends.
 LunDirectory& directory() {
-  alignas(LunDirectory) static std::byte place[sizeof(LunDirectory)];
-  static LunDirectory& the_one = *new (place) LunDirectory;
-  return the_one;
+  return never_destroyed<LunDirectory>();
 }
 
 struct Release {

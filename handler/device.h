@@ -34,7 +34,6 @@
 #include <vector>
 
 #include "handler/attributes.h"
-#include "lib/backend/gate.h"
 #include "handler/lun_directory.h"
 #include "handler/passed_over.h"
 #include "handler/ring.h"
@@ -43,6 +42,7 @@
 #include "handler/tcmur_abi.h"
 #include "lib/backend/backend.h"
 #include "lib/backend/factory.h"
+#include "lib/backend/gate.h"
 #include "lib/backend/store_opener.h"
 #include "lib/base/config.h"
 #include "lib/base/result.h"
@@ -147,7 +147,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   Result<void> open_machinery();
   Result<void> open_store(bool at_start, Nanoseconds patience);
   backend::OpenContext open_context();
-  void use(std::unique_ptr<backend::Backend> backend);
+  void use_opened(const backend::OpenContext& context);
+  void use(std::unique_ptr<backend::Backend> backend,
+           std::shared_ptr<backend::UnheardFlush> unheard_flush);
   Result<void> open_ring();
   void read_unit_serial();
   void make_disk();

@@ -20,6 +20,7 @@
 #include "lib/backend/factory.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
+#include "lib/base/never_destroyed.h"
 
 namespace ballast::handler {
 namespace {
@@ -29,8 +30,7 @@ constexpr Bytes data_limit{std::uint64_t{64} << 20};
 
 // Of the whole process. Never destroyed: LUNs that have departed live to its end.
 scsi::StalledLuns& stalled_luns() {
-  static auto* const luns = new scsi::StalledLuns;
-  return *luns;
+  return never_destroyed<scsi::StalledLuns>();
 }
 
 unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
@@ -201,7 +201,7 @@ Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
     if (!opened) {
       return opened.error();
     }
-    use(std::move(opened).value());
+    use(std::move(opened).value(), nullptr);
     return {};
   }
   if (Result<void> numbers = backend::check_numbers(context.size, context.logical_block);
@@ -214,7 +214,7 @@ Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
     case backend::StoreOpener::State::refused:
       return opener_->error();
     case backend::StoreOpener::State::opened:
-      use(backend::assemble(config_, opener_->take(), context));
+      use_opened(context);
       opener_.reset();
       return {};
     case backend::StoreOpener::State::trying:
@@ -258,7 +258,7 @@ co::Task<void> Device::become_ready() {
 
 void Device::use_found() {
   try {
-    use(backend::assemble(config_, opener_->take(), open_context()));
+    use_opened(open_context());
   } catch (const std::bad_alloc&) {
     volume_.reset();
     backend_.reset();
@@ -270,8 +270,15 @@ void Device::use_found() {
   opener_.reset();
 }
 
+void Device::use_opened(const backend::OpenContext& context) {
+  backend::OpenFile file = opener_->take();
+  std::shared_ptr<backend::UnheardFlush> unheard_flush = file.claim.unheard_flush();
+  use(backend::assemble(config_, std::move(file), context), std::move(unheard_flush));
+}
+
 // In set_up(), or on the executor.
-void Device::use(std::unique_ptr<backend::Backend> backend) {
+void Device::use(std::unique_ptr<backend::Backend> backend,
+                 std::shared_ptr<backend::UnheardFlush> unheard_flush) {
   const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
   const BlockCount blocks{abi::tcmu_dev_get_num_lbas(dev_)};
   backend_ = std::make_unique<backend::Gate>(std::move(backend));
@@ -279,7 +286,8 @@ void Device::use(std::unique_ptr<backend::Backend> backend) {
       *backend_, volume::VolumeConfig{.logical_block = block,
                                       .capacity = blocks,
                                       .queue_depth = config_.queue_depth,
-                                      .fence_seed = random_number()});
+                                      .fence_seed = random_number(),
+                                      .unheard_flush = std::move(unheard_flush)});
   store_ = backend_->description();
   log(LogLevel::info,
       "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",

@@ -27,6 +27,7 @@
 #include "lib/backend/factory.h"
 #include "lib/base/log.h"
 #include "lib/base/log_writer.h"
+#include "lib/base/never_destroyed.h"
 #include "lib/base/shared_patience.h"
 #include "lib/co/clock.h"
 #include "lib/scsi/sense.h"
@@ -45,15 +46,11 @@ class NotCancellable {
   int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
-// LUNs that are closed, but whose storage still holds operations (Device::close). Never destroyed
-// as a whole: at the daemon's end the process takes them along.
+// LUNs that are closed, but whose storage still holds operations (Device::close). At the daemon's
+// end the process takes them along.
 class Departed {
  public:
-  static Departed& all() {
-    alignas(Departed) static std::byte place[sizeof(Departed)];
-    static Departed& departed = *new (place) Departed;
-    return departed;
-  }
+  static Departed& all() { return never_destroyed<Departed>(); }
   // Needs no memory.
   void add(std::unique_ptr<Device> device) {
     const std::lock_guard lock{mutex_};

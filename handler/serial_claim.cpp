@@ -7,6 +7,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
+#include "lib/base/never_destroyed.h"
 #include "lib/scsi/naa.h"
 
 namespace ballast::handler {
@@ -17,8 +18,7 @@ struct Claims {
   std::vector<const SerialClaim*> all;
 };
 Claims& claims() {
-  static Claims& the_ones = *new Claims;  // outlives a LUN that departed
-  return the_ones;
+  return never_destroyed<Claims>();
 }
 
 }  // namespace

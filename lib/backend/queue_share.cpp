@@ -6,6 +6,8 @@
 #include <map>
 #include <mutex>
 
+#include "lib/base/never_destroyed.h"
+
 namespace ballast::backend {
 
 struct QueueShare::Device {
@@ -19,9 +21,8 @@ std::mutex mutex;
 }  // namespace
 
 QueueShare::QueueShare(dev_t device, std::size_t tags) : tags_{tags} {
-  // One entry for each device that ever had a LUN: they are few. Never destroyed: LUNs may outlive
-  // the end of main().
-  static std::map<dev_t, Device>& devices = *new std::map<dev_t, Device>;
+  // One entry for each device that ever had a LUN: they are few.
+  auto& devices = never_destroyed<std::map<dev_t, Device>>();
   const std::lock_guard lock{mutex};
   device_ = &devices[device];
   device_->luns.fetch_add(1, std::memory_order_relaxed);

@@ -1,20 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/backend/store_register.h"
 
+#include <map>
 #include <mutex>
-#include <set>
+
+#include "lib/base/never_destroyed.h"
 
 namespace ballast::backend {
 namespace {
 
-// Never destroyed: departed LUNs end whenever they do.
+struct Store {
+  bool claimed = false;
+  std::shared_ptr<UnheardFlush> unheard_flush = std::make_shared<UnheardFlush>(IoStatus::ok);
+};
+
 struct Register {
   std::mutex mutex;
-  std::set<std::pair<dev_t, ino_t>> claimed;
+  std::map<std::pair<dev_t, ino_t>, Store> stores;
 };
 Register& the_register() {
-  static Register& the_one = *new Register;
-  return the_one;
+  return never_destroyed<Register>();
+}
+
+// Nobody uses it, and nobody has to know anything of it.
+bool is_forgotten(const std::pair<const std::pair<dev_t, ino_t>, Store>& entry) {
+  const Store& store = entry.second;
+  return !store.claimed && store.unheard_flush.use_count() == 1 &&
+         *store.unheard_flush == IoStatus::ok;
 }
 
 }  // namespace
@@ -24,11 +36,14 @@ std::optional<StoreClaim> StoreClaim::make(const struct stat& status) {
                                           : Key{status.st_dev, status.st_ino};
   Register& all = the_register();
   const std::lock_guard lock{all.mutex};
-  if (!all.claimed.insert(key).second) {
+  std::erase_if(all.stores, is_forgotten);
+  Store& store = all.stores[key];
+  if (std::exchange(store.claimed, true)) {
     return std::nullopt;
   }
   StoreClaim claim;
   claim.key_ = key;
+  claim.unheard_flush_ = store.unheard_flush;
   return claim;
 }
 
@@ -38,7 +53,8 @@ void StoreClaim::release() noexcept {
   }
   Register& all = the_register();
   const std::lock_guard lock{all.mutex};
-  all.claimed.erase(*std::exchange(key_, std::nullopt));
+  all.stores.find(*std::exchange(key_, std::nullopt))->second.claimed = false;
+  unheard_flush_.reset();
 }
 
 }  // namespace ballast::backend

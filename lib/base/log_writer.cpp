@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/base/log_writer.h"
+#include "lib/base/never_destroyed.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -56,10 +57,7 @@ class Writer {
 };
 
 Writer& writer() {
-  // Static memory, so that the pages of an unused queue are not there.
-  alignas(Writer) static std::byte place[sizeof(Writer)];
-  static Writer& the_one = *new (place) Writer;
-  return the_one;
+  return never_destroyed<Writer>();  // the pages of an unused queue are not there
 }
 
 bool Writer::start(LogSink sink) {

@@ -47,6 +47,8 @@ struct Command {
   std::span<std::uint8_t> sense{};
 
   // Filled by the disk:
+  std::uint64_t turn = 0;        // of a command whose effect comes late: its place in the order of
+                                 // coming, among those that set the same
   std::size_t transferred = 0;   // bytes of data-in written to the front of `data`, or of data-out
                                  // taken from it; data.size() - transferred is the residual
   std::size_t sense_length = 0;  // valid bytes of sense; above 0 only with check_condition

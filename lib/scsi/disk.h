@@ -200,8 +200,7 @@ class Disk {
   };
   ModeList read_mode_list(const Command& command) const;
   // Null but for a MODE SELECT that turns the cache off: the row by which it is carried out.
-  [[gnu::cold]] const Operation* as_turning_cache_off(const Command& command,
-                                                      const Operation& operation) const;
+  [[gnu::cold]] const Operation* as_turning_cache_off(Command& command, const Operation& operation);
   Status report_all_operations(Command& command, bool timeouts, std::size_t allocation_length);
   std::size_t vital_page(std::uint8_t code, std::span<std::uint8_t> out) const;
   std::size_t block_limits(std::span<std::uint8_t> out) const;

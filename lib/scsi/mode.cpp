@@ -151,8 +151,7 @@ Status Disk::mode_select(Command& command) {
   return Status::good;
 }
 
-const Operation* Disk::as_turning_cache_off(const Command& command,
-                                            const Operation& operation) const {
+const Operation* Disk::as_turning_cache_off(Command& command, const Operation& operation) {
   if (operation.immediate != &Disk::mode_select || !modes_.write_cache()) {
     return nullptr;
   }
@@ -160,6 +159,7 @@ const Operation* Disk::as_turning_cache_off(const Command& command,
   if (list.error.has_value() || !list.selection.turns_cache_off()) {
     return nullptr;
   }
+  command.turn = modes_.next_turn();
   const auto row = [](std::uint8_t opcode) {
     bool other = false;
     Operation slower = *find_operation(opcode, 0, &other);
@@ -179,7 +179,6 @@ co::Task<Status> Disk::turn_cache_off(Command& command) {
   if (list.error.has_value()) {
     co_return fail(command, *list.error);
   }
-  const std::uint64_t turn = modes_.next_turn();
   ++turning_cache_off_;
   IoStatus status = co_await volume_.flush_all(request_of(command));
   --turning_cache_off_;
@@ -187,7 +186,7 @@ co::Task<Status> Disk::turn_cache_off(Command& command) {
     status = IoStatus::cancelled;  // answered BUSY, or about to be: it has no effect any more
   }
   if (ok(status)) {
-    modes_.apply(list.selection, turn);
+    modes_.apply(list.selection, command.turn);
     command.transferred = list.length;
   }
   co_return finish(command, status, Lba{0}, true);

@@ -224,6 +224,9 @@ void TaskSet::answer(Slot& slot, const Command& result, Status status, const cha
     slow_log_.end(slot.record, now, how != nullptr ? how : to_string(status));
   }
   leave_list(slot);
+  if (said_holding_) [[unlikely]] {
+    wake_.set();  // without this one BUSY may be believed of the next
+  }
   slot.outer = nullptr;
   slot.inner.sense = nobodys_sense_;
   --unanswered_;

@@ -40,6 +40,7 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
     inner.cdb = std::span{cdb}.first(length);
     inner.request = &request;
     inner.sense = command.sense;
+    inner.turn = command.turn;
     record.number = ++task_set.numbered_;
     record.arrived = now;
     record.stage_since = now;

@@ -8,19 +8,24 @@
 
 namespace ballast::volume {
 
+FlushFailures::FlushFailures(const char* name, std::shared_ptr<backend::UnheardFlush> unheard)
+    : name_{name},
+      unheard_{unheard != nullptr ? std::move(unheard)
+                                  : std::make_shared<backend::UnheardFlush>(IoStatus::ok)} {}
+
 IoStatus FlushFailures::judge(Request& request, std::uint64_t mark, IoStatus status) {
   if (status == IoStatus::cancelled || status == IoStatus::no_resource) {
     return status;  // it did not take place, and took no failure off the kernel
   }
+  const IoStatus before = unheard_->exchange(IoStatus::ok, std::memory_order_relaxed);
   if (!ok(status)) {
     ++count_;
     last_ = status;
-  } else if (!ok(unheard_)) {
-    status = unheard_;
+  } else if (!ok(before)) {
+    status = before;
   } else {
     return mark == count_ ? IoStatus::ok : last_;
   }
-  unheard_ = IoStatus::ok;
   tell(request, status);
   return status;
 }
@@ -42,7 +47,7 @@ void FlushFailures::tell(Request& request, IoStatus status) {
 }
 
 void FlushFailures::unheard(IoStatus status) {
-  unheard_ = status;
+  unheard_->store(status, std::memory_order_relaxed);
   log(LogLevel::error,
       "{}: a flush failed ({}) after the command that asked for it was answered BUSY: the next "
       "flush will fail, so that the initiator hears of it",

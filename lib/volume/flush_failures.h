@@ -6,7 +6,8 @@
 // way: where the command that flushed was answered before its flush failed (it went on as an
 // orphan, or was asked to end meanwhile), the failure is UNHEARD, and the next flush that ends well
 // takes it over and fails. And a flush that ends well beside one that failed proves nothing of what
-// both covered: it fails as well.
+// both covered: it fails as well. An unheard failure is the store's: it outlives the LUN, whose
+// last flush may fail when the next one has the store.
 //
 // "Flush" is whatever makes acknowledged data durable: a flush by itself, or the second half of a
 // write with FUA. A native FUA write that fails without a receiver counts as one.
@@ -15,7 +16,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
+#include "lib/backend/store_register.h"
 #include "lib/base/result.h"
 
 namespace ballast::volume {
@@ -24,8 +27,8 @@ class Request;
 
 class FlushFailures {
  public:
-  // `name` is the LUN's, for the log, and outlives this.
-  explicit FlushFailures(const char* name) : name_{name} {}
+  // `name` is the LUN's, for the log, and outlives this. Null: nobody will have the store after it.
+  FlushFailures(const char* name, std::shared_ptr<backend::UnheardFlush> unheard);
   FlushFailures(const FlushFailures&) = delete;
   FlushFailures& operator=(const FlushFailures&) = delete;
 
@@ -45,7 +48,7 @@ class FlushFailures {
   const char* name_;
   std::uint64_t count_ = 0;
   IoStatus last_ = IoStatus::ok;
-  IoStatus unheard_ = IoStatus::ok;
+  const std::shared_ptr<backend::UnheardFlush> unheard_;
 };
 
 }  // namespace ballast::volume

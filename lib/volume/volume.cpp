@@ -29,7 +29,7 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
       block_shift_{static_cast<unsigned>(std::countr_zero(config.logical_block.value()))},
       admission_{backend.executor(), config.queue_depth, "admission"},
       fences_{config.fence_seed},
-      flush_failures_{executor_.name()},
+      flush_failures_{executor_.name(), config.unheard_flush},
       scratch_{backend.executor()} {
   const std::uint64_t block = config.logical_block.value();
   BALLAST_ASSERT(std::has_single_bit(block));

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/store_register.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/semaphore.h"
@@ -48,6 +49,8 @@ struct VolumeConfig {
   BlockCount capacity{};          // 0: all of the backend; at most what the backend has
   std::size_t queue_depth = 128;  // operations at the backend at once
   std::uint64_t fence_seed = 1;   // see Fences: in production from the kernel's random numbers
+  // The store's (FlushFailures); null: nobody has the store after this volume.
+  std::shared_ptr<backend::UnheardFlush> unheard_flush{};
 };
 
 // What a comparison found.

@@ -122,9 +122,7 @@ void Chaos::change_the_lun() {
   const std::uint64_t lot = random_.below(10);
   if (lot < 2) {
     if (random_.chance(1, 2)) {
-      // How long BUSY is believed is a property of the initiators: the monitor reckons with one.
       scsi::TaskSetLimits limits = draw_limits(random_);
-      limits.busy_for = lun_.config().limits.busy_for;
       lun_.set_limits(limits);
     } else {
       lun_.set_siblings(random_.chance(1, 3) ? 0 : 1 + random_.below(8));

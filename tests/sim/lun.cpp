@@ -50,6 +50,7 @@ void Lun::open() {
   volume_config.capacity = BlockCount{blocks_};
   volume_config.queue_depth = config_.queue_depth;
   volume_config.fence_seed = config_.seed;
+  volume_config.unheard_flush = unheard_flush_;
   volume_ = std::make_unique<volume::Volume>(*backend_, volume_config);
   disk_ = std::make_unique<scsi::Disk>(*volume_, scsi::DiskConfig{});
   tasks_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, slow_log_, stalled_luns_,

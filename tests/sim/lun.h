@@ -116,6 +116,9 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   watch::SlowLog slow_log_;
   scsi::StalledLuns stalled_luns_;
   std::deque<scsi::StalledLuns::Place> siblings_;
+  // The store's: it outlives each opening.
+  std::shared_ptr<backend::UnheardFlush> unheard_flush_ =
+      std::make_shared<backend::UnheardFlush>(IoStatus::ok);
   std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<scsi::Disk> disk_;
   std::unique_ptr<scsi::TaskSet> tasks_;

@@ -144,7 +144,8 @@ void Monitor::check_belief(const Issued& command) {
   const TimePoint oldest = std::min(first_busy_.value_or(command.arrived), command.arrived);
   const Nanoseconds age = command.answered_at - command.arrived;
   const bool forced = limits.longest_hold != Nanoseconds{} && age + moment >= limits.longest_hold;
-  const bool told_before = command.answered_at - changes_.back().at <= moment;
+  // The oldest was treated by other limits.
+  const bool told_before = oldest < changes_.back().at;
   if (!command.aborted_at.has_value() && !forced && !told_before && !may_be_held(command) &&
       command.answered_at - oldest > limits.busy_for + moment) {
     verdict_.complain("command {} {} is answered BUSY {} s after {} s, which is not believed",
