@@ -32,7 +32,11 @@ struct State {
   std::map<What, Rule> rules;
   std::vector<std::string> sleepers;
   // By ring and user_data: what the operation's completion is to say instead.
-  std::map<std::pair<int, std::uint64_t>, int> instead;
+  struct Instead {
+    int result = 0;
+    bool hangs = false;
+  };
+  std::map<std::pair<int, std::uint64_t>, Instead> instead;
   std::size_t hanging = 0;
   std::size_t cancels = 0;
   // Readable once what hangs may go on; each release() has a new one, and the old ones stay open:
@@ -72,7 +76,7 @@ void twist(const io_uring& ring, io_uring_sqe& sqe) {
     ++s.cancels;
     io_uring_prep_nop(&sqe);
     sqe.user_data = id;
-    s.instead[{ring.ring_fd, id}] = -EALREADY;
+    s.instead[{ring.ring_fd, id}] = {-EALREADY};
     return;
   }
   const std::optional<What> what = what_is(sqe.opcode);
@@ -82,11 +86,11 @@ void twist(const io_uring& ring, io_uring_sqe& sqe) {
   }
   if (rule->second.hangs) {
     io_uring_prep_poll_add(&sqe, s.gate, POLLIN);
-    s.instead[{ring.ring_fd, id}] = -EAGAIN;  // "begin it anew"
+    s.instead[{ring.ring_fd, id}] = {-EAGAIN, true};  // "begin it anew"
     ++s.hanging;
   } else {
     io_uring_prep_nop(&sqe);
-    s.instead[{ring.ring_fd, id}] = -rule->second.errno_value;
+    s.instead[{ring.ring_fd, id}] = {-rule->second.errno_value};
   }
   sqe.user_data = id;
 }
@@ -111,8 +115,8 @@ void after_completion(const io_uring& ring, io_uring_cqe& cqe) {
   const std::lock_guard lock{s.mutex};
   const auto found = s.instead.find({ring.ring_fd, cqe.user_data});
   if (found != s.instead.end()) {
-    s.hanging -= found->second == -EAGAIN && cqe.res > 0 ? 1U : 0U;
-    cqe.res = found->second;
+    s.hanging -= found->second.hangs ? 1U : 0U;
+    cqe.res = found->second.result;
     s.instead.erase(found);
   }
 }
@@ -125,6 +129,17 @@ Function real(const char* name) {
   const auto function = reinterpret_cast<Function>(::dlsym(library, name));
   BALLAST_ASSERT(function != nullptr);
   return function;
+}
+
+// Mutex held.
+void let_go() {
+  State& s = state();
+  s.submissions_hang = false;
+  s.rules.clear();
+  s.changed.notify_all();
+  const std::uint64_t one = 1;
+  BALLAST_ASSERT(::write(s.gate, &one, sizeof one) == sizeof one);
+  s.gate = ::eventfd(0, EFD_CLOEXEC);
 }
 
 }  // namespace
@@ -145,14 +160,16 @@ void fail(What what, int errno_value) {
 }
 
 void release() {
-  State& s = state();
-  const std::lock_guard lock{s.mutex};
-  s.submissions_hang = false;
-  s.rules.clear();
-  s.changed.notify_all();
-  const std::uint64_t one = 1;
-  BALLAST_ASSERT(::write(s.gate, &one, sizeof one) == sizeof one);
-  s.gate = ::eventfd(0, EFD_CLOEXEC);
+  const std::lock_guard lock{state().mutex};
+  let_go();
+}
+
+void release_failing(int errno_value) {
+  const std::lock_guard lock{state().mutex};
+  for (auto& [operation, instead] : state().instead) {
+    instead.result = instead.hangs ? -errno_value : instead.result;
+  }
+  let_go();
 }
 
 std::vector<std::string> take_sleepers() {

@@ -24,6 +24,8 @@ void hang(What what);
 void fail(What what, int errno_value);
 // No rule any more; all that hangs goes on.
 void release();
+// The same, but what hangs ends with `errno_value`.
+void release_failing(int errno_value);
 
 // The names of the threads that slept in a submission, since the last call.
 std::vector<std::string> take_sleepers();

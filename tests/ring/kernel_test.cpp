@@ -177,6 +177,25 @@ void an_allocation_that_hangs_is_answered_and_departs(void**) {
   one_kind_hangs(What::allocate, zero(64, 64), Direction::to_device);
 }
 
+// The retry of a flush that was answered BUSY must not be GOOD over lost data, whoever asks.
+void a_flush_that_fails_when_its_lun_is_gone_fails_the_next_luns(void**) {
+  const Storage storage{in_memory};
+  auto lun = Lun::add(storage.config);
+  assert_non_null(lun.get());
+  kernel::hang(What::sync);
+  assert_int_equal(lun->execute(flush()).status, busy);
+  assert_true(lun->remove());
+  LunOptions options;
+  options.at_start = true;
+  lun = Lun::add(storage.config, options);
+  assert_non_null(lun.get());
+  kernel::release_failing(EIO);
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
+  constexpr unsigned check_condition = 0x02;
+  assert_int_equal(lun->execute(flush()).status, check_condition);
+  assert_int_equal(lun->execute(flush()).status, good);
+}
+
 // The write of a COMPARE AND WRITE is let finish, whatever happens, but for the LUN's end.
 void a_closing_lun_asks_the_kernel_to_end_what_is_at_the_store(void**) {
   const Storage storage{in_memory};
@@ -236,6 +255,7 @@ int main() {
       cmocka_unit_test(a_durable_write_never_sleeps_on_a_thread_that_answers),
       cmocka_unit_test(a_flush_that_hangs_is_answered_and_departs),
       cmocka_unit_test(an_allocation_that_hangs_is_answered_and_departs),
+      cmocka_unit_test(a_flush_that_fails_when_its_lun_is_gone_fails_the_next_luns),
       cmocka_unit_test(a_closing_lun_asks_the_kernel_to_end_what_is_at_the_store),
       cmocka_unit_test(every_errno_is_answered),
   };
