@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstring>
 #include <new>
-#include <optional>
 #include <span>
 #include <utility>
 
@@ -155,15 +154,20 @@ void Device::begin(abi::tcmulib_cmd* cmd) {
 
 // A scan waits for each LUN's INQUIRY in turn: it must not wait for this one's store.
 void Device::begin_not_ready(abi::tcmulib_cmd* cmd) {
-  scsi::Command command{.cdb = cdb_of(*cmd), .data = data_of(*cmd), .sense = cmd->sense_buf};
-  const std::optional<scsi::Status> answered = serial_read_.load(std::memory_order_acquire)
-                                                   ? scsi::answer_becoming_ready(identity_, command)
-                                                   : std::nullopt;
-  if (answered) {
-    ring_->answer(cmd, command, *answered);
-  } else {
-    ring_->answer(cmd, scsi::Status::busy);
+  constexpr std::uint8_t inquiry = 0x12;
+  if (cmd->cdb[0] == inquiry) {
+    expect();
   }
+  if (cmd->cdb[0] != inquiry || expected_ == nullptr) {
+    ring_->answer(cmd, scsi::Status::busy);
+    return;
+  }
+  scsi::Command command{.cdb = cdb_of(*cmd), .data = data_of(*cmd), .sense = cmd->sense_buf};
+  const scsi::Disk::Judgement judgement = expected_->disk->judge(command);
+  ring_->answer(cmd, command,
+                judgement.operation == nullptr
+                    ? judgement.refusal
+                    : expected_->disk->answer_at_once(command, *judgement.operation));
 }
 
 void Device::answer(scsi::Command& command, scsi::Status status) {

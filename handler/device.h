@@ -29,8 +29,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "handler/attributes.h"
@@ -154,6 +156,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   void read_unit_serial();
   void make_disk();
   void make_disk_now();
+  scsi::DiskConfig disk_config(const volume::Volume& volume) const;
+  void expect();
   void use_found();
 
   void flush_plug(bool stay);
@@ -216,6 +220,15 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<watch::SlowLog> slow_log_;
   std::unique_ptr<scsi::Disk> disk_;  // made with the first command: see read_unit_serial
   std::unique_ptr<scsi::TaskSet> task_set_;
+  // What the LUN is taken for while it is becoming ready.
+  struct Expected {
+    Expected(std::unique_ptr<backend::Backend> store, const volume::VolumeConfig& config)
+        : absent{std::move(store)}, volume{*absent, config} {}
+    std::unique_ptr<backend::Backend> absent;
+    volume::Volume volume;
+    std::optional<scsi::Disk> disk;
+  };
+  std::unique_ptr<Expected> expected_;
   std::unique_ptr<io::Loop> loop_;
   co::TaskGroup resizes_;
   co::TaskGroup closing_;

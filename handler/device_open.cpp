@@ -17,6 +17,7 @@
 #include "handler/config_string.h"
 #include "handler/lun_name.h"
 #include "handler/store_order.h"
+#include "lib/backend/absent.h"
 #include "lib/backend/factory.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
@@ -354,21 +355,44 @@ void Device::make_disk() {
 }
 
 void Device::make_disk_now() {
-  const backend::Geometry& geometry = backend_->geometry();
+  disk_ = std::make_unique<scsi::Disk>(*volume_, disk_config(*volume_));
+  if (expected_ != nullptr && !disk_->looks_like(*expected_->disk)) {
+    disk_->post_unit_attention(scsi::asc::inquiry_data_has_changed);
+  }
+  look_at_attributes();
+  task_set_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, *slow_log_, stalled_luns(),
+                                              limits());
+  expected_.reset();
+}
+
+scsi::DiskConfig Device::disk_config(const volume::Volume& volume) const {
   scsi::DiskConfig config;
   config.identity = identity_;
   config.physical_block_exponent =
-      physical_block_exponent(volume_->logical_block(), geometry.physical_block);
+      physical_block_exponent(volume.logical_block(), volume.geometry().physical_block);
   const TransferLimits transfer =
-      transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), volume_->logical_block());
+      transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), volume.logical_block());
   config.max_transfer_blocks = transfer.offered;
   config.tolerated_transfer_blocks = transfer.tolerated;
   config.kernel_reserves = kernel_reserves_;
   config.write_same_max = config_.write_same_max;
-  disk_ = std::make_unique<scsi::Disk>(*volume_, std::move(config));
-  look_at_attributes();
-  task_set_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, *slow_log_, stalled_luns(),
-                                              limits());
+  return config;
+}
+
+// Out of memory, or without the unit serial: nothing is expected, and the next INQUIRY tries again.
+void Device::expect() {
+  if (expected_ != nullptr || !serial_read_.load(std::memory_order_acquire)) {
+    return;
+  }
+  const backend::OpenContext context = open_context();
+  try {
+    auto absent = backend::make_absent(executor_, context.size, context.logical_block);
+    expected_ = std::make_unique<Expected>(
+        std::move(absent), volume::VolumeConfig{.logical_block = context.logical_block});
+    expected_->disk.emplace(expected_->volume, disk_config(expected_->volume));
+  } catch (const std::bad_alloc&) {
+    expected_.reset();
+  }
 }
 
 }  // namespace ballast::handler

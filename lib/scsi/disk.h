@@ -115,6 +115,9 @@ class Disk {
   // After volume.resize(): CAPACITY DATA HAS CHANGED.
   void capacity_changed() { post_unit_attention(asc::capacity_data_has_changed); }
 
+  // Whether INQUIRY says the same of both.
+  bool looks_like(const Disk& other) const;
+
   const DiskConfig& config() const { return config_; }
   volume::Volume& volume() { return volume_; }
   const volume::Volume& volume() const { return volume_; }

@@ -11,10 +11,6 @@ namespace ballast::scsi {
 
 namespace {
 
-constexpr std::array<std::uint8_t, 6> pages = {supported_pages,       unit_serial_number,
-                                               device_identification, block_limits_page,
-                                               block_characteristics, logical_block_provisioning};
-
 // Fills a field with printable ASCII, padded with spaces (SPC-5, 4.3.1).
 void put_ascii(std::span<std::uint8_t> to, std::string_view text) {
   for (std::size_t i = 0; i < to.size(); ++i) {
@@ -92,25 +88,6 @@ std::size_t identity_page(const Identity& identity, std::uint8_t code,
       return 0;
   }
   return put_page_header(out, code, length);
-}
-
-std::optional<Status> answer_becoming_ready(const Identity& identity, Command& command) {
-  constexpr std::uint8_t inquiry = 0x12;
-  if (command.cdb[0] != inquiry) {
-    return {};
-  }
-  const bool vital = (command.cdb[1] & 0x01) != 0;
-  const std::uint8_t code = command.cdb[2];
-  const std::size_t allocation_length = be16(command.cdb, 3);
-  if (!vital && code == 0) {
-    return reply(command, standard_data(identity), allocation_length);
-  }
-  std::array<std::uint8_t, longest_page> page{};
-  const std::size_t length = vital ? identity_page(identity, code, page) : 0;
-  if (length == 0) {
-    return {};
-  }
-  return reply(command, std::span{page}.first(length), allocation_length);
 }
 
 Status reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length) {

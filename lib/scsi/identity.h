@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who a logical unit is: what INQUIRY says of it that does not depend on its medium. So a unit
-// whose store is not open yet can be found by a scan, which waits for each INQUIRY in turn.
+// Who a logical unit is: what INQUIRY says of it that does not depend on its medium.
 //
 // Pure functions. Pages are written to the front of a span that is all zeros; 0: there is no such
 // page, or not here.
@@ -9,7 +8,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 
@@ -26,6 +24,10 @@ enum Page : std::uint8_t {
   block_characteristics = 0xb1,
   logical_block_provisioning = 0xb2,
 };
+
+inline constexpr std::array<std::uint8_t, 6> pages = {
+    supported_pages,   unit_serial_number,    device_identification,
+    block_limits_page, block_characteristics, logical_block_provisioning};
 
 struct Identity {
   std::string vendor = "BALLAST";  // T10 VENDOR IDENTIFICATION: 8 ASCII bytes, padded
@@ -49,10 +51,6 @@ using StandardData = std::array<std::uint8_t, 74>;
 StandardData standard_data(const Identity& identity);
 // Pages 00h, 80h and 83h.
 std::size_t identity_page(const Identity& identity, std::uint8_t code, std::span<std::uint8_t> out);
-
-// Answers `command` for a unit that is becoming ready: an INQUIRY for what is above. Nothing: only
-// the unit itself can answer this one.
-std::optional<Status> answer_becoming_ready(const Identity& identity, Command& command);
 
 // Data-in for a command, cut to what its CDB (`allocation_length`) and the initiator have room for;
 // GOOD.

@@ -53,6 +53,14 @@ std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) con
   return put_page_header(out, code, length);
 }
 
+bool Disk::looks_like(const Disk& other) const {
+  return std::all_of(pages.begin(), pages.end(), [&](std::uint8_t code) {
+    std::array<std::uint8_t, longest_page> mine{};
+    std::array<std::uint8_t, longest_page> others{};
+    return vital_page(code, mine) == other.vital_page(code, others) && mine == others;
+  });
+}
+
 // SBC-4, 6.6.4. Offsets are those of the page, less its header of four.
 std::size_t Disk::block_limits(std::span<std::uint8_t> out) const {
   const std::span<std::uint8_t> page = out;

@@ -10,7 +10,7 @@ mib=$((1 << 20))
 small=/srv/$TEST_NAME.small
 test_cleanup() {
     clear_target
-    bounded 30 umount "$small"
+    unmount "$small"
 }
 truncate -s 48M "$small.img"
 mkfs.ext4 -q -m 0 -O ^has_journal "$small.img"

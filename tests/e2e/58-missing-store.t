@@ -19,8 +19,6 @@ test_cleanup() {
     rm -rf "$img" /srv/volumes*
 }
 mount_volumes() { mount -o loop "$img" "$volumes"; }
-# io_uring lets go of a closed file late (a second or so on Linux 6.1).
-unmount_volumes() { wait_for 20 "nobody to use $volumes" umount "$volumes"; }
 stop_daemon() { bounded 60 systemctl stop tcmu-runner.service; }
 empty_here() { [[ -z $(find "$volumes" -type f) ]]; }
 # begin_read: in the background, from the LUN whose storage is away.
@@ -49,7 +47,7 @@ fill_random 0 $mib
 
 # ---- not mounted when the daemon starts
 ok "the daemon stops" stop_daemon
-unmount_volumes
+unmount "$volumes"
 : > "$DAEMON_LOG"
 ok "and starts, with the file system not mounted" start_daemon
 begin_read
@@ -76,7 +74,7 @@ read_well "the file is back"
 
 # ---- another folder in its place, with an empty file of the right size
 stop_daemon
-unmount_volumes
+unmount "$volumes"
 truncate -s 64M "$file"
 : > "$DAEMON_LOG"
 ok "the daemon starts with another folder in place" start_daemon
@@ -89,7 +87,7 @@ logout
 
 # ---- a saved configuration, restored before the file system is mounted
 ok "targetctl save, clear" eval 'bounded 60 targetctl save && bounded 60 targetctl clear'
-unmount_volumes
+unmount "$volumes"
 : > "$DAEMON_LOG"
 ok "targetctl restore" bounded 60 targetctl restore
 expect_log 'vol0: becoming ready'

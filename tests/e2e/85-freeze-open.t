@@ -15,7 +15,7 @@ test_cleanup() {
     thaw
     fsfreeze -u "$volumes" 2>&9
     clear_target
-    bounded 20 umount "$volumes"
+    unmount "$volumes"
     frozen_cleanup
 }
 works() { bounded 20 dd if="$MODEL" of="$(dev "$1")" bs=64k count=16 oflag=direct conv=notrunc status=none; }

@@ -28,6 +28,10 @@ thin() {
     echo 1 > "${lun_path[$1]}/attrib/emulate_tpu" && echo 1 > "${lun_path[$1]}/attrib/emulate_tpws"
 }
 
+# unmount PATH: a file system with stores. io_uring lets go of a closed file late, a second or so on
+# Linux 6.1.
+unmount() { wait_for 20 "nobody to use $1" bounded 60 umount "$1"; }
+
 # allocated FILE: bytes of it that occupy space.
 allocated() {
     sync -f "$1"

@@ -131,9 +131,8 @@ stores_thaw() { # whatever their state
 
 stores_remove() {
     local name disk status=0
-    # Files are let go a moment after the LUNs.
     for name in "${!store_mount[@]}"; do
-        wait_for 20 "an unmount" bounded 60 umount "${store_mount[$name]}" || status=1
+        unmount "${store_mount[$name]}" || status=1
     done
     for name in "${store_device[@]}"; do
         if [[ $name == /dev/nbd* ]]; then bounded 20 nbd-client -d "$name" >&9 2>&1; else losetup -d "$name"; fi || status=1

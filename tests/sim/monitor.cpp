@@ -144,15 +144,20 @@ void Monitor::check_belief(const Issued& command) {
   const TimePoint oldest = std::min(first_busy_.value_or(command.arrived), command.arrived);
   const Nanoseconds age = command.answered_at - command.arrived;
   const bool forced = limits.longest_hold != Nanoseconds{} && age + moment >= limits.longest_hold;
-  // The oldest was treated by other limits.
-  const bool told_before = oldest < changes_.back().at;
+  // The oldest was treated by other limits; or it was answered BUSY when this one had been asked to
+  // end already.
+  const bool told_before =
+      oldest < changes_.back().at || command.answered_at - first_busy_told_ <= moment;
   if (!command.aborted_at.has_value() && !forced && !told_before && !may_be_held(command) &&
       command.answered_at - oldest > limits.busy_for + moment) {
     verdict_.complain("command {} {} is answered BUSY {} s after {} s, which is not believed",
                       command.number, command.wish.description(),
                       seconds(command.answered_at - oldest), seconds(limits.busy_for));
   }
-  first_busy_ = oldest;
+  if (first_busy_ != oldest) {
+    first_busy_ = oldest;
+    first_busy_told_ = command.answered_at;
+  }
   may_be_first_busy_ = std::min(may_be_first_busy_.value_or(oldest), oldest);
   last_busy_ = command.answered_at;
 }

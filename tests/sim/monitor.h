@@ -78,6 +78,7 @@ class Monitor {
   bool had_siblings_ = false;
   TimePoint window_since_{};  // neither limits nor siblings have changed since
   // The oldest arrival in this trouble: in what is certainly one, and in what may be one.
+  TimePoint first_busy_told_{};
   std::optional<TimePoint> first_busy_;
   std::optional<TimePoint> may_be_first_busy_;
   std::optional<TimePoint> calm_since_;
