@@ -13,7 +13,7 @@ disk() { # NAME TARGET [ARGUMENT...]: the whole of it
     sectors=$(blockdev --getsz "/dev/mapper/$1")
     dmsetup load "$1" --table "0 $sectors ${*:2}" && dmsetup resume --noudevsync "$1"
 }
-errors_of() { kernel_since | grep -oE '(I/O|Buffer I/O) error, dev sd[a-z]+' | awk '{print $NF}' | sort -u; }
+errors_of() { kernel_since | grep -oE '(I/O|medium) error, dev sd[a-z]+' | awk '{print $NF}' | sort -u; }
 
 row_begin 12 "deadline=6s;slow=3s;stall_after=2s" flush
 before=$(daemon_pid)
