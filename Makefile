@@ -157,7 +157,7 @@ check: deps-build deps-check deps-lab
 	@ci/step "simulation, ASan" $(sub) VARIANT=asan SIM_SECONDS=10 check-sim
 	@ci/step "D-Bus object and ballastctl on a bus of their own" $(sub) check-control
 	@ci/step "doctor, tune and watch on made-up machines" $(sub) check-ballastctl
-	@ci/step "fuzz" $(sub) FUZZ_SECONDS=20 fuzz-cdb
+	@ci/step "fuzz" $(sub) FUZZ_SECONDS=15 fuzz-cdb fuzz-ring
 	@ci/step "end to end in the guest" ci/e2e
 
 # Slower proofs, run by hand.
@@ -167,7 +167,7 @@ check-long: deps-build deps-check deps-lab
 	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
 	@ci/step "a LUN's life while something runs out" $(sub) check-limits
 	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim
-	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb
+	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb fuzz-ring
 	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
 
 .PHONY: lint format

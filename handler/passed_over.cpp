@@ -15,7 +15,7 @@ PassedOver::PassedOver(std::span<const std::byte> mapping)
 
 // The entry at `position`; nothing at the ring's end, and where what stands there makes no sense.
 std::optional<RingEntries::Entry> PassedOver::entry_at(std::uint32_t position) const {
-  return position == entries_.head() ? std::nullopt : entries_.at(position);
+  return entries_.at(position, entries_.head());
 }
 
 // Moves on over one entry. Returns it if it is an item that was not seen before.
@@ -92,7 +92,7 @@ PassedOver::Rest PassedOver::rest(bool all_answered) {
 
 std::optional<PassedOver::Item> PassedOver::next_of(const Rest& rest) {
   while (known_ && at_ != rest.to) {
-    const std::optional<RingEntries::Entry> entry = entries_.at(at_);
+    const std::optional<RingEntries::Entry> entry = entries_.at(at_, rest.to);
     if (!entry) {
       known_ = false;
       break;

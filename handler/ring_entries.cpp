@@ -76,4 +76,13 @@ std::optional<RingEntries::Entry> RingEntries::at(std::uint32_t position) const 
   return entry;
 }
 
+std::optional<RingEntries::Entry> RingEntries::at(std::uint32_t position, std::uint32_t end) const {
+  const std::optional<Entry> entry = at(position);
+  if (!entry || position == end || end >= size_) {
+    return std::nullopt;
+  }
+  const std::uint32_t left = end > position ? end - position : size_ - position + end;
+  return entry->length <= left ? entry : std::nullopt;
+}
+
 }  // namespace ballast::handler

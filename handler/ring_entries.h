@@ -37,6 +37,8 @@ class RingEntries {
   std::uint32_t tail() const;
   // The entry at `position`, or nothing if what stands there makes no sense.
   std::optional<Entry> at(std::uint32_t position) const;
+  // The same, if it ends at `end` or before: who goes on so until `end` comes there.
+  std::optional<Entry> at(std::uint32_t position, std::uint32_t end) const;
   // at() sees to it that no entry reaches beyond the ring.
   std::uint32_t after(std::uint32_t position, const Entry& entry) const {
     const std::uint32_t next = position + entry.length;

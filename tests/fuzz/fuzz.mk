@@ -15,6 +15,7 @@ $(BUILD)/fuzz/obj/%.o: %.cpp
 	@echo "  CXX   $< (fuzz)"
 	@$(FUZZ_CXX) $(fuzz_flags) -MMD -MP -c $< -o $@
 
+$(BUILD)/fuzz/ring_fuzz: $(patsubst %,$(BUILD)/fuzz/obj/handler/%.o,ring_entries ring_cursor passed_over)
 $(BUILD)/fuzz/%_fuzz: $(BUILD)/fuzz/obj/tests/fuzz/%_fuzz.o $(fuzz_objects)
 	@echo "  LINK  $@"
 	@$(FUZZ_CXX) -fsanitize=fuzzer,address,undefined -pthread -o $@ $^ $(libs)
