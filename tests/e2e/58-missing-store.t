@@ -38,7 +38,8 @@ record() { compgen -G "$RECORDS/vol0.raw-*"; }
 fresh_daemon
 mkdir -p "$volumes"
 truncate -s 200M "$img" && mkfs.ext4 -q -m 0 "$img" && mount_volumes || bail "no file system"
-ok "a LUN in a file system of its own, and another" eval 'make_lun vol0 64M "file=$file" && file_lun vol1 64M'
+# Not file_lun: rtslib does not restore a configuration with a colon.
+ok "a LUN in a file system of its own, and another" eval 'make_lun vol0 64M "file=$file" && make_lun vol1 64M "file=$(backing vol1)"'
 ok "the file is created" test -f "$file"
 ok "and remembered" wait_for 10 "a record" record
 export_luns
