@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The quick form of 90-freeze-long.t: BUSY ends after 10 s, the initiator believes it for 18 s, and its
+# The quick form of 96-freeze-420s.t: BUSY ends after 10 s, the initiator believes it for 18 s, and its
 # error handler begins after 6 s instead of 60 s.
 # timeout: 300
 . "$(dirname "$0")/freeze.sh"
