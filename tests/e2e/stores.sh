@@ -103,6 +103,7 @@ stores_freeze() { # NAME...
     done
     ((${#disks[@]} == 0)) || freeze "${disks[@]}" || status=1
     for pid in "${pids[@]}"; do wait "$pid" || status=1; done
+    ((${#disks[@]} > 0)) || echo "lab: frozen: $*" > /dev/kmsg
     return $status
 }
 # The other volume takes what the pool has, and ends when the pool has more. The load takes some as well,
