@@ -77,8 +77,9 @@ std::optional<RingEntries::Entry> RingEntries::at(std::uint32_t position) const 
 }
 
 std::optional<RingEntries::Entry> RingEntries::at(std::uint32_t position, std::uint32_t end) const {
-  const std::optional<Entry> entry = at(position);
-  if (!entry || position == end || end >= size_) {
+  // At `end` itself the kernel may be writing.
+  const std::optional<Entry> entry = position == end || end >= size_ ? std::nullopt : at(position);
+  if (!entry) {
     return std::nullopt;
   }
   const std::uint32_t left = end > position ? end - position : size_ - position + end;
