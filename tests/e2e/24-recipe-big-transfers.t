@@ -30,7 +30,10 @@ small=$(dev 0) big=$(dev 1)
 is "$(cat "/sys/block/${small#/dev/}/queue/max_sectors_kb")" 1024 "by default the initiator cuts at 1 MiB"
 ok "with the recipe it may have 4 MiB" eval \
     'echo 4096 > "/sys/block/${big#/dev/}/queue/max_sectors_kb"'
-is "$(cost reads "$small" if="$small" of=/dev/null iflag=direct)" 4 "4 MiB read by default: 4 requests"
+# A fifth where pages of dd's buffer happen to lie side by side: they make bios of odd sizes.
+read_by_default=$(cost reads "$small" if="$small" of=/dev/null iflag=direct)
+note "$read_by_default requests"
+ok "4 MiB read by default: 4 requests, or 5" test "$read_by_default" -ge 4 -a "$read_by_default" -le 5
 is "$(cost reads "$big" if="$big" of=/dev/null iflag=direct)" 1 "with the recipe: 1"
 dd if=/dev/urandom of=/srv/pattern bs=1M count=4 status=none
 is "$(cost writes "$big" if=/srv/pattern of="$big" oflag=direct)" 1 "4 MiB written: 1 request"
