@@ -10,12 +10,12 @@
 plan 34
 
 mib=$((1 << 20))
-img=/srv/$TEST_NAME.img volumes=/srv/volumes
+img=/srv/$TEST_NAME.img volumes=/srv/$TEST_NAME.volumes
 file=$volumes/vol0.raw
 test_cleanup() {
     clear_target
     umount -l "$volumes" 2>&9
-    rm -rf "$img" /srv/volumes*
+    rm -rf "$img" "$volumes" "$volumes.records"
 }
 mount_volumes() { mount -o loop "$img" "$volumes"; }
 stop_daemon() { bounded 60 systemctl stop tcmu-runner.service; }
@@ -101,9 +101,9 @@ ok "the data of LUN 0 is there" cmp -n $mib "$(dev 0)" "$MODEL"
 logout
 
 # ---- somebody makes a LUN where one had its file
-mv "$RECORDS" /srv/volumes.records
+mv "$RECORDS" "$volumes.records"
 clear_target
-mv /srv/volumes.records "$RECORDS"
+mv "$volumes.records" "$RECORDS"
 rm "$file"
 said=$(tcli << END
 /backstores/user:ballast create name=vol9 size=64M cfgstring=file=$file

@@ -10,7 +10,7 @@
 plan 17
 
 mib=$((1 << 20))
-volumes=/srv/volumes
+volumes=/srv/$TEST_NAME.volumes
 test_cleanup() {
     thaw
     fsfreeze -u "$volumes" 2>&9
