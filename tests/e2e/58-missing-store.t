@@ -7,6 +7,7 @@
 # timeout: 300
 . "$(dirname "$0")/disk.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "about user:ballast only"
+[[ -n ${BALLAST_LONG-} ]] || skip_all "needs two minutes or more: BALLAST_LONG=1"
 plan 34
 
 mib=$((1 << 20))
