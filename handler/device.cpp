@@ -163,11 +163,11 @@ void Device::begin_not_ready(abi::tcmulib_cmd* cmd) {
     return;
   }
   scsi::Command command{.cdb = cdb_of(*cmd), .data = data_of(*cmd), .sense = cmd->sense_buf};
-  const scsi::Disk::Judgement judgement = expected_->disk->judge(command);
+  const scsi::Disk::Judgement judgement = expected_->disk.judge(command);
   ring_->answer(cmd, command,
                 judgement.operation == nullptr
                     ? judgement.refusal
-                    : expected_->disk->answer_at_once(command, *judgement.operation));
+                    : expected_->disk.answer_at_once(command, *judgement.operation));
 }
 
 void Device::answer(scsi::Command& command, scsi::Status status) {

@@ -29,7 +29,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -58,7 +57,6 @@
 #include "lib/io/loop.h"
 #include "lib/io/uring.h"
 #include "lib/scsi/disk.h"
-#include "lib/scsi/identity.h"
 #include "lib/scsi/task_set.h"
 #include "lib/volume/volume.h"
 #include "lib/watch/slow_log.h"
@@ -156,7 +154,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   void read_unit_serial();
   void make_disk();
   void make_disk_now();
-  scsi::DiskConfig disk_config(const volume::Volume& volume) const;
+  scsi::DiskConfig disk_config(const backend::Geometry& geometry) const;
   void expect();
   void use_found();
 
@@ -222,11 +220,13 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<scsi::TaskSet> task_set_;
   // What the LUN is taken for while it is becoming ready.
   struct Expected {
-    Expected(std::unique_ptr<backend::Backend> store, const volume::VolumeConfig& config)
-        : absent{std::move(store)}, volume{*absent, config} {}
+    Expected(std::unique_ptr<backend::Backend> store, Bytes logical_block, scsi::DiskConfig config)
+        : absent{std::move(store)},
+          volume{*absent, volume::VolumeConfig{.logical_block = logical_block}},
+          disk{volume, std::move(config)} {}
     std::unique_ptr<backend::Backend> absent;
     volume::Volume volume;
-    std::optional<scsi::Disk> disk;
+    scsi::Disk disk;
   };
   std::unique_ptr<Expected> expected_;
   std::unique_ptr<io::Loop> loop_;
@@ -252,7 +252,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<RingCursor> cursor_;
   Plug plug_;
   std::atomic<bool> serial_read_{false};  // without it there is no disk
-  scsi::Identity identity_;               // written before the first batch is handed over
+  std::string unit_serial_;               // written before the first batch is handed over
   bool kernel_reserves_ = true;           // so is this: see scsi::DiskConfig
   SerialClaim serial_claim_;
 };

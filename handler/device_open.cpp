@@ -29,7 +29,6 @@ namespace {
 // The data of all commands of one LUN, orphans included. Mapped, and only what is used is there.
 constexpr Bytes data_limit{std::uint64_t{64} << 20};
 
-// Of the whole process. Never destroyed: LUNs that have departed live to its end.
 scsi::StalledLuns& stalled_luns() {
   return never_destroyed<scsi::StalledLuns>();
 }
@@ -322,8 +321,7 @@ void Device::read_unit_serial() {
   };
   const std::unique_ptr<char, Free> serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
   try {
-    identity_.product = name_;
-    identity_.unit_serial = serial != nullptr ? serial.get() : "";
+    unit_serial_ = serial != nullptr ? serial.get() : "";
   } catch (const std::bad_alloc&) {
     return;  // the next command tries again
   }
@@ -331,7 +329,7 @@ void Device::read_unit_serial() {
   // nothing.
   kernel_reserves_ = attributes_->read("emulate_pr") != 0 && attributes_->read("pgr_support") != 0;
   serial_read_.store(true, std::memory_order_release);
-  if (identity_.unit_serial.empty()) {
+  if (unit_serial_.empty()) {
     log(LogLevel::warning,
         "{}: configfs has no unit serial (wwn/vpd_unit_serial); /dev/disk/by-id and multipath will "
         "not know this LUN",
@@ -339,7 +337,7 @@ void Device::read_unit_serial() {
     return;
   }
   try {
-    serial_claim_.take(name_, identity_.unit_serial);
+    serial_claim_.take(name_, unit_serial_);
   } catch (const std::bad_alloc&) {
     log_plain(LogLevel::warning, "no memory to compare a LUN's unit serial with the others'");
   }
@@ -355,8 +353,8 @@ void Device::make_disk() {
 }
 
 void Device::make_disk_now() {
-  disk_ = std::make_unique<scsi::Disk>(*volume_, disk_config(*volume_));
-  if (expected_ != nullptr && !disk_->looks_like(*expected_->disk)) {
+  disk_ = std::make_unique<scsi::Disk>(*volume_, disk_config(backend_->geometry()));
+  if (expected_ != nullptr && !disk_->looks_like(expected_->disk)) {
     disk_->post_unit_attention(scsi::asc::inquiry_data_has_changed);
   }
   look_at_attributes();
@@ -365,13 +363,13 @@ void Device::make_disk_now() {
   expected_.reset();
 }
 
-scsi::DiskConfig Device::disk_config(const volume::Volume& volume) const {
+scsi::DiskConfig Device::disk_config(const backend::Geometry& geometry) const {
+  const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
   scsi::DiskConfig config;
-  config.identity = identity_;
-  config.physical_block_exponent =
-      physical_block_exponent(volume.logical_block(), volume.geometry().physical_block);
-  const TransferLimits transfer =
-      transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), volume.logical_block());
+  config.product = name_;
+  config.unit_serial = unit_serial_;
+  config.physical_block_exponent = physical_block_exponent(block, geometry.physical_block);
+  const TransferLimits transfer = transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), block);
   config.max_transfer_blocks = transfer.offered;
   config.tolerated_transfer_blocks = transfer.tolerated;
   config.kernel_reserves = kernel_reserves_;
@@ -387,11 +385,11 @@ void Device::expect() {
   const backend::OpenContext context = open_context();
   try {
     auto absent = backend::make_absent(executor_, context.size, context.logical_block);
-    expected_ = std::make_unique<Expected>(
-        std::move(absent), volume::VolumeConfig{.logical_block = context.logical_block});
-    expected_->disk.emplace(expected_->volume, disk_config(expected_->volume));
+    scsi::DiskConfig config = disk_config(absent->geometry());
+    expected_ =
+        std::make_unique<Expected>(std::move(absent), context.logical_block, std::move(config));
   } catch (const std::bad_alloc&) {
-    expected_.reset();
+    // There is none yet.
   }
 }
 

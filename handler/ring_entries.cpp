@@ -77,13 +77,12 @@ std::optional<RingEntries::Entry> RingEntries::at(std::uint32_t position) const 
 }
 
 std::optional<RingEntries::Entry> RingEntries::at(std::uint32_t position, std::uint32_t end) const {
-  // At `end` itself the kernel may be writing.
-  const std::optional<Entry> entry = position == end || end >= size_ ? std::nullopt : at(position);
-  if (!entry) {
-    return std::nullopt;
+  if (position == end || end >= size_) {
+    return std::nullopt;  // at `end` itself the kernel may be writing
   }
+  const std::optional<Entry> entry = at(position);
   const std::uint32_t left = end > position ? end - position : size_ - position + end;
-  return entry->length <= left ? entry : std::nullopt;
+  return entry && entry->length <= left ? entry : std::nullopt;
 }
 
 }  // namespace ballast::handler

@@ -20,7 +20,6 @@ class Gate final : public Backend {
   // An operation is refused if it is asked for after this; one asked for before may begin until the
   // next turn of the run queue, so yield once between shut() and close().
   void shut() { shut_ = true; }
-  bool is_shut() const { return shut_; }
 
   co::Executor& executor() override { return inner_->executor(); }
   const Geometry& geometry() const override { return inner_->geometry(); }

@@ -219,6 +219,14 @@ Status Disk::finish(Command& command, const volume::Comparison& found, Lba from,
                              .information = *found.difference});
 }
 
+Status Disk::reply(Command& command, std::span<const std::uint8_t> data,
+                   std::size_t allocation_length) {
+  const std::size_t length = std::min({data.size(), allocation_length, command.data.size()});
+  io::copy(command.data.slice(0, length), std::as_bytes(data.first(length)));
+  command.transferred = length;
+  return Status::good;
+}
+
 void Disk::post_unit_attention(AdditionalSense what) {
   const auto end = attentions_.begin() + static_cast<std::ptrdiff_t>(attention_count_);
   if (std::find(attentions_.begin(), end, what) != end) {

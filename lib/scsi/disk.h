@@ -18,11 +18,12 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "lib/base/units.h"
 #include "lib/co/task.h"
 #include "lib/scsi/command.h"
-#include "lib/scsi/identity.h"
 #include "lib/scsi/mode_pages.h"
 #include "lib/scsi/opcode_table.h"
 #include "lib/scsi/sense.h"
@@ -32,7 +33,13 @@
 namespace ballast::scsi {
 
 struct DiskConfig {
-  Identity identity;
+  std::string vendor = "BALLAST";  // T10 VENDOR IDENTIFICATION: 8 ASCII bytes, padded
+  std::string product = "DISK";    // PRODUCT IDENTIFICATION: 16, the backstore's name, say
+  std::string revision = "0001";   // PRODUCT REVISION LEVEL: 4
+  // The unit serial number from configfs (wwn/vpd_unit_serial): VPD page 80, and in page 83 the
+  // NAA designator that is made of it (naa.h). Up to 252 ASCII bytes; empty: no designator, and
+  // by-id links and multipath do not work.
+  std::string unit_serial;
   // LOGICAL BLOCKS PER PHYSICAL BLOCK EXPONENT; more than 15 is a bug.
   unsigned physical_block_exponent = 0;
   // MAXIMUM TRANSFER LENGTH in blocks; 0: no limit claimed, none enforced.
@@ -204,8 +211,11 @@ class Disk {
   ModeList read_mode_list(const Command& command) const;
   // Null but for a MODE SELECT that turns the cache off: the row by which it is carried out.
   [[gnu::cold]] const Operation* as_turning_cache_off(Command& command, const Operation& operation);
+  // Data-in, cut to what the CDB and the initiator have room for; GOOD.
+  Status reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
   Status report_all_operations(Command& command, bool timeouts, std::size_t allocation_length);
   std::size_t vital_page(std::uint8_t code, std::span<std::uint8_t> out) const;
+  std::size_t designators(std::span<std::uint8_t> out) const;
   std::size_t block_limits(std::span<std::uint8_t> out) const;
   std::size_t describe(const Operation& operation, bool timeouts,
                        std::span<std::uint8_t> out) const;

@@ -1,12 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 // INQUIRY: what the unit is, and the vital product data pages.
 #include <algorithm>
+#include <string_view>
 
 #include "lib/scsi/cdb.h"
 #include "lib/scsi/disk.h"
-#include "lib/scsi/identity.h"
+#include "lib/scsi/naa.h"
 
 namespace ballast::scsi {
+
+namespace {
+
+// The longest page: two designators, one with a serial number of 252 bytes.
+constexpr std::size_t longest_page = 4 + 4 + 8 + 16 + 1 + 252 + 4 + 16;
+
+enum Page : std::uint8_t {
+  supported_pages = 0x00,
+  unit_serial_number = 0x80,
+  device_identification = 0x83,
+  block_limits_page = 0xb0,
+  block_characteristics = 0xb1,
+  logical_block_provisioning = 0xb2,
+};
+constexpr std::array<std::uint8_t, 6> pages = {supported_pages,       unit_serial_number,
+                                               device_identification, block_limits_page,
+                                               block_characteristics, logical_block_provisioning};
+
+// Fills a field with printable ASCII, padded with spaces (SPC-5, 4.3.1).
+void put_ascii(std::span<std::uint8_t> to, std::string_view text) {
+  for (std::size_t i = 0; i < to.size(); ++i) {
+    const char c = i < text.size() ? text[i] : ' ';
+    to[i] = static_cast<std::uint8_t>(c >= 0x20 && c <= 0x7e ? c : '.');
+  }
+}
+
+}  // namespace
 
 Status Disk::inquiry(Command& command) {
   const bool evpd = (command.cdb[1] & 0x01) != 0;
@@ -23,14 +51,39 @@ Status Disk::inquiry(Command& command) {
   if (code != 0) {
     return fail(command, invalid_field_in_cdb(2));
   }
-  return reply(command, standard_data(config_.identity), allocation_length);
+  // Standard data (SPC-5, 6.7.2), to the end of the version descriptors.
+  std::array<std::uint8_t, 74> data{};
+  data[2] = 0x06;  // SPC-4
+  data[3] = 0x02;
+  data[4] = static_cast<std::uint8_t>(data.size() - 5);
+  data[7] = 0x02;  // CMDQUE
+  put_ascii(std::span{data}.subspan(8, 8), config_.vendor);
+  put_ascii(std::span{data}.subspan(16, 16), config_.product);
+  put_ascii(std::span{data}.subspan(32, 4), config_.revision);
+  put16(data, 58, 0x00a0);  // SAM-5
+  put16(data, 60, 0x0460);  // SPC-4
+  put16(data, 62, 0x04c0);  // SBC-3
+  return reply(command, data, allocation_length);
 }
 
 // Fills in a page, all zeros so far; 0 for a page that there isn't.
 std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) const {
-  const std::span<std::uint8_t> body = out.subspan(page_header);
+  constexpr std::size_t header = 4;
+  const std::span<std::uint8_t> body = out.subspan(header);
   std::size_t length = 0;
   switch (code) {
+    case supported_pages:
+      std::copy(pages.begin(), pages.end(), body.begin());
+      length = pages.size();
+      break;
+    case unit_serial_number: {
+      length = std::min<std::size_t>(config_.unit_serial.size(), 252);
+      put_ascii(body.first(length), config_.unit_serial);
+      break;
+    }
+    case device_identification:
+      length = designators(body);
+      break;
     case block_limits_page:
       length = block_limits(body);
       break;
@@ -48,9 +101,37 @@ std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) con
       break;
     }
     default:
-      return identity_page(config_.identity, code, out);
+      return 0;
   }
-  return put_page_header(out, code, length);
+  out[1] = code;
+  put16(out, 2, length);
+  return header + length;
+}
+
+// SPC-5, 7.7.6: T10 vendor identification, and NAA.
+std::size_t Disk::designators(std::span<std::uint8_t> out) const {
+  constexpr std::size_t header = 4;
+  constexpr std::size_t naa_length = sizeof(Naa);
+  const std::string_view serial = std::string_view{config_.unit_serial}.substr(0, 252 - 25);
+  const std::size_t t10_length = 8 + 16 + (serial.empty() ? 0 : 1 + serial.size());
+  out[0] = 0x02;  // ASCII
+  out[1] = 0x01;  // T10 vendor identification, of the logical unit
+  out[3] = static_cast<std::uint8_t>(t10_length);
+  const std::span<std::uint8_t> t10 = out.subspan(header, t10_length);
+  put_ascii(t10.first(8), config_.vendor);
+  put_ascii(t10.subspan(8, 16), config_.product);
+  if (serial.empty()) {
+    return header + t10_length;
+  }
+  t10[24] = ':';
+  put_ascii(t10.subspan(25), serial);
+  const std::span<std::uint8_t> second = out.subspan(header + t10_length);
+  second[0] = 0x01;  // binary
+  second[1] = 0x03;  // NAA, of the logical unit
+  second[3] = naa_length;
+  const Naa naa = naa_of(config_.unit_serial);
+  std::copy(naa.begin(), naa.end(), second.subspan(header, naa_length).begin());
+  return 2 * header + t10_length + naa_length;
 }
 
 bool Disk::looks_like(const Disk& other) const {
@@ -63,8 +144,9 @@ bool Disk::looks_like(const Disk& other) const {
 
 // SBC-4, 6.6.4. Offsets are those of the page, less its header of four.
 std::size_t Disk::block_limits(std::span<std::uint8_t> out) const {
+  constexpr std::size_t header = 4;
   const std::span<std::uint8_t> page = out;
-  const auto at = [](std::size_t offset) { return offset - page_header; };
+  const auto at = [](std::size_t offset) { return offset - header; };
   page[at(4)] = 0x01;  // WSNZ
   page[at(5)] = compare_and_write_max_blocks();
   put16(page, at(6), std::uint64_t{1} << config_.physical_block_exponent);

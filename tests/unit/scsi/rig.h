@@ -125,8 +125,8 @@ class DiskRig : public VolumeRig {
 
 inline scsi::DiskConfig usual_config() {
   scsi::DiskConfig config;
-  config.identity.product = "vol0";
-  config.identity.unit_serial = "3d2f0e1c-77aa-4b55-9c01-0123456789ab";
+  config.product = "vol0";
+  config.unit_serial = "3d2f0e1c-77aa-4b55-9c01-0123456789ab";
   config.physical_block_exponent = 3;
   config.max_transfer_blocks = 2048;
   return config;

@@ -84,11 +84,11 @@ void the_designators_are_those_lio_would_give(void**) {
 
 void the_longest_serial_number_fits(void**) {
   scsi::DiskConfig config = usual_config();
-  config.identity.unit_serial = std::string(300, 'f');
+  config.unit_serial = std::string(300, 'f');
   DiskRig rig{config};
   assert_int_equal(rig.ask(inquiry(1, 0x80)).transferred, 4 + 252);
   assert_true(rig.ask(inquiry(1, 0x83)).good());
-  config.identity.unit_serial.clear();
+  config.unit_serial.clear();
   DiskRig nameless{config};
   assert_int_equal(nameless.ask(inquiry(1, 0x80)).transferred, 4);
   assert_int_equal(nameless.ask(inquiry(1, 0x83)).transferred, 4 + 4 + 24);
