@@ -152,22 +152,14 @@ void Device::begin(abi::tcmulib_cmd* cmd) {
   task_set_->begin(*incoming);
 }
 
-// A scan waits for each LUN's INQUIRY in turn: it must not wait for this one's store.
 void Device::begin_not_ready(abi::tcmulib_cmd* cmd) {
-  constexpr std::uint8_t inquiry = 0x12;
-  if (cmd->cdb[0] == inquiry) {
-    expect();
-  }
-  if (cmd->cdb[0] != inquiry || expected_ == nullptr) {
+  expect();
+  if (expected_ == nullptr) {
     ring_->answer(cmd, scsi::Status::busy);
     return;
   }
   scsi::Command command{.cdb = cdb_of(*cmd), .data = data_of(*cmd), .sense = cmd->sense_buf};
-  const scsi::Disk::Judgement judgement = expected_->disk.judge(command);
-  ring_->answer(cmd, command,
-                judgement.operation == nullptr
-                    ? judgement.refusal
-                    : expected_->disk.answer_at_once(command, *judgement.operation));
+  ring_->answer(cmd, command, expected_->disk.answer_becoming_ready(command));
 }
 
 void Device::answer(scsi::Command& command, scsi::Status status) {

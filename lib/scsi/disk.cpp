@@ -114,6 +114,22 @@ std::uint8_t Disk::usage(const Operation& operation, std::size_t byte) const {
   return operation.usage[byte];
 }
 
+Status Disk::answer_becoming_ready(Command& command) {
+  const Judgement judgement = judge(command);
+  if (judgement.operation == nullptr) {
+    return judgement.refusal;
+  }
+  const Operation& operation = *judgement.operation;
+  if (operation.immediate == &Disk::inquiry) {
+    return inquiry(command);
+  }
+  if (operation.immediate == &Disk::test_unit_ready ||
+      operation.suspending == &Disk::start_stop_unit) {
+    return fail(command, Sense{.key = SenseKey::not_ready, .what = asc::becoming_ready});
+  }
+  return Status::busy;
+}
+
 std::optional<Status> Disk::refuse(Command& command, const Operation& operation) {
   if (attention_count_ > 0 && operation.answers_unit_attention) {
     const Sense attention{.key = SenseKey::unit_attention, .what = attentions_[0]};

@@ -20,6 +20,7 @@ struct Name {
 constexpr Name names[] = {
     {asc::no_additional_sense, "NO ADDITIONAL SENSE INFORMATION"},
     {asc::cause_not_reportable, "LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE"},
+    {asc::becoming_ready, "LOGICAL UNIT IS IN PROCESS OF BECOMING READY"},
     {asc::initializing_command_required, "LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED"},
     {asc::write_error, "WRITE ERROR"},
     {asc::invalid_field_in_command_information_unit, "INVALID FIELD IN COMMAND INFORMATION UNIT"},
@@ -37,6 +38,7 @@ constexpr Name names[] = {
     {asc::mode_parameters_changed, "MODE PARAMETERS CHANGED"},
     {asc::capacity_data_has_changed, "CAPACITY DATA HAS CHANGED"},
     {asc::saving_parameters_not_supported, "SAVING PARAMETERS NOT SUPPORTED"},
+    {asc::inquiry_data_has_changed, "INQUIRY DATA HAS CHANGED"},
     {asc::internal_target_failure, "INTERNAL TARGET FAILURE"},
 };
 

@@ -36,6 +36,7 @@ struct AdditionalSense {
 namespace asc {
 inline constexpr AdditionalSense no_additional_sense{0x00, 0x00};
 inline constexpr AdditionalSense cause_not_reportable{0x04, 0x00};
+inline constexpr AdditionalSense becoming_ready{0x04, 0x01};
 inline constexpr AdditionalSense initializing_command_required{0x04, 0x02};
 inline constexpr AdditionalSense write_error{0x0c, 0x00};
 inline constexpr AdditionalSense invalid_field_in_command_information_unit{0x0e, 0x03};

@@ -8,7 +8,7 @@
 . "$(dirname "$0")/disk.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "about user:ballast only"
 [[ -n ${BALLAST_LONG-} ]] || skip_all "needs two minutes or more: BALLAST_LONG=1"
-plan 34
+plan 35
 
 mib=$((1 << 20))
 img=/srv/$TEST_NAME.img volumes=/srv/$TEST_NAME.volumes
@@ -96,6 +96,8 @@ ok "nothing is created" empty_here
 ok "login, with the store away" login 0
 ok "the other LUN's disk is there soon" wait_for 20 "disk of LUN 1" test -b "$(by_path 1)"
 ok "and works" other_works
+# Linux asks LUN 0 again and again whether it is ready; REPORT LUNS, which goes to LUN 0 too, gets through.
+ok "a rescan is not held up" bounded 30 iscsiadm -m session --rescan
 mount_volumes
 ok "the disk of LUN 0 comes" wait_for 60 "disk of LUN 0" test -b "$(by_path 0)"
 ok "the data of LUN 0 is there" cmp -n $mib "$(dev 0)" "$MODEL"

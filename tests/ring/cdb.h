@@ -47,6 +47,10 @@ inline Cdb read_16(std::uint64_t lba, std::uint32_t blocks) {
 inline Cdb write_16(std::uint64_t lba, std::uint32_t blocks) {
   return cdb_16(0x8a, lba, blocks);
 }
+inline Cdb start_unit() {
+  return Cdb{0x1b, 0, 0, 0, 0x01, 0};
+}
+
 inline Cdb test_unit_ready() {
   return Cdb{0, 0, 0, 0, 0, 0};
 }

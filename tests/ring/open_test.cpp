@@ -24,6 +24,7 @@ namespace {
 
 constexpr unsigned busy = 0x08;
 constexpr unsigned good = 0x00;
+constexpr unsigned check_condition = 0x02;
 
 LunOptions as(const char* name, bool at_start) {
   LunOptions options;
@@ -61,6 +62,11 @@ void a_lun_had(const std::string& path, const char* name) {
   assert_true(eventually([&] { return has_record(file.c_str()); }));
 }
 
+bool becoming_ready(const Answer& answer) {
+  return answer.status == check_condition && answer.sense_key() == 2 &&
+         answer.additional_sense() == 0x0401;
+}
+
 void expect_data(Lun& lun) {
   std::vector<std::byte> back(4096);
   assert_int_equal(lun.execute(read_16(0, 8), Direction::from_device, back).status, good);
@@ -77,7 +83,6 @@ void a_file_that_is_away_when_the_daemon_starts_is_waited_for(void**) {
   assert_non_null(lun.get());
   std::vector<std::byte> data = bytes_of(4096);
   assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, busy);
-  assert_int_equal(lun->execute(test_unit_ready()).status, busy);
   assert_false(is_there(path));
   const std::string log = take_log();
   assert_non_null(std::strstr(log.c_str(), "becoming ready"));
@@ -95,7 +100,7 @@ void a_restored_lun_waits_for_its_file_too(void**) {
   std::filesystem::rename(path, path + ".aside");
   const auto lun = Lun::add("file=" + path, as("restored", false));
   assert_non_null(lun.get());
-  assert_int_equal(lun->execute(test_unit_ready()).status, busy);
+  assert_int_equal(lun->execute(read_16(0, 8)).status, busy);
   assert_false(is_there(path));
   std::filesystem::rename(path + ".aside", path);
   assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
@@ -132,6 +137,21 @@ void a_lun_that_is_becoming_ready_says_who_it_is_and_the_same_later(void**) {
     assert_int_equal(lun->execute(asked[i], Direction::from_device, data).status, good);
     assert_true(data == early[i]);
   }
+}
+
+// Linux asks a disk that it has found whether it is ready, again and again. BUSY it would repeat
+// before anything else for the disk: REPORT LUNS among it, and with it the scan of all LUNs.
+void a_lun_that_is_becoming_ready_says_so_to_those_who_ask(void**) {
+  const Folder folder{"/dev/shm"};
+  const std::string path = folder.file("asked.raw");
+  a_lun_had(path, "asked");
+  std::filesystem::rename(path, path + ".aside");
+  const auto lun = Lun::add("file=" + path, as("asked", true));
+  assert_non_null(lun.get());
+  assert_true(eventually([&] { return becoming_ready(lun->execute(test_unit_ready())); }));
+  assert_true(becoming_ready(lun->execute(start_unit())));
+  std::filesystem::rename(path + ".aside", path);
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
 }
 
 void who_makes_a_lun_where_another_had_its_file_is_told(void**) {
@@ -197,6 +217,7 @@ int main() {
       cmocka_unit_test(a_file_that_is_away_when_the_daemon_starts_is_waited_for),
       cmocka_unit_test(a_restored_lun_waits_for_its_file_too),
       cmocka_unit_test(a_lun_that_is_becoming_ready_says_who_it_is_and_the_same_later),
+      cmocka_unit_test(a_lun_that_is_becoming_ready_says_so_to_those_who_ask),
       cmocka_unit_test(who_makes_a_lun_where_another_had_its_file_is_told),
       cmocka_unit_test(a_lun_that_never_became_ready_is_closed_at_once_and_wants_nothing_later),
       cmocka_unit_test(luns_on_frozen_storage_are_closed_in_the_time_of_one),
