@@ -93,8 +93,8 @@ class Disk {
     return (this->*operation.immediate)(command);
   }
   // While the storage is not there yet: INQUIRY is answered whole, TEST UNIT READY and START STOP
-  // UNIT with NOT READY, becoming ready, and all else with BUSY. Linux waits for a scan's INQUIRY of
-  // each LUN, and a TEST UNIT READY that it must repeat is ahead of the scan's REPORT LUNS.
+  // UNIT with NOT READY, becoming ready, and all else with BUSY. Linux waits for a scan's INQUIRY
+  // of each LUN, and a TEST UNIT READY that it must repeat is ahead of the scan's REPORT LUNS.
   Status answer_becoming_ready(Command& command);
   // All of that: judged when execute is called, its work done when the task is awaited.
   co::Task<Status> execute(Command& command);
