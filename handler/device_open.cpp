@@ -161,8 +161,7 @@ Result<void> Device::open_machinery() {
     return uring.error();
   }
   uring_ = std::move(uring).value();
-  Result<std::unique_ptr<io::BufferPool>> buffers =
-      io::BufferPool::open(executor_, data_limit, nullptr);
+  Result<std::unique_ptr<io::BufferPool>> buffers = io::BufferPool::open(executor_, data_limit);
   if (!buffers) {
     return buffers.error();
   }

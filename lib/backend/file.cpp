@@ -188,8 +188,8 @@ co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* tick
     if (!buffer) {
       co_return -EINTR;
     }
-    const int got = co_await uring_.read(handle_, offset + Bytes{done}, buffer.bytes(),
-                                         buffer.index(), ticket, lane_of_bounced());
+    const int got = co_await uring_.read(handle_, offset + Bytes{done}, buffer.bytes(), ticket,
+                                         lane_of_bounced());
     if (got < 0) {
       co_return got;
     }
@@ -241,8 +241,8 @@ co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::
       co_return done > 0 ? -EINTR : -ECANCELED;
     }
     io::copy(buffer.bytes(), from.slice(done, length));
-    const int put = co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(),
-                                          buffer.index(), flags, ticket, lane_of_bounced());
+    const int put = co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(), flags,
+                                          ticket, lane_of_bounced());
     if (put < 0) {
       // "Cancelled" promises that nothing was written.
       co_return put == -ECANCELED&& done > 0 ? -EINTR : put;

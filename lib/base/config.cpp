@@ -502,11 +502,6 @@ Result<Nanoseconds> parse_duration(std::string_view what, std::string_view text)
   return Nanoseconds{static_cast<std::int64_t>(duration.value())};
 }
 
-Result<bool> parse_bool(std::string_view what, std::string_view text) {
-  constexpr std::array words{Word<bool>{"yes", true}, Word<bool>{"no", false}};
-  return parse_word(what, text, words);
-}
-
 std::string format_bytes(Bytes bytes) {
   for (const Unit& unit : byte_units) {
     if (bytes.value() != 0 && bytes.value() % unit.factor == 0) {

@@ -92,7 +92,6 @@ const char* to_string(Scheme scheme) noexcept;  // "file", without the colon
 Result<std::uint64_t> parse_number(std::string_view what, std::string_view text);
 Result<Bytes> parse_bytes(std::string_view what, std::string_view text);
 Result<Nanoseconds> parse_duration(std::string_view what, std::string_view text);
-Result<bool> parse_bool(std::string_view what, std::string_view text);
 
 // The shortest exact form that the parsers above take: "1280KiB", "20s".
 std::string format_bytes(Bytes bytes);

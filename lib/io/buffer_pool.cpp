@@ -20,17 +20,11 @@ constexpr std::uint32_t none = ~std::uint32_t{0};
 
 }  // namespace
 
-int Buffer::index() const {
-  BALLAST_ASSERT(pool_ != nullptr);
-  return pool_->registered() ? 0 : -1;
-}
-
 void Buffer::give_back() {
   std::exchange(pool_, nullptr)->give_back(std::exchange(memory_, {}).data());
 }
 
-Result<std::unique_ptr<BufferPool>> BufferPool::open(co::Executor& executor, Bytes limit,
-                                                     Uring* ring) {
+Result<std::unique_ptr<BufferPool>> BufferPool::open(co::Executor& executor, Bytes limit) {
   BALLAST_ASSERT(limit.value() > 0);
   const std::size_t capacity = (limit.value() + largest - 1) / largest * largest;
   void* const memory = ::mmap(nullptr, capacity, PROT_READ | PROT_WRITE,
@@ -40,35 +34,22 @@ Result<std::unique_ptr<BufferPool>> BufferPool::open(co::Executor& executor, Byt
                                     capacity, executor.name(), std::strerror(errno))};
   }
   return std::unique_ptr<BufferPool>{
-      new BufferPool{executor, static_cast<std::byte*>(memory), capacity, ring}};
+      new BufferPool{executor, static_cast<std::byte*>(memory), capacity}};
 }
 
-BufferPool::BufferPool(co::Executor& executor, std::byte* memory, std::size_t capacity, Uring* ring)
-    : executor_{executor}, memory_{memory}, capacity_{capacity}, ring_{ring} {
+BufferPool::BufferPool(co::Executor& executor, std::byte* memory, std::size_t capacity)
+    : executor_{executor}, memory_{memory}, capacity_{capacity} {
   pages_.resize(capacity / smallest);
   std::fill(std::begin(free_), std::end(free_), none);
   std::fill(std::begin(aside_), std::end(aside_), Aside{.top = none});
   for (std::size_t at = capacity; at > 0; at -= largest) {
     push(static_cast<std::uint32_t>((at - largest) / smallest), orders - 1);
   }
-  if (ring_ == nullptr) {
-    return;
-  }
-  const iovec whole{memory_, capacity_};
-  const Result<void> registered = ring_->register_buffers({&whole, 1});
-  registered_ = registered.ok();
-  if (!registered_) {
-    log(LogLevel::warning, "{}: {}; going on with unregistered buffers, which are slower",
-        executor.name(), registered.error().message);
-  }
 }
 
 BufferPool::~BufferPool() {
   BALLAST_ASSERT(stats_.in_use_bytes == 0);
   BALLAST_ASSERT(waiters_.empty());
-  if (registered_) {
-    ring_->unregister_buffers();
-  }
   ::munmap(memory_, capacity_);
 }
 

@@ -4,10 +4,7 @@
 // Bounce copies (unaligned segments under O_DIRECT), patterns of WRITE SAME, kept copies. The pool
 // is one mapping of fixed size, divided by halves (a buddy allocator) into buffers of 4 KiB to
 // 8 MiB, powers of two. Some of each size are set aside when they come back, and joined again only
-// when another size is asked for and not there, so that steady work costs a stack's top. Where a
-// ring is given the mapping is registered with it, so that transfers save the pinning of pages;
-// where the limit on locked memory (RLIMIT_MEMLOCK) forbids it, a line is logged and the buffers
-// work unregistered.
+// when another size is asked for and not there, so that steady work costs a stack's top.
 //
 // acquire() waits when nothing fits, first come, first served, and nobody overtakes: a big request
 // at the head holds back all behind it until enough came back, so it cannot starve. An operation
@@ -56,8 +53,6 @@ class [[nodiscard]] Buffer {
   // As many bytes as were asked for, at a page boundary.
   std::span<std::byte> bytes() const { return memory_; }
   iovec segment() const { return iovec{memory_.data(), memory_.size()}; }
-  // For Uring's read and write; -1 when the pool is not registered.
-  int index() const;
   void reset() {
     if (pool_ != nullptr) {
       give_back();
@@ -84,9 +79,8 @@ class BufferPool {
   static constexpr std::size_t smallest = std::size_t{4} << 10;
   static constexpr std::size_t largest = std::size_t{8} << 20;
 
-  // `limit` is rounded up to a multiple of `largest`. `ring` may be null; else it outlives the pool
-  // and has no other registered buffers. Error: no memory to map.
-  static Result<std::unique_ptr<BufferPool>> open(co::Executor& executor, Bytes limit, Uring* ring);
+  // `limit` is rounded up to a multiple of `largest`. Error: no memory to map.
+  static Result<std::unique_ptr<BufferPool>> open(co::Executor& executor, Bytes limit);
   // Asserts that every buffer came back and nobody waits.
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
@@ -99,7 +93,6 @@ class BufferPool {
   // The same; empty when it would have to wait.
   Buffer try_acquire(std::size_t size);
 
-  bool registered() const { return registered_; }
   std::size_t capacity() const { return capacity_; }
   const BufferPoolStats& stats() const { return stats_; }
 
@@ -125,7 +118,7 @@ class BufferPool {
     std::size_t count = 0;
   };
 
-  BufferPool(co::Executor& executor, std::byte* memory, std::size_t capacity, Uring* ring);
+  BufferPool(co::Executor& executor, std::byte* memory, std::size_t capacity);
   static std::size_t order_for(std::size_t size);
   std::byte* take(std::size_t order);
   std::uint32_t take_page(std::size_t order);
@@ -140,8 +133,6 @@ class BufferPool {
   co::Executor& executor_;
   std::byte* memory_;
   std::size_t capacity_;
-  Uring* ring_;
-  bool registered_ = false;
   std::vector<Page> pages_;
   std::uint32_t free_[orders];
   Aside aside_[orders];

@@ -166,7 +166,6 @@ void StoreThread::take_batch() {
 
 bool StoreThread::prepare(const Op& op) {
   const OpRequest& request = op.request;
-  std::uint8_t opcode = request.opcode;
   std::uint64_t address = request.address;
   std::uint32_t length = request.length;
   if (op.vectored) {
@@ -178,15 +177,11 @@ bool StoreThread::prepare(const Op& op) {
     address = reinterpret_cast<std::uintptr_t>(room.data());
     length = static_cast<std::uint32_t>(*count);
     segments_used_ += *count;
-  } else if (opcode == IORING_OP_READ_FIXED) {
-    opcode = IORING_OP_READ;  // buffers are registered with the other ring
-  } else if (opcode == IORING_OP_WRITE_FIXED) {
-    opcode = IORING_OP_WRITE;
   }
   io_uring_sqe* const sqe = io_uring_get_sqe(&ring_);
   BALLAST_ASSERT(sqe != nullptr);
   std::memset(sqe, 0, sizeof *sqe);
-  sqe->opcode = opcode;
+  sqe->opcode = request.opcode;
   sqe->off = request.offset;
   sqe->addr = address;
   sqe->len = length;

@@ -212,13 +212,11 @@ void Uring::launch(Running& running) {
   op->view = running.view_;
   op->vectored = !running.view_.empty();
   op->waker = waker;
-  op->what = running.what_;
   op->ticket = running.ticket_;
   if (op->ticket != nullptr) {
     BALLAST_ASSERT(op->ticket->op_ == nullptr);  // one operation a ticket
     op->ticket->op_ = op;
   }
-  op->started = executor_.now();
   enqueue(op);
 }
 
@@ -284,9 +282,6 @@ bool Uring::prepare(Op* op) {
   if (request.file.slot >= 0) {
     sqe->fd = request.file.slot;
     sqe->flags = IOSQE_FIXED_FILE;
-  }
-  if (request.buffer_index >= 0) {
-    sqe->buf_index = static_cast<__u16>(request.buffer_index);
   }
   sqe->user_data = op->id();
   unqueue(op);
@@ -448,8 +443,6 @@ void Uring::cancel(OpTicket& ticket) {
   request->request.lane = op->request.lane;  // to the ring that has it
   request->view = {};
   request->vectored = false;
-  request->what = "cancel";
-  request->started = executor_.now();
   enqueue(request);
 }
 
@@ -460,7 +453,7 @@ void Uring::end_before_submission(Op* op) {
   (void)waker.wake(-ECANCELED);
 }
 
-// --- registered files and buffers
+// --- registered files
 // -----------------------------------------------------------------
 
 UringFile Uring::register_file(int fd) {
@@ -485,26 +478,6 @@ void Uring::unregister_file(UringFile file) {
   const int none = -1;
   (void)io_uring_register_files_update(&ring_, static_cast<unsigned>(slot), &none, 1);
   file_slots_[slot] = false;
-}
-
-Result<void> Uring::register_buffers(std::span<const iovec> buffers) {
-  BALLAST_ASSERT(!buffers_registered_);
-  const int error =
-      io_uring_register_buffers(&ring_, buffers.data(), static_cast<unsigned>(buffers.size()));
-  if (error < 0) {
-    return Error{
-        -error,
-        fmt::format("cannot register buffers with the io_uring: {}{}", std::strerror(-error),
-                    error == -ENOMEM ? "; raise LimitMEMLOCK of the service" : "")};
-  }
-  buffers_registered_ = true;
-  return {};
-}
-
-void Uring::unregister_buffers() {
-  if (std::exchange(buffers_registered_, false)) {
-    (void)io_uring_unregister_buffers(&ring_);
-  }
 }
 
 // --- waking a sleeper

@@ -87,15 +87,6 @@ class OpTicket {
 
 enum class Sync : bool { data, all };  // fdatasync, fsync
 
-// One operation, for people: what, on what, since when.
-struct OpView {
-  const char* what;  // "read", "write", "fsync", ...
-  int fd;
-  std::uint64_t offset;
-  TimePoint started;  // when it was queued
-  bool submitted;     // the kernel has it
-};
-
 struct UringStats {
   std::uint64_t submits = 0;     // io_uring_submit calls
   std::uint64_t operations = 0;  // handed to the kernel
@@ -138,13 +129,11 @@ class Uring final : public co::TickHook {
   co::Task<int> write(UringFile file, Bytes offset, SgView from, int rw_flags = 0,
                       OpTicket* ticket = nullptr);
 
-  // The same for contiguous memory. `buffer_index` >= 0: the memory lies within that registered
-  // buffer (Buffer::index() of the pool), which saves the kernel pinning its pages.
-  co::Task<int> read(UringFile file, Bytes offset, std::span<std::byte> to, int buffer_index,
+  // The same for contiguous memory.
+  co::Task<int> read(UringFile file, Bytes offset, std::span<std::byte> to,
                      OpTicket* ticket = nullptr, Lane lane = Lane::here);
   co::Task<int> write(UringFile file, Bytes offset, std::span<const std::byte> from,
-                      int buffer_index, int rw_flags = 0, OpTicket* ticket = nullptr,
-                      Lane lane = Lane::here);
+                      int rw_flags = 0, OpTicket* ticket = nullptr, Lane lane = Lane::here);
 
   // 0 or a negative errno.
   co::Task<int> sync(UringFile file, Sync what, OpTicket* ticket = nullptr);
@@ -163,10 +152,6 @@ class Uring final : public co::TickHook {
   // table is full or the kernel won't; never an error.
   UringFile register_file(int fd);
   void unregister_file(UringFile file);
-  // Buffer i of `buffers` gets buffer_index i. Pins them: counts against RLIMIT_MEMLOCK. One set
-  // at a time.
-  Result<void> register_buffers(std::span<const iovec> buffers);
-  void unregister_buffers();
 
   // Wakes whoever waits for what has completed; returns how many operations ended. No system call.
   std::size_t reap();
@@ -193,9 +178,6 @@ class Uring final : public co::TickHook {
   std::size_t fetch_completions();
 
   const UringStats& stats() const { return stats_; }
-  // Calls visit(OpView) for each operation that runs or waits, in no order.
-  template <class Visit>
-  void for_each_operation(Visit visit) const;
 
  private:
   friend class Running;
@@ -227,7 +209,6 @@ class Uring final : public co::TickHook {
   std::unique_ptr<StoreThread> store_;
   bool ring_open_ = false;
   bool hooked_ = false;
-  bool buffers_registered_ = false;
   bool stalled_ = false;
   std::vector<std::unique_ptr<Op[]>> slabs_;
   Op* free_ = nullptr;
@@ -257,7 +238,6 @@ struct OpRequest {
   std::uint64_t address = 0;
   std::uint32_t length = 0;
   std::uint32_t flags = 0;  // rw_flags, fsync_flags, poll32_events, cancel_flags
-  int buffer_index = -1;
   Lane lane = Lane::here;
 };
 
@@ -271,8 +251,6 @@ struct Op {
   SgView view{};      // where vectored: what to move; request's address and length come from it
   co::Waker waker{};  // none: nobody waits for it (a cancel request)
   OpTicket* ticket = nullptr;
-  const char* what = nullptr;
-  TimePoint started{};
   std::uint32_t index = 0;
   std::uint32_t generation = 0;
   int result = 0;
@@ -282,18 +260,5 @@ struct Op {
   Op* next = nullptr;
   Op* prev = nullptr;
 };
-
-template <class Visit>
-void Uring::for_each_operation(Visit visit) const {
-  for (std::size_t slab = 0; slab < slabs_.size(); ++slab) {
-    for (std::size_t i = 0; i < ops_per_slab; ++i) {
-      const Op& op = slabs_[slab][i];
-      if (op.state != Op::State::free && op.waker) {
-        visit(OpView{op.what, op.request.file.fd, op.request.offset, op.started,
-                     op.state != Op::State::queued});
-      }
-    }
-  }
-}
 
 }  // namespace ballast::io

@@ -53,12 +53,11 @@ Transfer::Transfer(Way way, UringFile file, Bytes offset, SgView view, int rw_fl
 }
 
 Transfer::Transfer(Way way, UringFile file, Bytes offset, std::span<const std::byte> bytes,
-                   int buffer_index, int rw_flags, OpTicket* ticket, Lane lane)
+                   int rw_flags, OpTicket* ticket, Lane lane)
     : way_{way},
       file_{file},
       offset_{offset.value()},
       bytes_{bytes},
-      buffer_index_{buffer_index},
       lane_{lane},
       rw_flags_{rw_flags},
       ticket_{ticket},
@@ -82,12 +81,7 @@ OpRequest Transfer::next(SgView* segments) const {
     *segments = first_part(view_.slice(done_, size_ - done_));
     return request;
   }
-  request.buffer_index = buffer_index_;
-  if (buffer_index_ >= 0) {
-    request.opcode = reads ? IORING_OP_READ_FIXED : IORING_OP_WRITE_FIXED;
-  } else {
-    request.opcode = reads ? IORING_OP_READ : IORING_OP_WRITE;
-  }
+  request.opcode = reads ? IORING_OP_READ : IORING_OP_WRITE;
   request.address = reinterpret_cast<std::uintptr_t>(bytes_.data() + done_);
   request.length = static_cast<std::uint32_t>(size_ - done_);
   return request;
@@ -138,15 +132,14 @@ co::Task<int> Uring::write(UringFile file, Bytes offset, SgView from, int rw_fla
   return move(Transfer{Transfer::Way::write, file, offset, from, rw_flags, ticket});
 }
 
-co::Task<int> Uring::read(UringFile file, Bytes offset, std::span<std::byte> to, int buffer_index,
-                          OpTicket* ticket, Lane lane) {
-  return move(Transfer{Transfer::Way::read, file, offset, to, buffer_index, 0, ticket, lane});
+co::Task<int> Uring::read(UringFile file, Bytes offset, std::span<std::byte> to, OpTicket* ticket,
+                          Lane lane) {
+  return move(Transfer{Transfer::Way::read, file, offset, to, 0, ticket, lane});
 }
 
 co::Task<int> Uring::write(UringFile file, Bytes offset, std::span<const std::byte> from,
-                           int buffer_index, int rw_flags, OpTicket* ticket, Lane lane) {
-  return move(
-      Transfer{Transfer::Way::write, file, offset, from, buffer_index, rw_flags, ticket, lane});
+                           int rw_flags, OpTicket* ticket, Lane lane) {
+  return move(Transfer{Transfer::Way::write, file, offset, from, rw_flags, ticket, lane});
 }
 
 co::Task<int> Uring::move(Transfer transfer) {

@@ -29,8 +29,8 @@ class Transfer {
   // `lane`: as in OpRequest. What `at_once` refuses goes on through `store`.
   Transfer(Way way, UringFile file, Bytes offset, SgView view, int rw_flags, OpTicket* ticket,
            Lane lane = Lane::here);
-  Transfer(Way way, UringFile file, Bytes offset, std::span<const std::byte> bytes,
-           int buffer_index, int rw_flags, OpTicket* ticket, Lane lane = Lane::here);
+  Transfer(Way way, UringFile file, Bytes offset, std::span<const std::byte> bytes, int rw_flags,
+           OpTicket* ticket, Lane lane = Lane::here);
 
   bool ended() const { return result_ != going_on; }
   int result() const { return result_; }
@@ -50,7 +50,6 @@ class Transfer {
   std::uint64_t offset_;
   SgView view_{};  // else:
   std::span<const std::byte> bytes_{};
-  int buffer_index_ = -1;
   Lane lane_;
   int refused_ = 0;
   int rw_flags_;
@@ -68,11 +67,10 @@ class Running {
   Running(Uring& ring, const Transfer& transfer)
       : ring_{ring},
         request_{transfer.next(&view_)},
-        what_{transfer.way_ == Transfer::Way::read ? "read" : "write"},
         ticket_{transfer.ticket_},
-        wait_{ring.executor_, what_} {}
+        wait_{ring.executor_, transfer.way_ == Transfer::Way::read ? "read" : "write"} {}
   Running(Uring& ring, const OpRequest& request, const char* what, OpTicket* ticket)
-      : ring_{ring}, request_{request}, what_{what}, ticket_{ticket}, wait_{ring.executor_, what} {}
+      : ring_{ring}, request_{request}, ticket_{ticket}, wait_{ring.executor_, what} {}
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
 
@@ -89,7 +87,6 @@ class Running {
   Uring& ring_;
   SgView view_{};
   OpRequest request_;
-  const char* what_;
   OpTicket* ticket_;
   co::Wait wait_;
   Running* next_ = nullptr;

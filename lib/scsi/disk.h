@@ -47,8 +47,6 @@ struct DiskConfig {
   // What is taken all the same, in blocks, from an initiator that does not ask what the limit is;
   // 0: nothing beyond it.
   std::uint32_t tolerated_transfer_blocks = 0;
-  // OPTIMAL TRANSFER LENGTH in blocks; 0: none claimed.
-  std::uint32_t optimal_transfer_blocks = 0;
   // MAXIMUM WRITE SAME LENGTH. Linux shows it as write_zeroes_max_bytes. At least one block.
   Bytes write_same_max{1280 * 1024};
   // MAXIMUM UNMAP LBA COUNT and MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT (at most 64), where the

@@ -151,7 +151,6 @@ std::size_t Disk::block_limits(std::span<std::uint8_t> out) const {
   page[at(5)] = compare_and_write_max_blocks();
   put16(page, at(6), std::uint64_t{1} << config_.physical_block_exponent);
   put32(page, at(8), config_.max_transfer_blocks);
-  put32(page, at(12), config_.optimal_transfer_blocks);
   if (unmaps()) {
     const std::uint64_t granularity =
         volume_.blocks_in(volume_.geometry().discard_granularity).value();

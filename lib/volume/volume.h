@@ -120,7 +120,6 @@ class Volume {
   bool changed_since(std::uint64_t mark, Lba lba, BlockCount count) const {
     return fences_.changed_since(mark, lba, count);
   }
-  std::size_t queue_depth() const { return admission_.units(); }
   // So that tests can see that they would notice.
   void sabotage_fences() { fences_.sabotage(); }
 

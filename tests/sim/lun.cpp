@@ -11,7 +11,7 @@ namespace {
 
 std::unique_ptr<io::BufferPool> open_pool(co::Executor& executor) {
   Result<std::unique_ptr<io::BufferPool>> pool =
-      io::BufferPool::open(executor, Bytes{io::BufferPool::largest}, nullptr);
+      io::BufferPool::open(executor, Bytes{io::BufferPool::largest});
   return std::move(pool).value();
 }
 

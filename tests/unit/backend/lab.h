@@ -63,7 +63,7 @@ class Lab {
  public:
   Lab() : executor_{"test", clock_}, helper_{std::make_unique<io::HelperThread>(executor_)} {
     uring_ = io::Uring::open(executor_, {.store_thread = true}).value();
-    buffers_ = io::BufferPool::open(executor_, Bytes{std::uint64_t{4} << 20}, uring_.get()).value();
+    buffers_ = io::BufferPool::open(executor_, Bytes{std::uint64_t{4} << 20}).value();
   }
   ~Lab() { BALLAST_ASSERT(executor_.registry().size() == 0); }
 

@@ -218,12 +218,6 @@ void bytes_take_binary_units(void**) {
   assert_false(parse_bytes("x", "8388608TiB").ok());
 }
 
-void booleans_are_yes_and_no(void**) {
-  assert_true(parse_bool("x", "yes").value());
-  assert_false(parse_bool("x", "no").value());
-  expect_words(parse_bool("key x", "true").error().message, {"\"true\"", "yes or no"});
-}
-
 void what_format_writes_the_parser_reads(void**) {
   for (const std::uint64_t value : {0ULL, 1ULL, 512ULL, 1310720ULL, 1ULL << 30, 5ULL << 40}) {
     assert_true(parse_bytes("x", format_bytes(Bytes{value})).value() == Bytes{value});
@@ -335,7 +329,6 @@ int main() {
       cmocka_unit_test(the_daemons_own_key),
       cmocka_unit_test(durations_need_a_unit),
       cmocka_unit_test(bytes_take_binary_units),
-      cmocka_unit_test(booleans_are_yes_and_no),
       cmocka_unit_test(what_format_writes_the_parser_reads),
       cmocka_unit_test(quoting_keeps_utf8_and_escapes_the_rest),
       cmocka_unit_test(any_string_is_parsed_or_refused_in_one_line),

@@ -21,7 +21,7 @@ constexpr std::size_t mib = 1024 * kib;
 
 struct House {
   explicit House(std::size_t limit)
-      : pool{std::move(io::BufferPool::open(executor, Bytes{limit}, nullptr)).value()} {}
+      : pool{std::move(io::BufferPool::open(executor, Bytes{limit})).value()} {}
   void run() {
     while (!executor.idle()) {
       (void)executor.tick();
@@ -41,7 +41,6 @@ void buffers_begin_at_pages_and_have_the_size_asked_for(void**) {
     assert_true(static_cast<bool>(buffer));
     assert_int_equal(buffer.bytes().size(), size);
     assert_int_equal(reinterpret_cast<std::uintptr_t>(buffer.bytes().data()) % 4096, 0);
-    assert_int_equal(buffer.index(), -1);
   }
   assert_int_equal(house.pool->stats().in_use_bytes, 0);
 }
@@ -148,59 +147,6 @@ void nobody_overtakes_a_waiter(void**) {
   assert_int_equal(house.pool->stats().waits, 2);
 }
 
-co::Task<void> write_and_read(io::Uring& ring, io::BufferPool& pool, io::UringFile file,
-                              bool* equal) {
-  const io::Buffer out = co_await pool.acquire(8 * kib);
-  const auto data = test::random_bytes(8 * kib);
-  std::memcpy(out.bytes().data(), data.data(), data.size());
-  const int written = co_await ring.write(file, Bytes{0}, out.bytes(), out.index());
-  std::memset(out.bytes().data(), 0, data.size());
-  const int read = co_await ring.read(file, Bytes{0}, out.bytes(), out.index());
-  *equal = written == 8192 && read == 8192 &&
-           std::memcmp(out.bytes().data(), data.data(), data.size()) == 0;
-}
-
-void a_pool_with_a_ring_is_registered(void**) {
-  test::Bench b;
-  const test::Fd file{test::memory_file(64 * kib)};
-  const auto pool =
-      std::move(io::BufferPool::open(b.executor, Bytes{2 * mib}, b.ring.get())).value();
-  assert_true(pool->registered());
-  bool equal = false;
-  b.group.spawn("io", write_and_read(*b.ring, *pool, file.file(), &equal));
-  b.run();
-  assert_true(equal);
-}
-
-// In a child without privileges and with little memory to lock: the pool must work all the same.
-void without_locked_memory_the_pool_works_unregistered(void**) {
-  if (::getuid() != 0) {
-    print_message("needs root, to give up its privilege of locking memory\n");
-    skip();
-  }
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const rlimit little{64 * kib, 64 * kib};
-    if (::setrlimit(RLIMIT_MEMLOCK, &little) != 0 || ::setuid(65534) != 0) {
-      ::_exit(2);
-    }
-    bool right = false;
-    {
-      test::Bench b{{.entries = 4, .max_operations = 4, .file_slots = 1}};
-      const test::Fd file{test::memory_file(64 * kib)};
-      const auto pool =
-          std::move(io::BufferPool::open(b.executor, Bytes{2 * mib}, b.ring.get())).value();
-      b.group.spawn("io", write_and_read(*b.ring, *pool, file.file(), &right));
-      b.run();
-      right = right && !pool->registered();
-    }
-    ::_exit(right ? 0 : 1);
-  }
-  int status = -1;
-  assert_int_equal(::waitpid(child, &status, 0), child);
-  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-}
-
 }  // namespace
 
 int main() {
@@ -210,8 +156,6 @@ int main() {
       cmocka_unit_test(living_buffers_never_overlap),
       cmocka_unit_test(one_that_is_told_to_stop_waiting_holds_up_nobody),
       cmocka_unit_test(nobody_overtakes_a_waiter),
-      cmocka_unit_test(a_pool_with_a_ring_is_registered),
-      cmocka_unit_test(without_locked_memory_the_pool_works_unregistered),
   };
   return cmocka_run_group_tests_name("buffer pool", tests, nullptr, nullptr);
 }

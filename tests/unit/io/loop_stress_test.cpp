@@ -122,7 +122,7 @@ co::Task<void> read_a_page(House& house, co::Executor& executor) {
   std::byte* const aligned = raw + (page - reinterpret_cast<std::uintptr_t>(raw) % page) % page;
   const Bytes at{house.random() % pages * page};
   const int got =
-      co_await house.ring->read(io::UringFile{house.file, -1}, at, std::span{aligned, page}, -1);
+      co_await house.ring->read(io::UringFile{house.file, -1}, at, std::span{aligned, page});
   BALLAST_ASSERT(got == static_cast<int>(page) || got == -EINVAL);
 }
 

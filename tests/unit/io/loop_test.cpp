@@ -170,7 +170,7 @@ void a_timer_armed_while_the_reactor_sleeps_for_ever_fires(void**) {
 
 co::Task<void> read_then_note(io::Uring& ring, int fd, Note* note) {
   std::byte byte{};
-  const int got = co_await ring.read(io::UringFile{fd, -1}, Bytes{0}, std::span{&byte, 1}, -1);
+  const int got = co_await ring.read(io::UringFile{fd, -1}, Bytes{0}, std::span{&byte, 1});
   BALLAST_ASSERT(got == 1);
   Note::write(note, 0);
 }

@@ -33,9 +33,9 @@ co::Task<void> write_list(io::Uring& ring, io::UringFile file, Bytes at, io::SgV
 }
 
 co::Task<void> copy_flat(io::Uring& ring, io::UringFile file, std::span<std::byte> memory,
-                         int buffer_index, int* written, int* read) {
-  *written = co_await ring.write(file, Bytes{0}, memory.first(memory.size() / 2), buffer_index);
-  *read = co_await ring.read(file, Bytes{0}, memory.last(memory.size() / 2), buffer_index);
+                         int* written, int* read) {
+  *written = co_await ring.write(file, Bytes{0}, memory.first(memory.size() / 2));
+  *read = co_await ring.read(file, Bytes{0}, memory.last(memory.size() / 2));
 }
 
 co::Task<void> poll_once(io::Uring& ring, int fd, int* result, io::OpTicket* ticket) {
@@ -293,7 +293,7 @@ void work_that_died_with_its_submitter_is_started_again(void**) {
   }
 }
 
-void a_registered_file_and_buffer_work_like_plain_ones(void**) {
+void a_registered_file_works_like_a_plain_one(void**) {
   Bench b;
   const test::Fd file{test::memory_file(page)};
   const io::UringFile registered = b.ring->register_file(file.get());
@@ -301,16 +301,13 @@ void a_registered_file_and_buffer_work_like_plain_ones(void**) {
   alignas(4096) static std::byte memory[2 * page];
   const auto data = test::random_bytes(page);
   std::memcpy(memory, data.data(), page);
-  const iovec buffer{memory, sizeof memory};
-  assert_true(b.ring->register_buffers({&buffer, 1}).ok());
   int written = 0;
   int read = 0;
-  b.group.spawn("copy", copy_flat(*b.ring, registered, memory, 0, &written, &read));
+  b.group.spawn("copy", copy_flat(*b.ring, registered, memory, &written, &read));
   b.run();
   assert_int_equal(written, page);
   assert_int_equal(read, page);
   assert_memory_equal(memory + page, data.data(), page);
-  b.ring->unregister_buffers();
   b.ring->unregister_file(registered);
   assert_int_equal(b.ring->register_file(file.get()).slot, registered.slot);
 }
@@ -410,24 +407,6 @@ void a_completion_writes_the_eventfd_only_while_notification_is_on(void**) {
   b.run();
 }
 
-void running_operations_can_be_listed(void**) {
-  Bench b;
-  const test::Pipe pipe;
-  int result = 0;
-  b.group.spawn("poll", poll_once(*b.ring, pipe.out, &result, nullptr));
-  b.step();
-  int seen = 0;
-  b.ring->for_each_operation([&](const io::OpView& op) {
-    ++seen;
-    assert_string_equal(op.what, "poll");
-    assert_int_equal(op.fd, pipe.out);
-    assert_true(op.submitted);
-  });
-  assert_int_equal(seen, 1);
-  pipe.put("x", 1);
-  b.run();
-}
-
 // In a child, with io_uring_setup refused as `errno_value`: whether the error has `words`.
 bool refusal_says(int errno_value, const char* words) {
   const pid_t child = ::fork();
@@ -482,14 +461,13 @@ int main() {
       cmocka_unit_test(an_operation_cancelled_in_the_tick_that_started_it_never_reaches_the_kernel),
       cmocka_unit_test(an_operation_outlives_the_thread_that_submitted_it),
       cmocka_unit_test(work_that_died_with_its_submitter_is_started_again),
-      cmocka_unit_test(a_registered_file_and_buffer_work_like_plain_ones),
+      cmocka_unit_test(a_registered_file_works_like_a_plain_one),
       cmocka_unit_test(a_full_file_table_leaves_a_file_usable),
       cmocka_unit_test(fallocate_and_sync_reach_the_file),
       cmocka_unit_test(a_write_takes_the_flags_of_pwritev2),
       cmocka_unit_test(an_error_is_the_kernels_errno),
       cmocka_unit_test(an_empty_list_needs_no_kernel),
       cmocka_unit_test(a_completion_writes_the_eventfd_only_while_notification_is_on),
-      cmocka_unit_test(running_operations_can_be_listed),
       cmocka_unit_test(a_refused_ring_says_what_to_change),
   };
   return cmocka_run_group_tests_name("uring", tests, nullptr, nullptr);

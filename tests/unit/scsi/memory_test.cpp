@@ -39,7 +39,7 @@ void a_write_in_flight_takes_less_than_2_kib(void**) {
           .value();
   volume::Volume volume{*backend, volume::VolumeConfig{.queue_depth = commands}};
   scsi::Disk disk{volume, usual_config()};
-  const auto buffers = io::BufferPool::open(lab.executor(), Bytes{8 << 20}, nullptr).value();
+  const auto buffers = io::BufferPool::open(lab.executor(), Bytes{8 << 20}).value();
   watch::SlowLog slow_log{"vol0", Bytes{512}};
   CountingFrontEnd front_end;
   scsi::StalledLuns stalled_luns;

@@ -40,7 +40,7 @@ class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
   explicit TaskSetRig(const scsi::TaskSetLimits& limits = {}, const Pretend& pretend = {},
                       const volume::VolumeConfig& volume_config = {})
       : DiskRig{test::usual_config(), Bytes{4 << 20}, volume_config, pretend},
-        buffers{io::BufferPool::open(executor, Bytes{8 << 20}, nullptr).value()},
+        buffers{io::BufferPool::open(executor, Bytes{8 << 20}).value()},
         slow_log{"vol0", Bytes{512}},
         tasks{std::make_unique<scsi::TaskSet>(*disk, *this, *buffers, slow_log, stalled_luns,
                                               limits)} {
