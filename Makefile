@@ -51,7 +51,7 @@ pkg = $(shell pkg-config $(1) $(2) 2> /dev/null)
 system_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0 libnl-genl-3.0)))
 
 # --- rooms, lowest first: a room may use the rooms before it -------------------------------------
-rooms := base co watch io backend volume scsi
+rooms := base co watch io backend volume scsi lun
 room_sources = $(sort $(wildcard lib/$(1)/*.cpp))
 room_objects = $(patsubst %.cpp,$(B)/obj/%.o,$(call room_sources,$(1)))
 rooms := $(foreach r,$(rooms),$(if $(call room_sources,$(r)),$(r)))

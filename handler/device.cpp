@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands of a LUN, from the daemon and back to it; and the end of the LUN.
+// The commands of a LUN, from the daemon and back to it; and its end.
 #include "handler/device.h"
 
 #include <poll.h>
@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "lib/base/log.h"
-#include "lib/co/sleep.h"
 #include "lib/scsi/cdb.h"
 
 namespace ballast::handler {
@@ -39,8 +38,8 @@ io::SgView data_of(const abi::tcmulib_cmd& cmd) {
 }  // namespace
 
 void Device::handle(abi::tcmulib_cmd* cmd) {
-  if (!serial_read_.load(std::memory_order_relaxed)) {
-    read_unit_serial();
+  if (!identity_read_.load(std::memory_order_relaxed)) {
+    read_identity();
   }
   const bool more = cursor_->arrived(cmd->cmd_id);
   cmd->hm_private = nullptr;
@@ -93,9 +92,9 @@ void Device::linger(const co::Message& batch) {
 
 void Device::begin_batch(void* self, std::int64_t first_command) {
   Device& device = *static_cast<Device*>(self);
-  if (device.disk_ == nullptr && device.volume_ != nullptr &&
-      device.serial_read_.load(std::memory_order_acquire)) {
-    device.make_disk();
+  if (!device.lun_->is_identified() && device.identity_read_.load(std::memory_order_acquire)) {
+    device.lun_->identify(std::move(device.identity_));
+    device.look_at_attributes();
   }
   auto* cmd = std::bit_cast<abi::tcmulib_cmd*>(first_command);
   RingCursor::Mark mark;
@@ -132,13 +131,7 @@ Device::Incoming* Device::take_incoming() {
 }
 
 void Device::begin(abi::tcmulib_cmd* cmd) {
-  // What the executor's memory still holds is for the commands that it has begun.
-  const bool no_memory = executor_.memory().is_short() && !executor_.memory().renew();
-  if (task_set_ == nullptr) {
-    begin_not_ready(cmd);
-    return;
-  }
-  Incoming* const incoming = no_memory ? nullptr : take_incoming();
+  Incoming* const incoming = take_incoming();
   if (incoming == nullptr) {
     ring_->answer(cmd, scsi::Status::busy);
     return;
@@ -149,26 +142,13 @@ void Device::begin(abi::tcmulib_cmd* cmd) {
   incoming->sense = cmd->sense_buf;
   incoming->transferred = 0;
   incoming->sense_length = 0;
-  task_set_->begin(*incoming);
-}
-
-void Device::begin_not_ready(abi::tcmulib_cmd* cmd) {
-  expect();
-  if (expected_ == nullptr) {
-    ring_->answer(cmd, scsi::Status::busy);
-    return;
-  }
-  scsi::Command command{.cdb = cdb_of(*cmd), .data = data_of(*cmd), .sense = cmd->sense_buf};
-  ring_->answer(cmd, command, expected_->disk.answer_becoming_ready(command));
+  lun_->begin(*incoming);
 }
 
 void Device::answer(scsi::Command& command, scsi::Status status) {
   auto& incoming = static_cast<Incoming&>(command);
   ring_->answer(incoming.cmd, incoming, status);
   incoming.next_free = std::exchange(free_incoming_, &incoming);
-  if (ending_ && unanswered() == 0) {
-    idle_.set();
-  }
 }
 
 // What the daemon passed over in front of a command that is about to begin.
@@ -184,10 +164,10 @@ void Device::deal_with(const PassedOver::Item& item) {
     ring_->answer_thrown_away(item.cmd_id);
     return;
   }
-  if (task_set_ == nullptr || item.named == 0) {
+  if (lun_->task_set() == nullptr || item.named == 0) {
     return;
   }
-  const std::size_t ended = task_set_->abort([this](const scsi::Command& command) {
+  const std::size_t ended = lun_->abort([this](const scsi::Command& command) {
     return passed_over_->is_named(static_cast<const Incoming&>(command).cmd->cmd_id);
   });
   log(LogLevel::info, "{}: task management: of {} commands to be aborted {} end now", name_,
@@ -199,11 +179,11 @@ void Device::deal_with(const PassedOver::Item& item) {
 co::Task<void> Device::sweep() {
   std::uint32_t position = passed_over_->position();
   for (;;) {
-    sweep_rests_ = unanswered() == 0 && passed_over_->position() == position;
+    sweep_rests_ = lun_->unanswered() == 0 && passed_over_->position() == position;
     position = passed_over_->position();
     const Nanoseconds interval = sweep_rests_ ? sweep_interval : notice_interval;
     const bool stirred = co_await stirred_.wait_until(executor_.now() + interval);
-    if (leaving_.is_set()) {
+    if (closing_) {
       co_return;
     }
     if (stirred) {
@@ -228,7 +208,7 @@ co::Task<void> Device::sweep() {
 // the daemon must have read. It does not say so, but it reads as soon as it is woken: it has taken
 // the event, and the entries have stood there for long.
 void Device::answer_left_over() {
-  const PassedOver::Rest rest = passed_over_->rest(unanswered() == 0);
+  const PassedOver::Rest rest = passed_over_->rest(lun_->unanswered() == 0);
   if (rest != left_over_) {
     left_over_ = rest;
     left_over_since_ = executor_.now();
@@ -241,7 +221,7 @@ void Device::answer_left_over() {
       deal_with(*item);
     }
   }
-  if (unanswered() == 0 && passed_over_->is_at(rest.to)) {
+  if (lun_->unanswered() == 0 && passed_over_->is_at(rest.to)) {
     ring_->skip_to(rest.to);
   }
 }
@@ -254,7 +234,7 @@ bool Device::daemon_is_asleep() const {
 
 void Device::begin_sweep(void* self, std::int64_t) {
   Device& device = *static_cast<Device*>(self);
-  device.closing_.spawn("sweep", device.sweep());
+  device.sweeps_.spawn("sweep", device.sweep());
 }
 
 void Device::daemon_stops() {
@@ -263,26 +243,21 @@ void Device::daemon_stops() {
 }
 
 void Device::begin_stop(void* self, std::int64_t) {
-  Device& device = *static_cast<Device*>(self);
-  device.closing_.spawn("stop", device.stop_soon());
-}
-
-co::Task<void> Device::stop_soon() {
-  const bool leaving = co_await leaving_.wait_until(executor_.now() + close_patience);
-  const bool hangs = task_set_ != nullptr && (task_set_->stalled() || task_set_->orphans() > 0);
-  if (!leaving && hangs) {
-    co_await end_in_order(Nanoseconds{});
-  }
+  static_cast<Device*>(self)->lun_->stop();
 }
 
 bool Device::close(Nanoseconds patience) {
   if (plug_.first != nullptr) {
     flush_plug(false);
   }
-  const co::Message message{
-      .run = &begin_close, .context = this, .value = std::min(patience, close_patience).count()};
+  const co::Message message{.run = &begin_close, .context = this, .value = patience.count()};
   (void)loop_->drive(&message);
-  loop_->run_until([](void* self) { return static_cast<Device*>(self)->departed_.is_set(); }, this);
+  loop_->run_until(
+      [](void* self) {
+        const Device& device = *static_cast<Device*>(self);
+        return device.lun_->has_departed() && device.sweeps_.live() == 0;
+      },
+      this);
   log(LogLevel::info, "{}: closed: {} commands answered with {} doorbells", name_,
       ring_->stats().answers, ring_->stats().doorbells);
   return is_gone();
@@ -290,68 +265,9 @@ bool Device::close(Nanoseconds patience) {
 
 void Device::begin_close(void* self, std::int64_t patience) {
   Device& device = *static_cast<Device*>(self);
-  device.leaving_.set();
+  device.closing_ = true;
   device.stirred_.set();
-  device.closing_.spawn("close", device.close_in_order(Nanoseconds{patience}));
-}
-
-co::Task<void> Device::close_in_order(Nanoseconds patience) {
-  opener_.reset();  // nobody wants the store any more
-  co_await end_in_order(patience);
-  departed_.set();
-}
-
-co::Task<void> Device::end_in_order(Nanoseconds patience) {
-  if (std::exchange(ending_, true)) {
-    co_await ended_.wait();
-    co_return;
-  }
-  if (unanswered() == 0) {
-    idle_.set();
-  }
-  const bool idle = co_await idle_.wait_until(executor_.now() + patience);
-  if (!idle) {
-    log(LogLevel::warning, "{}: {} commands are still at the backend {}; they are ended", name_,
-        unanswered(), store_);
-  }
-  if (task_set_ != nullptr) {
-    co_await task_set_->shut();
-  }
-  closing_.spawn("close: backend", close_backend());
-  const bool closed = co_await closed_.wait_until(executor_.now() + depart_patience);
-  if (!closed) {
-    log(LogLevel::warning,
-        "{}: closed, but {} holds operations that it can neither finish nor end; they go on, and "
-        "the storage stays locked until the last of them has ended",
-        name_, store_);
-  }
-  ended_.set();
-}
-
-co::Task<void> Device::close_backend() {
-  if (backend_ != nullptr) {
-    backend_->shut();
-    co_await co::yield(executor_);
-    co_await backend_->close();
-  }
-  if (task_set_ != nullptr) {
-    co_await task_set_->drained();
-  }
-  co_await resizes_.join();
-  if (ended_.is_set()) {
-    log(LogLevel::info, "{}: the last operation has ended, the storage is let go of", name_);
-  }
-  closed_.set();
-  closing_.spawn("close: last", leave());
-}
-
-// Waits for the tasks that closed_ has woken, so that nothing is left when is_gone() says so.
-co::Task<void> Device::leave() {
-  co_await leaving_.wait();
-  while (closing_.live() > 1) {
-    co_await co::yield(executor_);
-  }
-  gone_.store(true, std::memory_order_release);
+  device.lun_->close(Nanoseconds{patience});
 }
 
 }  // namespace ballast::handler

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Device: one LUN, from the daemon's callbacks to the backend. Wires executor, io_uring, buffers,
-// backend, volume, disk, task set, ring and loop.
+// Device: a LUN (lib/lun/lun.h) behind a device of the daemon. What TCMU alone knows is here: the
+// daemon's callbacks, the ring, the kernel's attributes, and the threads.
 //
-// Life. From open() to close(). A LUN whose store cannot be opened yet is "becoming ready": it is
-// there, says who it is and otherwise BUSY, and StoreOpener (lib/backend/store_opener.h) goes on
-// trying on a thread of its own. At the other end, where the storage neither finishes nor ends an
-// operation, close() lets go of the daemon's device and leaves the rest behind: a departed Device,
-// which its reactor thread drives until the last operation has ended, and which keeps the store
-// locked until then. Its operations use memory of its own, never the ring's. is_gone() says when it
-// may be destroyed.
+// Life. From open() to close(). Where the storage hangs, close() lets go of the daemon's device and
+// leaves the rest behind: a departed Device, which its reactor thread drives until the last
+// operation has ended. Its operations use memory of its own, never the ring's. is_gone() says when
+// it may be destroyed.
 //
 // Threads. open, close, resize and reconfigure: the daemon's main thread (or the thread that it
 // closes on), one at a time. handle(): the device's cmdproc thread. The daemon ends that thread
@@ -21,8 +18,6 @@
 // this thread, in batches, with one doorbell each. What is still under way after that belongs to
 // the LUN's reactor thread. handle() never waits for storage longer than twice
 // `linger_limit`: the daemon's pthread_cancel and join of the cmdproc thread wait for it.
-//
-// Bounds. Those of the task set (lib/scsi/task_set.h).
 #pragma once
 
 #include <atomic>
@@ -31,7 +26,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "handler/attributes.h"
@@ -41,10 +35,7 @@
 #include "handler/ring_cursor.h"
 #include "handler/serial_claim.h"
 #include "handler/tcmur_abi.h"
-#include "lib/backend/backend.h"
 #include "lib/backend/factory.h"
-#include "lib/backend/gate.h"
-#include "lib/backend/store_opener.h"
 #include "lib/base/config.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -56,10 +47,8 @@
 #include "lib/io/helper_thread.h"
 #include "lib/io/loop.h"
 #include "lib/io/uring.h"
-#include "lib/scsi/disk.h"
+#include "lib/lun/lun.h"
 #include "lib/scsi/task_set.h"
-#include "lib/volume/volume.h"
-#include "lib/watch/slow_log.h"
 #include "lib/watch/snapshot.h"
 
 namespace ballast::handler {
@@ -69,11 +58,6 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // Commands collected before the first is started although more wait.
   static constexpr std::size_t most_plugged = 64;
   static constexpr Nanoseconds linger_limit = std::chrono::milliseconds{20};
-  // How long a closing LUN waits for its commands, and then for the backend to close.
-  static constexpr Nanoseconds close_patience = std::chrono::seconds{5};
-  static constexpr Nanoseconds depart_patience = std::chrono::seconds{1};
-  // How often a LUN that is becoming ready looks whether its store is open.
-  static constexpr Nanoseconds look_interval = std::chrono::milliseconds{50};
   // How often the ring is looked at for task management (PassedOver) while commands are under way.
   static constexpr Nanoseconds notice_interval = std::chrono::milliseconds{100};
   // How often it is looked at when idle; and how long commands that the daemon threw away stand at
@@ -103,32 +87,26 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // The daemon answers this LUN's commands itself, on its own thread: the ring is left alone.
   void leave_ring_alone() { ring_left_alone_.store(true, std::memory_order_relaxed); }
 
-  // Waits until every command is answered, no longer than `patience` (close_patience at most) and a
-  // moment: then those that are left are answered BUSY. Closes the backend and ends the threads.
-  // True if that is all done. False: the storage holds operations that it can neither finish nor
-  // end; the Device has departed, and its owner keeps it until is_gone().
+  // Lun::close(), and waits for its departure. True if the LUN is gone. False: the storage holds
+  // operations that it can neither finish nor end; the Device has departed, and its owner keeps it
+  // until is_gone().
   bool close(Nanoseconds patience);
-  // The backend is closed. Any thread. Destroying the Device then does not block.
-  bool is_gone() const { return gone_.load(std::memory_order_acquire); }
+  // Any thread. Destroying the Device then does not block.
+  bool is_gone() const { return lun_->is_gone(); }
 
   // Both answer within reconfiguration_limit.
   Result<void> resize(Bytes size);
-  // deadline, slow, stall_after, stall_window and busy_for change at once; for the rest the LUN
-  // must be made anew.
   Result<void> reconfigure(std::string_view daemon_string);
 
   // Its owner's, once it has departed.
   std::unique_ptr<Device> next_departed;
 
   bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
-  // Where the storage hangs still after close_patience, all commands end as in close(), and further
-  // ones are answered BUSY: LUNs end side by side, and what close() waits for is over then. The
-  // daemon waits for each ring to be empty before it closes the LUN.
+  // Lun::stop(): what close() waits for is over then. The daemon waits for each ring to be empty
+  // before it closes the LUN.
   void daemon_stops() override;
 
  private:
-  template <class T>
-  struct Asked;
   // A command and where its answer goes.
   struct Incoming : scsi::Command {
     abi::tcmulib_cmd* cmd = nullptr;
@@ -141,119 +119,66 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
     std::size_t count = 0;
   };
 
-  Device(abi::tcmu_device* dev, std::string name, config::LunConfig config);
-  Result<void> set_up(bool at_start, Nanoseconds patience);
+  Device(abi::tcmu_device* dev, std::string name);
+  Result<void> set_up(const config::LunConfig& config, bool at_start, Nanoseconds patience);
   Result<void> check_geometry() const;
-  Result<void> open_machinery();
+  Result<void> open_machinery(const config::LunConfig& config);
+  Result<void> open_ring();
+  void make_lun(const config::LunConfig& config);
   Result<void> open_store(bool at_start, Nanoseconds patience);
   backend::OpenContext open_context();
-  void use_opened(const backend::OpenContext& context);
-  void use(std::unique_ptr<backend::Backend> backend,
-           std::shared_ptr<backend::UnheardFlush> unheard_flush);
-  Result<void> open_ring();
-  void read_unit_serial();
-  void make_disk();
-  void make_disk_now();
-  scsi::DiskConfig disk_config(const backend::Geometry& geometry) const;
-  void expect();
-  void use_found();
+  void read_identity();
 
   void flush_plug(bool stay);
   void linger(const co::Message& batch);
 
   static void begin_batch(void* self, std::int64_t first_command);
+  static void begin_waiting(void* self, std::int64_t source);
   static void begin_sweep(void* self, std::int64_t);
-  static void begin_becoming_ready(void* self, std::int64_t);
   static void begin_stop(void* self, std::int64_t);
   static void begin_close(void* self, std::int64_t patience);
   [[gnu::cold]] void deal_with_passed_over(std::uint16_t cmd_id);
   void deal_with(const PassedOver::Item& item);
   void begin(abi::tcmulib_cmd* cmd);
-  [[gnu::cold]] void begin_not_ready(abi::tcmulib_cmd* cmd);
   void answer(scsi::Command& command, scsi::Status status) override;
   Incoming* take_incoming();
-  scsi::TaskSetLimits limits() const;
   void set_attributes();
   void look_at_attributes();
   void tell_cmd_time_out() const;
-  void describe(watch::LunSnapshot* snapshot) const;
-  std::size_t unanswered() const { return task_set_ == nullptr ? 0 : task_set_->unanswered(); }
-
-  template <class T>
-  void ask(std::shared_ptr<Asked<T>> asked,
-           void (Device::*serve)(const std::shared_ptr<Asked<T>>& asked));
-  void begin_resize(const std::shared_ptr<Asked<Bytes>>& asked);
-  co::Task<void> do_resize(std::shared_ptr<Asked<Bytes>> asked);
-  Result<void> resized(Bytes size, BlockCount blocks, IoStatus status);
-  void change_limits(const std::shared_ptr<Asked<config::LunConfig>>& asked);
-  void take_snapshot(const std::shared_ptr<Asked<watch::LunSnapshot>>& asked);
   co::Task<void> sweep();
   void answer_left_over();
   bool daemon_is_asleep() const;
-  co::Task<void> become_ready();
-  co::Task<void> stop_soon();
-  co::Task<void> end_in_order(Nanoseconds patience);
-  co::Task<void> close_in_order(Nanoseconds patience);
-  co::Task<void> close_backend();
-  co::Task<void> leave();
 
   // Destroyed in reverse order: each outlives what stands below it.
   abi::tcmu_device* const dev_;
-  const std::string name_;    // the backstore's, as targetcli shows it
-  config::LunConfig config_;  // written under the executor's baton once open
+  const std::string name_;  // the backstore's, as targetcli shows it
   const co::SteadyClock clock_;
   co::Executor executor_;
   std::unique_ptr<io::Uring> uring_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::HelperThread> helper_;
-  std::unique_ptr<backend::StoreOpener> opener_;  // while becoming ready
-  std::unique_ptr<backend::Gate> backend_;
-  std::string store_{"its store"};  // the backend, described, for what must not fail
-  std::unique_ptr<volume::Volume> volume_;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<PassedOver> passed_over_;
   std::unique_ptr<Attributes> attributes_;
   TimePoint looked_at_attributes_{};
   int cmd_time_out_ = -1;  // seconds, as last seen; 0: the kernel waits for ever
-  std::unique_ptr<watch::SlowLog> slow_log_;
-  std::unique_ptr<scsi::Disk> disk_;  // made with the first command: see read_unit_serial
-  std::unique_ptr<scsi::TaskSet> task_set_;
-  // What the LUN is taken for while it is becoming ready.
-  struct Expected {
-    Expected(std::unique_ptr<backend::Backend> store, Bytes logical_block, scsi::DiskConfig config)
-        : absent{std::move(store)},
-          volume{*absent, volume::VolumeConfig{.logical_block = logical_block}},
-          disk{volume, std::move(config)} {}
-    std::unique_ptr<backend::Backend> absent;
-    volume::Volume volume;
-    scsi::Disk disk;
-  };
-  std::unique_ptr<Expected> expected_;
+  std::unique_ptr<lun::Lun> lun_;
   std::unique_ptr<io::Loop> loop_;
-  co::TaskGroup resizes_;
-  co::TaskGroup closing_;
-  co::Event leaving_;   // close() was called
-  co::Event stirred_;   // commands have come while the sweep rests, or close() was called
-  co::Event idle_;      // set while ending when no command is unanswered
-  co::Event closed_;    // the backend is closed and every task has ended
-  co::Event ended_;     // every command is answered, further ones are answered BUSY
-  co::Event departed_;  // the ring and the daemon's device are not touched any more
-  bool ending_ = false;
-  std::atomic<bool> gone_{false};
+  co::TaskGroup sweeps_;
+  co::Event stirred_;  // commands have come while the sweep rests, or close() was called
+  bool closing_ = false;
   std::atomic<bool> ring_left_alone_{false};
   bool sweep_rests_ = false;
   PassedOver::Rest left_over_;  // at the last look, and since when
   TimePoint left_over_since_{};
-  TimePoint opened_{};
   std::vector<std::unique_ptr<Incoming[]>> incoming_;
   Incoming* free_incoming_ = nullptr;
 
   // The cmdproc thread's.
   std::unique_ptr<RingCursor> cursor_;
   Plug plug_;
-  std::atomic<bool> serial_read_{false};  // without it there is no disk
-  std::string unit_serial_;               // written before the first batch is handed over
-  bool kernel_reserves_ = true;           // so is this: see scsi::DiskConfig
+  lun::Identity identity_;  // written before the first batch is handed over, and moved from then
+  std::atomic<bool> identity_read_{false};
   SerialClaim serial_claim_;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The attributes of its backstore that decide how a LUN may answer, cmd_time_out and
-// tmr_notification, and the limits that follow from them.
+// tmr_notification.
 //
 // The kernel lets cmd_time_out be changed only while the backstore is not exported, so it is set
 // when the LUN is opened. But rtslib writes the attributes that it has saved after it has enabled a
@@ -54,9 +54,7 @@ void Device::look_at_attributes() {
   if (seconds != cmd_time_out_) {
     cmd_time_out_ = seconds;
     tell_cmd_time_out();
-    if (task_set_ != nullptr) {
-      task_set_->set_limits(limits());
-    }
+    lun_->set_longest_hold(seconds > 0 ? before(seconds) : Nanoseconds{});
   }
 }
 
@@ -66,27 +64,14 @@ void Device::tell_cmd_time_out() const {
     return;
   }
   const Nanoseconds last = before(cmd_time_out_);
+  const Nanoseconds deadline = lun_->config().deadline;
   log(LogLevel::warning,
       "{}: cmd_time_out is {} s, then the kernel fails a command: all are answered BUSY after "
       "{}{}, "
       "which initiators do not believe for ever; set it to 0 before the LUN is exported",
       name_, cmd_time_out_, config::format_duration(last),
-      config_.deadline > last
-          ? ", not deadline=" + config::format_duration(config_.deadline) + " as configured"
-          : " at the latest");
-}
-
-scsi::TaskSetLimits Device::limits() const {
-  scsi::TaskSetLimits limits{.deadline = config_.deadline,
-                             .slow = config_.slow,
-                             .stall_after = config_.stall_after,
-                             .stall_window = config_.stall_window,
-                             .busy_for = config_.busy_for};
-  if (cmd_time_out_ > 0) {
-    limits.longest_hold = before(cmd_time_out_);
-    limits.deadline = std::min(limits.deadline, limits.longest_hold);
-  }
-  return limits;
+      deadline > last ? ", not deadline=" + config::format_duration(deadline) + " as configured"
+                      : " at the latest");
 }
 
 }  // namespace ballast::handler

@@ -17,11 +17,10 @@
 #include "handler/config_string.h"
 #include "handler/lun_name.h"
 #include "handler/store_order.h"
-#include "lib/backend/absent.h"
 #include "lib/backend/factory.h"
-#include "lib/base/assert.h"
 #include "lib/base/log.h"
 #include "lib/base/never_destroyed.h"
+#include "lib/lun/file_source.h"
 
 namespace ballast::handler {
 namespace {
@@ -31,14 +30,6 @@ constexpr Bytes data_limit{std::uint64_t{64} << 20};
 
 scsi::StalledLuns& stalled_luns() {
   return never_destroyed<scsi::StalledLuns>();
-}
-
-unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
-  if (physical_block <= logical_block) {
-    return 0;
-  }
-  return static_cast<unsigned>(std::countr_zero(physical_block.value()) -
-                               std::countr_zero(logical_block.value()));
 }
 
 // In blocks.
@@ -78,56 +69,45 @@ Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev, bool at_star
   if (!config) {
     return config.error();
   }
-  std::unique_ptr<Device> device{new Device{dev, lun_name(dev), std::move(config).value()}};
+  std::unique_ptr<Device> device{new Device{dev, lun_name(dev)}};
   Result<void> ready;
   try {
-    ready = device->set_up(at_start, patience);
+    ready = device->set_up(config.value(), at_start, patience);
   } catch (const std::bad_alloc&) {
     ready = Error{ENOMEM, "out of memory"};
   }
-  if (ready) {
-    return device;
+  if (!ready) {
+    return ready.error();
   }
-  if (device->backend_ != nullptr) {
-    // Nothing was asked of it yet, so closing it does not depart.
-    BALLAST_ASSERT(device->close(close_patience));
-  }
-  return ready.error();
+  return device;
 }
 
-Device::Device(abi::tcmu_device* dev, std::string name, config::LunConfig config)
+Device::Device(abi::tcmu_device* dev, std::string name)
     : dev_{dev},
       name_{std::move(name)},
-      config_{std::move(config)},
       executor_{name_.c_str(), clock_},
-      resizes_{executor_},
-      closing_{executor_},
-      leaving_{executor_, "the LUN to be closed"},
-      stirred_{executor_, "the next sweep"},
-      idle_{executor_, "a closing LUN's last answer"},
-      closed_{executor_, "the backend to be closed"},
-      ended_{executor_, "the LUN to end"},
-      departed_{executor_, "the LUN to be closed"},
-      opened_{clock_.now()} {}
+      sweeps_{executor_},
+      stirred_{executor_, "the next sweep"} {}
 
 Device::~Device() {
-  BALLAST_ASSERT(backend_ == nullptr || is_gone());
   if (loop_ != nullptr) {
     loop_->stop();
   }
 }
 
-Result<void> Device::set_up(bool at_start, Nanoseconds patience) {
+Result<void> Device::set_up(const config::LunConfig& config, bool at_start, Nanoseconds patience) {
   if (Result<void> geometry = check_geometry(); !geometry) {
     return geometry;
   }
-  if (Result<void> machinery = open_machinery(); !machinery) {
+  if (Result<void> machinery = open_machinery(config); !machinery) {
     return machinery;
   }
   // Last of what can fail: from here on there is something to close.
   if (Result<void> store = open_store(at_start, patience); !store) {
     return store;
   }
+  log(LogLevel::info, "{}: this kernel's ring has: {}", name_,
+      describe_mailbox_flags(ring_->flags()));
   const co::Message sweep{.run = &begin_sweep, .context = this};
   (void)loop_->drive(&sweep);
   return {};
@@ -149,13 +129,13 @@ Result<void> Device::check_geometry() const {
 }
 
 // What a LUN has besides its store: memory, a ring of the kernel's, threads.
-Result<void> Device::open_machinery() {
+Result<void> Device::open_machinery(const config::LunConfig& config) {
   if (const char* const lacks = executor_.lacks(); lacks != nullptr) {
     return Error{EMFILE, lacks};
   }
   io::UringOptions options;
-  options.max_operations = std::max<std::size_t>(options.max_operations, config_.queue_depth);
-  options.store_thread = config_.scheme == config::Scheme::file;
+  options.max_operations = std::max<std::size_t>(options.max_operations, config.queue_depth);
+  options.store_thread = config.scheme == config::Scheme::file;
   Result<std::unique_ptr<io::Uring>> uring = io::Uring::open(executor_, options);
   if (!uring) {
     return uring.error();
@@ -169,6 +149,7 @@ Result<void> Device::open_machinery() {
   if (Result<void> ring = open_ring(); !ring) {
     return ring;
   }
+  make_lun(config);
   attributes_ = std::make_unique<Attributes>(dev_);
   set_attributes();
   helper_ = std::make_unique<io::HelperThread>(executor_);
@@ -178,8 +159,22 @@ Result<void> Device::open_machinery() {
   if (Result<void> started = loop_->start(); !started) {
     return started;
   }
-  slow_log_ = std::make_unique<watch::SlowLog>(name_, Bytes{abi::tcmu_dev_get_block_size(dev_)});
   return {};
+}
+
+void Device::make_lun(const config::LunConfig& config) {
+  const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
+  const TransferLimits transfer = transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), block);
+  lun_ = std::make_unique<lun::Lun>(
+      lun::Runtime{executor_, *buffers_, stalled_luns()},
+      lun::LunSetup{.name = name_,
+                    .config = config,
+                    .logical_block = block,
+                    .capacity = BlockCount{abi::tcmu_dev_get_num_lbas(dev_)},
+                    .max_transfer_blocks = transfer.offered,
+                    .tolerated_transfer_blocks = transfer.tolerated,
+                    .fence_seed = random_number()},
+      *this);
 }
 
 backend::OpenContext Device::open_context() {
@@ -194,105 +189,47 @@ backend::OpenContext Device::open_context() {
 
 // Waits for the store, but not for ever.
 Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
+  const config::LunConfig& config = lun_->config();
   const backend::OpenContext context = open_context();
-  if (config_.scheme != config::Scheme::file) {
-    Result<std::unique_ptr<backend::Backend>> opened = backend::open(config_, context);
+  if (config.scheme != config::Scheme::file) {
+    Result<std::unique_ptr<backend::Backend>> opened = backend::open(config, context);
     if (!opened) {
       return opened.error();
     }
-    use(std::move(opened).value(), nullptr);
+    lun_->use(lun::Store{std::move(opened).value(), nullptr});
     return {};
   }
   if (Result<void> numbers = backend::check_numbers(context.size, context.logical_block);
       !numbers) {
     return numbers;
   }
-  opener_ = std::make_unique<backend::StoreOpener>(
-      store_order(config_, name_, context.size, context.logical_block, at_start));
-  switch (opener_->wait(patience)) {
-    case backend::StoreOpener::State::refused:
-      return opener_->error();
-    case backend::StoreOpener::State::opened:
-      use_opened(context);
-      opener_.reset();
+  auto source = std::make_unique<lun::FileSource>(
+      store_order(config, name_, context.size, context.logical_block, at_start), context);
+  switch (source->wait(patience)) {
+    case lun::StoreSource::State::refused:
+      return source->error();
+    case lun::StoreSource::State::opened:
+      lun_->use(source->take());
       return {};
-    case backend::StoreOpener::State::trying:
+    case lun::StoreSource::State::trying:
       log(LogLevel::warning,
           "{}: becoming ready: {} does not answer: is its storage frozen?; commands are answered "
           "BUSY until it does",
-          name_, config_.path);
+          name_, config.path);
       break;
-    case backend::StoreOpener::State::waiting:
+    case lun::StoreSource::State::waiting:
       break;  // it has said why
   }
-  const co::Message becoming_ready{.run = &begin_becoming_ready, .context = this};
-  (void)loop_->drive(&becoming_ready);
+  lun::StoreSource* const waited_for = source.release();
+  const co::Message waiting{
+      .run = &begin_waiting, .context = this, .value = std::bit_cast<std::int64_t>(waited_for)};
+  (void)loop_->drive(&waiting);
   return {};
 }
 
-void Device::begin_becoming_ready(void* self, std::int64_t) {
-  Device& device = *static_cast<Device*>(self);
-  device.closing_.spawn("becoming ready", device.become_ready());
-}
-
-co::Task<void> Device::become_ready() {
-  for (;;) {
-    const bool leaving = co_await leaving_.wait_until(executor_.now() + look_interval);
-    if (leaving) {
-      co_return;
-    }
-    const backend::StoreOpener::State state = opener_->state();
-    if (state == backend::StoreOpener::State::opened) {
-      use_found();
-      co_return;
-    }
-    // It hung at first, and failed for good when somebody was making the LUN.
-    if (state == backend::StoreOpener::State::refused) {
-      log(LogLevel::error, "{}: cannot be opened: {}; delete the backstore and create it anew",
-          name_, opener_->error().message);
-      co_return;
-    }
-  }
-}
-
-void Device::use_found() {
-  try {
-    use_opened(open_context());
-  } catch (const std::bad_alloc&) {
-    volume_.reset();
-    backend_.reset();
-    log(LogLevel::error,
-        "{}: cannot be opened: out of memory; delete the backstore and create it "
-        "anew (the data stays)",
-        name_);
-  }
-  opener_.reset();
-}
-
-void Device::use_opened(const backend::OpenContext& context) {
-  backend::OpenFile file = opener_->take();
-  std::shared_ptr<backend::UnheardFlush> unheard_flush = file.claim.unheard_flush();
-  use(backend::assemble(config_, std::move(file), context), std::move(unheard_flush));
-}
-
-// In set_up(), or on the executor.
-void Device::use(std::unique_ptr<backend::Backend> backend,
-                 std::shared_ptr<backend::UnheardFlush> unheard_flush) {
-  const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
-  const BlockCount blocks{abi::tcmu_dev_get_num_lbas(dev_)};
-  backend_ = std::make_unique<backend::Gate>(std::move(backend));
-  volume_ = std::make_unique<volume::Volume>(
-      *backend_, volume::VolumeConfig{.logical_block = block,
-                                      .capacity = blocks,
-                                      .queue_depth = config_.queue_depth,
-                                      .fence_seed = random_number(),
-                                      .unheard_flush = std::move(unheard_flush)});
-  store_ = backend_->description();
-  log(LogLevel::info,
-      "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks; this kernel's ring has: {}",
-      name_, store_, blocks.value(), block.value(),
-      transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), block).offered,
-      describe_mailbox_flags(ring_->flags()));
+void Device::begin_waiting(void* self, std::int64_t source) {
+  static_cast<Device*>(self)->lun_->wait_for(
+      std::unique_ptr<lun::StoreSource>{std::bit_cast<lun::StoreSource*>(source)});
 }
 
 Result<void> Device::open_ring() {
@@ -314,21 +251,23 @@ Result<void> Device::open_ring() {
 
 // Not in open(): targetcli's library sets the serial number after it has enabled the backstore,
 // which is when open() is called. The first command comes later than both.
-void Device::read_unit_serial() {
+void Device::read_identity() {
   struct Free {
     void operator()(char* text) const noexcept { std::free(text); }
   };
   const std::unique_ptr<char, Free> serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
   try {
-    unit_serial_ = serial != nullptr ? serial.get() : "";
+    identity_.unit_serial = serial != nullptr ? serial.get() : "";
   } catch (const std::bad_alloc&) {
     return;  // the next command tries again
   }
   // The kernel answers reservations unless these say no; an attribute that it does not have says
   // nothing.
-  kernel_reserves_ = attributes_->read("emulate_pr") != 0 && attributes_->read("pgr_support") != 0;
-  serial_read_.store(true, std::memory_order_release);
-  if (unit_serial_.empty()) {
+  identity_.kernel_reserves =
+      attributes_->read("emulate_pr") != 0 && attributes_->read("pgr_support") != 0;
+  const std::string_view unit_serial = serial != nullptr ? serial.get() : "";
+  identity_read_.store(true, std::memory_order_release);
+  if (unit_serial.empty()) {
     log(LogLevel::warning,
         "{}: configfs has no unit serial (wwn/vpd_unit_serial); /dev/disk/by-id and multipath will "
         "not know this LUN",
@@ -336,59 +275,9 @@ void Device::read_unit_serial() {
     return;
   }
   try {
-    serial_claim_.take(name_, unit_serial_);
+    serial_claim_.take(name_, unit_serial);
   } catch (const std::bad_alloc&) {
     log_plain(LogLevel::warning, "no memory to compare a LUN's unit serial with the others'");
-  }
-}
-
-// Out of memory: there is none, and the next batch tries again.
-void Device::make_disk() {
-  try {
-    make_disk_now();
-  } catch (const std::bad_alloc&) {
-    disk_.reset();
-  }
-}
-
-void Device::make_disk_now() {
-  disk_ = std::make_unique<scsi::Disk>(*volume_, disk_config(backend_->geometry()));
-  if (expected_ != nullptr && !disk_->looks_like(expected_->disk)) {
-    disk_->post_unit_attention(scsi::asc::inquiry_data_has_changed);
-  }
-  look_at_attributes();
-  task_set_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, *slow_log_, stalled_luns(),
-                                              limits());
-  expected_.reset();
-}
-
-scsi::DiskConfig Device::disk_config(const backend::Geometry& geometry) const {
-  const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
-  scsi::DiskConfig config;
-  config.product = name_;
-  config.unit_serial = unit_serial_;
-  config.physical_block_exponent = physical_block_exponent(block, geometry.physical_block);
-  const TransferLimits transfer = transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), block);
-  config.max_transfer_blocks = transfer.offered;
-  config.tolerated_transfer_blocks = transfer.tolerated;
-  config.kernel_reserves = kernel_reserves_;
-  config.write_same_max = config_.write_same_max;
-  return config;
-}
-
-// Out of memory, or without the unit serial: nothing is expected, and the next INQUIRY tries again.
-void Device::expect() {
-  if (expected_ != nullptr || !serial_read_.load(std::memory_order_acquire)) {
-    return;
-  }
-  const backend::OpenContext context = open_context();
-  try {
-    auto absent = backend::make_absent(executor_, context.size, context.logical_block);
-    scsi::DiskConfig config = disk_config(absent->geometry());
-    expected_ =
-        std::make_unique<Expected>(std::move(absent), context.logical_block, std::move(config));
-  } catch (const std::bad_alloc&) {
-    // There is none yet.
   }
 }
 

@@ -85,7 +85,7 @@ SharedPatience start_patience{std::chrono::seconds{1}, std::chrono::milliseconds
                               std::chrono::seconds{5}};
 SharedPatience open_patience{std::chrono::seconds{5}, std::chrono::milliseconds{100},
                              std::chrono::seconds{2}};
-SharedPatience close_patience{Device::close_patience, std::chrono::milliseconds{300},
+SharedPatience close_patience{lun::Lun::close_patience, std::chrono::milliseconds{300},
                               std::chrono::seconds{2}};
 
 TimePoint now() {

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "lib/backend/filter.h"
 #include "lib/backend/in_flight.h"
 #include "lib/backend/op_status.h"
 #include "lib/base/assert.h"
@@ -14,18 +15,18 @@ constexpr bool power_of_two(std::uint64_t n) {
   return n != 0 && (n & (n - 1)) == 0;
 }
 
-class Checked final : public Backend, private co::TaskListener<IoStatus> {
+class Checked final : public Filter, private co::TaskListener<IoStatus> {
  public:
   explicit Checked(std::unique_ptr<Backend> inner)
-      : inner_{std::move(inner)}, executor_{inner_->executor()}, in_flight_{executor_} {
+      : Filter{*inner},
+        inner_{std::move(inner)},
+        executor_{inner_->executor()},
+        in_flight_{executor_} {
     check_geometry();
   }
   ~Checked() override { BALLAST_ASSERT(closed_ || !in_flight_.used()); }
 
   co::Executor& executor() override { return executor_; }
-  const Geometry& geometry() const override { return inner_->geometry(); }
-  const Capabilities& capabilities() const override { return inner_->capabilities(); }
-  std::string description() const override { return inner_->description(); }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;

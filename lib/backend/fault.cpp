@@ -14,6 +14,7 @@
 
 #include "lib/backend/control_file.h"
 #include "lib/backend/fault_rules.h"
+#include "lib/backend/filter.h"
 #include "lib/backend/in_flight.h"
 #include "lib/base/log.h"
 #include "lib/co/event.h"
@@ -22,10 +23,11 @@
 namespace ballast::backend {
 namespace {
 
-class Fault final : public Backend {
+class Fault final : public Filter {
  public:
   Fault(std::unique_ptr<Backend> inner, std::string path)
-      : inner_{std::move(inner)},
+      : Filter{*inner},
+        inner_{std::move(inner)},
         path_{std::move(path)},
         applied_{inner_->executor(), "frozen by a fault rule"},
         closing_{inner_->executor(), "delayed by a fault rule"},
@@ -40,9 +42,6 @@ class Fault final : public Backend {
     }
   }
 
-  co::Executor& executor() override { return inner_->executor(); }
-  const Geometry& geometry() const override { return inner_->geometry(); }
-  const Capabilities& capabilities() const override { return inner_->capabilities(); }
   std::string description() const override {
     return inner_->description() + " with faults from " + path_;
   }

@@ -9,46 +9,40 @@
 #include <memory>
 #include <utility>
 
-#include "lib/backend/backend.h"
+#include "lib/backend/filter.h"
 
 namespace ballast::backend {
 
-class Gate final : public Backend {
+class Gate final : public Filter {
  public:
-  explicit Gate(std::unique_ptr<Backend> inner) : inner_{std::move(inner)} {}
+  explicit Gate(std::unique_ptr<Backend> inner) : Filter{*inner}, inner_{std::move(inner)} {}
 
   // An operation is refused if it is asked for after this; one asked for before may begin until the
   // next turn of the run queue, so yield once between shut() and close().
   void shut() { shut_ = true; }
 
-  co::Executor& executor() override { return inner_->executor(); }
-  const Geometry& geometry() const override { return inner_->geometry(); }
-  const Capabilities& capabilities() const override { return inner_->capabilities(); }
-  std::string description() const override { return inner_->description(); }
-
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
-    return shut_ ? refuse() : inner_->read(offset, to, cancel);
+    return shut_ ? refuse() : Filter::read(offset, to, cancel);
   }
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua,
                            co::CancelToken cancel) override {
-    return shut_ ? refuse() : inner_->write(offset, from, fua, cancel);
+    return shut_ ? refuse() : Filter::write(offset, from, fua, cancel);
   }
   co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
                           co::CancelToken cancel) override {
-    return shut_ ? refuse() : inner_->zero(offset, length, may_unmap, cancel);
+    return shut_ ? refuse() : Filter::zero(offset, length, may_unmap, cancel);
   }
   co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override {
-    return shut_ ? refuse() : inner_->discard(offset, length, cancel);
+    return shut_ ? refuse() : Filter::discard(offset, length, cancel);
   }
   co::Task<IoStatus> flush(co::CancelToken cancel) override {
-    return shut_ ? refuse() : inner_->flush(cancel);
+    return shut_ ? refuse() : Filter::flush(cancel);
   }
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override {
-    return shut_ ? refuse() : inner_->block_status(offset, length, limit, out);
+    return shut_ ? refuse() : Filter::block_status(offset, length, limit, out);
   }
-  co::Task<IoStatus> resize(Bytes size) override { return shut_ ? refuse() : inner_->resize(size); }
-  co::Task<void> close() override { return inner_->close(); }
+  co::Task<IoStatus> resize(Bytes size) override { return shut_ ? refuse() : Filter::resize(size); }
 
  private:
   co::Task<IoStatus> refuse() { co_return IoStatus::not_ready; }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a sequence of SCSI commands to a small disk. Each command takes a header of 20 bytes
+// Any bytes as a sequence of SCSI commands to a small LUN. Each command takes a header of 20 bytes
 // from the input: the CDB (16), its length, the segment length of the buffer, the buffer's length
 // (2); then as many of the buffer's bytes as the input still has.
 #include <cstdio>
 #include <cstdlib>
 
-#include "tests/unit/scsi/hostile.h"
+#include "tests/unit/lun/hostile.h"
 
 using ballast::test::Bytes8;
 using ballast::test::HostileRig;

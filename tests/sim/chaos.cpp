@@ -85,8 +85,8 @@ Nanoseconds Chaos::pause() {
 }
 
 void Chaos::act() {
-  if (lun_.closed()) {
-    lun_.reopen();
+  if (lun_.departed() && (lun_.closed() || random_.chance(1, 3))) {
+    lun_.reopen(random_.chance(1, 2) ? Nanoseconds{} : draw_time(random_, seconds{3}));
     return;
   }
   const std::uint64_t lot = random_.below(100);
@@ -134,9 +134,14 @@ void Chaos::change_the_lun() {
     const bool none = random_.chance(1, 2);
     lun_.squeeze_buffers(none ? ~std::size_t{0} : random_.below(32) * io::BufferPool::smallest);
   } else if (lot < 8) {
-    if (!lun_.closing()) {
-      lun_.close();
+    if (!lun_.closing() && !lun_.stopping() && random_.chance(1, 3)) {
+      lun_.stop();
+    } else if (!lun_.closing()) {
+      lun_.close(one_of(random_,
+                        {Nanoseconds{}, Nanoseconds{milliseconds{100}}, lun::Lun::close_patience}));
     }
+  } else if (lot < 9 && random_.chance(1, 2)) {
+    (void)lun_.tally();  // as one who looks at the LUN does, and at those that have departed
   } else {
     const bool all = lot == 9;
     lun_.abort([this, all](const Issued&) { return all || random_.chance(1, 4); });

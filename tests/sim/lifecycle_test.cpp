@@ -60,6 +60,30 @@ void what_is_written_after_opening_stays(void**) {
   }));
 }
 
+// As it is with a LUN that is removed and made again while its storage hangs.
+void the_next_lun_waits_until_the_store_is_let_go_of(void**) {
+  assert_well(in_every_order([](Choices& choices) {
+    Scene scene;
+    scene.orphan(write_wish(here, 1));
+    scene.begin_frozen(write_wish(Range{20, 2}, 3));
+    scene.close();
+    scene.pass(std::chrono::seconds{2});
+    assert_true(scene.departed() && !scene.closed());
+    scene.reopen();
+    scene.pass(std::chrono::seconds{1});
+    assert_false(scene.ready());
+    assert_true(scene.begin(write_wish(here, 2)).turned_away());
+    scene.thaw(choices);
+    scene.pass(lun::Lun::look_interval);
+    assert_true(scene.ready());
+    assert_true(scene.at(8) == old_data);
+    assert_int_equal(scene.begin(read_wish(here)).sense_key(), 0x6);  // INQUIRY DATA HAS CHANGED
+    assert_true(scene.begin(write_wish(here, 2)).good());
+    assert_true(scene.at(8) == new_data);
+    return scene.end();
+  }));
+}
+
 // A held command is answered when its LUN goes, and the store is waited for.
 void a_held_compare_and_write_is_answered_at_closing(void**) {
   Scene scene;
@@ -197,6 +221,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(closing_answers_everything_and_waits_for_the_store),
       cmocka_unit_test(what_is_written_after_opening_stays),
+      cmocka_unit_test(the_next_lun_waits_until_the_store_is_let_go_of),
       cmocka_unit_test(a_held_compare_and_write_is_answered_at_closing),
       cmocka_unit_test(adopters_are_answered_at_closing),
       cmocka_unit_test(shrinking_under_an_orphan_loses_nothing),

@@ -2,12 +2,17 @@
 #include "tests/sim/lun.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "lib/backend/checked.h"
+#include "lib/backend/filter.h"
+#include "lib/co/sleep.h"
 
 namespace ballast::sim {
 namespace {
+
+constexpr Nanoseconds slack = std::chrono::milliseconds{1};
 
 std::unique_ptr<io::BufferPool> open_pool(co::Executor& executor) {
   Result<std::unique_ptr<io::BufferPool>> pool =
@@ -15,11 +20,57 @@ std::unique_ptr<io::BufferPool> open_pool(co::Executor& executor) {
   return std::move(pool).value();
 }
 
-co::Task<void> close_backend(backend::Backend& backend) {
-  co_await backend.close();
+// The store, which outlives the LUNs that have it.
+class Lent final : public backend::Filter {
+ public:
+  explicit Lent(SimBackend& store) : Filter{store} {}
+};
+
+class SimSource final : public lun::StoreSource {
+ public:
+  SimSource(SimBackend& store, std::shared_ptr<backend::UnheardFlush> unheard_flush, TimePoint from)
+      : store_{store}, unheard_flush_{std::move(unheard_flush)}, from_{from} {}
+
+  State state() override {
+    if (store_.executor().now() < from_) {
+      return State::trying;
+    }
+    return store_.in_use() ? State::waiting : State::opened;
+  }
+  Error error() override { return Error{EBUSY, "somebody has the simulated store"}; }
+  lun::Store take() override {
+    store_.open();
+    return lun::Store{backend::make_checked(std::make_unique<Lent>(store_)), unheard_flush_};
+  }
+
+ private:
+  SimBackend& store_;
+  std::shared_ptr<backend::UnheardFlush> unheard_flush_;
+  TimePoint from_;
+};
+
+config::LunConfig with_limits(const scsi::TaskSetLimits& limits, std::size_t queue_depth) {
+  config::LunConfig config;
+  config.queue_depth = static_cast<std::uint32_t>(queue_depth);
+  config.deadline = limits.deadline;
+  config.slow = limits.slow;
+  config.stall_after = limits.stall_after;
+  config.stall_window = limits.stall_window;
+  config.busy_for = limits.busy_for;
+  return config;
 }
 
 }  // namespace
+
+void Tally::add(const lun::Lun& lun) {
+  watch::LunSnapshot snapshot;
+  lun.describe(&snapshot);
+  orphaned += snapshot.counters.orphaned;
+  adoptions += snapshot.counters.adoptions;
+  held += snapshot.counters.held;
+  stalls += snapshot.counters.stalls;
+  shed += snapshot.counters.shed;
+}
 
 Lun::Lun(const LunConfig& config)
     : config_{config},
@@ -28,37 +79,55 @@ Lun::Lun(const LunConfig& config)
       group_{executor()},
       random_{config.seed ^ 0x10ca1},
       buffers_{open_pool(executor())},
-      store_{new SimBackend{executor(), config.seed ^ 0x570e, config.blocks, config.capabilities,
-                            verdict_}},
-      backend_{backend::make_checked(std::unique_ptr<backend::Backend>{store_})},
+      store_{std::make_unique<SimBackend>(executor(), config.seed ^ 0x570e, config.blocks,
+                                          config.capabilities, verdict_)},
       oracle_{*store_, verdict_},
       monitor_{*store_, verdict_},
-      slow_log_{"sim", Bytes{block_size}},
       limits_{config.limits},
       blocks_{config.blocks} {
   executor().add_tick_hook(*this);
-  open();
+  open({});
 }
 
 Lun::~Lun() {
-  BALLAST_ASSERT(tasks_ == nullptr);  // finish() was called
+  BALLAST_ASSERT(lun_ == nullptr);  // finish() was called
   executor().remove_tick_hook(*this);
 }
 
-void Lun::open() {
-  volume::VolumeConfig volume_config;
-  volume_config.capacity = BlockCount{blocks_};
-  volume_config.queue_depth = config_.queue_depth;
-  volume_config.fence_seed = config_.seed;
-  volume_config.unheard_flush = unheard_flush_;
-  volume_ = std::make_unique<volume::Volume>(*backend_, volume_config);
-  disk_ = std::make_unique<scsi::Disk>(*volume_, scsi::DiskConfig{});
-  tasks_ = std::make_unique<scsi::TaskSet>(*disk_, *this, *buffers_, slow_log_, stalled_luns_,
-                                           limits_, config_.sabotage);
+void Lun::open(Nanoseconds wait) {
+  lun_ =
+      std::make_shared<lun::Lun>(lun::Runtime{executor(), *buffers_, stalled_luns_},
+                                 lun::LunSetup{.name = "sim",
+                                               .config = with_limits(limits_, config_.queue_depth),
+                                               .logical_block = Bytes{block_size},
+                                               .capacity = BlockCount{blocks_},
+                                               .fence_seed = config_.seed,
+                                               .sabotage = config_.sabotage},
+                                 *this);
+  lun_->set_longest_hold(limits_.longest_hold);
+  auto source = std::make_unique<SimSource>(*store_, unheard_flush_, now() + wait);
+  if (source->state() == lun::StoreSource::State::opened) {
+    lun_->use(source->take());
+  } else {
+    lun_->wait_for(std::move(source));
+  }
   monitor_.limits(now(), limits_);
   oracle_.reopened();
+  stopping_ = false;
   closing_ = false;
-  closed_ = false;
+}
+
+std::uint32_t Lun::capacity() const {
+  return ready() ? static_cast<std::uint32_t>(lun_->volume()->capacity().value()) : blocks_;
+}
+
+Tally Lun::tally() const {
+  Tally all = buried_;
+  for (const std::shared_ptr<lun::Lun>& lun : departed_) {
+    all.add(*lun);
+  }
+  all.add(*lun_);
+  return all;
 }
 
 Issued& Lun::send(const Wish& wish, co::Waker waker) {
@@ -72,7 +141,14 @@ Issued& Lun::send(const Wish& wish, co::Waker waker) {
   verdict_.trace(now(), "command {} {}", number, wish.description());
   oracle_.arrived(command);
   unanswered_.push_back(&command);
-  tasks_->begin(command);
+  if (closing_) {
+    answer(command, scsi::Status::busy);
+    return command;
+  }
+  if (!lun_->is_identified()) {
+    lun_->identify({});
+  }
+  lun_->begin(command);
   return command;
 }
 
@@ -88,14 +164,16 @@ void Lun::answer(scsi::Command& answered, scsi::Status status) {
   command.status = status;
   command.ended = ++moment_;
   command.answered_at = now();
-  command.while_closing = closing_;
+  command.while_closing = closing_ || stopping_;
   verdict_.trace(now(), "command {} answered {}", command.number, command.outcome());
   if (command.good() && command.wish.kind == Wish::Kind::read) {
     note_read(command);
   }
   check_range(command);
   oracle_.answered(command);
-  monitor_.answered(command, *tasks_);
+  if (lun_->task_set() != nullptr) {
+    monitor_.answered(command, *lun_->task_set());
+  }
   command.give_away(random_);
   if (command.waker) {
     (void)command.waker.wake();
@@ -129,8 +207,8 @@ void Lun::note_read(Issued& command) {
 }
 
 void Lun::tick_end() {
-  if (tasks_ != nullptr && !closing_) {
-    monitor_.look(now(), *tasks_, config_.queue_depth, unanswered_);
+  if (lun_ != nullptr && lun_->task_set() != nullptr && !closing_ && !stopping_) {
+    monitor_.look(now(), *lun_->task_set(), config_.queue_depth, unanswered_);
   }
 }
 
@@ -144,7 +222,7 @@ void Lun::abort(const std::function<bool(const Issued&)>& meant) {
       command->aborted_at = now();
     }
   }
-  (void)tasks_->abort([](const scsi::Command& command) {
+  (void)lun_->abort([](const scsi::Command& command) {
     return static_cast<const Issued&>(command).aborted_at.has_value();
   });
 }
@@ -157,7 +235,9 @@ void Lun::set_limits(const scsi::TaskSetLimits& limits) {
   limits_ = limits;
   monitor_.limits(now(), limits);
   if (!closing_) {
-    tasks_->set_limits(limits);
+    const Result<void> changed = lun_->reconfigure(with_limits(limits, config_.queue_depth));
+    BALLAST_ASSERT(changed.ok());
+    lun_->set_longest_hold(limits.longest_hold);
   }
 }
 
@@ -175,52 +255,76 @@ void Lun::set_siblings(std::size_t stalled) {
 void Lun::resize(std::uint32_t blocks) {
   if (!resizing_ && !closing_) {
     resizing_ = true;
-    group_.spawn("resize", resize_volume(executor(), this, blocks));
+    lun_->resize(Bytes{blocks * block_size},
+                 [this, blocks](const Result<void>& done) { resized(blocks, done.ok()); });
   }
 }
 
-co::Task<void> Lun::resize_volume(co::Executor&, Lun* lun, std::uint32_t blocks) {
-  const IoStatus status = co_await lun->volume_->resize(BlockCount{blocks});
-  if (ok(status)) {
-    lun->blocks_ = blocks;
-    lun->disk_->capacity_changed();
-    for (Issued* const command : lun->unanswered_) {
-      command->capacity = std::max(command->capacity, blocks);
+void Lun::resized(std::uint32_t blocks, bool done) {
+  resizing_ = false;
+  if (!done) {
+    return;
+  }
+  blocks_ = blocks;
+  for (Issued* const command : unanswered_) {
+    command->capacity = std::max(command->capacity, blocks);
+  }
+}
+
+void Lun::stop() {
+  verdict_.trace(now(), "stop, {} unanswered", unanswered());
+  stopping_ = true;
+  lun_->stop();
+}
+
+void Lun::close(Nanoseconds patience) {
+  BALLAST_ASSERT(!closing_ && lun_ != nullptr);
+  verdict_.trace(now(), "close, {} unanswered", unanswered());
+  closing_ = true;
+  lun_->close(patience);
+  group_.spawn("watch a closing LUN", watch_closing(executor(), this, lun_, patience));
+}
+
+co::Task<void> Lun::watch_closing(co::Executor& executor, Lun* self,
+                                  std::weak_ptr<lun::Lun> closing, Nanoseconds patience) {
+  const std::size_t sent = self->issued_.size();
+  const bool idle = self->unanswered() == 0 && self->store_->running() == 0 && !self->resizing_;
+  const Nanoseconds until_answered = idle ? slack : patience + scsi::TaskSet::cancel_grace + slack;
+  co_await co::sleep_for(executor, until_answered);
+  for (const Issued* const command : self->unanswered_) {
+    if (command->number <= sent) {
+      self->verdict_.complain("command {} {} is unanswered {} ms after its LUN was closed",
+                              command->number, command->wish.description(),
+                              until_answered / std::chrono::milliseconds{1});
     }
   }
-  lun->resizing_ = false;
+  if (!idle) {
+    co_await co::sleep_for(executor, lun::Lun::depart_patience);
+  }
+  const std::shared_ptr<lun::Lun> still_there = closing.lock();
+  if (still_there != nullptr && !still_there->has_departed()) {
+    self->verdict_.complain("a closed LUN has not departed");
+  }
+  if (still_there != nullptr && idle && !still_there->is_gone()) {
+    self->verdict_.complain("an idle LUN is closed, and not gone");
+  }
 }
 
-void Lun::close() {
-  BALLAST_ASSERT(!closing_ && tasks_ != nullptr);
-  verdict_.trace(now(), "close, {} unanswered, {} orphans", unanswered(), tasks_->orphans());
-  closing_ = true;
-  group_.spawn("close", close_tasks(executor(), this));
+void Lun::reopen(Nanoseconds wait) {
+  BALLAST_ASSERT(departed());
+  verdict_.trace(now(), "reopen");
+  departed_.push_back(std::move(lun_));
+  bury();
+  open(wait);
 }
 
-co::Task<void> Lun::close_tasks(co::Executor& executor, Lun* lun) {
-  const TimePoint began = executor.now();
-  co_await lun->tasks_->shut();
-  if (executor.now() - began > scsi::TaskSet::cancel_grace) {
-    lun->verdict_.complain("shut() took longer than cancel_grace");
-  }
-  if (lun->unanswered() != 0 || lun->tasks_->unanswered() != 0) {
-    lun->verdict_.complain("{} commands are unanswered after shut()", lun->unanswered());
-  }
-  co_await lun->tasks_->drained();
-  if (lun->tasks_->orphans() != 0) {
-    lun->verdict_.complain("{} orphans after drained()", lun->tasks_->orphans());
-  }
-  lun->closed_ = true;
-  lun->verdict_.trace(executor.now(), "closed");
-}
-
-void Lun::reopen() {
-  BALLAST_ASSERT(closed_ && !resizing_);
-  tasks_.reset();
-  disk_.reset();
-  volume_.reset();
-  open();
+void Lun::bury() {
+  std::erase_if(departed_, [this](const std::shared_ptr<lun::Lun>& lun) {
+    if (lun->is_gone()) {
+      buried_.add(*lun);
+    }
+    return lun->is_gone();
+  });
 }
 
 void Lun::squeeze_buffers(std::size_t left) {
@@ -246,12 +350,13 @@ void Lun::finish() {
     verdict_.complain("command {} {} was never answered", command->number,
                       command->wish.description());
   }
-  BALLAST_ASSERT(closed_);  // else what follows would only crash
-  tasks_.reset();
-  disk_.reset();
-  volume_.reset();
-  group_.spawn("close the store", close_backend(*backend_));
-  sim_.run_until_idle();
+  BALLAST_ASSERT(closed());  // else what follows would only crash
+  departed_.push_back(std::move(lun_));
+  bury();
+  if (!departed_.empty() || store_->in_use()) {
+    verdict_.complain("{} LUNs are not gone, the store is {}", departed_.size(),
+                      store_->in_use() ? "in use" : "free");
+  }
   if (buffers_->stats().in_use_bytes != 0) {
     verdict_.complain("{} bytes of buffers were not given back", buffers_->stats().in_use_bytes);
   }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// One LUN on the simulated executor: a store, a volume, a disk, a task set, and a front end that
-// notes what each command was answered.
+// The LUN that ships (lib/lun/lun.h) on the simulated executor and a simulated store, with a front
+// end that notes what each command was answered.
 //
-// send() hands a command to the task set; the answer goes to the oracle and the monitor, and wakes
-// whoever waits. close() and reopen() are what a device does: shut, drained, and a new volume, disk
-// and task set over the same store. The test drives time through sim(). When it is over, finish()
-// has the histories judged and looks for what was left behind. Everything that is wrong lands in
-// verdict(). One thread.
+// send() hands a command to the LUN; the answer goes to the oracle and the monitor, and wakes
+// whoever waits. close() and reopen() are what a daemon does: a LUN that has departed lives on
+// until its last operation has ended, and the next one on the same store waits for it. The test
+// drives time through sim(). When it is over, finish() has the histories judged and looks for what
+// was left behind. Everything that is wrong lands in verdict(). One thread.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,8 @@
 #include "lib/co/sim_executor.h"
 #include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
-#include "lib/scsi/disk.h"
+#include "lib/lun/lun.h"
 #include "lib/scsi/task_set.h"
-#include "lib/volume/volume.h"
-#include "lib/watch/slow_log.h"
 #include "tests/sim/issued.h"
 #include "tests/sim/monitor.h"
 #include "tests/sim/oracle.h"
@@ -46,6 +44,16 @@ struct LunConfig {
   bool trace = false;
 };
 
+// What LUNs have counted.
+struct Tally {
+  std::uint64_t orphaned = 0;
+  std::uint64_t adoptions = 0;
+  std::uint64_t held = 0;
+  std::uint64_t stalls = 0;
+  std::uint64_t shed = 0;
+  void add(const lun::Lun& lun);
+};
+
 class Lun : public scsi::FrontEnd, public co::TickHook {
  public:
   explicit Lun(const LunConfig& config);
@@ -57,11 +65,13 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   co::Executor& executor() { return sim_.executor(); }
   TimePoint now() { return executor().now(); }
   SimBackend& store() { return *store_; }
-  scsi::TaskSet& tasks() { return *tasks_; }
-  volume::Volume& volume() { return *volume_; }
+  // Once it has taken a command.
+  scsi::TaskSet& tasks() { return *lun_->task_set(); }
   Verdict& verdict() { return verdict_; }
   const Oracle& oracle() const { return oracle_; }
-  std::uint32_t capacity() const { return static_cast<std::uint32_t>(volume_->capacity().value()); }
+  std::uint32_t capacity() const;
+  // Of all LUNs until now.
+  Tally tally() const;
   const LunConfig& config() const { return config_; }
 
   // The command lives as long as the LUN. `waker` is woken when it is answered, within this call
@@ -78,12 +88,21 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   // Grows or shrinks, when the store gets round to it.
   void resize(std::uint32_t blocks);
 
-  // Begins to close; the store's operations decide when closed() becomes true. Then, and only then,
-  // reopen().
-  void close();
+  // The store is there: it takes commands.
+  bool ready() const { return lun_->volume() != nullptr; }
+
+  // The daemon is about to end.
+  void stop();
+  bool stopping() const { return stopping_; }
+  // Begins to close. The LUN departs soon; the store's operations decide when closed() becomes
+  // true. Commands are turned away from here on.
+  void close(Nanoseconds patience = {});
   bool closing() const { return closing_; }
-  bool closed() const { return closed_ && !resizing_; }
-  void reopen();
+  bool departed() const { return lun_->has_departed() && !resizing_; }
+  bool closed() const { return lun_->is_gone() && !resizing_; }
+  // A new LUN on the same store, once the other has departed. It is becoming ready until the store
+  // is free, and for so long at least.
+  void reopen(Nanoseconds wait = {});
 
   // Takes all of the buffer pool but about `left` bytes, until it is called with ~0.
   void squeeze_buffers(std::size_t left);
@@ -96,9 +115,11 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   void tick_end() override;
 
  private:
-  void open();
-  static co::Task<void> close_tasks(co::Executor& executor, Lun* lun);
-  static co::Task<void> resize_volume(co::Executor& executor, Lun* lun, std::uint32_t blocks);
+  void open(Nanoseconds wait);
+  void bury();
+  static co::Task<void> watch_closing(co::Executor& executor, Lun* self,
+                                      std::weak_ptr<lun::Lun> closing, Nanoseconds patience);
+  void resized(std::uint32_t blocks, bool done);
   void check_range(const Issued& command);
   void note_read(Issued& command);
 
@@ -109,26 +130,24 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   co::Random random_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::vector<io::Buffer> squeezed_;
-  SimBackend* store_;  // inside backend_
-  std::unique_ptr<backend::Backend> backend_;
+  std::unique_ptr<SimBackend> store_;
   Oracle oracle_;
   Monitor monitor_;
-  watch::SlowLog slow_log_;
   scsi::StalledLuns stalled_luns_;
   std::deque<scsi::StalledLuns::Place> siblings_;
   // The store's: it outlives each opening.
   std::shared_ptr<backend::UnheardFlush> unheard_flush_ =
       std::make_shared<backend::UnheardFlush>(IoStatus::ok);
-  std::unique_ptr<volume::Volume> volume_;
-  std::unique_ptr<scsi::Disk> disk_;
-  std::unique_ptr<scsi::TaskSet> tasks_;
+  std::shared_ptr<lun::Lun> lun_;
+  std::vector<std::shared_ptr<lun::Lun>> departed_;
+  Tally buried_;
   scsi::TaskSetLimits limits_;
   std::uint32_t blocks_;  // the LUN's capacity, for the next opening
   std::uint64_t moment_ = 0;
   std::vector<std::unique_ptr<Issued>> issued_;
   std::vector<Issued*> unanswered_;  // in the order of coming
+  bool stopping_ = false;
   bool closing_ = false;
-  bool closed_ = false;
   bool resizing_ = false;
 };
 

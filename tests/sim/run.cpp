@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <memory>
 
-#include "lib/watch/snapshot.h"
 #include "tests/sim/chaos.h"
 #include "tests/sim/initiator.h"
 
@@ -36,7 +35,6 @@ class Run {
   void settle();
   void liveness();
   void read_everything();
-  void count();
 
   co::Random random_;
   Lun lun_;
@@ -65,16 +63,6 @@ std::unique_ptr<Initiator> Run::draw_initiator(std::uint32_t span) {
   return std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(), habits);
 }
 
-void Run::count() {
-  watch::LunSnapshot snapshot;
-  lun_.tasks().describe(&snapshot);
-  result_.orphaned += snapshot.counters.orphaned;
-  result_.adoptions += snapshot.counters.adoptions;
-  result_.held += snapshot.counters.held;
-  result_.stalls += snapshot.counters.stalls;
-  result_.shed += snapshot.counters.shed;
-}
-
 void Run::safety() {
   constexpr std::size_t enough_commands = 300;
   constexpr TimePoint enough_time{seconds{300}};
@@ -88,9 +76,6 @@ void Run::safety() {
   }
   while (lun_.commands() < enough_commands && lun_.sim().now() < enough_time) {
     lun_.sim().run_for(chaos_.pause());
-    if (lun_.closed()) {
-      count();
-    }
     chaos_.act();
   }
 }
@@ -102,14 +87,22 @@ void Run::settle() {
   }
   chaos_.stop();
   lun_.sim().run_for(seconds{22});
+  if (lun_.stopping() && !lun_.closing()) {
+    lun_.close();
+    lun_.sim().run_for(seconds{1});
+  }
   if (lun_.closing()) {
     if (!lun_.closed()) {
       lun_.verdict().complain("the LUN is not closed 22 s after the thaw");
       lun_.sim().run_until_idle();
     }
-    count();
     lun_.reopen();
   }
+  if (!lun_.ready()) {
+    lun_.verdict().complain("the LUN is not ready 22 s after the thaw");
+  }
+  (void)lun_.send(read_wish(Range{0, 1}));  // there is a task set from the first command on
+  lun_.sim().run_for(seconds{1});
   const bool stopped = std::all_of(initiators_.begin(), initiators_.end(),
                                    [](const auto& initiator) { return initiator->stopped(); });
   if (!stopped || lun_.unanswered() != 0 || lun_.tasks().unanswered() != 0 ||
@@ -157,7 +150,12 @@ RunResult Run::result() {
   settle();
   liveness();
   read_everything();
-  count();
+  const Tally tally = lun_.tally();
+  result_.orphaned = tally.orphaned;
+  result_.adoptions = tally.adoptions;
+  result_.held = tally.held;
+  result_.stalls = tally.stalls;
+  result_.shed = tally.shed;
   lun_.finish();
   result_.complaints = lun_.verdict().complaints();
   result_.commands = lun_.commands();

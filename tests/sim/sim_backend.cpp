@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "lib/co/event.h"
 #include "lib/co/sleep.h"
 #include "lib/co/timer.h"
 
@@ -41,7 +40,10 @@ class SimBackend::Running {
                          what.count, what.fua ? " fua" : "");
     store.running_.push_back(this);
   }
-  ~Running() { std::erase(store_.running_, this); }
+  ~Running() {
+    std::erase(store_.running_, this);
+    store_.ended();
+  }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
 
@@ -101,7 +103,8 @@ SimBackend::SimBackend(co::Executor& executor, std::uint64_t seed, std::uint32_t
                 .discard_granularity = Bytes{capabilities.discard ? block_size : 0}},
       capabilities_{capabilities},
       memory_(most_blocks * block_size),
-      landings_(most_blocks) {
+      landings_(most_blocks),
+      quiet_{executor_, "the last operation of the simulated store"} {
   BALLAST_ASSERT(blocks <= most_blocks);
 }
 
@@ -377,16 +380,34 @@ co::Task<IoStatus> SimBackend::block_status(Bytes, Bytes, std::size_t,
 
 co::Task<IoStatus> SimBackend::resize(Bytes size) {
   BALLAST_ASSERT(size.value() <= most_blocks * block_size);
+  ++resizes_;
   if (temper_.longest > Nanoseconds{}) {
     co_await co::sleep_for(executor_, draw(temper_.shortest, temper_.longest));
   }
   geometry_.size = size;
+  --resizes_;
+  ended();
   co_return IoStatus::ok;
 }
 
+void SimBackend::open() {
+  BALLAST_ASSERT(!in_use_);
+  in_use_ = true;
+}
+
+void SimBackend::ended() {
+  if (running_.empty() && resizes_ == 0) {
+    quiet_.set();
+  }
+}
+
 co::Task<void> SimBackend::close() {
-  BALLAST_ASSERT(running_.empty());
-  co_return;
+  BALLAST_ASSERT(in_use_);
+  while (!running_.empty() || resizes_ > 0) {
+    quiet_.reset();
+    co_await quiet_.wait();
+  }
+  in_use_ = false;
 }
 
 }  // namespace ballast::sim

@@ -25,6 +25,7 @@
 
 #include "lib/backend/backend.h"
 #include "lib/co/cancel.h"
+#include "lib/co/event.h"
 #include "lib/co/sim_executor.h"
 #include "tests/sim/content.h"
 #include "tests/sim/verdict.h"
@@ -92,6 +93,10 @@ class SimBackend final : public backend::Backend {
   // Lets one operation go that a freeze holds, the nth of all that ever began: all of it, now.
   void release(std::size_t op);
 
+  // Somebody has it: from open() until close() has ended. One at a time.
+  void open();
+  bool in_use() const { return in_use_; }
+
   std::span<const Op> ops() const { return ops_; }  // all that ever began, in that order
   std::size_t running() const { return running_.size(); }
   std::vector<std::size_t> running_numbers() const;  // in ops(), in the order of their starts
@@ -136,6 +141,7 @@ class SimBackend final : public backend::Backend {
   };
   class Running;
 
+  void ended();
   co::Task<IoStatus> run(Op op, io::SgView data, co::CancelToken cancel);
   co::Task<bool> pause(Running* running, co::CancelToken cancel);
   IoStatus finish(Running* running);
@@ -162,6 +168,9 @@ class SimBackend final : public backend::Backend {
   Numbers completed_{};
   Numbers lost_{};
   std::uint32_t last_landing_ = 0;
+  unsigned resizes_ = 0;  // under way
+  bool in_use_ = false;
+  co::Event quiet_;  // set when the last operation ends
 };
 
 }  // namespace ballast::sim

@@ -30,7 +30,8 @@ class SpyBackend final : public backend::Backend {
       : gate{executor},
         inner_{backend::make_checked(backend::make_memory(executor, size, block))},
         capabilities_{inner_->capabilities()},
-        geometry_{inner_->geometry()} {
+        geometry_{inner_->geometry()},
+        quiet_{executor} {
     gate.set();
   }
 
@@ -109,7 +110,13 @@ class SpyBackend final : public backend::Backend {
     geometry_.size = inner_->geometry().size;
     co_return end(status);
   }
-  co::Task<void> close() override { co_await inner_->close(); }
+  co::Task<void> close() override {
+    while (running > 0) {
+      quiet_.reset();
+      co_await quiet_.wait();
+    }
+    co_await inner_->close();
+  }
 
  private:
   co::Task<IoStatus> begin(std::string name, Bytes offset, Bytes length, bool flag,
@@ -132,13 +139,16 @@ class SpyBackend final : public backend::Backend {
     co_return failure == failures.end() ? IoStatus::ok : failure->second;
   }
   IoStatus end(IoStatus status) {
-    --running;
+    if (--running == 0) {
+      quiet_.set();
+    }
     return status;
   }
   std::unique_ptr<backend::Backend> inner_;
   std::string close_behind_;
   backend::Capabilities capabilities_;
   backend::Geometry geometry_;
+  co::Event quiet_;  // set when the last operation ends
 };
 
 }  // namespace ballast::test

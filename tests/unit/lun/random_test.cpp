@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "tests/unit/scsi/hostile.h"
+#include "tests/unit/lun/hostile.h"
 
 #include "tests/cmocka.h"
 

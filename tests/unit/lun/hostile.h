@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small disk under arbitrary commands, and what must hold whatever they are: it answers, it keeps
+// A small LUN under arbitrary commands, and what must hold whatever they are: it answers, it keeps
 // to its buffers, it leaves blocks alone that the command does not name, and a command that it
 // refuses has changed nothing. For the random test and the fuzzer. Include it before
 // tests/cmocka.h.
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "tests/unit/scsi/rig.h"
+#include "tests/unit/lun/rig.h"
 
 namespace ballast::test {
 
@@ -17,7 +17,7 @@ class HostileRig {
   static constexpr std::uint64_t blocks = 64;
   static constexpr std::size_t block = 512;
 
-  HostileRig() : rig_{small_limits(), Bytes{blocks * block}, {}, like_a_file} {
+  HostileRig() : rig_{small_setup()} {
     shadow_ = pattern(blocks * block);
     rig_.store_bytes(0, shadow_);
   }
@@ -48,13 +48,13 @@ class HostileRig {
     std::uint64_t count;
   };
 
-  static scsi::DiskConfig small_limits() {
-    scsi::DiskConfig config = usual_config();
-    config.max_transfer_blocks = 32;
-    config.write_same_max = Bytes{16 * block};
-    config.unmap_max = Bytes{24 * block};
-    config.unmap_descriptors = 4;
-    return config;
+  static lun::LunSetup small_setup() {
+    lun::LunSetup setup = usual_setup();
+    setup.capacity = BlockCount{blocks};
+    setup.max_transfer_blocks = 32;
+    setup.tolerated_transfer_blocks = 32;
+    setup.config.write_same_max = Bytes{16 * block};
+    return setup;
   }
 
   static bool unchanged_beyond(const Answer& answer, const Bytes8& data) {
@@ -115,7 +115,7 @@ class HostileRig {
     return nullptr;
   }
 
-  DiskRig rig_;
+  LunRig rig_;
   Bytes8 shadow_;
 };
 

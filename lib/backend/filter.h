@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Filter: a backend in front of another one, which it passes everything on to. What is derived from
+// it overrides what it cares about.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lib/backend/backend.h"
+
+namespace ballast::backend {
+
+class Filter : public Backend {
+ public:
+  co::Executor& executor() override { return inner_.executor(); }
+  const Geometry& geometry() const override { return inner_.geometry(); }
+  const Capabilities& capabilities() const override { return inner_.capabilities(); }
+  std::string description() const override { return inner_.description(); }
+
+  co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
+    return inner_.read(offset, to, cancel);
+  }
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua,
+                           co::CancelToken cancel) override {
+    return inner_.write(offset, from, fua, cancel);
+  }
+  co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                          co::CancelToken cancel) override {
+    return inner_.zero(offset, length, may_unmap, cancel);
+  }
+  co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override {
+    return inner_.discard(offset, length, cancel);
+  }
+  co::Task<IoStatus> flush(co::CancelToken cancel) override { return inner_.flush(cancel); }
+  co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
+                                  std::vector<Extent>* out) override {
+    return inner_.block_status(offset, length, limit, out);
+  }
+  co::Task<IoStatus> resize(Bytes size) override { return inner_.resize(size); }
+  co::Task<void> close() override { return inner_.close(); }
+
+ protected:
+  // `inner` outlives the filter's last use of it: whoever owns it says so.
+  explicit Filter(Backend& inner) : inner_{inner} {}
+
+ private:
+  Backend& inner_;
+};
+
+}  // namespace ballast::backend

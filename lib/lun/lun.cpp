@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// The commands of a LUN, and what may be changed meanwhile.
+#include "lib/lun/lun.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <string_view>
+#include <utility>
+
+#include "lib/base/log.h"
+
+namespace ballast::lun {
+
+Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
+    : executor_{runtime.executor},
+      buffers_{runtime.buffers},
+      stalled_luns_{runtime.stalled_luns},
+      front_end_{front_end},
+      setup_{std::move(setup)},
+      opened_{executor_.now()},
+      slow_log_{setup_.name, setup_.logical_block},
+      resizes_{executor_},
+      closing_{executor_},
+      leaving_{executor_, "the LUN to be closed"},
+      idle_{executor_, "a closing LUN's last answer"},
+      closed_{executor_, "the backend to be closed"},
+      ended_{executor_, "the LUN to end"} {}
+
+Lun::~Lun() {
+  BALLAST_ASSERT(backend_ == nullptr || is_gone());
+}
+
+void Lun::begin(scsi::Command& command) {
+  // What the executor's memory still holds is for the commands that it has begun.
+  const bool no_memory = executor_.memory().is_short() && !executor_.memory().renew();
+  if (task_set_ == nullptr) {
+    begin_not_ready(command);
+    return;
+  }
+  if (no_memory) {
+    front_end_.answer(command, scsi::Status::busy);
+    return;
+  }
+  task_set_->begin(command);
+}
+
+void Lun::begin_not_ready(scsi::Command& command) {
+  make_task_set();
+  if (task_set_ != nullptr) {
+    task_set_->begin(command);
+    return;
+  }
+  expect();
+  front_end_.answer(command, expected_ == nullptr ? scsi::Status::busy
+                                                  : expected_->disk.answer_becoming_ready(command));
+}
+
+void Lun::answer(scsi::Command& command, scsi::Status status) {
+  front_end_.answer(command, status);
+  if (ending_ && unanswered() == 0) {
+    idle_.set();
+  }
+}
+
+std::size_t Lun::abort(const std::function<bool(const scsi::Command&)>& meant) {
+  return task_set_ == nullptr ? 0 : task_set_->abort(meant);
+}
+
+// --- resizing
+
+void Lun::resize(Bytes size, Done done) {
+  if (volume_ == nullptr) {
+    done(Error{EBUSY, "cannot be resized while it waits for its store: see the lines above"});
+    return;
+  }
+  const Bytes block = volume_->logical_block();
+  if (size == Bytes{} || size.value() % block.value() != 0) {
+    done(Error{EINVAL, fmt::format("cannot be resized to {} bytes, which is no positive multiple "
+                                   "of its block of {} bytes",
+                                   size.value(), block.value())});
+    return;
+  }
+  resizes_.spawn("resize", do_resize(size, std::make_shared<Done>(std::move(done))));
+}
+
+co::Task<void> Lun::do_resize(Bytes size, std::shared_ptr<Done> done) {
+  const BlockCount blocks = volume_->blocks_in(size);
+  const IoStatus status = co_await volume_->resize(blocks);
+  try {
+    (*done)(resized(size, blocks, status));
+  } catch (const std::bad_alloc&) {
+    (*done)(Error{ENOMEM, "out of memory"});
+  }
+}
+
+// What the LUN does about a resize that ended so, and what is said of it.
+Result<void> Lun::resized(Bytes size, BlockCount blocks, IoStatus status) {
+  if (status == IoStatus::cancelled) {
+    log(LogLevel::info, "{}: the resize to {} bytes is dropped: another was asked for after it",
+        name(), size.value());
+    return Error{EBUSY,
+                 fmt::format("not resized to {} bytes: another resize was asked for after it",
+                             size.value())};
+  }
+  if (!ok(status)) {
+    const int why = status == IoStatus::not_supported ? EOPNOTSUPP : EIO;
+    return Error{why, fmt::format("cannot be resized to {} bytes: the backend {} says {}",
+                                  size.value(), backend_->description(), to_string(status))};
+  }
+  log(LogLevel::info, "{}: resized to {} blocks", name(), blocks.value());
+  if (disk_ != nullptr) {
+    disk_->capacity_changed();
+  }
+  return {};
+}
+
+// --- limits
+
+Result<void> Lun::reconfigure(const config::LunConfig& wanted) {
+  config::LunConfig changed = setup_.config;
+  changed.deadline = wanted.deadline;
+  changed.slow = wanted.slow;
+  changed.stall_after = wanted.stall_after;
+  changed.stall_window = wanted.stall_window;
+  changed.busy_for = wanted.busy_for;
+  if (changed != wanted) {
+    return Error{EINVAL,
+                 fmt::format("cannot change from \"{}\" to \"{}\" while it is open: only deadline, "
+                             "slow, stall_after, stall_window and busy_for can; delete the "
+                             "backstore and create it anew (the data stays)",
+                             config::to_string(setup_.config), config::to_string(wanted))};
+  }
+  setup_.config = std::move(changed);
+  if (task_set_ != nullptr) {
+    task_set_->set_limits(limits());
+  }
+  log(LogLevel::info, "{}: the configuration is {} now", name(), config::to_string(setup_.config));
+  return {};
+}
+
+void Lun::set_longest_hold(Nanoseconds longest_hold) {
+  if (longest_hold == longest_hold_) {
+    return;
+  }
+  longest_hold_ = longest_hold;
+  if (task_set_ != nullptr) {
+    task_set_->set_limits(limits());
+  }
+}
+
+scsi::TaskSetLimits Lun::limits() const {
+  const config::LunConfig& config = setup_.config;
+  scsi::TaskSetLimits limits{.deadline = config.deadline,
+                             .slow = config.slow,
+                             .stall_after = config.stall_after,
+                             .stall_window = config.stall_window,
+                             .busy_for = config.busy_for};
+  if (longest_hold_ > Nanoseconds{}) {
+    limits.longest_hold = longest_hold_;
+    limits.deadline = std::min(limits.deadline, longest_hold_);
+  }
+  return limits;
+}
+
+// --- for people
+
+void Lun::describe(watch::LunSnapshot* snapshot) const {
+  const config::LunConfig& config = setup_.config;
+  snapshot->name = setup_.name;
+  snapshot->configuration = config::to_string(config);
+  snapshot->backend =
+      backend_ != nullptr ? backend_->description() : "waiting for " + config::to_string(config);
+  snapshot->fault_control = config.fault_control;
+  if (volume_ != nullptr) {
+    snapshot->logical_block = volume_->logical_block();
+    snapshot->capacity = Bytes{volume_->capacity().value() * volume_->logical_block().value()};
+  }
+  snapshot->queue_depth = config.queue_depth;
+  snapshot->now = executor_.now();
+  snapshot->opened = opened_;
+  snapshot->refused_wakes = executor_.stats().refused_wakes;
+  if (task_set_ != nullptr) {
+    task_set_->describe(snapshot);
+  } else {
+    snapshot->deadline = config.deadline;
+    snapshot->slow = config.slow;
+    snapshot->stall_after = config.stall_after;
+    snapshot->stall_window = config.stall_window;
+    snapshot->busy_for = config.busy_for;
+  }
+  for (const co::TaskInfo* task = executor_.registry().first(); task != nullptr;
+       task = task->next) {
+    watch::TaskView view;
+    view.name = task->name;
+    if (task->waits_for != nullptr) {
+      view.waits_for = task->waits_for;
+      const std::string_view path = task->wait_site.file_name();
+      view.where = fmt::format("{}:{}", path.substr(path.rfind('/') + 1), task->wait_site.line());
+      view.for_how_long = executor_.now() - task->since;
+    }
+    snapshot->tasks.push_back(std::move(view));
+  }
+}
+
+}  // namespace ballast::lun

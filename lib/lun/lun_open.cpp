@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a store to a LUN that takes commands.
+#include <bit>
+#include <new>
+#include <utility>
+
+#include "lib/backend/absent.h"
+#include "lib/base/log.h"
+#include "lib/lun/lun.h"
+
+namespace ballast::lun {
+namespace {
+
+unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
+  if (physical_block <= logical_block) {
+    return 0;
+  }
+  return static_cast<unsigned>(std::countr_zero(physical_block.value()) -
+                               std::countr_zero(logical_block.value()));
+}
+
+}  // namespace
+
+void Lun::use(Store store) {
+  try {
+    backend_ = std::make_unique<backend::Gate>(std::move(store.backend));
+    volume_ = std::make_unique<volume::Volume>(
+        *backend_, volume::VolumeConfig{.logical_block = setup_.logical_block,
+                                        .capacity = setup_.capacity,
+                                        .queue_depth = setup_.config.queue_depth,
+                                        .fence_seed = setup_.fence_seed,
+                                        .unheard_flush = std::move(store.unheard_flush)});
+    store_ = backend_->description();
+  } catch (const std::bad_alloc&) {
+    volume_.reset();
+    backend_.reset();
+    throw;
+  }
+  log(LogLevel::info, "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks", name(),
+      store_, setup_.capacity.value(), setup_.logical_block.value(), setup_.max_transfer_blocks);
+}
+
+void Lun::wait_for(std::unique_ptr<StoreSource> source) {
+  source_ = std::move(source);
+  closing_.spawn("becoming ready", become_ready());
+}
+
+co::Task<void> Lun::become_ready() {
+  for (;;) {
+    const bool leaving = co_await leaving_.wait_until(executor_.now() + look_interval);
+    if (leaving) {
+      co_return;
+    }
+    const StoreSource::State state = source_->state();
+    if (state == StoreSource::State::opened) {
+      use_found();
+      co_return;
+    }
+    if (state == StoreSource::State::refused) {
+      log(LogLevel::error, "{}: cannot be opened: {}; delete the backstore and create it anew",
+          name(), source_->error().message);
+      co_return;
+    }
+  }
+}
+
+void Lun::use_found() {
+  try {
+    use(source_->take());
+  } catch (const std::bad_alloc&) {
+    log(LogLevel::error,
+        "{}: cannot be opened: out of memory; delete the backstore and create it "
+        "anew (the data stays)",
+        name());
+  }
+  source_.reset();
+}
+
+// Where the store and the identity are there. Out of memory: the next command tries again.
+void Lun::make_task_set() {
+  if (volume_ == nullptr || !identity_.has_value()) {
+    return;
+  }
+  try {
+    disk_ = std::make_unique<scsi::Disk>(*volume_, disk_config(backend_->geometry()));
+    if (expected_ != nullptr && !disk_->looks_like(expected_->disk)) {
+      disk_->post_unit_attention(scsi::asc::inquiry_data_has_changed);
+    }
+    task_set_ = std::make_unique<scsi::TaskSet>(*disk_, *this, buffers_, slow_log_, stalled_luns_,
+                                                limits(), setup_.sabotage);
+    expected_.reset();
+  } catch (const std::bad_alloc&) {
+    disk_.reset();
+  }
+}
+
+// Out of memory, or not identified yet: nothing is expected, and the next command tries again.
+void Lun::expect() {
+  if (expected_ != nullptr || !identity_.has_value()) {
+    return;
+  }
+  const Bytes block = setup_.logical_block;
+  try {
+    auto absent =
+        backend::make_absent(executor_, Bytes{setup_.capacity.value() * block.value()}, block);
+    scsi::DiskConfig config = disk_config(absent->geometry());
+    expected_ = std::make_unique<Expected>(std::move(absent), block, std::move(config));
+  } catch (const std::bad_alloc&) {
+    // There is none yet.
+  }
+}
+
+scsi::DiskConfig Lun::disk_config(const backend::Geometry& geometry) const {
+  scsi::DiskConfig config;
+  config.product = setup_.name;
+  config.unit_serial = identity_->unit_serial;
+  config.physical_block_exponent =
+      physical_block_exponent(setup_.logical_block, geometry.physical_block);
+  config.max_transfer_blocks = setup_.max_transfer_blocks;
+  config.tolerated_transfer_blocks = setup_.tolerated_transfer_blocks;
+  config.kernel_reserves = identity_->kernel_reserves;
+  config.write_same_max = setup_.config.write_same_max;
+  return config;
+}
+
+}  // namespace ballast::lun

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/lun/lun.h"
+
+#include <utility>
+
+#include "lib/base/log.h"
+#include "tests/unit/lun/rig.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast;
+using namespace ballast::test;
+using namespace std::chrono_literals;
+using scsi::SenseKey;
+
+namespace {
+
+const Bytes8 test_unit_ready(6);
+const Bytes8 start_unit{0x1b, 0, 0, 0, 1, 0};
+const Bytes8 inquiry{0x12, 0, 0, 0, 96, 0};
+Bytes8 read_10() {
+  return cdb_of(0x28, 0, 8, 1);
+}
+Bytes8 write_10() {
+  return cdb_of(0x2a, 0, 8, 1);
+}
+constexpr scsi::AdditionalSense becoming_ready = scsi::asc::becoming_ready;
+
+bool busy(const Answer& answer) {
+  return answer.ended && answer.status == scsi::Status::busy;
+}
+
+// A LUN without a store, and the source that it waits for.
+struct Waiting {
+  RigSource::Is source;
+  LunRig rig{usual_setup(), false};
+  Waiting() { rig.lun->wait_for(std::make_unique<RigSource>(source)); }
+  void opens() {
+    source.store = rig.make_store(usual_setup());
+    source.state = lun::StoreSource::State::opened;
+    rig.sim.run_for(lun::Lun::look_interval);
+  }
+};
+
+void becoming_ready_it_says_who_it_is_and_that_it_is_becoming_ready(void**) {
+  Waiting waiting;
+  LunRig& rig = waiting.rig;
+  const Answer early = rig.ask(inquiry);
+  assert_true(early.good());
+  assert_true(rig.ask(test_unit_ready).failed(SenseKey::not_ready, becoming_ready));
+  assert_true(rig.ask(start_unit).failed(SenseKey::not_ready, becoming_ready));
+  assert_true(busy(rig.ask(read_10())));
+  waiting.opens();
+  assert_true(rig.ask(test_unit_ready).good());
+  assert_true(rig.ask(inquiry).reply == early.reply);
+  assert_true(rig.ask(read_10()).good());
+}
+
+void without_an_identity_everything_is_busy(void**) {
+  LunRig rig;
+  rig.identified = false;
+  assert_true(busy(rig.ask(inquiry)));
+  assert_true(busy(rig.ask(read_10())));
+  rig.identified = true;
+  assert_true(rig.ask(inquiry).good());
+}
+
+void closed_while_becoming_ready_it_is_gone_at_once_and_wants_nothing(void**) {
+  Waiting waiting;
+  waiting.rig.close(5s);
+  assert_true(waiting.rig.lun->is_gone());
+  assert_false(waiting.source.wanted);
+}
+
+void a_refused_store_leaves_a_lun_that_can_be_closed(void**) {
+  Waiting waiting;
+  waiting.source.state = lun::StoreSource::State::refused;
+  waiting.rig.sim.run_for(1s);
+  assert_true(busy(waiting.rig.ask(read_10())));
+  waiting.rig.close(5s);
+  assert_true(waiting.rig.lun->is_gone());
+}
+
+void a_store_that_turns_out_different_is_announced(void**) {
+  Waiting waiting;
+  assert_true(waiting.rig.ask(inquiry).good());
+  waiting.source.store = waiting.rig.make_store(usual_setup());
+  waiting.rig.spy->pretend_geometry().physical_block = Bytes{512};
+  waiting.source.state = lun::StoreSource::State::opened;
+  waiting.rig.sim.run_for(lun::Lun::look_interval);
+  assert_true(waiting.rig.ask(read_10()).failed(SenseKey::unit_attention,
+                                                scsi::asc::inquiry_data_has_changed));
+  assert_true(waiting.rig.ask(read_10()).good());
+}
+
+void idle_it_is_closed_at_once(void**) {
+  LunRig rig;
+  assert_true(rig.ask(read_10()).good());
+  rig.close(5s);
+  assert_true(rig.lun->has_departed() && rig.lun->is_gone());
+}
+
+void a_closing_lun_waits_for_its_commands_and_no_longer_than_its_patience(void**) {
+  LunRig rig;
+  rig.spy->gate.reset();
+  assert_false(rig.send(write_10(), Bytes8(512)).ended);
+  rig.close(5s);
+  rig.sim.run_for(4s);
+  assert_int_equal(rig.lun->unanswered(), 1);
+  assert_false(rig.lun->has_departed());
+  rig.sim.run_for(2500ms);
+  assert_int_equal(rig.lun->unanswered(), 0);
+  assert_true(rig.lun->has_departed());
+  assert_false(rig.lun->is_gone());
+  rig.spy->gate.set();
+  rig.sim.run_ready();
+  assert_true(rig.lun->is_gone());
+}
+
+// Before it is closed, as when the daemon waits for its ring to be empty.
+void told_to_stop_a_lun_that_hangs_ends_its_commands_by_itself(void**) {
+  LunRig rig;
+  rig.spy->gate.reset();
+  assert_false(rig.send(write_10(), Bytes8(512)).ended);
+  rig.lun->stop();
+  rig.sim.run_for(6s);
+  assert_int_equal(rig.lun->unanswered(), 0);
+  assert_true(busy(rig.ask(read_10())));
+  assert_false(rig.lun->has_departed());
+  rig.close(5s);
+  rig.sim.run_for(2s);
+  assert_true(rig.lun->has_departed());
+}
+
+void told_to_stop_a_lun_that_works_goes_on_until_it_is_closed(void**) {
+  LunRig rig;
+  assert_true(rig.ask(read_10()).good());
+  rig.lun->stop();
+  rig.sim.run_for(6s);
+  assert_true(rig.ask(read_10()).good());
+  rig.close(5s);
+  assert_true(rig.lun->is_gone());
+}
+
+void a_resize_under_way_is_waited_for(void**) {
+  LunRig rig;
+  assert_true(rig.ask(read_10()).good());
+  rig.spy->gate.reset();
+  int ended = 0;
+  rig.lun->resize(Bytes{8 << 20}, [&ended](const Result<void>&) { ++ended; });
+  rig.sim.run_ready();
+  rig.close();
+  rig.sim.run_for(5s);
+  assert_true(rig.lun->has_departed());
+  assert_false(rig.lun->is_gone());
+  rig.spy->gate.set();
+  rig.sim.run_ready();
+  assert_true(rig.lun->is_gone());
+  assert_int_equal(ended, 1);
+}
+
+void resized_it_says_so_once(void**) {
+  LunRig rig;
+  assert_true(rig.ask(read_10()).good());
+  bool done = false;
+  rig.lun->resize(Bytes{8 << 20}, [&done](const Result<void>& result) { done = result.ok(); });
+  rig.sim.run_ready();
+  assert_true(done);
+  assert_true(
+      rig.ask(read_10()).failed(SenseKey::unit_attention, scsi::asc::capacity_data_has_changed));
+  assert_true(rig.ask(read_10()).good());
+}
+
+void sizes_that_cannot_be_are_refused(void**) {
+  Waiting waiting;
+  std::string said;
+  const auto note = [&said](const Result<void>& result) {
+    said = result ? "" : result.error().message;
+  };
+  waiting.rig.lun->resize(Bytes{8 << 20}, note);
+  assert_non_null(std::strstr(said.c_str(), "waits for its store"));
+  waiting.opens();
+  for (const Bytes size : {Bytes{}, Bytes{1000}}) {
+    waiting.rig.lun->resize(size, note);
+    assert_non_null(std::strstr(said.c_str(), "no positive multiple of its block of 512 bytes"));
+  }
+}
+
+void what_cannot_change_while_it_is_open_is_named(void**) {
+  LunRig rig;
+  config::LunConfig wanted = rig.lun->config();
+  wanted.deadline = 7s;
+  assert_true(rig.lun->reconfigure(wanted).ok());
+  assert_true(rig.lun->config().deadline == 7s);
+  wanted.queue_depth = 7;
+  const Result<void> refused = rig.lun->reconfigure(wanted);
+  assert_non_null(std::strstr(refused.error().message.c_str(), "cannot change from"));
+}
+
+void a_front_end_that_is_less_patient_sets_the_deadline(void**) {
+  LunRig rig;
+  assert_true(rig.ask(read_10()).good());
+  rig.lun->set_longest_hold(8s);
+  assert_true(rig.lun->task_set()->limits().deadline == 8s);
+  rig.lun->set_longest_hold({});
+  assert_true(rig.lun->task_set()->limits().deadline == 20s);
+}
+
+void a_snapshot_of_a_lun_that_waits_says_what_for(void**) {
+  Waiting waiting;
+  watch::LunSnapshot snapshot;
+  waiting.rig.lun->describe(&snapshot);
+  assert_non_null(std::strstr(snapshot.backend.c_str(), "waiting for "));
+  waiting.opens();
+  waiting.rig.lun->describe(&snapshot);
+  assert_string_equal(snapshot.backend.c_str(), "spy:");
+}
+
+}  // namespace
+
+int main() {
+  set_log_sink([](LogLevel, std::string_view) {});
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(becoming_ready_it_says_who_it_is_and_that_it_is_becoming_ready),
+      cmocka_unit_test(without_an_identity_everything_is_busy),
+      cmocka_unit_test(closed_while_becoming_ready_it_is_gone_at_once_and_wants_nothing),
+      cmocka_unit_test(a_refused_store_leaves_a_lun_that_can_be_closed),
+      cmocka_unit_test(a_store_that_turns_out_different_is_announced),
+      cmocka_unit_test(idle_it_is_closed_at_once),
+      cmocka_unit_test(a_closing_lun_waits_for_its_commands_and_no_longer_than_its_patience),
+      cmocka_unit_test(told_to_stop_a_lun_that_hangs_ends_its_commands_by_itself),
+      cmocka_unit_test(told_to_stop_a_lun_that_works_goes_on_until_it_is_closed),
+      cmocka_unit_test(a_resize_under_way_is_waited_for),
+      cmocka_unit_test(resized_it_says_so_once),
+      cmocka_unit_test(sizes_that_cannot_be_are_refused),
+      cmocka_unit_test(what_cannot_change_while_it_is_open_is_named),
+      cmocka_unit_test(a_front_end_that_is_less_patient_sets_the_deadline),
+      cmocka_unit_test(a_snapshot_of_a_lun_that_waits_says_what_for),
+  };
+  return cmocka_run_group_tests_name("lun", tests, nullptr, nullptr);
+}
