@@ -76,7 +76,7 @@ void TaskSet::begin(Command& command) {
 co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
   Slot slot{*this, outer, operation};
   if (shut_) {
-    answer(slot, slot.inner, Status::busy, "BUSY: the LUN is closing");
+    answer(slot, slot.inner, Status::busy, watch::Because::closing);
     co_return;
   }
   if (!take_data_at_once(slot)) {
@@ -138,7 +138,7 @@ bool TaskSet::take_data_at_once(Slot& slot) {
 co::Task<bool> TaskSet::take_data(Slot& slot) {
   const std::size_t size = slot.outer->data.size();
   if (size > io::BufferPool::largest) {
-    answer(slot, slot.inner, disk_.refuse_length(slot.inner), nullptr);
+    answer(slot, slot.inner, disk_.refuse_length(slot.inner), watch::Because::done);
     co_return false;
   }
   io::Buffer buffer = co_await buffers_.acquire(size, slot.request.token());
@@ -187,23 +187,26 @@ void TaskSet::finish(Slot& slot, Status status) {
     if (!done) {
       ++counters_.cancelled;
     }
-    answer(slot, slot.inner, done ? status : Status::busy, done ? nullptr : "BUSY: ended in time");
+    answer(slot, slot.inner, done ? status : Status::busy,
+           done ? watch::Because::done : watch::Because::ended_in_time);
   } else if (slot.record.orphan) {
-    slow_log_.end(slot.record, now, done ? "orphan ended: done" : "orphan ended: not done");
+    slow_log_.end(
+        slot.record, now,
+        {.because = done ? watch::Because::orphan_done : watch::Because::orphan_not_done});
   }
   while (Adoption* const adoption = slot.adopters.pop_front()) {
     Slot& adopter = *adoption->slot;
     if (status == Status::good) {
       ++counters_.adoptions;
       adopter.request.stop();
-      answer(adopter, slot.inner, status, "GOOD: adopted an orphan's result");
+      answer(adopter, slot.inner, status, watch::Because::adopted);
     }
     (void)adoption->waker.wake();
   }
 }
 
 // `result` has the data and the sense; the slot's own command, or the orphan's that it adopts.
-void TaskSet::answer(Slot& slot, const Command& result, Status status, const char* how) {
+void TaskSet::answer(Slot& slot, const Command& result, Status status, watch::Because because) {
   BALLAST_ASSERT(slot.outer != nullptr && unanswered_ > 0);
   Command& outer = *slot.outer;
   const TimePoint now = executor().now();
@@ -221,7 +224,7 @@ void TaskSet::answer(Slot& slot, const Command& result, Status status, const cha
     if (!std::exchange(slot.record.reported, true)) {
       slow_log_.begin(slot.record, now);
     }
-    slow_log_.end(slot.record, now, how != nullptr ? how : to_string(status));
+    slow_log_.end(slot.record, now, {to_string(status), because});
   }
   leave_list(slot);
   if (said_holding_) [[unlikely]] {

@@ -84,6 +84,7 @@
 #include "lib/scsi/stalled_luns.h"
 #include "lib/volume/request.h"
 #include "lib/watch/command_record.h"
+#include "lib/watch/ending.h"
 #include "lib/watch/slow_log.h"
 #include "lib/watch/snapshot.h"
 
@@ -183,7 +184,7 @@ class TaskSet {
   bool may_be_repeated(const Slot& slot) const;
   void orphan(Slot& slot);
   void finish(Slot& slot, Status status);
-  void answer(Slot& slot, const Command& result, Status status, const char* how);
+  void answer(Slot& slot, const Command& result, Status status, watch::Because because);
   void count(const Slot& slot, const Command& result, Status status, TimePoint now);
   void leave_list(Slot& slot);
 

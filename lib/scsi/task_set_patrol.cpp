@@ -235,9 +235,9 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
       slot.adoption.leave();
     }
     answer(slot, slot.inner, Status::busy,
-           reason == Reason::stalled ? "BUSY: shed, the LUN is stalled"
-           : adopting                ? "BUSY: its orphan still runs"
-                                     : "BUSY: nothing of it is under way");
+           reason == Reason::stalled ? watch::Because::shed
+           : adopting                ? watch::Because::orphan_runs
+                                     : watch::Because::not_under_way);
     forgotten_.push_back(slot);
     slot.list = &forgotten_;
     return;
@@ -281,11 +281,10 @@ void TaskSet::orphan(Slot& slot) {
     ++counters_.orphaned;
   }
   if (still_there && !may_be_repeated(slot)) {
-    answer(slot, slot.inner, disk_.outcome_unknown(slot.inner),
-           "CHECK CONDITION: closed while it was under way, and it must not be repeated");
+    answer(slot, slot.inner, disk_.outcome_unknown(slot.inner), watch::Because::outcome_unknown);
   } else {
     answer(slot, slot.inner, Status::busy,
-           still_there ? "BUSY: it goes on as an orphan" : "BUSY: ended in time");
+           still_there ? watch::Because::orphaned : watch::Because::ended_in_time);
   }
   slot.record.orphan = still_there;
   Slots& next = still_there ? orphans_ : forgotten_;

@@ -101,7 +101,7 @@ Json command(const CommandRecord& record, const LunSnapshot& lun) {
 Json slow_request(const SlowRequest& request, const LunSnapshot& lun) {
   Json json;
   add_identity(request.record, lun.logical_block, json);
-  json["answer"] = request.how;
+  json["answer"] = to_string(request.ending);
   json["took_ns"] = ns(request.record.age(request.ended));
   json["ended_for_ns"] = ns(lun.now - request.ended);
   json["time_in_ns"] = time_in_stages(request.record, request.ended);

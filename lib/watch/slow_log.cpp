@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "lib/base/assert.h"
 #include "lib/base/log.h"
 #include "lib/watch/timeline.h"
 
@@ -89,18 +88,6 @@ Stages describe_stages(const CommandRecord& record, TimePoint now) {
   return {in_brackets(list), in_brackets(longest)};
 }
 
-// "is 1.00 s old", "was answered BUSY after 20.0 s, goes on as an orphan", "orphan ended after 31.2
-// s"
-std::string description_of_end(std::string_view how, Nanoseconds age) {
-  const bool is_status = !how.empty() && how.front() >= 'A' && how.front() <= 'Z';
-  if (!is_status) {
-    return fmt::format("{} after {}", how, readable(age));
-  }
-  const std::size_t comma = std::min(how.find(','), how.size());
-  return fmt::format("was answered {} after {}{}", how.substr(0, comma), readable(age),
-                     how.substr(comma));
-}
-
 }  // namespace
 
 SlowLog::SlowLog(std::string_view lun, Bytes block) : lun_{printable(lun)}, block_{block} {}
@@ -157,20 +144,19 @@ void SlowLog::begin(const CommandRecord& record, TimePoint now) {
         {stages.all, stages.longest}, ending);
 }
 
-void SlowLog::end(const CommandRecord& record, TimePoint now, const char* how) {
-  BALLAST_ASSERT(how != nullptr);
+void SlowLog::end(const CommandRecord& record, TimePoint now, const Ending& ending) {
   if (!record.reported && !record.orphan) {
     ++begun_;
   }
-  ring_[ended_ % kept] = SlowRequest{record, now, how};
+  ring_[ended_ % kept] = SlowRequest{record, now, ending};
   ++ended_;
   if (!may_speak(now)) {
     return;
   }
   const Stages stages = describe_stages(record, now);
-  speak(
-      fmt::format("{}, {}", description(record, block_), description_of_end(how, record.age(now))),
-      {stages.all, stages.longest}, "");
+  speak(fmt::format("{}, {}", description(record, block_),
+                    sentence(ending, readable(record.age(now)))),
+        {stages.all, stages.longest}, "");
 }
 
 std::vector<SlowRequest> SlowLog::recent() const {

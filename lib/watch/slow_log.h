@@ -31,6 +31,7 @@
 
 #include "lib/base/units.h"
 #include "lib/watch/command_record.h"
+#include "lib/watch/ending.h"
 
 namespace ballast::watch {
 
@@ -38,7 +39,7 @@ namespace ballast::watch {
 struct SlowRequest {
   CommandRecord record;
   TimePoint ended{};
-  const char* how = "";  // as end() was given it
+  Ending ending;
 };
 
 class SlowLog {
@@ -53,11 +54,9 @@ class SlowLog {
 
   // A command has become slow. The caller keeps in record.reported that it has told.
   void begin(const CommandRecord& record, TimePoint now);
-  // A slow command has ended. `how` is a literal: its status as SAM writes it, perhaps with a comma
-  // and more ("GOOD", "CHECK CONDITION", "BUSY", "BUSY, goes on as an orphan"); or, where it is no
-  // status but begins with a small letter, what happened: "orphan ended". A command that was slow
-  // and ended before begin() could be called is counted here.
-  void end(const CommandRecord& record, TimePoint now, const char* how);
+  // A slow command has ended. One that was slow and ended before begin() could be called is counted
+  // here.
+  void end(const CommandRecord& record, TimePoint now, const Ending& ending);
 
   std::uint64_t begun() const { return begun_; }              // all that were slow
   std::uint64_t left_out() const { return left_out_total_; }  // lines

@@ -49,7 +49,7 @@ void stall(watch::LunSnapshot& lun) {
   slow.record.enter(watch::Stage::backend, TimePoint{now.since_start - 89s});
   slow.ended = TimePoint{now.since_start - 80s};
   slow.record.enter(watch::Stage::answer, slow.ended);
-  slow.how = "GOOD";
+  slow.ending = {"GOOD"};
   lun.slow_requests = {slow};
   lun.slow_begun = 17;
   lun.tasks = {{"sweep", "timer", "device.cpp:210", 800ms},

@@ -115,6 +115,7 @@ void Lun::open(Nanoseconds wait) {
   oracle_.reopened();
   stopping_ = false;
   closing_ = false;
+  idle_since_.reset();
 }
 
 std::uint32_t Lun::capacity() const {
@@ -207,7 +208,15 @@ void Lun::note_read(Issued& command) {
 }
 
 void Lun::tick_end() {
-  if (lun_ != nullptr && lun_->task_set() != nullptr && !closing_ && !stopping_) {
+  if (closing_ && unanswered_.empty()) {
+    idle_since_ = idle_since_.value_or(now());
+    if (!lun_->has_departed() &&
+        now() - *idle_since_ > scsi::TaskSet::cancel_grace + lun::Lun::depart_patience + slack) {
+      verdict_.complain("the LUN has nothing to answer, and does not depart");
+      idle_since_ = now();
+    }
+  }
+  if (lun_->task_set() != nullptr && !closing_ && !stopping_) {
     monitor_.look(now(), *lun_->task_set(), config_.queue_depth, unanswered_);
   }
 }
@@ -253,15 +262,15 @@ void Lun::set_siblings(std::size_t stalled) {
 }
 
 void Lun::resize(std::uint32_t blocks) {
-  if (!resizing_ && !closing_) {
-    resizing_ = true;
+  if (!closing_) {
+    ++resizes_;
     lun_->resize(Bytes{blocks * block_size},
                  [this, blocks](const Result<void>& done) { resized(blocks, done.ok()); });
   }
 }
 
 void Lun::resized(std::uint32_t blocks, bool done) {
-  resizing_ = false;
+  --resizes_;
   if (!done) {
     return;
   }
@@ -288,7 +297,7 @@ void Lun::close(Nanoseconds patience) {
 co::Task<void> Lun::watch_closing(co::Executor& executor, Lun* self,
                                   std::weak_ptr<lun::Lun> closing, Nanoseconds patience) {
   const std::size_t sent = self->issued_.size();
-  const bool idle = self->unanswered() == 0 && self->store_->running() == 0 && !self->resizing_;
+  const bool idle = self->unanswered() == 0 && self->store_->running() == 0 && self->resizes_ == 0;
   const Nanoseconds until_answered = idle ? slack : patience + scsi::TaskSet::cancel_grace + slack;
   co_await co::sleep_for(executor, until_answered);
   for (const Issued* const command : self->unanswered_) {

@@ -13,6 +13,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "lib/co/sim_executor.h"
@@ -98,8 +99,8 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   // true. Commands are turned away from here on.
   void close(Nanoseconds patience = {});
   bool closing() const { return closing_; }
-  bool departed() const { return lun_->has_departed() && !resizing_; }
-  bool closed() const { return lun_->is_gone() && !resizing_; }
+  bool departed() const { return lun_->has_departed() && resizes_ == 0; }
+  bool closed() const { return lun_->is_gone() && resizes_ == 0; }
   // A new LUN on the same store, once the other has departed. It is becoming ready until the store
   // is free, and for so long at least.
   void reopen(Nanoseconds wait = {});
@@ -148,7 +149,8 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   std::vector<Issued*> unanswered_;  // in the order of coming
   bool stopping_ = false;
   bool closing_ = false;
-  bool resizing_ = false;
+  unsigned resizes_ = 0;                 // under way
+  std::optional<TimePoint> idle_since_;  // closing, and every command is answered
 };
 
 }  // namespace ballast::sim

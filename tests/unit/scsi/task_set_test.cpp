@@ -561,7 +561,7 @@ void slow_requests_are_told_when_they_pass_the_threshold_and_when_they_end(void*
   assert_int_equal(rig.slow_log.begun(), 1);
   rig.thaw();
   assert_int_equal(rig.slow_log.recent().size(), 1);
-  assert_string_equal(rig.slow_log.recent()[0].how, "GOOD");
+  assert_string_equal(rig.slow_log.recent()[0].ending.status, "GOOD");
 }
 
 void limits_change_while_commands_run(void**) {

@@ -70,11 +70,22 @@ void a_beginning_says_where_the_time_went_and_how_much_is_left(void**) {
 
 void an_end_says_the_answer_and_the_total(void**) {
   SlowLog log{"vol0", Bytes{4096}};
-  log.end(write_command(), start + 3200ms, "GOOD");
+  log.end(write_command(), start + 3200ms, {"GOOD"});
   expect_only_line(
       "vol0: slow: command 4711, WRITE(10) of 8 blocks (32 KiB) at lba 2048, was answered GOOD "
       "after "
       "3.20 s (queue 20 ms, backend 3.18 s)");
+}
+
+void each_reason_has_its_words(void**) {
+  std::vector<std::string> seen;
+  for (int i = 0; i <= static_cast<int>(Because::orphan_not_done); ++i) {
+    seen.push_back(to_string(Ending{"BUSY", static_cast<Because>(i)}));
+    assert_true(std::find(seen.begin(), seen.end() - 1, seen.back()) == seen.end() - 1);
+    assert_true(i == 0 || seen.back().find(": ") != std::string::npos);
+  }
+  assert_string_equal(seen.front().c_str(), "BUSY");
+  assert_string_equal(seen.back().c_str(), "orphan ended: not done");
 }
 
 void an_orphan_has_two_ends(void**) {
@@ -82,16 +93,16 @@ void an_orphan_has_two_ends(void**) {
   CommandRecord record = write_command();
   log.begin(record, start + 1s);
   record.reported = true;
-  log.end(record, start + 20s, "BUSY, goes on as an orphan");
+  log.end(record, start + 20s, {"BUSY", Because::orphaned});
   record.orphan = true;
-  log.end(record, start + 90s, "orphan ended");
+  log.end(record, start + 90s, {.because = Because::orphan_done});
   assert_int_equal(lines.size(), 3);
   assert_string_equal(lines[1].c_str(),
                       "vol0: slow: command 4711, WRITE(10) of 8 blocks (4 KiB) at lba 2048, was "
-                      "answered BUSY after 20.0 s, goes on as an orphan (backend 20.0 s)");
+                      "answered BUSY after 20.0 s: it goes on as an orphan (backend 20.0 s)");
   assert_string_equal(lines[2].c_str(),
-                      "vol0: slow: command 4711, WRITE(10) of 8 blocks (4 KiB) at lba 2048, orphan "
-                      "ended after 90.0 s (backend 90.0 s)");
+                      "vol0: slow: command 4711, WRITE(10) of 8 blocks (4 KiB) at lba 2048, ended "
+                      "as an orphan after 90.0 s: done (backend 90.0 s)");
   assert_int_equal(log.begun(), 1);
 }
 
@@ -101,10 +112,10 @@ void what_has_no_range_shows_none(void**) {
   record.number = 1;
   record.name = "TEST UNIT READY";
   record.arrived = record.stage_since = start;
-  log.end(record, start + 2s, "GOOD");
+  log.end(record, start + 2s, {"GOOD"});
   record.name = "SYNCHRONIZE CACHE(10)";
   record.has_range = true;
-  log.end(record, start + 2s, "GOOD");
+  log.end(record, start + 2s, {"GOOD"});
   assert_string_equal(
       lines[0].c_str(),
       "vol0: slow: command 1, TEST UNIT READY, was answered GOOD after 2.00 s (queue "
@@ -124,7 +135,7 @@ void no_more_than_the_limit_of_lines_in_a_window(void**) {
   SlowLog log{"vol0", Bytes{512}};
   for (std::uint64_t i = 1; i <= 25; ++i) {
     log.begin(write_command(i), start + 1s);
-    log.end(write_command(i), start + 1s, "GOOD");
+    log.end(write_command(i), start + 1s, {"GOOD"});
   }
   assert_int_equal(lines.size(), SlowLog::lines_per_window);
   assert_int_equal(log.left_out(), 30);
@@ -160,7 +171,7 @@ void a_quiet_log_has_its_full_window(void**) {
 void those_left_out_of_the_log_are_kept_all_the_same(void**) {
   SlowLog log{"vol0", Bytes{512}};
   for (std::uint64_t i = 1; i <= 40; ++i) {
-    log.end(write_command(i), start + 1s, "GOOD");
+    log.end(write_command(i), start + 1s, {"GOOD"});
   }
   const std::vector<SlowRequest> recent = log.recent();
   assert_int_equal(recent.size(), 40);
@@ -172,7 +183,7 @@ void those_left_out_of_the_log_are_kept_all_the_same(void**) {
 void the_newest_are_kept_oldest_first(void**) {
   SlowLog log{"vol0", Bytes{512}};
   for (std::uint64_t i = 1; i <= 3 * SlowLog::kept + 5; ++i) {
-    log.end(write_command(i), start + 1s, i % 2 == 0 ? "GOOD" : "BUSY");
+    log.end(write_command(i), start + 1s, {i % 2 == 0 ? "GOOD" : "BUSY"});
   }
   const std::vector<SlowRequest> recent = log.recent();
   assert_int_equal(recent.size(), SlowLog::kept);
@@ -180,7 +191,7 @@ void the_newest_are_kept_oldest_first(void**) {
     assert_int_equal(recent[i].record.number, 2 * SlowLog::kept + 6 + i);
   }
   assert_true(recent.back().ended == start + 1s);
-  assert_string_equal(recent.back().how, "BUSY");
+  assert_string_equal(recent.back().ending.status, "BUSY");
 }
 
 void a_long_name_loses_its_end(void**) {
@@ -194,7 +205,7 @@ void a_long_name_loses_its_end(void**) {
 
 void a_name_of_any_bytes_stays_one_printable_line(void**) {
   SlowLog log{"a\n\x1b[31m\xc3\xa9", Bytes{512}};
-  log.end(write_command(), start + 1s, "GOOD");
+  log.end(write_command(), start + 1s, {"GOOD"});
   assert_true(lines.front().starts_with("a??[31m??: slow: "));
 }
 
@@ -209,7 +220,9 @@ void no_line_is_longer_than_the_daemon_shows(void**) {
   std::mt19937_64 random{seed};
   constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
   const char* const names[] = {"COMPARE AND WRITE", "READ(6)"};
-  const char* const answers[] = {"CHECK CONDITION", "BUSY, goes on as an orphan", "orphan ended"};
+  const Ending answers[] = {{"CHECK CONDITION", Because::outcome_unknown},
+                            {"BUSY", Because::orphaned},
+                            {.because = Because::orphan_not_done}};
   for (int round = 0; round < 3000; ++round) {
     const bool real = round % 2 == 0;
     SlowLog log{std::string(random() % 80, 'v'), Bytes{real ? 4096 : most}};
@@ -245,7 +258,7 @@ void what_is_only_kept_allocates_nothing(void**) {
   const CommandRecord record = write_command();
   const std::uint64_t before = test::allocations;
   log.begin(record, start + 1s);
-  log.end(record, start + 2s, "GOOD");
+  log.end(record, start + 2s, {"GOOD"});
   assert_int_equal(test::allocations - before, 0);
 }
 
@@ -259,6 +272,7 @@ int main() {
   }
   const CMUnitTest tests[] = {
       SLOW_LOG_TEST(a_beginning_says_where_the_time_went_and_how_much_is_left),
+      SLOW_LOG_TEST(each_reason_has_its_words),
       SLOW_LOG_TEST(an_end_says_the_answer_and_the_total),
       SLOW_LOG_TEST(an_orphan_has_two_ends),
       SLOW_LOG_TEST(what_has_no_range_shows_none),
