@@ -89,6 +89,10 @@ void Chaos::act() {
     lun_.reopen(random_.chance(1, 2) ? Nanoseconds{} : draw_time(random_, seconds{3}));
     return;
   }
+  if (!lun_.ready() && !lun_.closing() && random_.chance(1, 4)) {
+    lun_.close();
+    return;
+  }
   const std::uint64_t lot = random_.below(100);
   if (lot < 25) {
     freeze();

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string_view>
 #include <utility>
 
 #include "lib/backend/checked.h"
@@ -143,7 +144,9 @@ Issued& Lun::send(const Wish& wish, co::Waker waker) {
   oracle_.arrived(command);
   unanswered_.push_back(&command);
   if (closing_) {
+    turning_away_ = true;
     answer(command, scsi::Status::busy);
+    turning_away_ = false;
     return command;
   }
   if (!lun_->is_identified()) {
@@ -159,6 +162,10 @@ void Lun::answer(scsi::Command& answered, scsi::Status status) {
     verdict_.complain("command {} {} is answered twice", command.number,
                       command.wish.description());
     return;
+  }
+  if (lun_->has_departed() && !turning_away_) {
+    verdict_.complain("command {} {} is answered by a LUN that has departed", command.number,
+                      command.wish.description());
   }
   std::erase(unanswered_, &command);
   command.answered = true;
@@ -218,6 +225,31 @@ void Lun::tick_end() {
   }
   if (lun_->task_set() != nullptr && !closing_ && !stopping_) {
     monitor_.look(now(), *lun_->task_set(), config_.queue_depth, unanswered_);
+  }
+}
+
+void Lun::look_at_closing() {
+  constexpr Nanoseconds soon = scsi::TaskSet::cancel_grace + lun::Lun::depart_patience + slack;
+  if (lun_->has_departed() && unanswered() > 0) {
+    verdict_.complain("the LUN has departed, and {} commands are unanswered", unanswered());
+  }
+  if (unanswered_.empty()) {
+    idle_since_ = idle_since_.value_or(now());
+    if (!lun_->has_departed() && now() - *idle_since_ > soon) {
+      verdict_.complain("the LUN has nothing to answer, and does not depart");
+      idle_since_ = now();
+    }
+  }
+  // Of those that wait for it others may be there that are not gone.
+  if (lun_->is_gone() && departed_.empty()) {
+    const co::Registry& registry = executor().registry();
+    for (const co::TaskInfo* task = registry.first(); task != nullptr; task = task->next) {
+      const std::string_view name = task->name;
+      if (name.starts_with("close") || name == "stop" || name == "becoming ready" ||
+          name == "resize") {
+        verdict_.complain("the LUN is gone, and its task \"{}\" is there", name);
+      }
+    }
   }
 }
 

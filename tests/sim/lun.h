@@ -121,6 +121,7 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   static co::Task<void> watch_closing(co::Executor& executor, Lun* self,
                                       std::weak_ptr<lun::Lun> closing, Nanoseconds patience);
   void resized(std::uint32_t blocks, bool done);
+  void look_at_closing();
   void check_range(const Issued& command);
   void note_read(Issued& command);
 
@@ -149,6 +150,7 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   std::vector<Issued*> unanswered_;  // in the order of coming
   bool stopping_ = false;
   bool closing_ = false;
+  bool turning_away_ = false;            // the front end answers, not the LUN
   unsigned resizes_ = 0;                 // under way
   std::optional<TimePoint> idle_since_;  // closing, and every command is answered
 };
