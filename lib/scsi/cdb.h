@@ -22,6 +22,20 @@ constexpr std::size_t cdb_length(std::uint8_t opcode) {
   return opcode == 0x7e ? 16 : of_group[opcode >> 5];
 }
 
+// Where the TRANSFER LENGTH stands in a CDB of that length, in the usual layout: 1, 2 or 4 bytes.
+constexpr std::size_t count_at(std::size_t length) {
+  switch (length) {
+    case 6:
+      return 4;
+    case 10:
+      return 7;
+    case 12:
+      return 6;
+    default:
+      return 10;
+  }
+}
+
 template <std::size_t n>
 constexpr std::uint64_t big_endian(std::span<const std::uint8_t> from, std::size_t offset) {
   static_assert(n >= 1 && n <= 8);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <span>
 
+#include "lib/base/units.h"
 #include "lib/io/sg.h"
 #include "lib/volume/request.h"
 
@@ -37,6 +38,12 @@ const char* to_string(Status status) noexcept;
 // What TCMU has room for (TCMU_SENSE_BUFFERSIZE), and more than any sense built here needs.
 inline constexpr std::size_t sense_size = 96;
 
+// Blocks of a LUN.
+struct Range {
+  Lba lba{};
+  BlockCount count{};
+};
+
 struct Command {
   std::span<const std::uint8_t> cdb;  // at least as long as the opcode's group says (cdb.h)
   io::SgView data{};
@@ -47,6 +54,7 @@ struct Command {
   std::span<std::uint8_t> sense{};
 
   // Filled by the disk:
+  Range range{};                 // what the CDB names, where it names one (Operation::range)
   std::uint64_t turn = 0;        // of a command whose effect comes late: its place in the order of
                                  // coming, among those that set the same
   std::size_t transferred = 0;   // bytes of data-in written to the front of `data`, or of data-out

@@ -9,6 +9,29 @@
 #include "lib/scsi/cdb.h"
 
 namespace ballast::scsi {
+namespace {
+
+Range range_of(RangeAt at, std::span<const std::uint8_t> cdb) {
+  if (at == RangeAt::nowhere) {
+    return {};
+  }
+  const std::size_t length = cdb_length(cdb[0]);
+  if (length == 16) {
+    const std::uint64_t count = at == RangeAt::usual         ? be32(cdb, 10)
+                                : at == RangeAt::short_count ? cdb[13]
+                                                             : 0;
+    return {Lba{be64(cdb, 2)}, BlockCount{count}};
+  }
+  if (length == 10) {
+    return {Lba{be32(cdb, 2)}, BlockCount{be16(cdb, 7)}};
+  }
+  if (length == 12) {
+    return {Lba{be32(cdb, 2)}, BlockCount{be32(cdb, 6)}};
+  }
+  return {Lba{be24(cdb, 1) & 0x1fffff}, BlockCount{cdb[4] == 0 ? 256u : cdb[4]}};
+}
+
+}  // namespace
 
 Disk::Disk(volume::Volume& volume, DiskConfig config)
     : volume_{volume},
@@ -44,11 +67,10 @@ Disk::Judgement Disk::judge(Command& command) {
   if (refused.has_value()) {
     return {nullptr, *refused};
   }
-  if (operation->transfer == Transfer::other) {
-    const Operation* const slower = as_turning_cache_off(command, *operation);
-    return {slower != nullptr ? slower : operation};
-  }
-  return {operation};
+  command.range = range_of(operation->range, command.cdb);
+  const bool at_once = operation->immediate != nullptr &&
+                       (operation->suspending == nullptr || !turns_cache_off(command));
+  return {.operation = operation, .at_once = at_once};
 }
 
 co::Task<Status> Disk::execute(Command& command) {
@@ -56,35 +78,18 @@ co::Task<Status> Disk::execute(Command& command) {
   if (judgement.operation == nullptr) {
     return answer(judgement.refusal);
   }
-  if (judgement.operation->immediate != nullptr) {
+  if (judgement.at_once) {
     return answer(answer_at_once(command, *judgement.operation));
   }
-  const Range range = range_of(command);
-  co::Task<IoStatus> transfer = begin_transfer(command, *judgement.operation, range);
-  return transfer.empty()
-             ? carry_out(command, *judgement.operation)
-             : await_transfer(command, *judgement.operation, range, std::move(transfer));
+  co::Task<IoStatus> transfer = begin_transfer(command, *judgement.operation);
+  return transfer.empty() ? carry_out(command, *judgement.operation)
+                          : await_transfer(command, *judgement.operation, std::move(transfer));
 }
 
-co::Task<Status> Disk::await_transfer(Command& command, const Operation& operation, Range range,
+co::Task<Status> Disk::await_transfer(Command& command, const Operation& operation,
                                       co::Task<IoStatus> transfer) {
   const IoStatus status = co_await std::move(transfer);
-  co_return end_transfer(command, operation, range, status);
-}
-
-void Disk::describe(const Command& command, const Operation& operation,
-                    watch::CommandRecord* record) const {
-  constexpr std::uint8_t compare_and_write = 0x89;
-  constexpr std::uint8_t unmap = 0x42;
-  record->name = operation.name;
-  record->opcode = operation.opcode;
-  record->has_range = operation.needs_medium && operation.opcode != unmap;
-  if (record->has_range) {
-    const Range range = range_of(command);
-    record->lba = range.lba;
-    record->blocks =
-        operation.opcode == compare_and_write ? BlockCount{command.cdb[13]} : range.count;
-  }
+  co_return end_transfer(command, operation, status);
 }
 
 co::Task<Status> Disk::answer(Status status) {
@@ -107,7 +112,7 @@ bool Disk::supports(const Operation& operation) const {
 
 std::uint8_t Disk::usage(const Operation& operation, std::size_t byte) const {
   constexpr std::uint8_t unmap_bit = 0x08;
-  const bool is_write_same = operation.opcode == 0x41 || operation.opcode == 0x93;
+  const bool is_write_same = operation.suspending == &Disk::write_same;
   if (is_write_same && byte == 1 && !write_same_unmaps()) {
     return static_cast<std::uint8_t>(operation.usage[1] & ~unmap_bit);
   }

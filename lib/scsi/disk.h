@@ -28,7 +28,6 @@
 #include "lib/scsi/opcode_table.h"
 #include "lib/scsi/sense.h"
 #include "lib/volume/volume.h"
-#include "lib/watch/command_record.h"
 
 namespace ballast::scsi {
 
@@ -72,17 +71,13 @@ class Disk {
   struct Judgement {
     const Operation* operation = nullptr;
     Status refusal = Status::check_condition;
+    bool at_once = false;  // answer_at_once() does it
   };
   Judgement judge(Command& command);
-  // READ and WRITE of `range` that are one operation of the volume, as nearly all are: in two
-  // halves around its task, without a coroutine of the disk's. Empty: not such a one, carry_out()
-  // does it.
-  struct Range {
-    Lba lba;
-    BlockCount count;
-  };
-  co::Task<IoStatus> begin_transfer(Command& command, const Operation& operation, Range range);
-  Status end_transfer(Command& command, const Operation& operation, Range range, IoStatus status);
+  // READ and WRITE that are one operation of the volume, as nearly all are: in two halves around
+  // its task, without a coroutine of the disk's. Empty: not such a one, carry_out() does it.
+  co::Task<IoStatus> begin_transfer(Command& command, const Operation& operation);
+  Status end_transfer(Command& command, const Operation& operation, IoStatus status);
   // Carries out what judge() let pass and begin_transfer() left. `command` outlives the task.
   co::Task<Status> carry_out(Command& command, const Operation& operation) {
     return (this->*operation.suspending)(command);
@@ -108,9 +103,6 @@ class Disk {
   }
   // Whether FUA or FUA_NV is set in a READ or WRITE.
   static bool asks_fua(const Command& command);
-  // What it is, for people: name, opcode, first block and count.
-  void describe(const Command& command, const Operation& operation,
-                watch::CommandRecord* record) const;
 
   // Queues a unit attention (SAM-5, 5.14): the next command that may fail with one ends with CHECK
   // CONDITION, UNIT ATTENTION, asc/ascq. INQUIRY and REQUEST SENSE don't fail; REQUEST SENSE hands
@@ -172,7 +164,7 @@ class Disk {
 
  private:
   co::Task<Status> answer(Status status);
-  co::Task<Status> await_transfer(Command& command, const Operation& operation, Range range,
+  co::Task<Status> await_transfer(Command& command, const Operation& operation,
                                   co::Task<IoStatus> transfer);
   volume::Request& request_of(Command& command) {
     return command.request != nullptr ? *command.request : nobody_;
@@ -188,7 +180,6 @@ class Disk {
   std::optional<Status> refuse_bits(Command& command, const Operation& operation);
   std::optional<Status> refuse_range(Command& command, Range range);
   std::optional<Status> refuse_transfer(Command& command, Range range, Bytes data);
-  Range range_of(const Command& command) const;
   Bytes bytes_of(BlockCount count) const {
     return Bytes{count.value() * volume_.logical_block().value()};
   }
@@ -211,8 +202,8 @@ class Disk {
     std::size_t length = 0;
   };
   ModeList read_mode_list(const Command& command) const;
-  // Null but for a MODE SELECT that turns the cache off: the row by which it is carried out.
-  [[gnu::cold]] const Operation* as_turning_cache_off(Command& command, const Operation& operation);
+  // Whether a MODE SELECT does, which takes its time; it has its turn then.
+  [[gnu::cold]] bool turns_cache_off(Command& command);
   // Data-in, cut to what the CDB and the initiator have room for; GOOD.
   Status reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
   Status report_all_operations(Command& command, bool timeouts, std::size_t allocation_length);

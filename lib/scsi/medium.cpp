@@ -9,20 +9,6 @@ namespace ballast::scsi {
 
 namespace {
 
-// Where the count of blocks stands in a CDB of this length.
-constexpr std::size_t count_at(std::size_t length) {
-  switch (length) {
-    case 6:
-      return 4;
-    case 10:
-      return 7;
-    case 12:
-      return 6;
-    default:
-      return 10;
-  }
-}
-
 constexpr std::uint8_t bytchk(std::uint8_t flags) {
   return (flags >> 1) & 0x03;
 }
@@ -32,21 +18,6 @@ constexpr std::uint8_t bytchk(std::uint8_t flags) {
 bool Disk::asks_fua(const Command& command) {
   constexpr std::uint8_t fua_and_fua_nv = 0x0a;
   return cdb_length(command.cdb[0]) != 6 && (command.cdb[1] & fua_and_fua_nv) != 0;
-}
-
-Disk::Range Disk::range_of(const Command& command) const {
-  const std::span<const std::uint8_t> cdb = command.cdb;
-  const std::size_t length = cdb_length(cdb[0]);
-  if (length == 16) {
-    return {Lba{be64(cdb, 2)}, BlockCount{be32(cdb, 10)}};
-  }
-  if (length == 10) {
-    return {Lba{be32(cdb, 2)}, BlockCount{be16(cdb, 7)}};
-  }
-  if (length == 12) {
-    return {Lba{be32(cdb, 2)}, BlockCount{be32(cdb, 6)}};
-  }
-  return {Lba{be24(cdb, 1) & 0x1fffff}, BlockCount{cdb[4] == 0 ? 256u : cdb[4]}};
 }
 
 std::optional<Status> Disk::refuse_range(Command& command, Range range) {
@@ -70,7 +41,8 @@ std::optional<Status> Disk::refuse_transfer(Command& command, Range range, Bytes
   return std::nullopt;
 }
 
-co::Task<IoStatus> Disk::begin_transfer(Command& command, const Operation& operation, Range range) {
+co::Task<IoStatus> Disk::begin_transfer(Command& command, const Operation& operation) {
+  const Range range = command.range;
   if (operation.transfer == Transfer::other) {
     return {};
   }
@@ -86,16 +58,15 @@ co::Task<IoStatus> Disk::begin_transfer(Command& command, const Operation& opera
                : volume_.write(request_of(command), range.lba, data, durability(fua));
 }
 
-Status Disk::end_transfer(Command& command, const Operation& operation, Range range,
-                          IoStatus status) {
+Status Disk::end_transfer(Command& command, const Operation& operation, IoStatus status) {
   if (ok(status) || operation.takes_data) {
-    command.transferred = bytes_of(range.count).value();
+    command.transferred = bytes_of(command.range.count).value();
   }
-  return finish(command, status, range.lba, operation.changes_medium);
+  return finish(command, status, command.range.lba, operation.changes_medium);
 }
 
 co::Task<Status> Disk::read(Command& command) {
-  const Range range = range_of(command);
+  const Range range = command.range;
   const Bytes length = bytes_of(range.count);
   const std::optional<Status> refused = refuse_transfer(command, range, length);
   if (refused.has_value()) {
@@ -105,10 +76,11 @@ co::Task<Status> Disk::read(Command& command) {
     co_return Status::good;
   }
   // What FUA reads must be on the medium, so what is cached goes there first (SBC-4, 5.15).
-  BALLAST_ASSERT(asks_fua(command));
-  const IoStatus flushed = co_await volume_.flush(request_of(command));
-  if (!ok(flushed)) {
-    co_return finish(command, flushed, range.lba, true);
+  if (asks_fua(command)) {
+    const IoStatus flushed = co_await volume_.flush(request_of(command));
+    if (!ok(flushed)) {
+      co_return finish(command, flushed, range.lba, true);
+    }
   }
   const IoStatus status =
       co_await volume_.read(request_of(command), range.lba, command.data.slice(0, length.value()));
@@ -119,14 +91,24 @@ co::Task<Status> Disk::read(Command& command) {
 }
 
 co::Task<Status> Disk::write(Command& command) {
-  const Range range = range_of(command);
-  const std::optional<Status> refused = refuse_transfer(command, range, bytes_of(range.count));
-  BALLAST_ASSERT(refused.has_value() || range.count.value() == 0);
-  co_return refused.value_or(Status::good);
+  const Range range = command.range;
+  const Bytes length = bytes_of(range.count);
+  const std::optional<Status> refused = refuse_transfer(command, range, length);
+  if (refused.has_value()) {
+    co_return *refused;
+  }
+  if (range.count.value() == 0) {
+    co_return Status::good;
+  }
+  const io::SgView data = command.data.slice(0, length.value());
+  command.transferred = length.value();
+  const IoStatus status =
+      co_await volume_.write(request_of(command), range.lba, data, durability(asks_fua(command)));
+  co_return finish(command, status, range.lba, true);
 }
 
 co::Task<Status> Disk::write_and_verify(Command& command) {
-  const Range range = range_of(command);
+  const Range range = command.range;
   const Bytes length = bytes_of(range.count);
   const std::optional<Status> refused = refuse_transfer(command, range, length);
   if (refused.has_value()) {
@@ -151,7 +133,7 @@ co::Task<Status> Disk::write_and_verify(Command& command) {
 }
 
 co::Task<Status> Disk::verify(Command& command) {
-  const Range range = range_of(command);
+  const Range range = command.range;
   const std::uint8_t check = bytchk(command.cdb[1]);
   if (check == 2) {
     co_return fail(command, invalid_field_in_cdb(1, 2));
@@ -182,13 +164,13 @@ co::Task<Status> Disk::verify(Command& command) {
 
 // There is no cache to fetch into, and GOOD is how a unit says so (SBC-4, 5.11).
 Status Disk::pre_fetch(Command& command) {
-  const std::optional<Status> refused = refuse_range(command, range_of(command));
+  const std::optional<Status> refused = refuse_range(command, command.range);
   return refused.value_or(Status::good);
 }
 
 // The range is judged and then everything is flushed; IMMED is answered when that is done.
 co::Task<Status> Disk::synchronize_cache(Command& command) {
-  const Range range = range_of(command);
+  const Range range = command.range;
   const std::optional<Status> refused = refuse_range(command, range);
   if (refused.has_value()) {
     co_return *refused;
@@ -204,7 +186,7 @@ std::uint8_t Disk::compare_and_write_max_blocks() const {
 }
 
 co::Task<Status> Disk::compare_and_write(Command& command) {
-  const Range range{Lba{be64(command.cdb, 2)}, BlockCount{command.cdb[13]}};
+  const Range range = command.range;
   const std::optional<Status> outside = refuse_range(command, range);
   if (outside.has_value()) {
     co_return *outside;

@@ -151,26 +151,16 @@ Status Disk::mode_select(Command& command) {
   return Status::good;
 }
 
-const Operation* Disk::as_turning_cache_off(Command& command, const Operation& operation) {
-  if (operation.immediate != &Disk::mode_select || !modes_.write_cache()) {
-    return nullptr;
+bool Disk::turns_cache_off(Command& command) {
+  if (!modes_.write_cache()) {
+    return false;
   }
   const ModeList list = read_mode_list(command);
   if (list.error.has_value() || !list.selection.turns_cache_off()) {
-    return nullptr;
+    return false;
   }
   command.turn = modes_.next_turn();
-  const auto row = [](std::uint8_t opcode) {
-    bool other = false;
-    Operation slower = *find_operation(opcode, 0, &other);
-    slower.immediate = nullptr;
-    slower.suspending = &Disk::turn_cache_off;
-    slower.takes_data = true;
-    return slower;
-  };
-  static const Operation six = row(0x15);
-  static const Operation ten = row(0x55);
-  return operation.opcode == six.opcode ? &six : &ten;
+  return true;
 }
 
 // With GOOD nothing that was acknowledged is in a cache any more (SBC-4, 6.5.6: WCE 0).

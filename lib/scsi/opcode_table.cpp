@@ -60,15 +60,14 @@ constexpr Operation suspending(const char* name, Usage usage, Operation::Suspend
   operation.name = name;
   operation.usage = usage;
   operation.suspending = handler;
-  if (handler == &Disk::read) {
-    operation.transfer = Transfer::read;
-  } else if (handler == &Disk::write) {
-    operation.transfer = Transfer::write;
-  }
+  return operation;
+}
+constexpr Operation ranged(RangeAt range, Operation operation) {
+  operation.range = range;
   return operation;
 }
 constexpr Operation reading(const char* name, Usage usage, Operation::Suspending handler) {
-  return on_medium(suspending(name, usage, handler));
+  return ranged(RangeAt::usual, on_medium(suspending(name, usage, handler)));
 }
 constexpr Operation changing(const char* name, Usage usage, Operation::Suspending handler) {
   Operation operation = reading(name, usage, handler);
@@ -81,6 +80,31 @@ constexpr Operation checking(const char* name, Usage usage, Operation::Suspendin
   operation.takes_data = true;
   return operation;
 }
+constexpr Operation repeatable(Operation operation) {
+  operation.repeats = true;
+  return operation;
+}
+constexpr Operation flushing(Operation operation) {
+  operation.flushes = true;
+  return operation;
+}
+constexpr Operation read(const char* name, Usage usage) {
+  Operation operation = reading(name, usage, &Disk::read);
+  operation.transfer = Transfer::read;
+  return operation;
+}
+constexpr Operation write(const char* name, Usage usage) {
+  Operation operation = repeatable(changing(name, usage, &Disk::write));
+  operation.transfer = Transfer::write;
+  return operation;
+}
+constexpr Operation mode_select(const char* name, Usage usage) {
+  Operation operation = immediate(name, usage, &Disk::mode_select);
+  operation.suspending = &Disk::turn_cache_off;
+  operation.takes_data = true;
+  operation.changes_modes = true;
+  return operation;
+}
 constexpr Operation if_lun(Needs needs, Operation operation) {
   operation.needs = needs;
   return operation;
@@ -90,47 +114,52 @@ constexpr Operation table[] = {
     immediate("TEST UNIT READY", usage_6(0x00, 0, 0, 0, 0), &Disk::test_unit_ready),
     in_spite_of_attention(
         immediate("REQUEST SENSE", usage_6(0x03, 0x01, 0, 0, 0xff), &Disk::request_sense)),
-    reading("READ (6)", usage_6(0x08, 0x1f, 0xff, 0xff, 0xff), &Disk::read),
-    changing("WRITE (6)", usage_6(0x0a, 0x1f, 0xff, 0xff, 0xff), &Disk::write),
+    read("READ (6)", usage_6(0x08, 0x1f, 0xff, 0xff, 0xff)),
+    write("WRITE (6)", usage_6(0x0a, 0x1f, 0xff, 0xff, 0xff)),
     in_spite_of_attention(
         immediate("INQUIRY", usage_6(0x12, 0x01, 0xff, 0xff, 0xff), &Disk::inquiry)),
-    immediate("MODE SELECT (6)", usage_6(0x15, 0x10, 0, 0, 0xff), &Disk::mode_select),
+    mode_select("MODE SELECT (6)", usage_6(0x15, 0x10, 0, 0, 0xff)),
     immediate("MODE SENSE (6)", usage_6(0x1a, 0x08, 0xff, 0xff, 0xff), &Disk::mode_sense),
     suspending("START STOP UNIT", usage_6(0x1b, 0x01, 0, 0, 0x05), &Disk::start_stop_unit),
     on_medium(immediate("READ CAPACITY (10)", Usage{0x25}, &Disk::read_capacity_10)),
-    reading("READ (10)", lba_10(0x28, dpo_fua), &Disk::read),
-    changing("WRITE (10)", lba_10(0x2a, dpo_fua), &Disk::write),
+    read("READ (10)", lba_10(0x28, dpo_fua)),
+    write("WRITE (10)", lba_10(0x2a, dpo_fua)),
     changing("WRITE AND VERIFY (10)", lba_10(0x2e, 0x12), &Disk::write_and_verify),
     checking("VERIFY (10)", lba_10(0x2f, 0x16), &Disk::verify),
-    on_medium(immediate("PRE-FETCH (10)", lba_10(0x34, 0x02), &Disk::pre_fetch)),
-    reading("SYNCHRONIZE CACHE (10)", lba_10(0x35, 0x06), &Disk::synchronize_cache),
-    changing("WRITE SAME (10)", lba_10(0x41, 0x08), &Disk::write_same),
+    ranged(RangeAt::usual,
+           on_medium(immediate("PRE-FETCH (10)", lba_10(0x34, 0x02), &Disk::pre_fetch))),
+    flushing(reading("SYNCHRONIZE CACHE (10)", lba_10(0x35, 0x06), &Disk::synchronize_cache)),
+    repeatable(changing("WRITE SAME (10)", lba_10(0x41, 0x08), &Disk::write_same)),
     if_lun(Needs::unmap,
-           changing("UNMAP", Usage{0x42, 0, 0, 0, 0, 0, group, 0xff, 0xff}, &Disk::unmap)),
-    immediate("MODE SELECT (10)", Usage{0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0xff}, &Disk::mode_select),
+           ranged(RangeAt::nowhere,
+                  repeatable(changing("UNMAP", Usage{0x42, 0, 0, 0, 0, 0, group, 0xff, 0xff},
+                                      &Disk::unmap)))),
+    mode_select("MODE SELECT (10)", Usage{0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0xff}),
     immediate("MODE SENSE (10)", Usage{0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff},
               &Disk::mode_sense),
-    reading("READ (16)", lba_16(0x88, dpo_fua), &Disk::read),
-    changing(
-        "COMPARE AND WRITE",
-        Usage{0x89, dpo_fua, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0xff, group},
-        &Disk::compare_and_write),
-    changing("WRITE (16)", lba_16(0x8a, dpo_fua), &Disk::write),
+    read("READ (16)", lba_16(0x88, dpo_fua)),
+    ranged(RangeAt::short_count, changing("COMPARE AND WRITE",
+                                          Usage{0x89, dpo_fua, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                0xff, 0xff, 0, 0, 0, 0xff, group},
+                                          &Disk::compare_and_write)),
+    write("WRITE (16)", lba_16(0x8a, dpo_fua)),
     changing("WRITE AND VERIFY (16)", lba_16(0x8e, 0x12), &Disk::write_and_verify),
     checking("VERIFY (16)", lba_16(0x8f, 0x16), &Disk::verify),
-    on_medium(immediate("PRE-FETCH (16)", lba_16(0x90, 0x02), &Disk::pre_fetch)),
-    reading("SYNCHRONIZE CACHE (16)", lba_16(0x91, 0x06), &Disk::synchronize_cache),
+    ranged(RangeAt::usual,
+           on_medium(immediate("PRE-FETCH (16)", lba_16(0x90, 0x02), &Disk::pre_fetch))),
+    flushing(reading("SYNCHRONIZE CACHE (16)", lba_16(0x91, 0x06), &Disk::synchronize_cache)),
     // Without NDOB: a change without data-out passes a mapped LUN that LIO write-protects, because
     // LIO refuses data-out alone.
-    changing("WRITE SAME (16)", lba_16(0x93, 0x08), &Disk::write_same),
+    repeatable(changing("WRITE SAME (16)", lba_16(0x93, 0x08), &Disk::write_same)),
     with_service_action(on_medium(immediate(
         "READ CAPACITY (16)", Usage{0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
         &Disk::read_capacity_16))),
     if_lun(Needs::block_status,
-           with_service_action(reading("GET LBA STATUS",
-                                       Usage{0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                             0xff, 0xff, 0xff, 0xff, 0xff, 0},
-                                       &Disk::get_lba_status))),
+           with_service_action(ranged(RangeAt::without_count,
+                                      reading("GET LBA STATUS",
+                                              Usage{0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+                                                    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0},
+                                              &Disk::get_lba_status)))),
     with_service_action(
         immediate("REPORT SUPPORTED OPERATION CODES",
                   Usage{0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0},
@@ -138,8 +167,8 @@ constexpr Operation table[] = {
     with_service_action(immediate("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
                                   Usage{0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
                                   &Disk::report_supported_task_management)),
-    reading("READ (12)", lba_12(0xa8, dpo_fua), &Disk::read),
-    changing("WRITE (12)", lba_12(0xaa, dpo_fua), &Disk::write),
+    read("READ (12)", lba_12(0xa8, dpo_fua)),
+    write("WRITE (12)", lba_12(0xaa, dpo_fua)),
     changing("WRITE AND VERIFY (12)", lba_12(0xae, 0x12), &Disk::write_and_verify),
     checking("VERIFY (12)", lba_12(0xaf, 0x16), &Disk::verify),
 };
@@ -214,7 +243,8 @@ constexpr std::array<std::uint8_t, 256> first_row = make_index();
 constexpr bool complete() {
   return std::all_of(std::begin(table), std::end(table), [](const Operation& operation) {
     return cdb_length(operation.opcode) != 0 &&
-           (operation.immediate == nullptr) != (operation.suspending == nullptr);
+           (operation.immediate != nullptr || operation.suspending != nullptr) &&
+           (operation.transfer == Transfer::other || operation.range == RangeAt::usual);
   });
 }
 static_assert(complete());

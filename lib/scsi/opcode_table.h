@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The opcode table: every command the disk serves, once. Dispatch, the judging of reserved bits,
-// REPORT SUPPORTED OPERATION CODES and the manual page are all made from it.
+// The opcode table: every command the disk serves, once, and all that follows from which command it
+// is. Dispatch, the judging of reserved bits, REPORT SUPPORTED OPERATION CODES, the range of
+// blocks, and what may be adopted are all made from it.
 //
 // `usage` is the CDB USAGE DATA of SPC-5, 6.35: byte 0 is the opcode, then a 1 for each bit that is
 // looked at. A 1 in a CDB where the map has a 0 ends the command with INVALID FIELD IN CDB and a
@@ -26,6 +27,14 @@ enum class Needs : std::uint8_t { nothing, unmap, block_status, kernel_reserves 
 // READ and WRITE of any CDB length, and everything else.
 enum class Transfer : std::uint8_t { other, read, write };
 
+// Where a CDB has its range of blocks.
+enum class RangeAt : std::uint8_t {
+  nowhere,
+  usual,          // LBA and count by the CDB's length (cdb.h)
+  without_count,  // the usual LBA
+  short_count,    // the usual LBA of 16 bytes; the count is byte 13
+};
+
 struct Operation {
   using Immediate = Status (Disk::*)(Command&);
   using Suspending = co::Task<Status> (Disk::*)(Command&);
@@ -35,9 +44,13 @@ struct Operation {
   std::uint8_t service_action = 0;
   const char* name = "";                 // as SPC and SBC write it
   std::array<std::uint8_t, 16> usage{};  // as many bytes of it as cdb_length(opcode)
-  Immediate immediate = nullptr;         // exactly one of the two
+  Immediate immediate = nullptr;         // one of the two; or both, and Disk::judge() says which
   Suspending suspending = nullptr;
   Transfer transfer = Transfer::other;
+  RangeAt range = RangeAt::nowhere;
+  bool flushes = false;                // and does nothing else
+  bool repeats = false;                // done twice it leaves what it leaves when done once
+  bool changes_modes = false;          // how later commands are judged, or done
   bool takes_data = false;             // `data` is data-out
   bool changes_medium = false;         // refused on a write-protected LUN
   bool needs_medium = false;           // refused on a stopped LUN

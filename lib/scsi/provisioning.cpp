@@ -39,11 +39,10 @@ co::Task<IoStatus> Disk::settle(Command& command, IoStatus status, std::uint64_t
 
 co::Task<Status> Disk::write_same(Command& command) {
   constexpr std::uint8_t unmap_bit = 0x08;
-  const Range range = range_of(command);
-  const std::size_t count_at = cdb_length(command.cdb[0]) == 10 ? 7 : 10;
+  const Range range = command.range;
   // WSNZ is 1, so that zero blocks are not "all to the end"; and beyond the limit nothing is done.
   if (range.count.value() == 0 || range.count.value() > write_same_max_blocks()) {
-    co_return fail(command, invalid_field_in_cdb(count_at));
+    co_return fail(command, invalid_field_in_cdb(count_at(cdb_length(command.cdb[0]))));
   }
   const std::optional<Status> outside = refuse_range(command, range);
   if (outside.has_value()) {
@@ -123,7 +122,7 @@ co::Task<Status> Disk::get_lba_status(Command& command) {
   constexpr std::size_t most_extents = 64;
   constexpr std::size_t header = 8;
   constexpr std::size_t descriptor = 16;
-  const Lba from{be64(command.cdb, 2)};
+  const Lba from = command.range.lba;
   const std::optional<Status> outside = refuse_range(command, Range{from, BlockCount{1}});
   if (outside.has_value()) {
     co_return *outside;

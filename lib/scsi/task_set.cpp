@@ -47,10 +47,10 @@ void TaskSet::begin(Command& command) {
     return;
   }
   const Operation& operation = *judgement.operation;
-  if (operation.immediate != nullptr) {
+  if (judgement.at_once) {
     const Status status = disk_.answer_at_once(command, operation);
     ++(status == Status::check_condition ? counters_.check_condition : counters_.good);
-    if (changes_modes(operation)) {
+    if (operation.changes_modes) {
       ++mode_epoch_;
     }
     front_end_.answer(command, status);
@@ -106,14 +106,13 @@ co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
       slot.record.enter(watch::Stage::queue, executor().now());
     }
   }
-  const Disk::Range range{slot.record.lba, slot.record.blocks};
-  co::Task<IoStatus> transfer = disk_.begin_transfer(slot.inner, operation, range);
+  co::Task<IoStatus> transfer = disk_.begin_transfer(slot.inner, operation);
   if (transfer.empty()) {
     const Status status = co_await disk_.carry_out(slot.inner, operation);
     finish(slot, status);
   } else {
     const IoStatus status = co_await std::move(transfer);
-    finish(slot, disk_.end_transfer(slot.inner, operation, range, status));
+    finish(slot, disk_.end_transfer(slot.inner, operation, status));
   }
 }
 
@@ -171,7 +170,7 @@ void TaskSet::leave_list(Slot& slot) {
 // The command's work has ended.
 void TaskSet::finish(Slot& slot, Status status) {
   const TimePoint now = executor().now();
-  if (slot.operation.transfer == Transfer::other && changes_modes(slot.operation)) {
+  if (slot.operation.changes_modes) {
     ++mode_epoch_;
   }
   // What was told to end and was not done has lost nothing but time: the initiator asks again. But
@@ -285,13 +284,14 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
   if (orphan.mode_epoch != slot.mode_epoch || orphan.capacity != slot.capacity) {
     return false;  // the same would be judged, or done, in another way now
   }
-  if (is_flush(slot.operation)) {
+  if (slot.operation.flushes) {
     return sabotage_.adopt_flushes;
   }
   if (slot.operation.transfer == Transfer::read) {
     const bool fua = disk_.asks_fua(slot.inner);
-    const bool changed = disk_.volume().changed_since(orphan.request.read_mark(), slot.record.lba,
-                                                      slot.record.blocks);
+    const Range range = slot.inner.range;
+    const bool changed =
+        disk_.volume().changed_since(orphan.request.read_mark(), range.lba, range.count);
     if (changed && !sabotage_.reads_adopt_over_changes) {
       ++counters_.adoption_refused;
       return false;
@@ -300,7 +300,7 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
   }
   // An orphan that has let go of its range waits for a flush, or goes through the list of an UNMAP:
   // what it wrote may have been written over since, by a change that is acknowledged.
-  return repeats_harmlessly(slot.operation) && orphan.request.holds_all();
+  return slot.operation.repeats && orphan.request.holds_all();
 }
 
 // --- for the owner

@@ -41,10 +41,15 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
     inner.request = &request;
     inner.sense = command.sense;
     inner.turn = command.turn;
+    inner.range = command.range;
     record.number = ++task_set.numbered_;
     record.arrived = now;
     record.stage_since = now;
-    task_set.disk_.describe(command, operation, &record);
+    record.name = operation.name;
+    record.opcode = operation.opcode;
+    record.has_range = operation.range != RangeAt::nowhere;
+    record.lba = command.range.lba;
+    record.blocks = command.range.count;
     adoption.slot = this;
     at_backend.slot = this;
     list = &task_set.waiting_;
@@ -86,19 +91,5 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
  private:
   TaskSet& task_set_;
 };
-
-// What kind of command it is, by OPERATION CODE.
-constexpr bool is_flush(const Operation& operation) {
-  return operation.opcode == 0x35 || operation.opcode == 0x91;
-}
-// Done twice it leaves what it leaves when done once: WRITE, WRITE SAME, UNMAP.
-constexpr bool repeats_harmlessly(const Operation& operation) {
-  return operation.transfer == Transfer::write || operation.opcode == 0x41 ||
-         operation.opcode == 0x93 || operation.opcode == 0x42;
-}
-// MODE SELECT.
-constexpr bool changes_modes(const Operation& operation) {
-  return operation.opcode == 0x15 || operation.opcode == 0x55;
-}
 
 }  // namespace ballast::scsi
