@@ -43,10 +43,11 @@ watch::timeline::Settings wanted(const watch::timeline::Settings& found, const G
       std::max(good.timeout, good.noop_out_interval + good.noop_out_timeout + least_interval);
   if (good.max_retries >= 0) {
     good.max_retries = std::max(good.max_retries, most_retries);
-    // One deadline more, for the last BUSY before the thaw.
-    const Nanoseconds each = (goal.survive + goal.deadline) / (good.max_retries + 1);
-    good.timeout = std::max(good.timeout, rounded_up(each));
   }
+  // Ballast keeps commands once BUSY might not be believed any more. The error handler begins at
+  // twice the timeout; what it aborts is sent again, but not a read-ahead. One deadline more, for
+  // the last BUSY before that. (BUSY itself is then believed for three times as long.)
+  good.timeout = std::max(good.timeout, rounded_up((goal.survive + goal.deadline) / 2));
   return good;
 }
 

@@ -42,7 +42,7 @@ const Finding& finding(const std::vector<Finding>& findings, std::string_view se
 void make_good(const Tree& tree) {
   tree.add_machine();
   tree.add_disk("sda", 0);
-  tree.write(device0 + "/timeout", "104\n");
+  tree.write(device0 + "/timeout", "310\n");
   tree.write(session + "recovery_tmo", "600\n");
   tree.write(session + "abort_tmo", "30\n");
   tree.write(connection + "ping_tmo", "30\n");
@@ -72,7 +72,7 @@ void linuxs_defaults_do_not_outlive_ten_minutes(void**) {
   const Finding& timeout = finding(findings, "timeout");
   assert_int_equal(timeout.verdict, Verdict::change);
   assert_string_equal(timeout.value.c_str(), "30 s");
-  assert_string_equal(timeout.wanted.c_str(), "104 s");
+  assert_string_equal(timeout.wanted.c_str(), "310 s");
   assert_int_equal(finding(findings, "max_retries").verdict, Verdict::ok);
   assert_string_equal(finding(findings, "replacement_timeout").wanted.c_str(), "600 s");
   const std::string text = doctor::as_text(report);
@@ -90,7 +90,7 @@ struct Bad {
 
 void each_bad_setting_is_found(void**) {
   const std::vector<Bad> all{
-      {"timeout", device0 + "/timeout", "60", "104 s"},
+      {"timeout", device0 + "/timeout", "60", "310 s"},
       {"max_retries", "/sys/class/scsi_disk/2:0:0:0/max_retries", "2", "5"},
       {"eh_deadline", "/sys/class/scsi_host/host2/eh_deadline", "60", "off"},
       {"queue_depth", device0 + "/queue_depth", "1", "32"},
@@ -117,7 +117,7 @@ void each_bad_setting_is_found(void**) {
 void retries_without_end_are_kept(void**) {
   const Tree tree;
   make_good(tree);
-  tree.write(device0 + "/timeout", "45\n");
+  tree.write(device0 + "/timeout", "400\n");
   tree.write("/sys/class/scsi_disk/2:0:0:0/max_retries", "-1\n");
   const Report report = report_of(tree);
   assert_int_equal(report.changes(), 0);

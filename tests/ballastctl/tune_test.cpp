@@ -63,8 +63,8 @@ void a_dry_run_says_all_and_changes_nothing(void**) {
       "node record of iqn.2026-01.org.ballast:test at 192.0.2.10:3260, "
       "node.session.timeo.replacement_timeout: 120 -> 600\n"
       "session to iqn.2026-01.org.ballast:test at 192.0.2.10:3260, recovery_tmo: 120 -> 600\n"
-      "sda timeout: 30 -> 104\n"
-      "sdb timeout: 30 -> 104\n"
+      "sda timeout: 30 -> 310\n"
+      "sdb timeout: 30 -> 310\n"
       "note: session1 keeps its abort, reset and NOP-out times until it ends; to have the new "
       "ones: "
       "iscsiadm -m node -T iqn.2026-01.org.ballast:test -p 192.0.2.10:3260 --logout, and --login\n"
@@ -78,12 +78,12 @@ void tune_and_undo_leave_every_byte_as_it_was(void**) {
   make_initiator(tree);
   const auto before = tree.contents();
   tune_once(tree);
-  assert_string_equal(tree.read(timeout_path).c_str(), "104\n");
+  assert_string_equal(tree.read(timeout_path).c_str(), "310\n");
   assert_string_equal(tree.read(recovery_path).c_str(), "600\n");
   assert_non_null(strstr(tree.read(Tree::node_record).c_str(),
                          "node.session.timeo.replacement_timeout = 600\n"));
   const std::string rule = tree.read(tune::rule_path);
-  assert_non_null(strstr(rule.c_str(), "ATTR{timeout}=\"104\""));
+  assert_non_null(strstr(rule.c_str(), "ATTR{timeout}=\"310\""));
   assert_non_null(strstr(rule.c_str(), "ATTR{max_retries}=\"5\""));
   undo_once(tree);
   assert_true(tree.contents() == before);
@@ -144,7 +144,7 @@ void another_length_keeps_the_first_undo(void**) {
   Goal goal;
   goal.survive = std::chrono::hours{1};
   tune_once(tree, goal);
-  assert_string_equal(tree.read(timeout_path).c_str(), "604\n");
+  assert_string_equal(tree.read(timeout_path).c_str(), "1810\n");
   goal.survive = std::chrono::minutes{1};
   tune_once(tree, goal);
   assert_string_equal(tree.read(timeout_path).c_str(), "40\n");
@@ -170,8 +170,8 @@ void after_a_reboot_undo_works_under_other_names(void**) {
   tree.remove("/sys/block/sdb");
   tree.add_disk("sdx", 0);
   tree.add_disk("sdy", 7);
-  tree.write(timeout_path, "104\n");
-  tree.write(std::string{Tree::device} + "7/timeout", "104\n");
+  tree.write(timeout_path, "310\n");
+  tree.write(std::string{Tree::device} + "7/timeout", "310\n");
   tree.write(recovery_path, "600\n");
   undo_once(tree);
   assert_string_equal(tree.read(timeout_path).c_str(), "30\n");
@@ -244,7 +244,7 @@ void undo_works_where_tune_got_half_way(void**) {
   const std::string record = tree.read(tune::record_path);
   undo_once(tree);
   tree.write(tune::record_path, record);
-  tree.write(timeout_path, "104\n");
+  tree.write(timeout_path, "310\n");
   undo_once(tree);
   assert_true(tree.contents() == before);
 }
@@ -305,11 +305,11 @@ void a_machine_without_open_iscsi_is_told_so(void**) {
 void better_settings_are_kept(void**) {
   const Tree tree;
   make_initiator(tree);
-  tree.write(timeout_path, "300\n");
+  tree.write(timeout_path, "900\n");
   tree.write("/sys/class/scsi_disk/2:0:0:0/max_retries", "-1\n");
   tree.write(recovery_path, "86400\n");
   tune_once(tree);
-  assert_string_equal(tree.read(timeout_path).c_str(), "300\n");
+  assert_string_equal(tree.read(timeout_path).c_str(), "900\n");
   assert_string_equal(tree.read("/sys/class/scsi_disk/2:0:0:0/max_retries").c_str(), "-1\n");
   assert_string_equal(tree.read(recovery_path).c_str(), "86400\n");
 }

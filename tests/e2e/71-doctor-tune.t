@@ -42,7 +42,7 @@ node_before=$(iscsiadm -m node -T "$IQN" -p "$PORTAL" -o show)
 
 # --- as it comes ---
 is "$(status_of "$CTL" doctor)" 1 "doctor: something is to be changed"
-like "$(said)" '^timeout +30 s +change +104 s' "the timeout is too short for ten minutes"
+like "$(said)" '^timeout +30 s +change +310 s' "the timeout is too short for ten minutes"
 like "$(said)" 'A freeze of its store is outlived for 3 min' "so long it lasts as it is"
 like "$(said)" '^hw_max_sectors +2048: 1 MiB +ok' "the target is looked at too"
 is "$(status_of "$CTL" doctor --survive 1min --json; jq -r .survive_ns "$TEST_DIR/said")" $'1\n60000000000' "doctor --survive, --json"
@@ -53,20 +53,20 @@ is "$(disk timeout) $(sha256sum < "$CONF") $(ls $RULE $RECORD 2> /dev/null)" "30
 
 # --- tune ---
 is "$(status_of "$CTL" tune)" 0 "tune"
-like "$(said)" '^sd[a-z]+ timeout: 30 -> 104$' "it says what it changes"
-is "$(disk timeout) $(session recovery_tmo)" "104 600" "disk and session have it"
+like "$(said)" '^sd[a-z]+ timeout: 30 -> 310$' "it says what it changes"
+is "$(disk timeout) $(session recovery_tmo)" "310 600" "disk and session have it"
 is "$(node node.session.timeo.replacement_timeout)" 600 "so has the node record"
 is "$(status_of "$CTL" tune; tail -n 1 "$TEST_DIR/said")" $'0\nnothing to change: a freeze of 10min is outlived' "a second time there is nothing to do"
 is "$(verdict noop_out_timeout)" change "NOP-out times wait for the next login"
 logout
 ok "login again" login
-is "$(disk timeout) $(cat "$(retries_file)") $(session recovery_tmo)" "104 5 600" "a new login has it: udev's rule, the node record"
+is "$(disk timeout) $(cat "$(retries_file)") $(session recovery_tmo)" "310 5 600" "a new login has it: udev's rule, the node record"
 is "$(session abort_tmo) $(connection recv_tmo) $(connection ping_tmo)" "30 5 30" "and what had to wait"
 is "$(status_of "$CTL" doctor)" 0 "doctor: nothing to change"
 like "$(said)" '^ok: nothing to change, a freeze of 10min is outlived$' "in so many words"
 make_lun vol1 64M "file=/srv/$TEST_NAME.vol1.raw" hw_max_sectors=2048 && export_lun vol1 && rescan
 wait_for 20 "the disk of LUN 1" test -b "$(by_path 1)"
-is "$(disk timeout 1)" 104 "a LUN that comes later has it"
+is "$(disk timeout 1)" 310 "a LUN that comes later has it"
 
 # --- why not max_retries -1 ---
 echo 'write error=medium_error' > "$FAULT"
