@@ -97,7 +97,9 @@ ok "login, with the store away" login 0
 ok "the other LUN's disk is there soon" wait_for 20 "disk of LUN 1" test -b "$(by_path 1)"
 ok "and works" other_works
 # Linux asks LUN 0 again and again whether it is ready; REPORT LUNS, which goes to LUN 0 too, gets through.
-ok "a rescan is not held up" bounded 30 iscsiadm -m session --rescan
+host=$(compgen -G "/sys/class/iscsi_session/session*/device/target*" | sed 's/.*target\([0-9]*\):.*/\1/' | head -n 1)
+scan() { echo '- - -' > "/sys/class/scsi_host/host$host/scan"; }
+ok "a scan is not held up" bounded 30 scan
 mount_volumes
 ok "the disk of LUN 0 comes" wait_for 60 "disk of LUN 0" test -b "$(by_path 0)"
 ok "the data of LUN 0 is there" cmp -n $mib "$(dev 0)" "$MODEL"
