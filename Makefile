@@ -141,7 +141,7 @@ run: deps-build $(if $(HOST),,deps-lab)
 .PHONY: check
 check: deps-build deps-check deps-lab
 	@ci/step "build" $(sub) all
-	@ci/step "lint" ci/lint format coroutines text headers cppcheck
+	@ci/step "lint" ci/lint format coroutines text opcodes dead headers cppcheck
 	@ci/step "unit tests" $(sub) unit
 	@ci/step "unit tests under ASan and UBSan" $(sub) VARIANT=asan unit
 	@ci/step "unit tests under TSan" $(sub) VARIANT=tsan unit

@@ -66,22 +66,6 @@ std::optional<std::size_t> SgView::to_iovecs(std::span<iovec> out) const {
   return fits ? std::optional{count} : std::nullopt;
 }
 
-std::size_t SgView::piece_count() const {
-  std::size_t count = 0;
-  for_each([&](std::span<std::byte>) {
-    ++count;
-    return true;
-  });
-  return count;
-}
-
-bool SgView::aligned_to(std::size_t alignment) const {
-  BALLAST_ASSERT(alignment > 0 && (alignment & (alignment - 1)) == 0);
-  return for_each([mask = alignment - 1](std::span<std::byte> piece) {
-    return ((reinterpret_cast<std::uintptr_t>(piece.data()) | piece.size()) & mask) == 0;
-  });
-}
-
 void copy(SgView to, SgView from) {
   BALLAST_ASSERT(to.size() == from.size());
   const std::span<std::byte> target = to.contiguous();

@@ -48,10 +48,6 @@ class SgView {
 
   // Writes the view's pieces to `out`; returns how many, or nullopt if there are more than fit.
   std::optional<std::size_t> to_iovecs(std::span<iovec> out) const;
-  // How many non-empty pieces the view has.
-  std::size_t piece_count() const;
-  // Whether each piece's address and length are multiples of `alignment` (a power of two).
-  bool aligned_to(std::size_t alignment) const;
 
  private:
   SgView cut(std::size_t offset, std::size_t length) const;

@@ -9,8 +9,10 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "tests/cmocka.h"
 #include "tests/ring/support.h"
@@ -498,6 +500,29 @@ void commands_that_the_daemon_tracks_are_refused(void**) {
   assert_non_null(std::strstr(take_log().c_str(), "tcmur_cmd_time_out"));
 }
 
+using Opcode = std::pair<unsigned, unsigned>;  // and service action
+
+bool has_service_action(unsigned opcode) {
+  return opcode == 0x9e || opcode == 0xa3;
+}
+
+// By REPORT SUPPORTED OPERATION CODES, but for what the kernel answers itself.
+std::set<Opcode> reported(Lun& lun) {
+  const std::set<unsigned> by_kernel{0x16, 0x17, 0x56, 0x57, 0x5e, 0x5f, 0xa0};
+  std::vector<std::byte> data(4096);
+  const Answer answer =
+      lun.execute(Cdb{0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0}, Direction::from_device, data);
+  assert_int_equal(answer.status, 0);
+  std::set<Opcode> all;
+  for (std::size_t at = 4; at + 8 <= answer.transferred; at += 8) {
+    const auto opcode = static_cast<unsigned>(data[at]);
+    if (!by_kernel.contains(opcode)) {
+      all.emplace(opcode, static_cast<unsigned>(data[at + 3]));
+    }
+  }
+  return all;
+}
+
 void every_operation_has_a_way_through(void**) {
   const Folder folder{"/dev/shm"};
   const auto lun = Lun::add(folder.file("vol.raw"));
@@ -519,6 +544,11 @@ void every_operation_has_a_way_through(void**) {
   mode[0] = mode[2] = std::byte{0};
   mode[4] &= std::byte{0x3f};
 
+  // The same with the longer header of MODE SELECT (10).
+  std::vector<std::byte> mode_10(8);
+  mode_10[7] = mode[3];
+  mode_10.insert(mode_10.end(), mode.begin() + 4, mode.end());
+
   constexpr auto none = Direction::none;
   constexpr auto read = Direction::from_device;
   constexpr auto write = Direction::to_device;
@@ -529,6 +559,7 @@ void every_operation_has_a_way_through(void**) {
     std::vector<std::byte>* data;
   };
   const auto mode_length = static_cast<unsigned>(mode.size());
+  const auto mode_10_length = static_cast<unsigned>(mode_10.size());
   const Step steps[] = {
       {"TEST UNIT READY", test_unit_ready(), none, nullptr},
       {"REQUEST SENSE", {0x03, 0, 0, 0, 252, 0}, read, &in},
@@ -544,6 +575,7 @@ void every_operation_has_a_way_through(void**) {
       {"MODE SENSE (6)", {0x1a, 0, 0x3f, 0, 255, 0}, read, &in},
       {"MODE SENSE (10)", {0x5a, 0, 0x3f, 0, 0, 0, 0, 2, 0, 0}, read, &in},
       {"MODE SELECT (6)", {0x15, 0x10, 0, 0, mode_length, 0}, write, &mode},
+      {"MODE SELECT (10)", {0x55, 0x10, 0, 0, 0, 0, 0, 0, mode_10_length, 0}, write, &mode_10},
       {"WRITE (6)", {0x0a, 0, 0, 1, 1, 0}, write, &block},
       {"READ (6)", {0x08, 0, 0, 1, 1, 0}, read, &in},
       {"WRITE (10)", cdb_10(0x2a, 2, 1), write, &block},
@@ -554,7 +586,10 @@ void every_operation_has_a_way_through(void**) {
       {"WRITE (16)", write_16(4, 1), write, &block},
       {"READ (16)", read_16(4, 1), read, &in},
       {"WRITE AND VERIFY (10)", cdb_10(0x2e, 5, 1), write, &block},
+      {"WRITE AND VERIFY (12)", {0xae, 0, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0}, write, &block},
+      {"WRITE AND VERIFY (16)", cdb_16(0x8e, 5, 1), write, &block},
       {"VERIFY (10)", cdb_10(0x2f, 5, 1), none, nullptr},
+      {"VERIFY (12)", {0xaf, 0, 0, 0, 0, 5, 0, 0, 0, 1, 0, 0}, none, nullptr},
       {"VERIFY (10) BYTCHK", cdb_10(0x2f, 5, 1, 0x02), write, &block},
       {"VERIFY (16)", cdb_16(0x8f, 5, 1), none, nullptr},
       {"SYNCHRONIZE CACHE (10)", cdb_10(0x35, 0, 0), none, nullptr},
@@ -567,8 +602,13 @@ void every_operation_has_a_way_through(void**) {
       {"PRE-FETCH (16)", cdb_16(0x90, 0, 8), none, nullptr},
       {"GET LBA STATUS", cdb_16(0x9e, 0, 512, 0x12), read, &in},
       {"REPORT SUPPORTED OPERATION CODES", {0xa3, 0x0c, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0}, read, &in},
+      {"REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
+       {0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0},
+       read,
+       &in},
       {"START STOP UNIT", {0x1b, 0, 0, 0, 1, 0}, none, nullptr},
   };
+  std::set<Opcode> tried;
   for (const Step& step : steps) {
     Cdb cdb = step.cdb;
     if (cdb.bytes[0] == 0x9e && step.direction == read) {
@@ -587,7 +627,9 @@ void every_operation_has_a_way_through(void**) {
                     answer.additional_sense());
     }
     assert_int_equal(answer.status, 0);
+    tried.emplace(cdb.bytes[0], has_service_action(cdb.bytes[0]) ? cdb.bytes[1] & 0x1f : 0);
   }
+  assert_true(tried == reported(*lun));
   assert_sense(lun->execute(Cdb{0x04, 0, 0, 0, 0, 0}), 0x5, 0x2000);  // FORMAT UNIT
 }
 
