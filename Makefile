@@ -6,7 +6,7 @@
 # the rooms below it, and nothing above.
 
 BUILD ?= build
-# release, debug, asan (with ubsan), tsan
+# release, debug, asan (with ubsan), tsan, coverage
 VARIANT ?= release
 PREFIX ?= /usr
 PLUGIN_DIR ?= $(PREFIX)/lib/x86_64-linux-gnu/tcmu-runner
@@ -23,12 +23,14 @@ CXXFLAGS_release := -O2 -g
 CXXFLAGS_debug   := -O0 -g3
 CXXFLAGS_asan    := -O1 -gline-tables-only -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CXXFLAGS_tsan    := -O1 -gline-tables-only -fsanitize=thread -fno-omit-frame-pointer
+CXXFLAGS_coverage := -O0 -g --coverage
 # Rooms are folders, not borders for the optimizer: the product is optimized as one program at its
 # link. Fat objects, so that tests link the same ones as they are.
 lto := -flto=auto
 CXXFLAGS_lto_release := $(lto) -ffat-lto-objects
 LDFLAGS_release := -fno-lto
 LDFLAGS_lto_release := $(lto) -O2
+LDFLAGS_coverage := --coverage
 LDFLAGS_asan     := -fsanitize=address,undefined
 LDFLAGS_tsan     := -fsanitize=thread
 ifneq ($(filter asan tsan,$(VARIANT)),)
@@ -141,7 +143,7 @@ run: deps-build $(if $(HOST),,deps-lab)
 .PHONY: check
 check: deps-build deps-check deps-lab
 	@ci/step "build" $(sub) all
-	@ci/step "lint" ci/lint format coroutines text opcodes dead headers cppcheck
+	@ci/step "lint" ci/lint format coroutines text opcodes dead headers shell cppcheck
 	@ci/step "unit tests" $(sub) unit
 	@ci/step "unit tests under ASan and UBSan" $(sub) VARIANT=asan unit
 	@ci/step "unit tests under TSan" $(sub) VARIANT=tsan unit
@@ -196,6 +198,8 @@ help:
 	@echo 'make check-control   the D-Bus object and ballastctl, on a bus of their own'
 	@echo 'make check-ballastctl  its doctor, tune and watch, on made-up machines'
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
+	@echo 'make coverage        branches that the native tests reach, by room'
+	@echo 'make tidy            clang-tidy'
 	@echo 'make install         (DESTDIR, PREFIX, PLUGIN_DIR)'
 	@echo 'make clean'
 

@@ -48,6 +48,7 @@ ok "each 512 bytes name their own place" verify headers --verify=xxhash --verify
 # options for trims among verified writes, and aborts on them.)
 ok "the ground for trims" dd if=/dev/urandom of="$DEV" bs=1M seek=128 count=16 oflag=direct status=none
 stripes="--offset=128m --io_size=8m --size=16m --bs=16k --zonemode=strided --zonesize=64k --zonerange=64k --zoneskip=64k"
+# shellcheck disable=SC2086 # several options
 ok "writes between trims stay" verify trim --iodepth=8 $stripes \
     --name=written --rw=randwrite --verify=crc32c \
     --name=trimmed --rw=trim --offset=$(((128 << 20) + 65536))

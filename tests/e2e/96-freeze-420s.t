@@ -11,7 +11,8 @@
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"
 [[ -n ${BALLAST_LONG-} ]] || skip_all "takes 20 minutes: BALLAST_LONG=1"
-counts=(${E2E_FROZEN:-1 2}) seconds=${E2E_SECONDS:-420}
+read -ra counts <<< "${E2E_FROZEN:-1 2}"
+seconds=${E2E_SECONDS:-420}
 plan $((${#counts[@]} * 18))
 bus_policy
 

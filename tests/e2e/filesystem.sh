@@ -27,6 +27,7 @@ fresh_daemon
 ok "a LUN of 512 MiB" make_lun vol0 512M "file=/srv/$TEST_NAME.raw"
 export_luns
 ok "login" login
+# shellcheck disable=SC2086 # with options
 ok "$MKFS" $MKFS "$DEV"
 ok "mount" mount_it
 write_files "$MNT/first"
@@ -70,4 +71,5 @@ logout && login
 mount_it
 ok "every file is right after another login" verify_all
 bounded 60 umount "$MNT"
+# shellcheck disable=SC2086
 ok "$FSCK finds nothing" $FSCK "$(dev 0)"

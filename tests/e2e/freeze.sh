@@ -109,9 +109,9 @@ load_jobs() {
     disk=$(dev "$1")
     load_from[$1]=$(answered_by "$1")
     jobs=(--name="write-$1" --filename="$disk" --numjobs="$4" --rw=randwrite --size=128k --offset_increment=128k
-        --io_size=${kib}k --verify_backlog=8 --rate_iops="$(($3 / 2)),$(($3 / 2))" --write_lat_log="$log-write" "${@:5}"
-        --name="read-$1" --filename="$disk" --numjobs="$4" --rw=randread --offset=${COLD_MIB}m --size=${kib}k
-        --offset_increment=${kib}k --rate_iops="$3" --write_lat_log="$log-read")
+        --io_size="${kib}k" --verify_backlog=8 --rate_iops="$(($3 / 2)),$(($3 / 2))" --write_lat_log="$log-write" "${@:5}"
+        --name="read-$1" --filename="$disk" --numjobs="$4" --rw=randread --offset="${COLD_MIB}m" --size="${kib}k"
+        --offset_increment="${kib}k" --rate_iops="$3" --write_lat_log="$log-read")
 }
 load_start() { # INDEX-OF-PID NAME OPTION...
     local log=$TEST_DIR/load-$2

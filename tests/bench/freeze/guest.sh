@@ -137,10 +137,10 @@ run_cell() { # CELL
     modprobe target_core_iblock
     for ((lun = 0; lun <= frozen; lun++)); do
         name=freeze$lun
-        store_kind[$name]=$store
+        store_kind["$name"]=$store
         lun_bytes=$((128 << 20))
         # The load of the healthy one is as long as the freeze, and reads each block once.
-        ((lun < frozen)) || store_kind[$name]=dm lun_bytes=$((192 << 20))
+        ((lun < frozen)) || store_kind["$name"]=dm lun_bytes=$((192 << 20))
         if ! "make_${store_kind[$name]}" "$name" || ! make_target "$target" "$name" "$(store_path "$name" 0)"; then
             say "cannot make LUN $lun: $(tail -n 3 "$DAEMON_LOG")"
             return 1

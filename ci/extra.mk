@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+# What is looked at now and then, by hand.
+.PHONY: deps-extra coverage tidy
+deps-extra:
+	@ci/deps extra
+
+# Branches that the native tests reach, by room.
+coverage: deps-build deps-check deps-extra
+	@ci/coverage
+
+# clang-tidy with the checks of .clang-tidy, which says why each is there. Half an hour.
+tidy: deps-build deps-check deps-extra compile_commands.json
+	@git ls-files 'lib/*.cpp' 'handler/*.cpp' 'kmodules/*.cpp' 'targetcli-config/*.cpp' | \
+	  xargs -P $(jobs) -n 4 clang-tidy-19 --quiet -p . --extra-arg=-Wno-unknown-warning-option
