@@ -4,6 +4,7 @@
 // Each callback disables cancellation first: the daemon cancels its cmdproc threads, and an unwind
 // through these noexcept frames would end the process. No exception leaves them; what can throw is
 // memory running out, and then the callback fails.
+#include <fmt/format.h>
 #include <pthread.h>
 
 #include <cerrno>
@@ -242,20 +243,24 @@ void end_log() noexcept {
   end_log_writer(std::chrono::seconds{1});
 }
 
-constexpr char description[] =
-    "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
-    "cfgstring: /PATH or file=/PATH (a file, created sparse with the LUN, or a block device), "
-    "memory, or null; then ;key=value as needed: cache=direct|buffered, write_same_max=1280KiB, "
-    "queue_depth=128, deadline=20s, slow=1s, stall_after=3s, stall_window=auto, "
-    "busy_for=2min, fault=/PATH. Outside "
-    "targetcli, whose library takes no colon, also as a URI: "
-    "file:/PATH.\n";
+// What targetcli shows for `/backstores/user:ballast help create`.
+std::string describe_strings() {
+  std::string keys;
+  for (const config::KeyText& key : config::describe_keys()) {
+    keys += fmt::format("{}{} ({}; {})", keys.empty() ? "" : ", ", key.name, key.values, key.usual);
+  }
+  return fmt::format(
+      "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
+      "cfgstring: /PATH or file=/PATH (a file, created sparse with the LUN, or a block device), "
+      "memory, or null; then ;key=value as needed (values; what it is otherwise): {}. Outside "
+      "targetcli, whose library takes no colon, also as a URI: file:/PATH.\n",
+      keys);
+}
 
 abi::tcmur_handler handler = [] {
   abi::tcmur_handler h{};
   h.name = "Ballast";
   h.subtype = "ballast";
-  h.cfg_desc = description;
   h.check_config = check_config;
   h.reconfig = reconfig_lun;
   h.open = open_lun;
@@ -276,6 +281,13 @@ extern "C" [[gnu::visibility("default")]] int handler_init() noexcept {
                        "must not lie on storage that may freeze; raise TasksMax of the service and "
                        "restart it");
   }
+  static std::string strings;
+  try {
+    strings = ballast::handler::describe_strings();
+  } catch (const std::bad_alloc&) {
+    // The daemon does without.
+  }
+  ballast::handler::handler.cfg_desc = strings.c_str();
   ballast::handler::control_start();
   return ballast::handler::abi::tcmur_register_handler(&ballast::handler::handler);
 }

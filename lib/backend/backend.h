@@ -62,7 +62,7 @@ class Backend {
   virtual co::Executor& executor() = 0;
   virtual const Geometry& geometry() const = 0;
   virtual const Capabilities& capabilities() const = 0;
-  // For logs and `ballastctl list`: "file:/srv/vol0.raw".
+  // For logs and `ballastctl list`: "file=/srv/vol0.raw".
   virtual std::string description() const = 0;
 
   // Where an operation takes a cancel token it looks to it that the operation ends early when that

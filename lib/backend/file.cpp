@@ -78,7 +78,7 @@ class File final : public Backend {
   co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return file_.geometry; }
   const Capabilities& capabilities() const override { return file_.capabilities; }
-  std::string description() const override { return "file:" + path_; }
+  std::string description() const override { return "file=" + path_; }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;

@@ -24,7 +24,7 @@ class Memory final : public Backend {
   co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return geometry_; }
   const Capabilities& capabilities() const override { return capabilities_; }
-  std::string description() const override { return "memory:"; }
+  std::string description() const override { return "memory"; }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken) override;

@@ -16,7 +16,7 @@ class Null final : public Backend {
   co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return geometry_; }
   const Capabilities& capabilities() const override { return capabilities_; }
-  std::string description() const override { return "null:"; }
+  std::string description() const override { return "null"; }
 
   co::Task<IoStatus> read(Bytes, io::SgView to, co::CancelToken) override {
     io::zero(to);

@@ -60,7 +60,12 @@ struct KeyRow {
   std::string_view name;
   std::variant<CacheField, NumberField, BytesField, DurationField, PathField> field;
   std::optional<Scheme> only_for = std::nullopt;
+  bool live = false;  // may be changed while the LUN is in use
 };
+constexpr KeyRow limit(std::string_view name, Nanoseconds Limits::*member, Nanoseconds least,
+                       Nanoseconds most) {
+  return {name, DurationField{member, least, most}, std::nullopt, true};
+}
 constexpr std::uint64_t KiB = 1024;
 constexpr std::uint64_t MiB = 1024 * KiB;
 constexpr std::array keys{
@@ -68,11 +73,12 @@ constexpr std::array keys{
     // A multiple of 4096 is one of every block size; 32 MiB bound what a single command may hold.
     KeyRow{"write_same_max", BytesField{&LunConfig::write_same_max, 4 * KiB, 32 * MiB, 4 * KiB}},
     KeyRow{"queue_depth", NumberField{&LunConfig::queue_depth, 1, 1024}},
-    KeyRow{"deadline", DurationField{&LunConfig::deadline, 100ms, 1h}},
-    KeyRow{"slow", DurationField{&LunConfig::slow, 1ms, 1h}},
-    KeyRow{"stall_after", DurationField{&LunConfig::stall_after, 10ms, 1h}},
-    KeyRow{"stall_window", NumberField{&LunConfig::stall_window, 1, 1024, "auto"}},
-    KeyRow{"busy_for", DurationField{&LunConfig::busy_for, 1s, 24h}},
+    limit("deadline", &Limits::deadline, 100ms, 1h),
+    limit("slow", &Limits::slow, 1ms, 1h),
+    limit("stall_after", &Limits::stall_after, 10ms, 1h),
+    KeyRow{"stall_window", NumberField{&LunConfig::stall_window, 1, 1024, "auto"}, std::nullopt,
+           true},
+    limit("busy_for", &Limits::busy_for, 1s, 24h),
     KeyRow{"fault", PathField{&LunConfig::fault_control}},
 };
 
@@ -308,6 +314,29 @@ struct Format {
   std::string operator()(const PathField& field) const { return config.*field.member; }
 };
 
+// What may stand behind the '='.
+struct Values {
+  std::string operator()(const CacheField&) const {
+    std::string list;
+    for (const Word<CacheMode>& word : cache_words) {
+      list += fmt::format("{}{}", list.empty() ? "" : ", ", word.text);
+    }
+    return list;
+  }
+  std::string operator()(const NumberField& field) const {
+    return fmt::format("{}{}{} to {}", field.zero, field.zero.empty() ? "" : ", ", field.least,
+                       field.most);
+  }
+  std::string operator()(const BytesField& field) const {
+    return fmt::format("{} to {}", format_bytes(Bytes{field.least}),
+                       format_bytes(Bytes{field.most}));
+  }
+  std::string operator()(const DurationField& field) const {
+    return fmt::format("{} to {}", format_duration(field.least), format_duration(field.most));
+  }
+  std::string operator()(const PathField&) const { return "a path"; }
+};
+
 // --- the string
 // -----------------------------------------------------------------------------------
 
@@ -404,8 +433,8 @@ Result<void> parse_key(std::string_view text, LunConfig& config,
       return invalid("key {} is there twice: keep one", name);
     }
     if (row.only_for.has_value() && *row.only_for != config.scheme) {
-      return invalid("key {} belongs to {}: and means nothing to {}:", name,
-                     to_string(*row.only_for), to_string(config.scheme));
+      return invalid("key {} belongs to {} and means nothing to {}", name, to_string(*row.only_for),
+                     to_string(config.scheme));
     }
     return std::visit(Assign{config, fmt::format("key {}", name), text.substr(equals + 1)},
                       row.field);
@@ -458,8 +487,50 @@ Result<LunConfig> parse(std::string_view text) {
   return config;
 }
 
+Limits limits_of(std::string_view text) {
+  LunConfig config;
+  for (std::size_t end = text.find(';'); end != std::string_view::npos;) {
+    text.remove_prefix(end + 1);
+    end = text.find(';');
+    const std::string_view key = text.substr(0, end);
+    const std::size_t equals = key.find('=');
+    for (const KeyRow& row : keys) {
+      if (row.live && equals != std::string_view::npos && row.name == key.substr(0, equals)) {
+        (void)std::visit(Assign{config, "", key.substr(equals + 1)}, row.field);
+      }
+    }
+  }
+  return config;
+}
+
+std::vector<KeyText> describe_keys() {
+  std::vector<KeyText> all;
+  const LunConfig defaults;
+  for (const KeyRow& row : keys) {
+    std::string usual = std::visit(Format{defaults}, row.field);
+    all.push_back(
+        {row.name, std::visit(Values{}, row.field), usual.empty() ? "none" : usual, row.live});
+  }
+  return all;
+}
+
+std::string live_keys() {
+  std::string list;
+  for (std::size_t i = keys.size(); i-- > 0;) {
+    if (keys[i].live) {
+      const bool last = list.empty();
+      const bool second_last = !last && list.find(' ') == std::string::npos;
+      list = fmt::format("{}{}{}", keys[i].name, last ? "" : second_last ? " and " : ", ", list);
+    }
+  }
+  return list;
+}
+
 std::string to_string(const LunConfig& config) {
-  std::string text = fmt::format("{}:{}", to_string(config.scheme), config.path);
+  std::string text = to_string(config.scheme);
+  if (!config.path.empty()) {
+    text += "=" + config.path;
+  }
   const LunConfig defaults;
   for (const KeyRow& row : keys) {
     const std::string value = std::visit(Format{config}, row.field);

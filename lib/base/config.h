@@ -18,21 +18,8 @@
 //   memory:  no target; contents live as long as the LUN is open
 //   null:    no target; reads zeros, forgets writes
 //
-// Keys (each at most once, any order; one may end with ';')
-//   cache           direct | buffered     file: only; direct      how the file is opened
-//   write_same_max  4KiB to 32MiB         1280KiB                 MAXIMUM WRITE SAME LENGTH
-//   queue_depth     1 to 1024             128                     commands run at once
-//   deadline        100ms to 1h           20s      the age at which a command must be answered;
-//                                                  lowered below the kernel's cmd_time_out
-//   slow            1ms to 1h             1s       the age at which a command is logged as slow
-//   stall_after     10ms to 1h            3s       the age of an operation that stalls the LUN
-//   stall_window    auto, 1 to 1024       auto     commands that a stalled LUN holds; auto: its
-//                                                  share of what all stalled ones may hold
-//   busy_for        1s to 24h             2min     how long BUSY is answered while the store does
-//                                                  not answer; then commands are held. Below the
-//                                                  time that initiators believe BUSY
-//   fault           absolute path         none                    control file, backend/fault.h
-// slow and stall_after are below deadline. These five can be changed while the LUN is in use.
+// Keys: the table in config.cpp (describe_keys()); each at most once, any order; one may end with
+// ';'. slow and stall_after are below deadline.
 //
 // A path holds neither ';' (it ends the target), nor ',' (the kernel's TCMU parameter parser ends
 // the whole string there, drivers/target/target_core_user.c), nor control characters. '=' is fine.
@@ -51,7 +38,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "lib/base/limits.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 
@@ -61,17 +50,12 @@ enum class Scheme : std::uint8_t { file, memory, null };
 enum class CacheMode : std::uint8_t { direct, buffered };
 
 // What was asked for, with defaults filled in. Only parse() and tests make one.
-struct LunConfig {
+struct LunConfig : Limits {
   Scheme scheme = Scheme::null;
   std::string path;  // file: the path; empty otherwise
   CacheMode cache = CacheMode::direct;
   Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096, so of every block size
   std::uint32_t queue_depth = 128;
-  Nanoseconds deadline = std::chrono::seconds{20};
-  Nanoseconds slow = std::chrono::seconds{1};
-  Nanoseconds stall_after = std::chrono::seconds{3};
-  std::uint32_t stall_window = 0;  // 0: auto
-  Nanoseconds busy_for = std::chrono::seconds{120};
   std::string fault_control;  // empty: no fault wrapper
 
   friend bool operator==(const LunConfig&, const LunConfig&) = default;
@@ -83,10 +67,26 @@ inline constexpr std::size_t longest_string = 255 - 8;
 // The error's errno_value is EINVAL, or ENAMETOOLONG where something is too long.
 Result<LunConfig> parse(std::string_view text);
 
-// A string that parse() turns into the same LunConfig; keys at their default are left out.
+// A string that parse() turns into the same LunConfig, and that targetcli takes; keys at their
+// default are left out.
 std::string to_string(const LunConfig& config);
 
 const char* to_string(Scheme scheme) noexcept;  // "file", without the colon
+
+// What a string says of time, or the defaults. What is not understood is passed over: for who reads
+// the string of a plugin that has accepted it, and may be newer.
+Limits limits_of(std::string_view text);
+
+// The keys, for people.
+struct KeyText {
+  std::string_view name;
+  std::string values;  // "100ms to 1h", "direct, buffered"
+  std::string usual;   // its value where the string does not have it
+  bool live = false;   // may be changed while the LUN is in use
+};
+std::vector<KeyText> describe_keys();
+// "deadline, slow and busy_for": those that are live.
+std::string live_keys();
 
 // Single values. `what` names the thing in the message: "key deadline", "delay on line 3".
 Result<std::uint64_t> parse_number(std::string_view what, std::string_view text);

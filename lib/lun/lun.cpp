@@ -121,17 +121,13 @@ Result<void> Lun::resized(Bytes size, BlockCount blocks, IoStatus status) {
 
 Result<void> Lun::reconfigure(const config::LunConfig& wanted) {
   config::LunConfig changed = setup_.config;
-  changed.deadline = wanted.deadline;
-  changed.slow = wanted.slow;
-  changed.stall_after = wanted.stall_after;
-  changed.stall_window = wanted.stall_window;
-  changed.busy_for = wanted.busy_for;
+  static_cast<config::Limits&>(changed) = wanted;
   if (changed != wanted) {
     return Error{EINVAL,
-                 fmt::format("cannot change from \"{}\" to \"{}\" while it is open: only deadline, "
-                             "slow, stall_after, stall_window and busy_for can; delete the "
-                             "backstore and create it anew (the data stays)",
-                             config::to_string(setup_.config), config::to_string(wanted))};
+                 fmt::format("cannot change from \"{}\" to \"{}\" while it is open: only {} can; "
+                             "delete the backstore and create it anew (the data stays)",
+                             config::to_string(setup_.config), config::to_string(wanted),
+                             config::live_keys())};
   }
   setup_.config = std::move(changed);
   if (task_set_ != nullptr) {
@@ -152,14 +148,8 @@ void Lun::set_longest_hold(Nanoseconds longest_hold) {
 }
 
 scsi::TaskSetLimits Lun::limits() const {
-  const config::LunConfig& config = setup_.config;
-  scsi::TaskSetLimits limits{.deadline = config.deadline,
-                             .slow = config.slow,
-                             .stall_after = config.stall_after,
-                             .stall_window = config.stall_window,
-                             .busy_for = config.busy_for};
+  scsi::TaskSetLimits limits{setup_.config, longest_hold_};
   if (longest_hold_ > Nanoseconds{}) {
-    limits.longest_hold = longest_hold_;
     limits.deadline = std::min(limits.deadline, longest_hold_);
   }
   return limits;
@@ -185,11 +175,7 @@ void Lun::describe(watch::LunSnapshot* snapshot) const {
   if (task_set_ != nullptr) {
     task_set_->describe(snapshot);
   } else {
-    snapshot->deadline = config.deadline;
-    snapshot->slow = config.slow;
-    snapshot->stall_after = config.stall_after;
-    snapshot->stall_window = config.stall_window;
-    snapshot->busy_for = config.busy_for;
+    static_cast<config::Limits&>(*snapshot) = config;
   }
   for (const co::TaskInfo* task = executor_.registry().first(); task != nullptr;
        task = task->next) {

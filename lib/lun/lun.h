@@ -104,8 +104,7 @@ class Lun final : public scsi::FrontEnd {
   // --- change. `done` is called once, within this call perhaps.
   using Done = std::function<void(Result<void>)>;
   void resize(Bytes size, Done done);
-  // deadline, slow, stall_after, stall_window and busy_for change at once; for the rest the LUN
-  // must be made anew.
+  // The limits change at once; for the rest the LUN must be made anew.
   Result<void> reconfigure(const config::LunConfig& wanted);
   // The front end's own patience with a command: every one is answered by then. 0: it has no end.
   void set_longest_hold(Nanoseconds longest_hold);

@@ -345,11 +345,8 @@ co::Task<void> TaskSet::drained() {
 }
 
 void TaskSet::describe(watch::LunSnapshot* snapshot) const {
-  snapshot->deadline = limits_.deadline;
-  snapshot->slow = limits_.slow;
-  snapshot->stall_after = limits_.stall_after;
+  static_cast<config::Limits&>(*snapshot) = limits_;
   snapshot->stall_window = window();
-  snapshot->busy_for = limits_.busy_for;
   snapshot->stalled_since = stalled_ ? std::optional{stalled_since_} : std::nullopt;
   snapshot->unanswered = static_cast<std::uint32_t>(unanswered_);
   snapshot->orphans = static_cast<std::uint32_t>(orphans_.size());

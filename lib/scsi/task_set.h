@@ -73,6 +73,7 @@
 #include <functional>
 #include <optional>
 
+#include "lib/base/limits.h"
 #include "lib/base/units.h"
 #include "lib/co/event.h"
 #include "lib/co/intrusive_list.h"
@@ -99,14 +100,7 @@ class FrontEnd {
 };
 
 // What may be changed while commands run.
-struct TaskSetLimits {
-  Nanoseconds deadline = std::chrono::seconds{20};
-  Nanoseconds slow = std::chrono::seconds{1};
-  Nanoseconds stall_after = std::chrono::seconds{3};
-  std::uint32_t stall_window = 0;  // 0: its share
-  // Of the 180 s that Linux believes BUSY a third is left for the time that a command spends in the
-  // initiator before it comes here, in a queue or because the session's window is full.
-  Nanoseconds busy_for = std::chrono::seconds{120};
+struct TaskSetLimits : config::Limits {
   Nanoseconds longest_hold{};  // 0: for ever; otherwise not below deadline
   friend bool operator==(const TaskSetLimits&, const TaskSetLimits&) = default;
 };

@@ -26,7 +26,7 @@
 // and, by the kind of report:
 //
 // list
-//   backend            string   "file:/srv/vol0.raw"
+//   backend            string   "file=/srv/vol0.raw"
 //   configuration      string   as lib/base/config.h writes it
 //   fault_control      string   path of the fault wrapper's control file | null: no wrapper
 //   capacity_bytes, logical_block_bytes

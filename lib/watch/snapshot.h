@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/limits.h"
 #include "lib/base/units.h"
 #include "lib/watch/command_record.h"
 #include "lib/watch/histogram.h"
@@ -44,18 +45,14 @@ struct TaskView {
   Nanoseconds for_how_long{};
 };
 
-struct LunSnapshot {
+// The limits are those that count now: the window's share may change.
+struct LunSnapshot : config::Limits {
   std::string name;           // the backstore's
   std::string configuration;  // as lib/base/config.h writes it
-  std::string backend;        // "file:/srv/vol0.raw"
+  std::string backend;        // "file=/srv/vol0.raw"
   std::string fault_control;  // the control file's path; empty: no fault wrapper
   Bytes capacity{};
   Bytes logical_block{};
-  Nanoseconds deadline{};
-  Nanoseconds slow{};
-  Nanoseconds stall_after{};
-  std::uint32_t stall_window = 0;  // now: its share may change
-  Nanoseconds busy_for{};
   std::uint32_t queue_depth = 0;
   TimePoint now{};
   TimePoint opened{};

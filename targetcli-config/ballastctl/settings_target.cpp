@@ -19,25 +19,6 @@ Value read(const Files& files, std::string path) {
   return {std::move(path), std::move(text)};
 }
 
-void take(Limits& limits, std::string_view key, std::string_view value) {
-  const auto duration = [&](Nanoseconds& into) {
-    if (const Result<Nanoseconds> parsed = config::parse_duration(key, value)) {
-      into = parsed.value();
-    }
-  };
-  if (key == "deadline") {
-    duration(limits.deadline);
-  } else if (key == "slow") {
-    duration(limits.slow);
-  } else if (key == "stall_after") {
-    duration(limits.stall_after);
-  } else if (key == "stall_window") {
-    if (const Result<std::uint64_t> parsed = config::parse_number(key, value)) {
-      limits.stall_window = parsed.value();
-    }
-  }
-}
-
 // The block device the string names, if it is one.
 std::string block_device(const Files& files, std::string_view configuration) {
   std::string_view path = configuration.substr(0, configuration.find(';'));
@@ -72,7 +53,7 @@ TargetLun read_lun(const Files& files, const std::string& name, const std::strin
   TargetLun lun;
   lun.name = name;
   lun.configuration = std::move(configuration);
-  lun.limits = limits_of(lun.configuration);
+  lun.limits = config::limits_of(lun.configuration);
   const std::string attributes = folder + "/attrib";
   lun.cmd_time_out = read(files, attributes + "/cmd_time_out");
   lun.hw_max_sectors = read(files, attributes + "/hw_max_sectors");
@@ -136,20 +117,6 @@ void add_windows(const Files& files, const std::vector<TargetLun>& luns, const s
 }
 
 }  // namespace
-
-Limits limits_of(const std::string& configuration) {
-  Limits limits;
-  std::string_view rest = configuration;
-  for (std::size_t end = rest.find(';'); end != std::string_view::npos; end = rest.find(';')) {
-    rest.remove_prefix(end + 1);
-    const std::string_view pair = rest.substr(0, rest.find(';'));
-    const std::size_t equals = pair.find('=');
-    if (equals != std::string_view::npos) {
-      take(limits, pair.substr(0, equals), pair.substr(equals + 1));
-    }
-  }
-  return limits;
-}
 
 std::vector<TargetLun> target_luns(const Files& files) {
   std::vector<TargetLun> luns;

@@ -9,26 +9,17 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/limits.h"
 #include "lib/base/units.h"
 #include "targetcli-config/ballastctl/settings.h"
 #include "targetcli-config/ballastctl/settings_files.h"
 
 namespace ballast::ctl {
 
-// What the configuration string says of time, or the defaults. A key that is not understood is
-// passed over: the plugin has accepted the string, and may be newer than this.
-struct Limits {
-  Nanoseconds deadline = std::chrono::seconds{20};
-  Nanoseconds slow = std::chrono::seconds{1};
-  Nanoseconds stall_after = std::chrono::seconds{3};
-  std::uint64_t stall_window = 0;  // 0: auto
-};
-Limits limits_of(const std::string& configuration);
-
 struct TargetLun {
   std::string name;           // the backstore's
   std::string configuration;  // without "ballast/"
-  Limits limits;
+  config::Limits limits;
   Value cmd_time_out, hw_max_sectors, hw_block_size, max_data_area_mb;
   // Of the disk below, where the LUN is on a SCSI disk; text is empty where it has none.
   Value backend_timeout;

@@ -276,16 +276,6 @@ void other_backstores_are_left_alone(void**) {
   assert_int_equal(report_of(tree).windows.size(), 0);
 }
 
-void limits_come_out_of_the_string(void**) {
-  const Limits usual = limits_of("file=/srv/a=b.raw");
-  assert_true(usual.deadline == std::chrono::seconds{20});
-  assert_int_equal(usual.stall_window, 0);
-  const Limits given = limits_of("null;deadline=2min;cache=direct;stall_window=4;slow=x;new=1");
-  assert_true(given.deadline == std::chrono::minutes{2});
-  assert_true(given.slow == std::chrono::seconds{1});
-  assert_int_equal(given.stall_window, 4);
-}
-
 void json_has_all_of_it(void**) {
   const Tree tree;
   tree.add_machine();
@@ -341,7 +331,6 @@ int main() {
       cmocka_unit_test(a_targets_bad_settings_are_found),
       cmocka_unit_test(a_small_window_for_many_luns_is_found),
       cmocka_unit_test(other_backstores_are_left_alone),
-      cmocka_unit_test(limits_come_out_of_the_string),
       cmocka_unit_test(json_has_all_of_it),
       cmocka_unit_test(what_is_wanted_is_enough_and_stable),
   };

@@ -73,7 +73,7 @@ bool MadeUpLun::snapshot(watch::LunSnapshot* into, Nanoseconds patience) {
   }
   watch::LunSnapshot lun;
   lun.name = name_;
-  lun.configuration = "file:/srv/" + name_ + ".raw";
+  lun.configuration = "file=/srv/" + name_ + ".raw";
   lun.backend = lun.configuration;
   lun.capacity = Bytes{std::uint64_t{3} << 29};
   lun.logical_block = Bytes{512};

@@ -53,11 +53,7 @@ class SimSource final : public lun::StoreSource {
 config::LunConfig with_limits(const scsi::TaskSetLimits& limits, std::size_t queue_depth) {
   config::LunConfig config;
   config.queue_depth = static_cast<std::uint32_t>(queue_depth);
-  config.deadline = limits.deadline;
-  config.slow = limits.slow;
-  config.stall_after = limits.stall_after;
-  config.stall_window = limits.stall_window;
-  config.busy_for = limits.busy_for;
+  static_cast<config::Limits&>(config) = limits;
   return config;
 }
 

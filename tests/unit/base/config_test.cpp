@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/base/config.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "tests/cmocka.h"
 
@@ -27,6 +30,58 @@ void expect_words(const std::string& message, std::initializer_list<const char*>
       assert_true(false);
     }
   }
+}
+
+// The table of the documentation, row by row: name, values, default; without its backticks.
+std::vector<std::string> documented_keys() {
+  std::ifstream file{"docs/configuration.md"};
+  std::vector<std::string> rows;
+  bool in_table = false;
+  for (std::string line; std::getline(file, line);) {
+    std::erase(line, '`');
+    if (line.starts_with("| key |")) {
+      in_table = true;
+    } else if (in_table && line.starts_with("| ---")) {
+      continue;
+    } else if (in_table && line.starts_with("| ")) {
+      std::size_t end = 0;
+      for (int cell = 0; cell < 3; ++cell) {
+        end = line.find(" |", end + 1);
+      }
+      rows.push_back(line.substr(2, end - 2));
+    } else {
+      in_table = false;
+    }
+  }
+  return rows;
+}
+
+void every_key_is_documented_with_its_values_and_its_default(void**) {
+  std::vector<std::string> keys;
+  for (const KeyText& key : describe_keys()) {
+    keys.push_back(std::string{key.name} + " | " + key.values + " | " + key.usual);
+  }
+  std::vector<std::string> documented = documented_keys();
+  std::sort(keys.begin(), keys.end());
+  std::sort(documented.begin(), documented.end());
+  for (std::size_t i = 0; i < std::max(keys.size(), documented.size()); ++i) {
+    assert_string_equal(i < documented.size() ? documented[i].c_str() : "nothing",
+                        i < keys.size() ? keys[i].c_str() : "nothing");
+  }
+}
+
+void the_limits_are_what_may_change_while_it_is_open(void**) {
+  assert_string_equal(live_keys().c_str(),
+                      "deadline, slow, stall_after, stall_window and busy_for");
+}
+
+void limits_come_out_of_a_string_of_another_version(void**) {
+  const Limits usual = limits_of("file=/srv/a=b.raw");
+  assert_true(usual == Limits{});
+  const Limits given = limits_of("null;deadline=2min;cache=direct;stall_window=4;slow=x;new=1");
+  assert_true(given.deadline == 2min);
+  assert_true(given.slow == 1s);
+  assert_int_equal(given.stall_window, 4);
 }
 
 // --- what is accepted
@@ -329,6 +384,9 @@ int main() {
       cmocka_unit_test(the_daemons_own_key),
       cmocka_unit_test(durations_need_a_unit),
       cmocka_unit_test(bytes_take_binary_units),
+      cmocka_unit_test(every_key_is_documented_with_its_values_and_its_default),
+      cmocka_unit_test(the_limits_are_what_may_change_while_it_is_open),
+      cmocka_unit_test(limits_come_out_of_a_string_of_another_version),
       cmocka_unit_test(what_format_writes_the_parser_reads),
       cmocka_unit_test(quoting_keeps_utf8_and_escapes_the_rest),
       cmocka_unit_test(any_string_is_parsed_or_refused_in_one_line),

@@ -175,7 +175,7 @@ void one_that_can_be_cancelled_leaves_no_orphan(void**) {
 }
 
 void one_that_waits_for_its_turn_never_reaches_the_backend(void**) {
-  TaskSetRig rig{{.stall_after = 19s}, {}, {.queue_depth = 1}};
+  TaskSetRig rig{{{.stall_after = 19s}}, {}, {.queue_depth = 1}};
   rig.freeze();
   (void)rig.write(0, 1);
   const Sent& second = rig.write(100, 2);
@@ -321,7 +321,7 @@ void without_exclusive_ownership_changes_are_held_and_reads_are_not(void**) {
 }
 
 void a_stalled_lun_sheds_down_to_its_window_youngest_first(void**) {
-  TaskSetRig rig{{.stall_window = 8}};
+  TaskSetRig rig{{{.stall_window = 8}}};
   rig.freeze();
   for (std::uint64_t i = 0; i < 32; ++i) {
     (void)rig.write(i * 8, 1);
@@ -443,7 +443,7 @@ void busy_ends_before_an_initiator_stops_believing_it(void**) {
 }
 
 void a_lun_that_holds_sheds_nothing(void**) {
-  TaskSetRig rig{{.stall_window = 2, .busy_for = 30s}};
+  TaskSetRig rig{{{.stall_window = 2, .busy_for = 30s}}};
   rig.freeze();
   Sent* last = &rig.write(0, 1);
   (void)ask_again_until(rig, TimePoint{60s}, &last);
@@ -461,7 +461,7 @@ bool any(const scsi::Command&) {
 }
 
 void what_is_held_is_aborted_at_once_and_its_retry_adopts(void**) {
-  TaskSetRig rig{{.busy_for = 10s}};
+  TaskSetRig rig{{{.busy_for = 10s}}};
   rig.freeze();
   Sent& held = rig.write(0, 1);
   rig.wait(60s);
@@ -509,7 +509,7 @@ void a_short_thaw_does_not_end_it(void**) {
 }
 
 void a_front_end_that_answers_by_itself_bounds_the_hold(void**) {
-  TaskSetRig rig{{.busy_for = 10s, .longest_hold = 28s}};
+  TaskSetRig rig{{{.busy_for = 10s}, 28s}};
   rig.freeze();
   const Sent& held = rig.write(0, 1);
   rig.wait(27s);
@@ -569,14 +569,14 @@ void limits_change_while_commands_run(void**) {
   rig.freeze();
   const Sent& write = rig.write(0, 1);
   rig.wait(1s);
-  rig.tasks->set_limits({.deadline = 2s, .slow = 100ms, .stall_after = 1s, .stall_window = 4});
+  rig.tasks->set_limits({{.deadline = 2s, .slow = 100ms, .stall_after = 1s, .stall_window = 4}});
   rig.run();
   rig.wait(1s);
   assert_true(write.busy());
 }
 
 void no_memory_for_data_is_waited_for_and_given_up_in_time(void**) {
-  TaskSetRig rig{{.stall_after = 19s}};
+  TaskSetRig rig{{{.stall_after = 19s}}};
   rig.freeze();
   for (std::uint64_t i = 0; i < 8; ++i) {
     (void)rig.write(i * 1024, 1, 1024);  // half a MiB each; sixteen of them fill the pool

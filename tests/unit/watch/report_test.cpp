@@ -35,8 +35,8 @@ CommandRecord command_of_age(std::uint64_t number, Nanoseconds age) {
 LunSnapshot lun_named(const char* name) {
   LunSnapshot lun;
   lun.name = name;
-  lun.configuration = "file:/srv/vol0.raw;cache=buffered";
-  lun.backend = "file:/srv/vol0.raw";
+  lun.configuration = "file=/srv/vol0.raw;cache=buffered";
+  lun.backend = "file=/srv/vol0.raw";
   lun.capacity = Bytes{1 << 30};
   lun.logical_block = Bytes{512};
   lun.deadline = 20s;
