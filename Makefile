@@ -122,7 +122,7 @@ $(foreach t,$(unit_sources),$(eval $(call unit_test,$(t))))
 unit: $(unit_tests)
 	@ci/run-tests unit-$(VARIANT) $(unit_tests)
 
-compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp targetcli-config/*/*.cpp tests/*/*.cpp tests/*/*/*.cpp)
+compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp targetcli-config/*/*.cpp targetcli-config/*/*/*.cpp tests/*/*.cpp tests/*/*/*.cpp)
 	@ci/compile-commands "$(CXX) $(filter-out -MMD -MP,$(cxx_common))" $(filter %.cpp,$^) > $@
 
 # --- what a person types -------------------------------------------------------------------------

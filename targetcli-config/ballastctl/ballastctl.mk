@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ballastctl, the operator's tool.
 
-ballastctl_sources := $(sort $(wildcard targetcli-config/ballastctl/*.cpp))
+ballastctl_sources := $(sort $(wildcard targetcli-config/ballastctl/*.cpp targetcli-config/ballastctl/*/*.cpp))
 ballastctl_objects := $(patsubst %.cpp,$(B)/obj/%.o,$(ballastctl_sources))
 ballastctl_libs = $(call pkg,--libs,gio-2.0 libnl-genl-3.0 fmt)
 

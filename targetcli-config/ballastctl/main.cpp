@@ -9,7 +9,7 @@
 
 #include "lib/base/version.h"
 #include "targetcli-config/ballastctl/commands.h"
-#include "targetcli-config/ballastctl/output.h"
+#include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
 namespace {

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "targetcli-config/ballastctl/doctor.h"
+#include "targetcli-config/ballastctl/doctor/doctor.h"
 #include "tests/ballastctl/tree.h"
 #include "tests/cmocka.h"
 

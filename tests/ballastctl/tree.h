@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "targetcli-config/ballastctl/settings_files.h"
+#include "targetcli-config/ballastctl/machine/files.h"
 
 namespace ballast::test {
 

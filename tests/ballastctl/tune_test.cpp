@@ -6,9 +6,9 @@
 
 #include <string>
 
-#include "targetcli-config/ballastctl/doctor.h"
-#include "targetcli-config/ballastctl/tune.h"
-#include "targetcli-config/ballastctl/tune_node.h"
+#include "targetcli-config/ballastctl/doctor/doctor.h"
+#include "targetcli-config/ballastctl/tune/node.h"
+#include "targetcli-config/ballastctl/tune/tune.h"
 #include "tests/ballastctl/tree.h"
 #include "tests/cmocka.h"
 

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <string>
 
-#include "targetcli-config/ballastctl/watch.h"
+#include "targetcli-config/ballastctl/watch/watch.h"
 #include "tests/ballastctl/tree.h"
 #include "tests/cmocka.h"
 

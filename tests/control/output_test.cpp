@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "targetcli-config/ballastctl/output.h"
+#include "targetcli-config/ballastctl/text/output.h"
 
 #include "tests/cmocka.h"
 

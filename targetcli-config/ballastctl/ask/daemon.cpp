@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "targetcli-config/ballastctl/ask/daemon.h"
+
+#include <fmt/format.h>
+#include <gio/gio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string_view>
+
+namespace ballast::ctl {
+namespace {
+
+constexpr const char* bus_name = "org.ballast.Ballast1";
+constexpr const char* object_path = "/org/ballast/Ballast1";
+constexpr std::string_view no_such_lun = "org.ballast.Error.NoSuchLun";
+constexpr int patience_ms = 15'000;  // the daemon's main thread may be opening a LUN
+
+struct Release {
+  void operator()(GDBusConnection* connection) const noexcept { g_object_unref(connection); }
+  void operator()(GVariant* variant) const noexcept { g_variant_unref(variant); }
+  void operator()(GError* error) const noexcept { g_error_free(error); }
+  void operator()(gchar* text) const noexcept { g_free(text); }
+};
+template <class T>
+using Owned = std::unique_ptr<T, Release>;
+
+bool is_dbus_error(const GError& error, GDBusError code) {
+  return error.domain == G_DBUS_ERROR && error.code == code;
+}
+
+// What the bus said, as a sentence that says what to do.
+Error explain(GError& error) {
+  const Owned<gchar> remote{g_dbus_error_get_remote_error(&error)};
+  g_dbus_error_strip_remote_error(&error);
+  if (remote && remote.get() == no_such_lun) {
+    return {ENODEV, error.message};
+  }
+  if (is_dbus_error(error, G_DBUS_ERROR_SERVICE_UNKNOWN) ||
+      is_dbus_error(error, G_DBUS_ERROR_NAME_HAS_NO_OWNER)) {
+    return {ESRCH,
+            "tcmu-runner is not running, or has not loaded handler_ballast.so: systemctl status "
+            "tcmu-runner"};
+  }
+  if (is_dbus_error(error, G_DBUS_ERROR_ACCESS_DENIED)) {
+    if (::geteuid() != 0) {
+      return {EACCES, "only root may ask: sudo ballastctl"};
+    }
+    return {EACCES, fmt::format("the system bus does not let root ask: is "
+                                "/usr/share/dbus-1/system.d/{}.conf installed? ({})",
+                                bus_name, error.message)};
+  }
+  if (is_dbus_error(error, G_DBUS_ERROR_NO_REPLY) || is_dbus_error(error, G_DBUS_ERROR_TIMEOUT) ||
+      g_error_matches(&error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
+    return {ETIMEDOUT,
+            fmt::format("tcmu-runner did not answer within {} s, or has ended meanwhile: its main "
+                        "thread may be opening or closing a LUN; see its log",
+                        patience_ms / 1000)};
+  }
+  return {EIO, fmt::format("tcmu-runner answered with an error: {}", error.message)};
+}
+
+void show_answer(const Question& question, const std::string& lun, bool json) {
+  const Result<std::string> answer = ask(question.method, lun);
+  if (!answer) {
+    fail(answer.error().message);
+  }
+  if (json) {
+    fmt::print("{}\n", answer.value());
+    return;
+  }
+  const Reading reading = read_answer(answer.value());
+  for (const std::string& name : reading.silent) {
+    fmt::print(stderr, "ballastctl: LUN {} does not answer: its thread is busy or stuck\n",
+               printable(name));
+  }
+  std::fputs(question.show(reading.luns).c_str(), stdout);
+}
+
+}  // namespace
+
+Result<std::string> ask(const char* method, const std::string& lun) {
+  if (g_utf8_validate(lun.data(), static_cast<gssize>(lun.size()), nullptr) == FALSE) {
+    return Error{EINVAL, "the LUN's name is not UTF-8"};
+  }
+  GError* raw = nullptr;
+  const Owned<GDBusConnection> bus{g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw)};
+  if (!bus) {
+    const Owned<GError> error{raw};
+    return Error{ENOTCONN, fmt::format("the system bus cannot be reached: {}: systemctl status "
+                                       "dbus",
+                                       error->message)};
+  }
+  g_dbus_connection_set_exit_on_close(bus.get(), FALSE);
+  // List takes no argument.
+  GVariant* const arguments =
+      std::string_view{method} == "List" ? nullptr : g_variant_new("(s)", lun.c_str());
+  const Owned<GVariant> reply{g_dbus_connection_call_sync(
+      bus.get(), bus_name, object_path, bus_name, method, arguments, G_VARIANT_TYPE("(s)"),
+      G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms, nullptr, &raw)};
+  if (!reply) {
+    const Owned<GError> error{raw};
+    return explain(*error);
+  }
+  const gchar* text = nullptr;
+  g_variant_get(reply.get(), "(&s)", &text);
+  return std::string{text};
+}
+
+Reading read_answer(const std::string& answer) {
+  const nlohmann::json document = nlohmann::json::parse(answer, nullptr, false);
+  if (!document.is_object() || !document.contains("luns") || !document["luns"].is_array()) {
+    fail(
+        "tcmu-runner's answer cannot be read: are ballastctl and handler_ballast.so of one "
+        "version?");
+  }
+  if (document.value("version", 0) != 1) {
+    fail(
+        "tcmu-runner's answer is of another version: install ballastctl and handler_ballast.so "
+        "of one version, and restart tcmu-runner");
+  }
+  return {document["luns"], document.value("silent", std::vector<std::string>{})};
+}
+
+void add_question(CLI::App& app, const Question& question) {
+  struct Options {
+    std::string lun;
+    bool json = false;
+  };
+  CLI::App* const command = app.add_subcommand(question.name, question.description);
+  const auto options = std::make_shared<Options>();
+  if (std::string_view{question.method} != "List") {
+    command->add_option("LUN", options->lun, "the backstore's name; all if not given");
+  }
+  add_json_flag(*command, options->json);
+  command->callback([question, options] { show_answer(question, options->lun, options->json); });
+}
+
+}  // namespace ballast::ctl

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// ballastctl fault: shows, replaces and clears the rules of a LUN's fault wrapper
+// (lib/backend/fault_rules.h), which reads them from a file a few times a second.
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+
+#include "lib/backend/fault_rules.h"
+#include "lib/base/unique_fd.h"
+#include "targetcli-config/ballastctl/ask/daemon.h"
+#include "targetcli-config/ballastctl/commands.h"
+
+namespace ballast::ctl {
+namespace {
+
+// Path of the LUN's control file. Ends in fail() where there is none.
+std::string control_file_of(const std::string& name) {
+  const Result<std::string> answer = ask("List", "");
+  if (!answer) {
+    fail(answer.error().message);
+  }
+  const Reading reading = read_answer(answer.value());
+  std::vector<std::string> names = reading.silent;
+  for (const nlohmann::json& lun : reading.luns) {
+    if (lun.at("name") != name) {
+      names.push_back(lun.at("name"));
+      continue;
+    }
+    const nlohmann::json& path = lun.at("fault_control");
+    if (path.is_null()) {
+      fail(
+          fmt::format("LUN {0} has no fault wrapper: its configuration string has to name a "
+                      "control file, as in ;fault=/run/{0}.fault",
+                      name));
+    }
+    return path;
+  }
+  if (std::find(reading.silent.begin(), reading.silent.end(), name) != reading.silent.end()) {
+    fail(
+        fmt::format("LUN {} does not answer, so its control file is not known: its thread is busy "
+                    "or stuck",
+                    name));
+  }
+  fail(fmt::format(
+      "there is no LUN \"{}\"; {}", name,
+      names.empty() ? "no LUN is open" : fmt::format("there are {}", fmt::join(names, ", "))));
+}
+
+// The rules in force, as text; nothing where there is no file.
+std::string rules_in(const std::string& path) {
+  errno = 0;
+  std::ifstream file{path, std::ios::binary};
+  if (!file && errno != ENOENT) {
+    fail(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
+  }
+  return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+bool write_all(int file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(file, text.data(), text.size());
+    if (written < 0 && errno != EINTR) {
+      return false;
+    }
+    text.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+// The whole text or none of it: the daemon must not read half a rule.
+void replace(const std::string& link, const std::string& text) {
+  // A symbolic link stays one.
+  const std::unique_ptr<char, decltype(&std::free)> real{::realpath(link.c_str(), nullptr),
+                                                         &std::free};
+  const std::string path = real ? real.get() : link;
+  struct stat before {};
+  const mode_t mode = ::stat(path.c_str(), &before) == 0 ? before.st_mode & 0777U : 0600U;
+  std::string temporary = path + ".XXXXXX";
+  UniqueFd file{::mkstemp(temporary.data())};
+  const bool made = file.get() >= 0;
+  if (!made || ::fchmod(file.get(), mode) != 0 || !write_all(file.get(), text) ||
+      ::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int reason = errno;
+    if (made) {
+      ::unlink(temporary.c_str());
+    }
+    fail(fmt::format("{} cannot be written: {}", path, std::strerror(reason)));
+  }
+}
+
+struct Options {
+  std::string lun;
+  std::string action = "show";
+  std::vector<std::string> rules;
+};
+
+void show(const Options& options) {
+  const std::string text = rules_in(control_file_of(options.lun));
+  if (text.find_first_not_of(" \n") == std::string::npos) {
+    fmt::print("{}: no rules, no faults\n", printable(options.lun));
+    return;
+  }
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    fmt::print("{}\n", printable(std::string_view{text}.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+}
+
+void set(const Options& options) {
+  const std::string path = control_file_of(options.lun);
+  const std::string text = fmt::format("{}\n", fmt::join(options.rules, "\n"));
+  // The daemon refuses a wrong text as a whole, but only in its log.
+  const auto parsed = backend::FaultRules::parse(text);
+  if (!parsed) {
+    fail(fmt::format("nothing is changed: {}", parsed.error().message));
+  }
+  replace(path, text);
+}
+
+void run(const Options& options) {
+  if (options.action == "set" && options.rules.empty()) {
+    throw CLI::ValidationError{"set", "needs at least one rule, as in: set 'all freeze'"};
+  }
+  if (options.action != "set" && !options.rules.empty()) {
+    throw CLI::ValidationError{options.action, "takes no rule"};
+  }
+  if (options.action == "show") {
+    show(options);
+  } else if (options.action == "set") {
+    set(options);
+  } else {
+    replace(control_file_of(options.lun), "");
+  }
+}
+
+}  // namespace
+
+void add_fault(CLI::App& app) {
+  CLI::App* const command =
+      app.add_subcommand("fault", "for tests: delays, freezes or fails a LUN's operations");
+  const auto options = std::make_shared<Options>();
+  command->add_option("LUN", options->lun, "the backstore's name")->required();
+  command->add_option("ACTION", options->action, "show (the default), set or clear")
+      ->check(CLI::IsMember({"show", "set", "clear"}));
+  command->add_option("RULE", options->rules,
+                      "each a line as in ballastctl(8): 'all freeze', 'write delay=2s chance=10%'");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace ballast::ctl

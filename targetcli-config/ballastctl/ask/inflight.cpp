@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// ballastctl inflight: what is under way now, the oldest first, and where each command sits.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "targetcli-config/ballastctl/ask/daemon.h"
+#include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/text/cells.h"
+
+namespace ballast::ctl {
+namespace {
+
+std::string error_handler(const nlohmann::json& command) {
+  const nlohmann::json& left = command.at("error_handler_in_ns");
+  if (left.is_null()) {
+    return "";
+  }
+  return left == 0 ? "begun" : fmt::format("in {}", duration_cell(left));
+}
+
+std::string note(const nlohmann::json& command) {
+  if (command.at("orphan").get<bool>()) {
+    return fmt::format("orphan, answered {} ago", duration_cell(command.at("answered_for_ns")));
+  }
+  return command.at("adopts").get<bool>() ? "waits for an orphan's result" : "";
+}
+
+std::string show(const std::vector<nlohmann::json>& luns) {
+  const std::vector<OfLun> commands = oldest_first(luns, "commands", "age_ns");
+  if (commands.empty()) {
+    return "no commands in flight\n";
+  }
+  constexpr auto right = Table::Align::right;
+  Table table{{{"LUN"},
+               {"COMMAND", right},
+               {"OPERATION"},
+               {"LBA", right},
+               {"LENGTH", right},
+               {"AGE", right},
+               {"STAGE"},
+               {"SINCE", right},
+               {"QUEUE", right},
+               {"FENCE", right},
+               {"BACKEND", right},
+               {"ERROR HANDLER"},
+               {"NOTE"}}};
+  for (const auto& [name, command] : commands) {
+    const nlohmann::json& spent = command.at("time_in_ns");
+    table.add({name, number_cell(command.at("number")), command.at("operation"),
+               number_cell(command.at("lba")), bytes_cell(command.at("bytes")),
+               duration_cell(command.at("age_ns")), command.at("stage"),
+               duration_cell(command.at("stage_for_ns")), duration_cell(spent.at("queue")),
+               duration_cell(spent.at("fence")), duration_cell(spent.at("backend")),
+               error_handler(command), note(command)});
+  }
+  return table.text();
+}
+
+}  // namespace
+
+void add_inflight(CLI::App& app) {
+  add_question(app, {"inflight", "commands under way, oldest first, and where each one sits",
+                     "InFlight", show});
+}
+
+}  // namespace ballast::ctl

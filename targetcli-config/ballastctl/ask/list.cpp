@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// ballastctl list: one line for each LUN.
+#include "targetcli-config/ballastctl/ask/daemon.h"
+#include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/text/cells.h"
+
+namespace ballast::ctl {
+namespace {
+
+std::string show(const std::vector<nlohmann::json>& luns) {
+  if (luns.empty()) {
+    return "no LUNs\n";
+  }
+  constexpr auto right = Table::Align::right;
+  Table table{{{"LUN"},
+               {"STATE"},
+               {"CAPACITY", right},
+               {"UNANSWERED", right},
+               {"ORPHANS", right},
+               {"OLDEST", right},
+               {"COMMANDS", right},
+               {"READ", right},
+               {"WRITTEN", right},
+               {"BACKEND"}}};
+  for (const nlohmann::json& lun : luns) {
+    const nlohmann::json& counters = lun.at("counters");
+    table.add({lun.at("name"), state_cell(lun), bytes_cell(lun.at("capacity_bytes")),
+               number_cell(lun.at("unanswered")), number_cell(lun.at("orphans")),
+               duration_cell(lun.at("oldest_ns")), number_cell(counters.at("commands")),
+               bytes_cell(counters.at("read_bytes")), bytes_cell(counters.at("written_bytes")),
+               lun.at("backend")});
+  }
+  return table.text();
+}
+
+}  // namespace
+
+void add_list(CLI::App& app) {
+  add_question(app, {"list", "the LUNs, their state and load", "List", show});
+}
+
+}  // namespace ballast::ctl

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// ballastctl slow: the last commands that took longer than the LUN's `slow` threshold.
+#include <fmt/format.h>
+
+#include "targetcli-config/ballastctl/ask/daemon.h"
+#include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/text/cells.h"
+
+namespace ballast::ctl {
+namespace {
+
+std::string show(const std::vector<nlohmann::json>& luns) {
+  std::string text;
+  const std::vector<OfLun> requests = oldest_first(luns, "requests", "ended_for_ns");
+  constexpr auto right = Table::Align::right;
+  Table table{{{"LUN"},
+               {"COMMAND", right},
+               {"OPERATION"},
+               {"LBA", right},
+               {"LENGTH", right},
+               {"TOOK", right},
+               {"ENDED"},
+               {"QUEUE", right},
+               {"FENCE", right},
+               {"BACKEND", right},
+               {"ANSWER"},
+               {"NOTE"}}};
+  for (const auto& [name, request] : requests) {
+    const nlohmann::json& spent = request.at("time_in_ns");
+    table.add({name, number_cell(request.at("number")), request.at("operation"),
+               number_cell(request.at("lba")), bytes_cell(request.at("bytes")),
+               duration_cell(request.at("took_ns")),
+               fmt::format("{} ago", duration_cell(request.at("ended_for_ns"))),
+               duration_cell(spent.at("queue")), duration_cell(spent.at("fence")),
+               duration_cell(spent.at("backend")), request.at("answer"),
+               request.at("adopts").get<bool>() ? "an orphan's result" : ""});
+  }
+  if (!table.empty()) {
+    text = table.text() + "\n";
+  }
+  for (const nlohmann::json& lun : luns) {
+    text += fmt::format("{}: {} commands were slow (longer than {}) since it was opened\n",
+                        printable(lun.at("name").get<std::string>()),
+                        number_cell(lun.at("slow_begun")), duration_cell(lun.at("slow_ns")));
+  }
+  return text;
+}
+
+}  // namespace
+
+void add_slow(CLI::App& app) {
+  add_question(app, {"slow", "the last slow commands that have ended, and where their time went",
+                     "Slow", show});
+}
+
+}  // namespace ballast::ctl

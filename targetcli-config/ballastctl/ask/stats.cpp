@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// ballastctl stats: what a LUN has counted since it was opened.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "targetcli-config/ballastctl/ask/daemon.h"
+#include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/text/cells.h"
+
+namespace ballast::ctl {
+namespace {
+
+struct Counter {
+  std::string_view member;  // lib/watch/report.h
+  const char* meaning;
+};
+
+// In the order in which one reads them.
+constexpr std::array<Counter, 18> counters{{
+    {"commands", "that came"},
+    {"good", "answered GOOD or CONDITION MET"},
+    {"check_condition", "answered CHECK CONDITION"},
+    {"busy", "answered BUSY"},
+    {"task_set_full", "answered TASK SET FULL"},
+    {"slow", "took longer than the slow threshold"},
+    {"deadlines", "answered because their deadline came"},
+    {"shed", "answered early because the LUN was stalled"},
+    {"aborted", "answered early because of ABORT TASK or LUN RESET"},
+    {"orphaned", "answered with their operations still running"},
+    {"adoptions", "retries that took over an orphan"},
+    {"adoption_refused", "reads that could not, for a change between"},
+    {"cancelled", "ended for certain by cancelling"},
+    {"held", "past their deadline and still held"},
+    {"stalls", "times the LUN became stalled"},
+    {"refused_wakes", "second wakes of a coroutine, refused: each is a bug of ours"},
+    {"read_bytes", "read, answered GOOD"},
+    {"written_bytes", "written, answered GOOD"},
+}};
+
+std::string value_of(std::string_view member, const nlohmann::json& value) {
+  return member.ends_with("_bytes") ? bytes_cell(value) : number_cell(value);
+}
+
+std::string counter_table(const nlohmann::json& lun) {
+  Table table{{{"  COUNTER"}, {"VALUE", Table::Align::right}, {"MEANING"}}};
+  const nlohmann::json& values = lun.at("counters");
+  for (const Counter& counter : counters) {
+    const std::string member{counter.member};
+    table.add({"  " + member, value_of(member, values.at(member)), counter.meaning});
+  }
+  // A newer plugin may count more than we know.
+  for (const auto& [member, value] : values.items()) {
+    if (std::none_of(counters.begin(), counters.end(),
+                     [&](const Counter& counter) { return counter.member == member; })) {
+      table.add({"  " + member, value_of(member, value), ""});
+    }
+  }
+  return table.text();
+}
+
+std::string latency_table(const nlohmann::json& lun) {
+  constexpr auto right = Table::Align::right;
+  Table table{{{"  LATENCY"},
+               {"COUNT", right},
+               {"MEAN", right},
+               {"P50", right},
+               {"P99", right},
+               {"P99.9", right},
+               {"LONGEST", right}}};
+  for (const char* const kind : {"reads", "writes", "others"}) {
+    const nlohmann::json& histogram = lun.at("latency").at(kind);
+    std::vector<std::string> cells{std::string{"  "} + kind, number_cell(histogram.at("count"))};
+    const bool none = histogram.at("count") == 0;
+    for (const char* const member : {"mean_ns", "p50_ns", "p99_ns", "p999_ns", "longest_ns"}) {
+      cells.push_back(none ? "" : duration_cell(histogram.at(member)));
+    }
+    table.add(std::move(cells));
+  }
+  return table.text();
+}
+
+std::string show(const std::vector<nlohmann::json>& luns) {
+  std::string text;
+  for (const nlohmann::json& lun : luns) {
+    text += fmt::format("{}{}: {}, open for {}; unanswered: {}, orphans: {} ({})\n",
+                        text.empty() ? "" : "\n", printable(lun.at("name").get<std::string>()),
+                        state_cell(lun), duration_cell(lun.at("open_for_ns")),
+                        number_cell(lun.at("unanswered")), number_cell(lun.at("orphans")),
+                        bytes_cell(lun.at("orphan_bytes")));
+    text += counter_table(lun) + latency_table(lun);
+  }
+  return text.empty() ? "no LUNs\n" : text;
+}
+
+}  // namespace
+
+void add_stats(CLI::App& app) {
+  add_question(app, {"stats", "counters and latencies since the LUN was opened", "Stats", show});
+}
+
+}  // namespace ballast::ctl

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// ballastctl tasks: the coroutines of a LUN and what each waits for.
+#include "targetcli-config/ballastctl/ask/daemon.h"
+#include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/text/cells.h"
+
+namespace ballast::ctl {
+namespace {
+
+std::string show(const std::vector<nlohmann::json>& luns) {
+  const std::vector<OfLun> tasks = oldest_first(luns, "tasks", "for_ns");
+  if (tasks.empty()) {
+    return "no tasks\n";
+  }
+  Table table{{{"LUN"}, {"TASK"}, {"WAITS FOR"}, {"SINCE", Table::Align::right}, {"WHERE"}}};
+  for (const auto& [name, task] : tasks) {
+    const nlohmann::json& waits_for = task.at("waits_for");
+    table.add({name, task.at("name"),
+               waits_for.is_null() ? "(ready to run)" : waits_for.get<std::string>(),
+               duration_cell(task.at("for_ns")), task.at("where")});
+  }
+  return table.text();
+}
+
+}  // namespace
+
+void add_tasks(CLI::App& app) {
+  add_question(app, {"tasks", "the LUNs' coroutines and what each waits for", "Tasks", show});
+}
+
+}  // namespace ballast::ctl

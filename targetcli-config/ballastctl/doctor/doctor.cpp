@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// ballastctl doctor: looks, and changes nothing.
+#include "targetcli-config/ballastctl/doctor/doctor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/machine/options.h"
+#include "targetcli-config/ballastctl/text/output.h"
+
+namespace ballast::ctl {
+namespace doctor {
+
+std::size_t Report::changes() const {
+  const auto of = [](const std::vector<Finding>& findings) {
+    return static_cast<std::size_t>(
+        std::count_if(findings.begin(), findings.end(),
+                      [](const Finding& finding) { return finding.verdict == Verdict::change; }));
+  };
+  std::size_t sum = of(machine) + of(windows);
+  for (const DiskReport& each : disks) {
+    sum += of(each.findings);
+  }
+  for (const LunReport& each : luns) {
+    sum += of(each.findings);
+  }
+  return sum;
+}
+
+Result<Report> examine(const Files& files, const std::vector<std::string>& names,
+                       const Goal& goal) {
+  Report report;
+  report.goal = goal;
+  const Result<std::vector<Disk>> found = disks(files, names);
+  if (!found) {
+    return found.error();
+  }
+  for (const Disk& disk : found.value()) {
+    report.disks.push_back({disk, judge(disk, goal)});
+  }
+  if (!report.disks.empty()) {
+    report.machine = judge(machine(files), goal);
+  }
+  if (!names.empty()) {
+    return report;
+  }
+  const std::vector<TargetLun> luns = target_luns(files);
+  for (const TargetLun& lun : luns) {
+    report.luns.push_back({lun, judge(lun)});
+  }
+  for (const CommandWindow& window : command_windows(files, luns)) {
+    report.windows.push_back(judge(window));
+  }
+  return report;
+}
+
+}  // namespace doctor
+
+namespace {
+
+struct Options {
+  std::vector<std::string> names;
+  Goal goal;
+  bool json = false;
+};
+
+void run(const Options& options) {
+  const Result<doctor::Report> report =
+      doctor::examine(Files::of_this_machine(), options.names, options.goal);
+  if (!report) {
+    throw CLI::ValidationError(report.error().message);
+  }
+  if (options.json) {
+    fmt::print("{}\n", doctor::as_json(report.value())
+                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else {
+    std::fputs(doctor::as_text(report.value()).c_str(), stdout);
+  }
+  if (report.value().changes() > 0) {
+    finish_output();
+    throw CLI::RuntimeError(exit_failed);
+  }
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app) {
+  CLI::App* const command = app.add_subcommand(
+      "doctor",
+      "the settings that decide whether a freeze is outlived, here and on the target; "
+      "exit 1: something is to be changed");
+  const auto options = std::make_shared<Options>();
+  command->add_option("DISK", options->names,
+                      "disks of this initiator; all of Ballast's, and its "
+                      "backstores, if not given");
+  add_goal_options(*command, options->goal);
+  add_json_flag(*command, options->json);
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace ballast::ctl

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The target's half of doctor.h.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "lib/base/config.h"
+#include "targetcli-config/ballastctl/doctor/doctor.h"
+#include "targetcli-config/ballastctl/text/output.h"
+
+namespace ballast::ctl::doctor {
+namespace {
+
+constexpr std::int64_t megabyte = std::int64_t{1} << 20;
+using std::chrono::seconds;
+
+// What an initiator has unless somebody changed it; the target cannot ask.
+constexpr seconds default_timeout{30};
+constexpr std::int64_t initiator_queue_depth = 32;  // node.session.queue_depth, iscsid.conf
+constexpr std::int64_t good_window = 128;     // node.session.cmds_max: an initiator sends no more
+constexpr std::int64_t deepest_window = 512;  // TA_DEFAULT_CMDSN_DEPTH_MAX, iscsi_target_core.h
+
+std::string backstore(const TargetLun& lun) {
+  return "/backstores/user:ballast/" + lun.name;
+}
+
+Finding deadline(const TargetLun& lun) {
+  Finding finding{"deadline",
+                  config::format_duration(lun.limits.deadline),
+                  Verdict::ok,
+                  "",
+                  fmt::format("below the initiator's timeout, {} s unless changed there",
+                              default_timeout.count()),
+                  ""};
+  if (lun.limits.deadline >= default_timeout) {
+    finding.verdict = Verdict::change;
+    finding.wanted = "20s";
+    finding.how =
+        "make the backstore again with deadline=20s, or raise the timeout of every "
+        "initiator (ballastctl tune there)";
+  }
+  return finding;
+}
+
+Finding backend(const TargetLun& lun) {
+  Finding finding{"time-out of the backend",
+                  "none",
+                  Verdict::ok,
+                  "",
+                  "the store has no time-out of its own that could be compared",
+                  ""};
+  if (const auto timeout = lun.backend_timeout.number()) {
+    const bool fine = seconds{*timeout} < lun.limits.deadline;
+    finding.value = fmt::format("{} s", *timeout);
+    finding.verdict = fine ? Verdict::ok : Verdict::change;
+    finding.why =
+        "below the deadline, a command ends with the disk's own verdict; above it, it is "
+        "answered BUSY first and becomes an orphan";
+    if (!fine) {
+      const std::int64_t good =
+          std::max<std::int64_t>(1, whole_seconds(lun.limits.deadline) * 3 / 4);
+      finding.wanted = fmt::format("{} s", good);
+      finding.how = fmt::format("echo {} > {}", good, lun.backend_timeout.path);
+    }
+  }
+  return finding;
+}
+
+Finding cmd_time_out(const TargetLun& lun) {
+  Finding finding{"cmd_time_out",
+                  "",
+                  Verdict::unknown,
+                  "",
+                  "when it has passed the kernel fails the command by itself; 0: never",
+                  ""};
+  if (const auto timeout = lun.cmd_time_out.number()) {
+    finding.value = *timeout == 0 ? "0" : fmt::format("{} s", *timeout);
+    finding.verdict = *timeout <= 0 ? Verdict::ok : Verdict::change;
+    if (finding.verdict == Verdict::change) {
+      finding.wanted = "0";
+      finding.why += "; in a long freeze commands have to be held for longer";
+      finding.how = fmt::format(
+          "with its LUN taken out of all targets: targetcli {} set attribute cmd_time_out=0",
+          backstore(lun));
+    }
+  }
+  return finding;
+}
+
+// The longest transfer that the LUN offers. The plugin takes the kernel's default for "nobody
+// asked" (handler/device_open.cpp).
+std::optional<std::int64_t> longest_transfer(const TargetLun& lun) {
+  constexpr std::int64_t kernel_default = 128;
+  const auto sectors = lun.hw_max_sectors.number();
+  if (!sectors || *sectors < 0) {
+    return std::nullopt;
+  }
+  const bool nobody_asked = *sectors == 0 || *sectors == kernel_default;
+  const std::int64_t asked =
+      *sectors * std::max<std::int64_t>(lun.hw_block_size.number().value_or(512), 0);
+  return nobody_asked ? megabyte : std::min(asked, 8 * megabyte);
+}
+
+Finding hw_max_sectors(const TargetLun& lun) {
+  constexpr std::int64_t too_small = megabyte / 16;
+  Finding finding{"hw_max_sectors",
+                  "",
+                  Verdict::unknown,
+                  "",
+                  "the largest transfer: a bigger one is cut into several commands",
+                  ""};
+  if (const auto longest = longest_transfer(lun)) {
+    finding.value = fmt::format("{}: {}", *lun.hw_max_sectors.number(),
+                                bytes_text(static_cast<std::uint64_t>(*longest)));
+    finding.verdict = *longest <= too_small ? Verdict::change : Verdict::ok;
+    if (finding.verdict == Verdict::change) {
+      finding.wanted = "128";
+      finding.how =
+          "make the backstore again without hw_max_sectors: 128, the default, offers 1 MiB; it "
+          "cannot be changed later";
+    }
+  }
+  return finding;
+}
+
+// Full queues of the longest transfers have to fit, or commands wait for room, in the kernel, where
+// nothing of ours answers them.
+Finding data_area(const TargetLun& lun) {
+  Finding finding{"max_data_area_mb", "", Verdict::unknown, "", "", ""};
+  const auto megabytes = lun.max_data_area_mb.number();
+  if (!megabytes) {
+    return finding;
+  }
+  const std::int64_t transfer = longest_transfer(lun).value_or(megabyte);
+  const std::int64_t needed = (transfer * initiator_queue_depth >> 20) + 1;
+  finding.value = fmt::format("{} MiB", *megabytes);
+  finding.verdict = *megabytes < needed ? Verdict::change : Verdict::ok;
+  finding.why = fmt::format(
+      "memory for data in flight; {} commands of the largest transfer take {} "
+      "MiB",
+      initiator_queue_depth, needed);
+  if (finding.verdict == Verdict::change) {
+    finding.wanted = fmt::format("{} MiB", needed);
+    finding.how = fmt::format("make the backstore again with control=max_data_area_mb={}", needed);
+  }
+  return finding;
+}
+
+}  // namespace
+
+std::vector<Finding> judge(const TargetLun& lun) {
+  return {deadline(lun), backend(lun), cmd_time_out(lun), hw_max_sectors(lun), data_area(lun)};
+}
+
+// A session's commands share one window. Stalled LUNs keep stall_window slots each, or share some;
+// before they count as stalled, and in a freeze that is longer than initiators believe BUSY, up to
+// their queue depth.
+Finding judge(const CommandWindow& window) {
+  const std::string who = window.initiator.empty() ? "any initiator" : window.initiator;
+  Finding finding{fmt::format("{}, {}", window.target, who),
+                  window.depth.text.value_or(""),
+                  Verdict::unknown,
+                  "",
+                  "",
+                  ""};
+  const auto depth = window.depth.number();
+  if (!depth) {
+    return finding;
+  }
+  const auto luns = static_cast<std::int64_t>(window.luns);
+  const auto stalled = static_cast<std::int64_t>(window.stalled_share);
+  const std::int64_t all = luns * initiator_queue_depth;
+  const std::int64_t needed = std::min(all, std::max(stalled + 1, good_window));
+  finding.verdict = *depth < needed ? Verdict::change : Verdict::ok;
+  finding.why = fmt::format(
+      "commands of a session at once; LUNs: {}, which keep up to {} of them while stalled, and up "
+      "to "
+      "{} before",
+      luns, stalled, all);
+  if (finding.verdict == Verdict::change) {
+    const std::int64_t good = std::min(std::max(needed, good_window), deepest_window);
+    finding.wanted = fmt::format("{}", good);
+    finding.how =
+        fmt::format("echo {} > {}; sessions log in again by themselves", good, window.depth.path);
+    if (good <= stalled) {
+      finding.how += "; that is the most, so spread the LUNs over more targets as well";
+    }
+  }
+  return finding;
+}
+
+}  // namespace ballast::ctl::doctor

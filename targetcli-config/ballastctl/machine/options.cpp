@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "targetcli-config/ballastctl/machine/options.h"
+
+#include <fmt/format.h>
+
+#include "lib/base/config.h"
+
+namespace ballast::ctl {
+namespace {
+
+void add_duration(CLI::App& command, const std::string& name, Nanoseconds& into, Nanoseconds most,
+                  const std::string& description) {
+  command
+      .add_option_function<std::string>(
+          name,
+          [name, most, &into](const std::string& text) {
+            const Result<Nanoseconds> parsed = config::parse_duration(name, text);
+            if (!parsed) {
+              throw CLI::ValidationError(parsed.error().message);
+            }
+            if (parsed.value() < std::chrono::seconds{1} || parsed.value() > most) {
+              throw CLI::ValidationError(fmt::format("{} is {}: give 1s to {}", name, text,
+                                                     config::format_duration(most)));
+            }
+            into = parsed.value();
+          },
+          description)
+      ->type_name("DURATION");
+}
+
+}  // namespace
+
+void add_goal_options(CLI::App& command, Goal& goal) {
+  add_duration(command, "--survive", goal.survive, longest_survive,
+               "the freeze to outlive, as 90s, 10min, 1h; 10min if not given");
+  add_duration(command, "--deadline", goal.deadline, std::chrono::hours{1},
+               "the deadline of the target's LUNs; 20s if not given");
+}
+
+}  // namespace ballast::ctl

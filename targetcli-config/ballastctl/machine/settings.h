@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// An initiator's disks that Ballast serves, and the settings that decide what becomes of them while
+// the store behind a LUN is frozen.
+//
+// Ours are SCSI disks of vendor BALLAST below an iSCSI session. All of it is read from sysfs and
+// /proc/sys; nothing here writes. Attributes: drivers/scsi/scsi_sysfs.c (timeout, eh_timeout,
+// queue_depth), sd.c (max_retries), hosts.c (eh_deadline), scsi_transport_iscsi.c (the rest).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/base/units.h"
+#include "lib/watch/timeline.h"
+#include "targetcli-config/ballastctl/machine/files.h"
+
+namespace ballast::ctl {
+
+// One attribute as it was found.
+struct Value {
+  std::string path;                 // of the file
+  std::optional<std::string> text;  // nullopt: this kernel has none, or it may not be read
+  std::optional<std::int64_t> number() const { return text ? whole_number(*text) : std::nullopt; }
+};
+
+struct Disk {
+  std::string name;     // "sda"
+  std::string address;  // "2:0:0:1": host, channel, target, LUN
+  std::string model;
+  std::uint64_t lun = 0;
+  std::string host;       // "host2"
+  std::string session;    // "session1"
+  std::string target;     // IQN
+  std::string portal;     // "192.0.2.10:3260", "[2001:db8::1]:3260"; as the node record has it
+  std::string interface;  // open-iscsi's, "default"
+  // Of the disk.
+  Value timeout, eh_timeout, max_retries, queue_depth, write_zeroes_max_bytes;
+  // Of its host.
+  Value eh_deadline;
+  // Of its session and connection.
+  Value replacement_timeout, abort_timeout, lu_reset_timeout, tgt_reset_timeout;
+  Value noop_out_interval, noop_out_timeout;
+};
+
+// What holds for the whole machine.
+struct Machine {
+  Value hung_task_timeout, hung_task_panic;
+  Value dirty_bytes, dirty_ratio, dirty_background_bytes, dirty_background_ratio;
+  std::optional<std::uint64_t> available_bytes;  // MemAvailable: what the ratios are of, nearly
+};
+
+// All disks of ours, or the named ones ("sda", "/dev/sda", any link to one). The error says which
+// name is not a disk of ours, and why.
+Result<std::vector<Disk>> disks(const Files& files, const std::vector<std::string>& names);
+Machine machine(const Files& files);
+
+// For the model. What is unknown is as Linux and iscsid have it by default.
+watch::timeline::Settings timeline_settings(const Disk& disk);
+
+}  // namespace ballast::ctl

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "lib/base/config.h"
+#include "targetcli-config/ballastctl/text/output.h"
+#include "targetcli-config/ballastctl/tune/tune.h"
+
+namespace ballast::ctl::tune {
+namespace {
+
+// What the kernel gives to a new disk (SD_TIMEOUT and SD_MAX_RETRIES, drivers/scsi/sd.h).
+constexpr const char* kernel_timeout = "30";
+constexpr const char* kernel_max_retries = "5";
+
+std::string line(const Places& places, const Change& change, const std::optional<std::string>& from,
+                 const std::optional<std::string>& to) {
+  const std::string what = printable(places.describe(change));
+  if (change.kind == Kind::file) {
+    return fmt::format("{}: {}\n", what, !to ? "removed" : from ? "written anew" : "written");
+  }
+  if (change.kind == Kind::block) {
+    return fmt::format("{}: our block {}\n", what, !to ? "removed" : from ? "changed" : "added");
+  }
+  return fmt::format("{}: {} -> {}\n", what, printable(from.value_or("")),
+                     printable(to.value_or("")));
+}
+
+// A block begins with a newline only for the sake of the text before it.
+bool same(const Change& change, const std::optional<std::string>& one,
+          const std::optional<std::string>& other) {
+  const auto bare = [&](const std::string& text) {
+    return change.kind == Kind::block && text.starts_with('\n') ? text.substr(1) : text;
+  };
+  return one.has_value() == other.has_value() && (!one || bare(*one) == bare(*other));
+}
+
+// What was written half, or not at all, is left as it is and said; `left` are the changes that are
+// still to be undone.
+struct Undoing {
+  const Places& places;
+  bool dry_run;
+  Outcome outcome;
+  std::vector<Change> left;
+
+  void one(const Change& change) {
+    const Result<Current> now = places.current(change);
+    if (!now) {
+      outcome.errors.push_back(now.error().message);
+      left.push_back(change);
+      return;
+    }
+    const Current& current = now.value();
+    if (!current.there || same(change, current.text, change.before)) {
+      return;
+    }
+    if (!same(change, current.text, change.after)) {
+      outcome.text += fmt::format("{}: changed by somebody since tune, and left as it is\n",
+                                  printable(places.describe(change)));
+      return;
+    }
+    if (!dry_run) {
+      if (const Result<void> done = places.put(change, change.before); !done) {
+        outcome.errors.push_back(done.error().message);
+        left.push_back(change);
+        return;
+      }
+    }
+    outcome.text += line(places, change, current.text, change.before);
+  }
+
+  // A disk that came after tune has its values from the rule, and is in no record.
+  void newcomer(const Record& record, const Disk& disk, const char* name,
+                const std::string& from_rule, const char* usual) {
+    Change change;
+    change.kind = Kind::disk;
+    change.name = name;
+    change.target = disk.target;
+    change.portal = disk.portal;
+    change.interface = disk.interface;
+    change.lun = disk.lun;
+    change.before = usual;
+    change.after = from_rule;
+    const Result<Current> now = places.current(change);
+    if (record.find(change) == nullptr && now && now.value().text == from_rule) {
+      one(change);
+    }
+  }
+};
+
+// One at a time: two that look, and then both write, would leave a record of neither. A dry run
+// needs none.
+Result<UniqueFd> alone(const Files& files, bool dry_run) {
+  if (dry_run) {
+    return UniqueFd{};
+  }
+  Result<UniqueFd> lock = files.lock("/etc");
+  if (!lock && lock.error().errno_value == EWOULDBLOCK) {
+    return Error{EWOULDBLOCK,
+                 "another ballastctl tune is at work: nothing is changed; try again when it has "
+                 "ended"};
+  }
+  return lock;
+}
+
+}  // namespace
+
+Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run) {
+  const Result<UniqueFd> lock = alone(files, dry_run);
+  if (!lock) {
+    return lock.error();
+  }
+  const Result<std::optional<Record>> old = load_record(files);
+  if (!old) {
+    return old.error();
+  }
+  const std::vector<Disk> found = disks(files, {}).value();
+  const Result<Plan> plan = make_plan(files, found, old.value().value_or(Record{}), goal);
+  if (!plan) {
+    return plan.error();
+  }
+  const Places places{files, found};
+  Outcome outcome;
+  if (!dry_run && !plan.value().changes.empty()) {
+    if (const Result<void> saved = save_record(files, plan.value().record); !saved) {
+      return saved.error();
+    }
+  }
+  for (const Change& change : plan.value().changes) {
+    const Result<Current> now = places.current(change);
+    if (!dry_run) {
+      if (const Result<void> done = places.put(change, change.after); !done) {
+        outcome.errors.push_back(done.error().message);
+        continue;
+      }
+    }
+    outcome.text += line(places, change, now ? now.value().text : std::nullopt, change.after);
+  }
+  for (const std::string& note : plan.value().notes) {
+    outcome.text += "note: " + printable(note) + "\n";
+  }
+  for (const std::string& sentence : waiting_for_login(found, goal)) {
+    outcome.text += "note: " + printable(sentence) + "\n";
+  }
+  if (plan.value().changes.empty()) {
+    outcome.text += fmt::format("nothing to change: a freeze of {} is outlived\n",
+                                config::format_duration(goal.survive));
+  } else {
+    outcome.text += dry_run ? "a dry run: nothing was changed\n"
+                            : fmt::format(
+                                  "{} has what was there before; ballastctl tune --undo puts "
+                                  "it back\n",
+                                  record_path);
+  }
+  return outcome;
+}
+
+Result<Outcome> undo(const Files& files, bool dry_run) {
+  const Result<UniqueFd> lock = alone(files, dry_run);
+  if (!lock) {
+    return lock.error();
+  }
+  const Result<std::optional<Record>> loaded = load_record(files);
+  if (!loaded) {
+    return loaded.error();
+  }
+  if (!loaded.value()) {
+    return Outcome{fmt::format("nothing to undo: there is no {}\n", record_path), {}};
+  }
+  const Record& record = *loaded.value();
+  const std::vector<Disk> found = disks(files, {}).value();
+  const Places places{files, found};
+  Undoing undoing{places, dry_run, {}, {}};
+  std::for_each(record.changes.rbegin(), record.changes.rend(),
+                [&](const Change& change) { undoing.one(change); });
+  for (const Disk& disk : found) {
+    undoing.newcomer(record, disk, "timeout", record.rule_timeout, kernel_timeout);
+    undoing.newcomer(record, disk, "max_retries", record.rule_max_retries, kernel_max_retries);
+  }
+  if (dry_run) {
+    undoing.outcome.text += "a dry run: nothing was changed\n";
+    return undoing.outcome;
+  }
+  Record rest = record;
+  std::reverse(undoing.left.begin(), undoing.left.end());
+  rest.changes = undoing.left;
+  const Result<void> kept = rest.changes.empty() ? remove_record(files) : save_record(files, rest);
+  if (!kept) {
+    undoing.outcome.errors.push_back(kept.error().message);
+  }
+  return undoing.outcome;
+}
+
+}  // namespace ballast::ctl::tune

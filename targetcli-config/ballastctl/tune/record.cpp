@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "targetcli-config/ballastctl/tune/record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+namespace ballast::ctl::tune {
+namespace {
+
+constexpr int version = 1;
+constexpr std::array<std::string_view, 5> kinds{"disk", "session", "node", "file", "block"};
+
+nlohmann::json json_of(const std::optional<std::string>& text) {
+  return text ? nlohmann::json(*text) : nlohmann::json{};
+}
+
+std::optional<std::string> optional_text(const nlohmann::json& json) {
+  return json.is_null() ? std::nullopt : std::optional{json.get<std::string>()};
+}
+
+nlohmann::json json_of(const Change& change) {
+  return {{"kind", kinds.at(static_cast<std::size_t>(change.kind))},
+          {"name", change.name},
+          {"target", change.target},
+          {"portal", change.portal},
+          {"interface", change.interface},
+          {"lun", change.lun},
+          {"before", json_of(change.before)},
+          {"after", json_of(change.after)}};
+}
+
+// Throws nlohmann::json::exception where the document is not one of ours.
+Change change_of(const nlohmann::json& json) {
+  const auto kind = std::find(kinds.begin(), kinds.end(), json.at("kind").get<std::string>());
+  if (kind == kinds.end()) {
+    throw nlohmann::json::other_error::create(501, "unknown kind", &json);
+  }
+  return {static_cast<Kind>(kind - kinds.begin()),
+          json.at("name"),
+          json.at("target"),
+          json.at("portal"),
+          json.at("interface"),
+          json.at("lun"),
+          optional_text(json.at("before")),
+          optional_text(json.at("after"))};
+}
+
+}  // namespace
+
+const Change* Record::find(const Change& like) const {
+  const auto found = std::find_if(changes.begin(), changes.end(),
+                                  [&](const Change& each) { return each.same_place(like); });
+  return found == changes.end() ? nullptr : &*found;
+}
+
+void Record::add(const Change& change) {
+  for (Change& each : changes) {
+    if (each.same_place(change)) {
+      each.after = change.after;
+      return;
+    }
+  }
+  changes.push_back(change);
+}
+
+Result<std::optional<Record>> load_record(const Files& files) {
+  if (!files.exists(record_path)) {
+    return std::optional<Record>{};
+  }
+  const std::optional<std::string> content = files.read(record_path);
+  if (!content) {
+    return Error{EACCES, fmt::format("{} cannot be read: run it as root", record_path)};
+  }
+  try {
+    const nlohmann::json document = nlohmann::json::parse(*content);
+    if (document.at("version").get<int>() != version) {
+      return Error{EINVAL, fmt::format("{} is of version {}, and this ballastctl knows version {}: "
+                                       "use the one that wrote it",
+                                       record_path, document.at("version").dump(), version)};
+    }
+    Record record;
+    record.rule_timeout = document.at("rule").at("timeout");
+    record.rule_max_retries = document.at("rule").at("max_retries");
+    for (const nlohmann::json& change : document.at("changes")) {
+      record.changes.push_back(change_of(change));
+    }
+    return std::optional{std::move(record)};
+  } catch (const nlohmann::json::exception&) {
+    return Error{EINVAL,
+                 fmt::format("{} is damaged, so that what was there before tune cannot be told: "
+                             "nothing is changed; restore it from a backup, or move it away to "
+                             "begin afresh from the settings as they are now",
+                             record_path)};
+  }
+}
+
+Result<void> save_record(const Files& files, const Record& record) {
+  nlohmann::json document{
+      {"version", version},
+      {"rule", {{"timeout", record.rule_timeout}, {"max_retries", record.rule_max_retries}}},
+      {"changes", nlohmann::json::array()}};
+  for (const Change& change : record.changes) {
+    document["changes"].push_back(json_of(change));
+  }
+  std::string text;
+  try {
+    text = document.dump(2) + "\n";
+  } catch (const nlohmann::json::exception&) {
+    return Error{EILSEQ, fmt::format("a file that tune is to replace is not UTF-8, and cannot be "
+                                     "kept in {}: move it away",
+                                     record_path)};
+  }
+  return files.replace(record_path, text);
+}
+
+Result<void> remove_record(const Files& files) {
+  return files.remove(record_path);
+}
+
+}  // namespace ballast::ctl::tune

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "targetcli-config/ballastctl/tune/tune.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/machine/options.h"
+#include "targetcli-config/ballastctl/text/output.h"
+
+namespace ballast::ctl {
+namespace {
+
+struct Options {
+  Goal goal;
+  bool dry_run = false;
+  bool undo = false;
+};
+
+void run(const Options& options) {
+  const Files files = Files::of_this_machine();
+  if (!options.dry_run && !files.is_fake() && ::geteuid() != 0) {
+    fail(
+        "tune changes settings of the kernel and files in /etc, and that needs root: sudo "
+        "ballastctl tune");
+  }
+  const Result<tune::Outcome> outcome = options.undo
+                                            ? tune::undo(files, options.dry_run)
+                                            : tune::tune(files, options.goal, options.dry_run);
+  if (!outcome) {
+    fail(outcome.error().message);
+  }
+  std::fputs(outcome.value().text.c_str(), stdout);
+  if (outcome.value().errors.empty()) {
+    return;
+  }
+  std::fflush(stdout);
+  for (const std::string& error : outcome.value().errors) {
+    fmt::print(stderr, "ballastctl: {}\n", printable(error));
+  }
+  fail(fmt::format("not all of it worked; what did is in {}, and can be undone or tried again",
+                   tune::record_path));
+}
+
+}  // namespace
+
+void add_tune(CLI::App& app) {
+  CLI::App* const command =
+      app.add_subcommand("tune", "set this initiator so that it outlives a freeze; root");
+  const auto options = std::make_shared<Options>();
+  add_goal_options(*command, options->goal);
+  command->add_flag("--dry-run", options->dry_run, "say what would be changed, and change nothing");
+  command->add_flag("--undo", options->undo, "put back everything that tune has changed");
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace ballast::ctl

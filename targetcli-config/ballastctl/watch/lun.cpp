@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plugin's reports as events; and how an event is written.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "targetcli-config/ballastctl/text/output.h"
+#include "targetcli-config/ballastctl/watch/watch.h"
+
+namespace ballast::ctl::watch_events {
+namespace {
+
+std::string duration(const nlohmann::json& nanoseconds) {
+  return duration_text(nanoseconds.get<std::uint64_t>());
+}
+
+// "WRITE(10) at 2048, 8 blocks, took 3.2 s, answered BUSY (queue 0 s, backend 3.2 s)"
+std::string slow_text(const nlohmann::json& request) {
+  std::string text = request.at("operation").get<std::string>();
+  if (!request.at("lba").is_null()) {
+    text += fmt::format(" at {}, {} blocks", request.at("lba").get<std::uint64_t>(),
+                        request.at("blocks").get<std::uint64_t>());
+  }
+  text += fmt::format(", took {}, {}: ", duration(request.at("took_ns")),
+                      request.at("answer").get<std::string>());
+  const char* comma = "";
+  for (const auto& [stage, time] : request.at("time_in_ns").items()) {
+    if (time.get<std::uint64_t>() > 0) {
+      text += fmt::format("{}{} {}", comma, stage, duration(time));
+      comma = ", ";
+    }
+  }
+  return "slow: " + text;
+}
+
+std::tm local_time(std::int64_t unix_ns) {
+  const std::time_t seconds = unix_ns / 1'000'000'000;
+  std::tm broken{};
+  ::localtime_r(&seconds, &broken);
+  return broken;
+}
+
+}  // namespace
+
+std::string as_text(const Event& event, std::int64_t unix_ns) {
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}.{:03}  {}: {}\n", local_time(unix_ns),
+                     unix_ns / 1'000'000 % 1000, printable(event.subject), printable(event.text));
+}
+
+std::string as_json(const Event& event, std::int64_t unix_ns) {
+  const nlohmann::json line{
+      {"time", fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}{:%z}", local_time(unix_ns),
+                           unix_ns / 1'000'000 % 1000, local_time(unix_ns))},
+      {"unix_ns", unix_ns},
+      {"event", event.event},
+      {"subject", event.subject},
+      {"text", event.text},
+      {"details", event.details}};
+  return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::vector<Event> LunWatcher::take_list(const std::string& answer) {
+  return take(answer, &LunWatcher::compare_states);
+}
+
+std::vector<Event> LunWatcher::take_slow(const std::string& answer) {
+  return take(answer, &LunWatcher::compare_slow);
+}
+
+// The caller is a C library's loop, through which no exception may pass.
+std::vector<Event> LunWatcher::take(const std::string& answer, Compare compare) {
+  try {
+    const nlohmann::json document = nlohmann::json::parse(answer);
+    if (document.at("version").get<int>() == 1) {
+      return (this->*compare)(document.at("luns"));
+    }
+  } catch (const nlohmann::json::exception&) {
+    // Said below.
+  }
+  if (std::exchange(told_unreadable_, true)) {
+    return {};
+  }
+  return {{"unreadable", "tcmu-runner",
+           "its answer cannot be read: ballastctl and handler_ballast.so are not of one version"}};
+}
+
+std::vector<Event> LunWatcher::compare_states(const nlohmann::json& luns) {
+  std::vector<Event> events;
+  std::map<std::string, std::string> now;
+  for (const nlohmann::json& lun : luns) {
+    const auto name = lun.at("name").get<std::string>();
+    const auto state = lun.at("state").get<std::string>();
+    const auto before = states_.find(name);
+    now[name] = state;
+    if (state == (before == states_.end() ? "ok" : before->second)) {
+      continue;
+    }
+    const bool stalled = state == "stalled";
+    const nlohmann::json& age = lun.at("stalled_for_ns");
+    const auto unanswered = lun.at("unanswered").get<std::uint64_t>();
+    events.push_back(
+        {stalled ? "stalled" : "recovered",
+         name,
+         stalled ? fmt::format("stalled for {}, {} commands unanswered",
+                               duration(age.is_null() ? nlohmann::json(0) : age), unanswered)
+                 : "no longer stalled",
+         {{"stalled_for_ns", age}, {"unanswered", unanswered}}});
+  }
+  states_ = std::move(now);
+  return events;
+}
+
+std::vector<Event> LunWatcher::compare_slow(const nlohmann::json& luns) {
+  std::vector<Event> events;
+  std::map<std::string, Slow> now;
+  for (const nlohmann::json& lun : luns) {
+    const auto name = lun.at("name").get<std::string>();
+    Slow& slow = now[name];
+    slow.begun = lun.at("slow_begun").get<std::uint64_t>();
+    const auto before = slow_.find(name);
+    // Counted afresh: the LUN was opened anew.
+    const bool known = before != slow_.end() && before->second.begun <= slow.begun;
+    if (known && slow.begun > before->second.begun) {
+      const std::uint64_t more = slow.begun - before->second.begun;
+      events.push_back({"slow_begun",
+                        name,
+                        fmt::format("{} more {} {} now slow, unanswered for {}", more,
+                                    more == 1 ? "command" : "commands", more == 1 ? "is" : "are",
+                                    duration(lun.at("slow_ns"))),
+                        {{"count", more}}});
+    }
+    for (const nlohmann::json& request : lun.at("requests")) {
+      const std::pair key{request.at("number").get<std::uint64_t>(),
+                          request.at("answer").get<std::string>()};
+      slow.ended.insert(key);
+      if (known && !before->second.ended.contains(key)) {
+        events.push_back({"slow", name, slow_text(request), request});
+      }
+    }
+  }
+  slow_ = std::move(now);
+  return events;
+}
+
+void LunWatcher::forget() {
+  states_.clear();
+  slow_.clear();
+  told_unreadable_ = false;
+}
+
+}  // namespace ballast::ctl::watch_events
