@@ -13,7 +13,6 @@
 #include <exception>
 #include <memory>
 #include <new>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,41 +22,29 @@
 #include "lib/base/log.h"
 #include "lib/base/never_destroyed.h"
 #include "lib/base/version.h"
+#include "lib/watch/bus.h"
 #include "lib/watch/report.h"
 
 namespace ballast::handler {
 namespace {
 
-constexpr const char* bus_name = "org.ballast.Ballast1";  // the interface's name, too
-constexpr const char* object_path = "/org/ballast/Ballast1";
-constexpr const char* no_such_lun = "org.ballast.Error.NoSuchLun";
-constexpr const char* failed = "org.ballast.Error.Failed";
+namespace bus = watch::bus;
+
 constexpr std::size_t most_names = 50;  // in a message
 
-constexpr const char* introspection =
-    "<node><interface name='org.ballast.Ballast1'>"
-    "<method name='List'><arg name='json' type='s' direction='out'/></method>"
-    "<method name='InFlight'><arg name='lun' type='s' direction='in'/>"
-    "<arg name='json' type='s' direction='out'/></method>"
-    "<method name='Slow'><arg name='lun' type='s' direction='in'/>"
-    "<arg name='json' type='s' direction='out'/></method>"
-    "<method name='Stats'><arg name='lun' type='s' direction='in'/>"
-    "<arg name='json' type='s' direction='out'/></method>"
-    "<method name='Tasks'><arg name='lun' type='s' direction='in'/>"
-    "<arg name='json' type='s' direction='out'/></method>"
-    "<property name='Version' type='s' access='read'>"
-    "<annotation name='org.freedesktop.DBus.Property.EmitsChangedSignal' value='const'/>"
-    "</property>"
-    "</interface></node>";
-
-using Report = std::string (*)(std::span<const watch::LunSnapshot>);
-constexpr std::array<std::pair<std::string_view, Report>, 5> reports{{
-    {"List", watch::report::list},
-    {"InFlight", watch::report::inflight},
-    {"Slow", watch::report::slow},
-    {"Stats", watch::report::stats},
-    {"Tasks", watch::report::tasks},
-}};
+struct Report {
+  watch::bus::Method method;
+  std::string (*write)(std::span<const watch::LunSnapshot> luns,
+                       const std::vector<std::string>& silent);
+  watch::Lists lists{};
+};
+constexpr std::array reports{
+    Report{bus::list, watch::report::list},
+    Report{bus::in_flight, watch::report::inflight, {.in_flight = true}},
+    Report{bus::slow, watch::report::slow, {.slow_requests = true}},
+    Report{bus::stats, watch::report::stats},
+    Report{bus::tasks, watch::report::tasks, {.tasks = true}},
+};
 
 LunDirectory& directory() {
   return never_destroyed<LunDirectory>();
@@ -86,7 +73,7 @@ Answer unknown(std::string_view lun) {
   gchar* const valid = g_utf8_make_valid(message.c_str(), -1);
   message = valid;
   g_free(valid);
-  return {no_such_lun, std::move(message)};
+  return {bus::no_such_lun, std::move(message)};
 }
 
 // For the next LUN that is asked, `gone` after the call came.
@@ -95,7 +82,7 @@ Nanoseconds patience_after(Nanoseconds gone) {
   return std::max(control_patience - gone, least);
 }
 
-Answer answer(Report report, const std::string& lun) {
+Answer answer(const Report& report, const std::string& lun) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<watch::LunSnapshot> snapshots;
   std::vector<std::string> silent;
@@ -103,7 +90,7 @@ Answer answer(Report report, const std::string& lun) {
       directory().visit(lun.empty() ? nullptr : &lun, [&](ControlledLun& asked) {
         const Nanoseconds gone = std::chrono::steady_clock::now() - begin;
         watch::LunSnapshot snapshot;
-        if (asked.snapshot(&snapshot, patience_after(gone))) {
+        if (asked.snapshot(report.lists, &snapshot, patience_after(gone))) {
           snapshots.push_back(std::move(snapshot));
         } else {
           silent.push_back(asked.name());
@@ -112,25 +99,20 @@ Answer answer(Report report, const std::string& lun) {
   if (visited == 0 && !lun.empty()) {
     return unknown(lun);
   }
-  std::string document = report(snapshots);
-  const std::size_t end = document.rfind('}');
-  document.resize(end);
-  document += fmt::format(
-      ",\"silent\":{}}}",
-      nlohmann::json(silent).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-  return {nullptr, std::move(document)};
+  return {nullptr, report.write(snapshots, silent)};
 }
 
 Answer answer_safely(std::string_view method, const gchar* lun) noexcept {
   try {
-    const auto* const found = std::find_if(reports.begin(), reports.end(),
-                                           [method](const auto& r) { return r.first == method; });
+    const auto* const found =
+        std::find_if(reports.begin(), reports.end(),
+                     [method](const Report& r) { return r.method.name == method; });
     if (found == reports.end()) {  // GDBus lets through what the XML names, and no more
-      return {failed, "there is no such method"};
+      return {bus::failed, "there is no such method"};
     }
-    return answer(found->second, lun);
+    return answer(*found, lun);
   } catch (const std::exception&) {
-    return {failed, ""};
+    return {bus::failed, ""};
   }
 }
 
@@ -189,21 +171,30 @@ void try_later(const char* what, const char* detail = nullptr) noexcept {
 
 void on_name(GDBusConnection*, const gchar*, gpointer) noexcept {
   said = false;
-  log(LogLevel::info, "ballastctl can ask: {} is on the bus", bus_name);
+  log(LogLevel::info, "ballastctl can ask: {} is on the bus", bus::name);
 }
 
-void on_no_name(GDBusConnection* bus, const gchar*, gpointer) noexcept {
-  if (bus != nullptr && !std::exchange(said, true)) {
+void on_no_name(GDBusConnection* on, const gchar*, gpointer) noexcept {
+  if (on != nullptr && !std::exchange(said, true)) {
     log(LogLevel::warning,
         "ballastctl will not work: the D-Bus system bus does not give us the name {0}: is "
         "/usr/share/dbus-1/system.d/{0}.conf installed, or does another process own the name? The "
         "LUNs are not affected",
-        bus_name);
+        bus::name);
   }
 }
 
 void on_closed(GDBusConnection*, gboolean, GError*, gpointer) noexcept {
   try_later("the D-Bus system bus has gone");
+}
+
+// Null: out of memory.
+GDBusNodeInfo* describe_interface() noexcept {
+  try {
+    return g_dbus_node_info_new_for_xml(bus::introspection().c_str(), nullptr);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 void on_connection(GObject*, GAsyncResult* result, gpointer) noexcept {
@@ -214,16 +205,20 @@ void on_connection(GObject*, GAsyncResult* result, gpointer) noexcept {
         "the D-Bus system bus cannot be reached", OwnedError { raw } -> message);
     return;
   }
-  static GDBusNodeInfo* const node = g_dbus_node_info_new_for_xml(introspection, nullptr);
+  static GDBusNodeInfo* const node = describe_interface();
+  if (node == nullptr) {
+    try_later("out of memory");
+    return;
+  }
   // Before the name is asked for, so that whoever sees the name finds the object.
-  if (g_dbus_connection_register_object(connection, object_path, node->interfaces[0], vtable(),
+  if (g_dbus_connection_register_object(connection, bus::object_path, node->interfaces[0], vtable(),
                                         nullptr, nullptr, &raw) == 0) {
     try_later(
         "the D-Bus object cannot be made", OwnedError { raw } -> message);
     return;
   }
   g_signal_connect(connection, "closed", G_CALLBACK(on_closed), nullptr);
-  owned_name = g_bus_own_name_on_connection(connection, bus_name, G_BUS_NAME_OWNER_FLAGS_NONE,
+  owned_name = g_bus_own_name_on_connection(connection, bus::name, G_BUS_NAME_OWNER_FLAGS_NONE,
                                             on_name, on_no_name, nullptr, nullptr);
 }
 

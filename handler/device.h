@@ -101,7 +101,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   // Its owner's, once it has departed.
   std::unique_ptr<Device> next_departed;
 
-  bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
+  bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) override;
   // Lun::stop(): what close() waits for is over then. The daemon waits for each ring to be empty
   // before it closes the LUN.
   void daemon_stops() override;

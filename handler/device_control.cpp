@@ -52,12 +52,12 @@ Result<void> Device::reconfigure(std::string_view daemon_string) {
   return *done;
 }
 
-bool Device::snapshot(watch::LunSnapshot* into, Nanoseconds patience) {
+bool Device::snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) {
   using Asked = lun::Asked<watch::LunSnapshot>;
   std::optional<Result<watch::LunSnapshot>> answer = lun::ask<watch::LunSnapshot>(
-      executor_, patience, [this](const std::shared_ptr<Asked>& asked) {
+      executor_, patience, [this, lists](const std::shared_ptr<Asked>& asked) {
         watch::LunSnapshot snapshot;
-        lun_->describe(&snapshot);
+        lun_->describe(lists, &snapshot);
         asked->answer(std::move(snapshot));
       });
   if (!answer.has_value() || !answer->ok()) {

@@ -26,11 +26,13 @@ class ControlledLun {
   // The backstore's name, the same all along.
   virtual std::string name() const = 0;
 
-  // Copies the LUN's state, taken on its executor, to `into`; false if the executor did not get to
-  // it within `patience`. After it has returned `into` is not touched any more, either way: an
-  // executor that is late must not write to it. From any thread but the LUN's own (it would wait
-  // for itself), one caller at a time; neither from within nor after control_remove().
-  virtual bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) = 0;
+  // Copies the LUN's state, with these lists, taken on its executor, to `into`; false if the
+  // executor did not get to it within `patience`. After it has returned `into` is not touched any
+  // more, either way: an executor that is late must not write to it. From any thread but the LUN's
+  // own (it would wait for itself), one caller at a time; neither from within nor after
+  // control_remove().
+  virtual bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into,
+                        Nanoseconds patience) = 0;
 
   // The daemon was told to stop, and will close its LUNs one after the other. At once.
   virtual void daemon_stops() {}

@@ -10,7 +10,7 @@
 //
 // ONE OWNER. Only the thread that drives the executor decides about them, from the ring itself, and
 // each once: it walks along with the commands that it begins, in the order of the ring. So a notice
-// is heeded when all commands before it have begun, and never later than the next command begins;
+// is acted on when all commands before it have begun, and never later than the next command begins;
 // a command thrown away is answered in its turn. What stands behind the last command is seen by
 // looking (next_notice, rest).
 //

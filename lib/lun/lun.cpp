@@ -13,6 +13,23 @@
 #include "lib/base/log.h"
 
 namespace ballast::lun {
+namespace {
+
+void describe_tasks(const co::Executor& executor, std::vector<watch::TaskView>* tasks) {
+  for (const co::TaskInfo* task = executor.registry().first(); task != nullptr; task = task->next) {
+    watch::TaskView view;
+    view.name = task->name;
+    if (task->waits_for != nullptr) {
+      view.waits_for = task->waits_for;
+      const std::string_view path = task->wait_site.file_name();
+      view.where = fmt::format("{}:{}", path.substr(path.rfind('/') + 1), task->wait_site.line());
+      view.for_how_long = executor.now() - task->since;
+    }
+    tasks->push_back(std::move(view));
+  }
+}
+
+}  // namespace
 
 Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
     : executor_{runtime.executor},
@@ -157,7 +174,7 @@ scsi::TaskSetLimits Lun::limits() const {
 
 // --- for people
 
-void Lun::describe(watch::LunSnapshot* snapshot) const {
+void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const {
   const config::LunConfig& config = setup_.config;
   snapshot->name = setup_.name;
   snapshot->configuration = config::to_string(config);
@@ -173,21 +190,12 @@ void Lun::describe(watch::LunSnapshot* snapshot) const {
   snapshot->opened = opened_;
   snapshot->refused_wakes = executor_.stats().refused_wakes;
   if (task_set_ != nullptr) {
-    task_set_->describe(snapshot);
+    task_set_->describe(lists, snapshot);
   } else {
     static_cast<config::Limits&>(*snapshot) = config;
   }
-  for (const co::TaskInfo* task = executor_.registry().first(); task != nullptr;
-       task = task->next) {
-    watch::TaskView view;
-    view.name = task->name;
-    if (task->waits_for != nullptr) {
-      view.waits_for = task->waits_for;
-      const std::string_view path = task->wait_site.file_name();
-      view.where = fmt::format("{}:{}", path.substr(path.rfind('/') + 1), task->wait_site.line());
-      view.for_how_long = executor_.now() - task->since;
-    }
-    snapshot->tasks.push_back(std::move(view));
+  if (lists.tasks) {
+    describe_tasks(executor_, &snapshot->tasks);
   }
 }
 

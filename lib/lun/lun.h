@@ -110,7 +110,7 @@ class Lun final : public scsi::FrontEnd {
   void set_longest_hold(Nanoseconds longest_hold);
 
   // --- look
-  void describe(watch::LunSnapshot* snapshot) const;
+  void describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const;
   // Null: becoming ready.
   scsi::TaskSet* task_set() { return task_set_.get(); }
   const volume::Volume* volume() const { return volume_.get(); }

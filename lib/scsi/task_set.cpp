@@ -344,7 +344,7 @@ co::Task<void> TaskSet::drained() {
   co_await patrol_.join();
 }
 
-void TaskSet::describe(watch::LunSnapshot* snapshot) const {
+void TaskSet::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const {
   static_cast<config::Limits&>(*snapshot) = limits_;
   snapshot->stall_window = window();
   snapshot->stalled_since = stalled_ ? std::optional{stalled_since_} : std::nullopt;
@@ -354,13 +354,17 @@ void TaskSet::describe(watch::LunSnapshot* snapshot) const {
   snapshot->reads = reads_;
   snapshot->writes = writes_;
   snapshot->others = others_;
-  snapshot->slow_requests = slow_log_.recent();
+  if (lists.slow_requests) {
+    snapshot->slow_requests = slow_log_.recent();
+  }
   snapshot->slow_begun = slow_log_.begun();
-  snapshot->orphan_bytes = {};
-  snapshot->in_flight.clear();
   for (const Slots* const slots : {&held_, &ending_, &waiting_, &orphans_}) {
     for (const Slot* slot = slots->front(); slot != nullptr; slot = slots->after(*slot)) {
-      snapshot->in_flight.push_back(slot->record);
+      const TimePoint arrived = slot->record.arrived;
+      snapshot->oldest = std::min(snapshot->oldest.value_or(arrived), arrived);
+      if (lists.in_flight) {
+        snapshot->in_flight.push_back(slot->record);
+      }
       if (slots == &orphans_) {
         snapshot->orphan_bytes += Bytes{slot->buffer ? slot->buffer.bytes().size() : 0};
       }

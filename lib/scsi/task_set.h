@@ -156,7 +156,7 @@ class TaskSet {
   co::Task<void> drained();
 
   // Fills in what the task set knows: counters, histograms, commands in flight, limits, slow ones.
-  void describe(watch::LunSnapshot* snapshot) const;
+  void describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const;
 
  private:
   class Slot;

@@ -153,7 +153,7 @@ void TaskSet::recover(TimePoint now) {
   stalled_ = false;
   stalled_place_.reset();
   wake_.set();  // while the LUN was stalled the patrol did not look out for the next stall
-  log(LogLevel::warning, "{}: answers again after {:.1f} s; {} orphans are left", executor().name(),
+  log(LogLevel::warning, "{}: answers again after {:.1f} s; orphans left: {}", executor().name(),
       std::chrono::duration<double>(now - stalled_since_).count(), orphans_.size());
 }
 

@@ -41,7 +41,8 @@ Json begin_lun(const LunSnapshot& lun) {
 }
 
 template <class Describe>
-std::string document(const char* kind, std::span<const LunSnapshot> luns, Describe describe) {
+std::string document(const char* kind, std::span<const LunSnapshot> luns,
+                     const std::vector<std::string>& silent, Describe describe) {
   Json all = Json::array();
   for (const LunSnapshot& lun : luns) {
     Json json = begin_lun(lun);
@@ -52,6 +53,7 @@ std::string document(const char* kind, std::span<const LunSnapshot> luns, Descri
   json["version"] = version;
   json["report"] = kind;
   json["luns"] = std::move(all);
+  json["silent"] = silent;
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -159,8 +161,8 @@ Json histogram(const Histogram& latencies) {
 
 }  // namespace
 
-std::string list(std::span<const LunSnapshot> luns) {
-  return document("list", luns, [](const LunSnapshot& lun, Json& json) {
+std::string list(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
+  return document("list", luns, silent, [](const LunSnapshot& lun, Json& json) {
     json["backend"] = lun.backend;
     json["configuration"] = lun.configuration;
     json["fault_control"] = text_or_null(lun.fault_control);
@@ -173,16 +175,14 @@ std::string list(std::span<const LunSnapshot> luns) {
     json["stall_window"] = lun.stall_window;
     json["busy_for_ns"] = ns(lun.busy_for);
     json["queue_depth"] = lun.queue_depth;
-    const auto oldest = std::ranges::min_element(lun.in_flight, {}, &CommandRecord::arrived);
-    json["oldest_ns"] =
-        oldest == lun.in_flight.end() ? Json(nullptr) : Json(ns(oldest->age(lun.now)));
+    json["oldest_ns"] = lun.oldest ? Json(ns(lun.now - *lun.oldest)) : Json(nullptr);
     json["orphan_bytes"] = lun.orphan_bytes.value();
     json["counters"] = counters_in_short(lun.counters);
   });
 }
 
-std::string inflight(std::span<const LunSnapshot> luns) {
-  return document("inflight", luns, [](const LunSnapshot& lun, Json& json) {
+std::string inflight(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
+  return document("inflight", luns, silent, [](const LunSnapshot& lun, Json& json) {
     std::vector<CommandRecord> by_age = lun.in_flight;
     std::ranges::sort(by_age, [](const CommandRecord& a, const CommandRecord& b) {
       return std::tie(a.arrived, a.number) < std::tie(b.arrived, b.number);
@@ -195,8 +195,8 @@ std::string inflight(std::span<const LunSnapshot> luns) {
   });
 }
 
-std::string slow(std::span<const LunSnapshot> luns) {
-  return document("slow", luns, [](const LunSnapshot& lun, Json& json) {
+std::string slow(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
+  return document("slow", luns, silent, [](const LunSnapshot& lun, Json& json) {
     json["slow_ns"] = ns(lun.slow);
     json["slow_begun"] = lun.slow_begun;
     Json requests = Json::array();
@@ -207,8 +207,8 @@ std::string slow(std::span<const LunSnapshot> luns) {
   });
 }
 
-std::string stats(std::span<const LunSnapshot> luns) {
-  return document("stats", luns, [](const LunSnapshot& lun, Json& json) {
+std::string stats(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
+  return document("stats", luns, silent, [](const LunSnapshot& lun, Json& json) {
     json["open_for_ns"] = ns(lun.now - lun.opened);
     json["orphan_bytes"] = lun.orphan_bytes.value();
     json["counters"] = all_counters(lun);
@@ -220,8 +220,8 @@ std::string stats(std::span<const LunSnapshot> luns) {
   });
 }
 
-std::string tasks(std::span<const LunSnapshot> luns) {
-  return document("tasks", luns, [](const LunSnapshot& lun, Json& json) {
+std::string tasks(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
+  return document("tasks", luns, silent, [](const LunSnapshot& lun, Json& json) {
     Json tasks = Json::array();
     for (const TaskView& task : lun.tasks) {
       Json one;

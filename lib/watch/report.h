@@ -8,12 +8,13 @@
 // be thrown.
 //
 // Every document
-//   {"version": 1, "report": "list" | "inflight" | "slow" | "stats" | "tasks", "luns": [LUN, ...]}
-// with a LUN for each snapshot, in their order. `version` grows when a member goes away or changes
-// its meaning; members may be added without it, so readers ignore what they do not know. All
-// members named here are always there; null where it says so. Numbers are whole, at least 0 and
-// below 2^64; units are in the names: _ns nanoseconds, _bytes bytes. Times are durations:
-// "stalled_for_ns", not "stalled since".
+//   {"version": 1, "report": "list" | "inflight" | "slow" | "stats" | "tasks", "luns": [LUN, ...],
+//    "silent": [NAME, ...]}
+// with a LUN for each snapshot, in their order, and the names of those that did not answer.
+// `version` grows when a member goes away or changes its meaning; members may be added without it,
+// so readers ignore what they do not know. All members named here are always there; null where it
+// says so. Numbers are whole, at least 0 and below 2^64; units are in the names: _ns nanoseconds,
+// _bytes bytes. Times are durations: "stalled_for_ns", not "stalled since".
 //
 // Every LUN has
 //   name               string   the backstore's, as in targetcli
@@ -79,7 +80,7 @@
 //            aborted             answered early because of ABORT TASK, LUN RESET or their kin
 //            orphaned            answered with their operations still running
 //            adoptions           retries that took over an orphan
-//            adoption_refused    reads that could not, for a change between
+//            adoption_refused    reads that took over none: the blocks had been changed since
 //            cancelled           ended for certain by cancelling
 //            held                past their deadline and still held
 //            stalls              times the LUN became stalled
@@ -108,15 +109,16 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "lib/watch/snapshot.h"
 
 namespace ballast::watch::report {
 
-std::string list(std::span<const LunSnapshot> luns);
-std::string inflight(std::span<const LunSnapshot> luns);
-std::string slow(std::span<const LunSnapshot> luns);
-std::string stats(std::span<const LunSnapshot> luns);
-std::string tasks(std::span<const LunSnapshot> luns);
+std::string list(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
+std::string inflight(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
+std::string slow(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
+std::string stats(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
+std::string tasks(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
 
 }  // namespace ballast::watch::report

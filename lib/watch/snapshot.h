@@ -45,6 +45,13 @@ struct TaskView {
   Nanoseconds for_how_long{};
 };
 
+// The lists of a snapshot, which may be long: only what is asked for is copied.
+struct Lists {
+  bool in_flight = false;
+  bool slow_requests = false;
+  bool tasks = false;
+};
+
 // The limits are those that count now: the window's share may change.
 struct LunSnapshot : config::Limits {
   std::string name;           // the backstore's
@@ -64,10 +71,13 @@ struct LunSnapshot : config::Limits {
   Histogram reads;  // latency from arrival to answer, of those answered GOOD
   Histogram writes;
   Histogram others;
-  std::uint64_t refused_wakes = 0;         // lib/co: second wakes that were refused
+  std::uint64_t refused_wakes = 0;  // lib/co: second wakes that were refused
+  std::optional<TimePoint>
+      oldest;  // the arrival of the oldest command in flight, orphans among them
+  std::uint64_t slow_begun = 0;
+  // Each only where it was asked for.
   std::vector<CommandRecord> in_flight;    // oldest first, orphans among them
   std::vector<SlowRequest> slow_requests;  // oldest first
-  std::uint64_t slow_begun = 0;
   std::vector<TaskView> tasks;
 };
 

@@ -21,7 +21,8 @@ class Lun final : public ControlledLun {
  public:
   explicit Lun(std::string name) : name_{std::move(name)} {}
   std::string name() const override { return name_; }
-  bool snapshot(ballast::watch::LunSnapshot* into, Nanoseconds) override {
+  bool snapshot(const ballast::watch::Lists&, ballast::watch::LunSnapshot* into,
+                Nanoseconds) override {
     into->name = name_;
     return true;
   }
@@ -135,7 +136,7 @@ void luns_come_and_go_under_visitors(void**) {
     while (!stop) {
       directory.visit(nullptr, [&](ControlledLun& lun) {
         ballast::watch::LunSnapshot snapshot;
-        if (lun.snapshot(&snapshot, 1s)) {
+        if (lun.snapshot({}, &snapshot, 1s)) {
           ++seen;
         }
       });

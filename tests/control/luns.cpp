@@ -66,7 +66,7 @@ bool MadeUpLun::is(std::string_view kind) const {
   return std::string_view{name_}.starts_with(kind);
 }
 
-bool MadeUpLun::snapshot(watch::LunSnapshot* into, Nanoseconds patience) {
+bool MadeUpLun::snapshot(const watch::Lists&, watch::LunSnapshot* into, Nanoseconds patience) {
   if (is("silent")) {
     std::this_thread::sleep_for(patience);
     return false;
@@ -94,6 +94,9 @@ bool MadeUpLun::snapshot(watch::LunSnapshot* into, Nanoseconds patience) {
   } else {
     lun.unanswered = 1;
     lun.in_flight = {command(5000, "READ(10)", 0x28, 64, 300us, watch::Stage::backend)};
+  }
+  for (const watch::CommandRecord& record : lun.in_flight) {
+    lun.oldest = std::min(lun.oldest.value_or(record.arrived), record.arrived);
   }
   if (is("faulty")) {
     lun.fault_control = fault_control_;

@@ -18,7 +18,7 @@ class MadeUpLun final : public handler::ControlledLun {
  public:
   MadeUpLun(std::string name, std::string fault_control);
   std::string name() const override { return name_; }
-  bool snapshot(watch::LunSnapshot* into, Nanoseconds patience) override;
+  bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) override;
   void daemon_stops() override;  // says so on standard error
 
  private:

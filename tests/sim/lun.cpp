@@ -61,7 +61,7 @@ config::LunConfig with_limits(const scsi::TaskSetLimits& limits, std::size_t que
 
 void Tally::add(const lun::Lun& lun) {
   watch::LunSnapshot snapshot;
-  lun.describe(&snapshot);
+  lun.describe({.in_flight = true, .slow_requests = true, .tasks = true}, &snapshot);
   orphaned += snapshot.counters.orphaned;
   adoptions += snapshot.counters.adoptions;
   held += snapshot.counters.held;

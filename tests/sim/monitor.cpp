@@ -210,7 +210,7 @@ void Monitor::check_reason(const Issued& command, const scsi::TaskSet& tasks,
   }
   // A stall may come and go between two looks at it: what it shed has made room.
   watch::LunSnapshot snapshot;
-  tasks.describe(&snapshot);
+  tasks.describe({}, &snapshot);
   if (snapshot.counters.stalls > stalls_) {
     stalls_ = snapshot.counters.stalls;
     last_stalled_ = command.answered_at;

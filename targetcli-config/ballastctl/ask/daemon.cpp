@@ -13,9 +13,8 @@
 namespace ballast::ctl {
 namespace {
 
-constexpr const char* bus_name = "org.ballast.Ballast1";
-constexpr const char* object_path = "/org/ballast/Ballast1";
-constexpr std::string_view no_such_lun = "org.ballast.Error.NoSuchLun";
+namespace bus = watch::bus;
+
 constexpr int patience_ms = 15'000;  // the daemon's main thread may be opening a LUN
 
 struct Release {
@@ -35,7 +34,7 @@ bool is_dbus_error(const GError& error, GDBusError code) {
 Error explain(GError& error) {
   const Owned<gchar> remote{g_dbus_error_get_remote_error(&error)};
   g_dbus_error_strip_remote_error(&error);
-  if (remote && remote.get() == no_such_lun) {
+  if (remote && std::string_view{remote.get()} == bus::no_such_lun) {
     return {ENODEV, error.message};
   }
   if (is_dbus_error(error, G_DBUS_ERROR_SERVICE_UNKNOWN) ||
@@ -50,7 +49,7 @@ Error explain(GError& error) {
     }
     return {EACCES, fmt::format("the system bus does not let root ask: is "
                                 "/usr/share/dbus-1/system.d/{}.conf installed? ({})",
-                                bus_name, error.message)};
+                                bus::name, error.message)};
   }
   if (is_dbus_error(error, G_DBUS_ERROR_NO_REPLY) || is_dbus_error(error, G_DBUS_ERROR_TIMEOUT) ||
       g_error_matches(&error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
@@ -81,25 +80,23 @@ void show_answer(const Question& question, const std::string& lun, bool json) {
 
 }  // namespace
 
-Result<std::string> ask(const char* method, const std::string& lun) {
+Result<std::string> ask(const bus::Method& method, const std::string& lun) {
   if (g_utf8_validate(lun.data(), static_cast<gssize>(lun.size()), nullptr) == FALSE) {
     return Error{EINVAL, "the LUN's name is not UTF-8"};
   }
   GError* raw = nullptr;
-  const Owned<GDBusConnection> bus{g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw)};
-  if (!bus) {
+  const Owned<GDBusConnection> connection{g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw)};
+  if (!connection) {
     const Owned<GError> error{raw};
     return Error{ENOTCONN, fmt::format("the system bus cannot be reached: {}: systemctl status "
                                        "dbus",
                                        error->message)};
   }
-  g_dbus_connection_set_exit_on_close(bus.get(), FALSE);
-  // List takes no argument.
-  GVariant* const arguments =
-      std::string_view{method} == "List" ? nullptr : g_variant_new("(s)", lun.c_str());
+  g_dbus_connection_set_exit_on_close(connection.get(), FALSE);
+  GVariant* const arguments = method.takes_lun ? g_variant_new("(s)", lun.c_str()) : nullptr;
   const Owned<GVariant> reply{g_dbus_connection_call_sync(
-      bus.get(), bus_name, object_path, bus_name, method, arguments, G_VARIANT_TYPE("(s)"),
-      G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms, nullptr, &raw)};
+      connection.get(), bus::name, bus::object_path, bus::name, method.name, arguments,
+      G_VARIANT_TYPE("(s)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms, nullptr, &raw)};
   if (!reply) {
     const Owned<GError> error{raw};
     return explain(*error);
@@ -131,7 +128,7 @@ void add_question(CLI::App& app, const Question& question) {
   };
   CLI::App* const command = app.add_subcommand(question.name, question.description);
   const auto options = std::make_shared<Options>();
-  if (std::string_view{question.method} != "List") {
+  if (question.method.takes_lun) {
     command->add_option("LUN", options->lun, "the backstore's name; all if not given");
   }
   add_json_flag(*command, options->json);

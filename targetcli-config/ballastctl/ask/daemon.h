@@ -11,13 +11,13 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/watch/bus.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
 
-// The answer to method "List", "InFlight", "Slow", "Stats" or "Tasks", as text. An empty `lun`:
-// all. The error is one sentence for the operator.
-Result<std::string> ask(const char* method, const std::string& lun);
+// The answer, as text. An empty `lun`: all. The error is one sentence for the operator.
+Result<std::string> ask(const watch::bus::Method& method, const std::string& lun);
 
 struct Reading {
   std::vector<nlohmann::json> luns;
@@ -27,11 +27,11 @@ struct Reading {
 Reading read_answer(const std::string& answer);
 
 // A subcommand that asks `method` and shows the answer: `--json` as it is, else through `show`,
-// which returns the text, with a warning for each LUN that is silent. All but List take a LUN.
+// which returns the text, with a warning for each LUN that is silent.
 struct Question {
   const char* name;
   const char* description;
-  const char* method;
+  watch::bus::Method method;
   std::string (*show)(const std::vector<nlohmann::json>& luns);
 };
 void add_question(CLI::App& app, const Question& question);

@@ -24,7 +24,7 @@ namespace {
 
 // Path of the LUN's control file. Ends in fail() where there is none.
 std::string control_file_of(const std::string& name) {
-  const Result<std::string> answer = ask("List", "");
+  const Result<std::string> answer = ask(watch::bus::list, "");
   if (!answer) {
     fail(answer.error().message);
   }

@@ -61,7 +61,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
 
 void add_inflight(CLI::App& app) {
   add_question(app, {"inflight", "commands under way, oldest first, and where each one sits",
-                     "InFlight", show});
+                     watch::bus::in_flight, show});
 }
 
 }  // namespace ballast::ctl

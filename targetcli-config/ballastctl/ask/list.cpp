@@ -36,7 +36,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
 }  // namespace
 
 void add_list(CLI::App& app) {
-  add_question(app, {"list", "the LUNs, their state and load", "List", show});
+  add_question(app, {"list", "the LUNs, their state and load", watch::bus::list, show});
 }
 
 }  // namespace ballast::ctl

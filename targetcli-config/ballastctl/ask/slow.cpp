@@ -50,7 +50,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
 
 void add_slow(CLI::App& app) {
   add_question(app, {"slow", "the last slow commands that have ended, and where their time went",
-                     "Slow", show});
+                     watch::bus::slow, show});
 }
 
 }  // namespace ballast::ctl

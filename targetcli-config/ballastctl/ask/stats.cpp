@@ -31,7 +31,7 @@ constexpr std::array<Counter, 18> counters{{
     {"aborted", "answered early because of ABORT TASK or LUN RESET"},
     {"orphaned", "answered with their operations still running"},
     {"adoptions", "retries that took over an orphan"},
-    {"adoption_refused", "reads that could not, for a change between"},
+    {"adoption_refused", "reads that took over none: the blocks had been changed since"},
     {"cancelled", "ended for certain by cancelling"},
     {"held", "past their deadline and still held"},
     {"stalls", "times the LUN became stalled"},
@@ -98,7 +98,8 @@ std::string show(const std::vector<nlohmann::json>& luns) {
 }  // namespace
 
 void add_stats(CLI::App& app) {
-  add_question(app, {"stats", "counters and latencies since the LUN was opened", "Stats", show});
+  add_question(
+      app, {"stats", "counters and latencies since the LUN was opened", watch::bus::stats, show});
 }
 
 }  // namespace ballast::ctl

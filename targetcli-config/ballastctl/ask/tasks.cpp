@@ -25,7 +25,8 @@ std::string show(const std::vector<nlohmann::json>& luns) {
 }  // namespace
 
 void add_tasks(CLI::App& app) {
-  add_question(app, {"tasks", "the LUNs' coroutines and what each waits for", "Tasks", show});
+  add_question(app,
+               {"tasks", "the LUNs' coroutines and what each waits for", watch::bus::tasks, show});
 }
 
 }  // namespace ballast::ctl

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "lib/base/config.h"
+#include "lib/watch/bus.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/text/output.h"
 #include "targetcli-config/ballastctl/watch/netlink.h"
@@ -21,8 +22,6 @@ namespace {
 
 using namespace watch_events;
 
-constexpr const char* plugin_name = "org.ballast.Ballast1";
-constexpr const char* plugin_path = "/org/ballast/Ballast1";
 constexpr const char* daemon_name = "org.kernel.TCMUService1";
 constexpr int patience_ms = 15'000;  // tcmu-runner may be opening a LUN
 
@@ -131,7 +130,7 @@ class Watch {
         },
         this, nullptr);
     plugin_watch_ = g_bus_watch_name_on_connection(
-        bus_, plugin_name, G_BUS_NAME_WATCHER_FLAGS_NONE,
+        bus_, watch::bus::name, G_BUS_NAME_WATCHER_FLAGS_NONE,
         [](GDBusConnection*, const gchar*, const gchar*, gpointer self) {
           static_cast<Watch*>(self)->plugin_ = true;
         },
@@ -194,9 +193,9 @@ class Watch {
     pending = true;
     calls_++;
     GVariant* const arguments = lun == nullptr ? nullptr : g_variant_new("(s)", lun);
-    g_dbus_connection_call(bus_, plugin_name, plugin_path, plugin_name, method, arguments,
-                           G_VARIANT_TYPE("(s)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms,
-                           stop_, done, this);
+    g_dbus_connection_call(bus_, watch::bus::name, watch::bus::object_path, watch::bus::name,
+                           method, arguments, G_VARIANT_TYPE("(s)"),
+                           G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms, stop_, done, this);
   }
 
   // "" where there is none.
@@ -248,18 +247,20 @@ class Watch {
   gboolean on_second() {
     try_initiator(false);
     say(states_.look());
-    ask("List", nullptr, list_pending_, [](GObject*, GAsyncResult* result, gpointer self) {
-      auto* const watch = static_cast<Watch*>(self);
-      if (const std::string text = watch->answer(result, watch->list_pending_); !text.empty()) {
-        watch->say(watch->luns_.take_list(text));
-      }
-    });
-    ask("Slow", "", slow_pending_, [](GObject*, GAsyncResult* result, gpointer self) {
-      auto* const watch = static_cast<Watch*>(self);
-      if (const std::string text = watch->answer(result, watch->slow_pending_); !text.empty()) {
-        watch->say(watch->luns_.take_slow(text));
-      }
-    });
+    ask(watch::bus::list.name, nullptr, list_pending_,
+        [](GObject*, GAsyncResult* result, gpointer self) {
+          auto* const watch = static_cast<Watch*>(self);
+          if (const std::string text = watch->answer(result, watch->list_pending_); !text.empty()) {
+            watch->say(watch->luns_.take_list(text));
+          }
+        });
+    ask(watch::bus::slow.name, "", slow_pending_,
+        [](GObject*, GAsyncResult* result, gpointer self) {
+          auto* const watch = static_cast<Watch*>(self);
+          if (const std::string text = watch->answer(result, watch->slow_pending_); !text.empty()) {
+            watch->say(watch->luns_.take_slow(text));
+          }
+        });
     return G_SOURCE_CONTINUE;
   }
 

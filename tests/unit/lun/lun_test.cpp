@@ -209,11 +209,25 @@ void a_front_end_that_is_less_patient_sets_the_deadline(void**) {
 void a_snapshot_of_a_lun_that_waits_says_what_for(void**) {
   Waiting waiting;
   watch::LunSnapshot snapshot;
-  waiting.rig.lun->describe(&snapshot);
+  waiting.rig.lun->describe({}, &snapshot);
   assert_non_null(std::strstr(snapshot.backend.c_str(), "waiting for "));
   waiting.opens();
-  waiting.rig.lun->describe(&snapshot);
+  waiting.rig.lun->describe({}, &snapshot);
   assert_string_equal(snapshot.backend.c_str(), "spy:");
+}
+
+void a_snapshot_has_the_lists_that_were_asked_for(void**) {
+  LunRig rig;
+  rig.spy->gate.reset();
+  assert_false(rig.send(write_10(), Bytes8(512)).ended);
+  watch::LunSnapshot short_one;
+  rig.lun->describe({}, &short_one);
+  assert_true(short_one.in_flight.empty() && short_one.tasks.empty());
+  assert_true(short_one.unanswered == 1 && short_one.oldest.has_value());
+  watch::LunSnapshot whole;
+  rig.lun->describe({.in_flight = true, .slow_requests = true, .tasks = true}, &whole);
+  assert_int_equal(whole.in_flight.size(), 1);
+  assert_false(whole.tasks.empty());
 }
 
 }  // namespace
@@ -236,6 +250,7 @@ int main() {
       cmocka_unit_test(what_cannot_change_while_it_is_open_is_named),
       cmocka_unit_test(a_front_end_that_is_less_patient_sets_the_deadline),
       cmocka_unit_test(a_snapshot_of_a_lun_that_waits_says_what_for),
+      cmocka_unit_test(a_snapshot_has_the_lists_that_were_asked_for),
   };
   return cmocka_run_group_tests_name("lun", tests, nullptr, nullptr);
 }

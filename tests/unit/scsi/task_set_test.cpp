@@ -98,7 +98,7 @@ class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
   }
   watch::LunCounters counters() const {
     watch::LunSnapshot snapshot;
-    tasks->describe(&snapshot);
+    tasks->describe({}, &snapshot);
     return snapshot.counters;
   }
   std::size_t backend_writes() const {

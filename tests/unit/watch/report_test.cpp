@@ -49,13 +49,13 @@ LunSnapshot lun_named(const char* name) {
   return lun;
 }
 
-using Report = std::string (*)(std::span<const LunSnapshot>);
+using Report = std::string (*)(std::span<const LunSnapshot>, const std::vector<std::string>&);
 constexpr Report all_reports[] = {&report::list, &report::inflight, &report::slow, &report::stats,
                                   &report::tasks};
 
 // The one LUN of a document.
 json only_lun(Report report, const LunSnapshot& lun) {
-  const json document = json::parse(report({&lun, 1}));
+  const json document = json::parse(report({&lun, 1}, {}));
   assert_int_equal(document["luns"].size(), 1);
   return document["luns"][0];
 }
@@ -82,13 +82,14 @@ void every_document_says_what_it_is(void**) {
   const char* const kinds[] = {"list", "inflight", "slow", "stats", "tasks"};
   const std::vector<LunSnapshot> luns = {lun_named("b"), lun_named("a")};
   for (std::size_t i = 0; i < std::size(kinds); ++i) {
-    const json document = json::parse(all_reports[i](luns));
-    expect_members(document, {"version", "report", "luns"});
+    const json document = json::parse(all_reports[i](luns, {"c\xff", "d"}));
+    expect_members(document, {"version", "report", "luns", "silent"});
+    assert_true(document["silent"][0] == "c\xef\xbf\xbd" && document["silent"][1] == "d");
     assert_true(document["version"] == 1);
     assert_true(document["report"] == kinds[i]);
     assert_true(document["luns"][0]["name"] == "b");
     assert_true(document["luns"][1]["name"] == "a");
-    assert_true(json::parse(all_reports[i]({}))["luns"] == json::array());
+    assert_true(json::parse(all_reports[i]({}, {}))["luns"] == json::array());
   }
 }
 
@@ -99,7 +100,7 @@ void list_has_a_line_for_each_lun(void**) {
   lun.orphan_bytes = Bytes{8192};
   lun.counters.commands = 7;
   lun.counters.read = Bytes{4096};
-  lun.in_flight = {command_of_age(1, 5s), command_of_age(2, 9s)};
+  lun.oldest = TimePoint{lun.now.since_start - 9s};
   const json told = only_lun(&report::list, lun);
   expect_members(told, {"name",
                         "at_ns",
@@ -334,7 +335,7 @@ void quotes_and_control_characters_come_back_as_they_were(void**) {
   LunSnapshot lun = lun_named("");
   lun.name = std::string("a\"b\\c\n\x1b[0m\0d\xc3\xa9", 15);
   assert_true(only_lun(&report::list, lun)["name"] == lun.name);
-  const std::string text = report::list({&lun, 1});
+  const std::string text = report::list({&lun, 1}, {});
   for (const char c : text) {
     assert_true(static_cast<unsigned char>(c) >= 0x20);  // one line
   }
@@ -371,7 +372,7 @@ void any_bytes_in_any_name_give_json(void**) {
     lun.fault_control = any_bytes();
     lun.tasks = {{any_bytes(), any_bytes(), any_bytes(), 1s}};
     for (const Report report : all_reports) {
-      const std::string text = report({&lun, 1});
+      const std::string text = report({&lun, 1}, {any_bytes()});
       if (!json::accept(text)) {
         print_error("seed %lu: %s\n", seed, text.c_str());
         assert_true(false);
