@@ -142,6 +142,7 @@ run: deps-build $(if $(HOST),,deps-lab)
 # sanitizers' builds are clang's, with the same warnings, as errors.
 .PHONY: check
 check: deps-build deps-check deps-lab
+	@ci/step --begin
 	@ci/step "build" $(sub) all
 	@ci/step "lint" ci/lint format coroutines text opcodes dead headers shell cppcheck
 	@ci/step "unit tests" $(sub) unit
@@ -161,6 +162,7 @@ check: deps-build deps-check deps-lab
 	@ci/step "doctor, tune and watch on made-up machines" $(sub) check-ballastctl
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=15 fuzz-cdb fuzz-ring
 	@ci/step "end to end in the guest" ci/e2e
+	@ci/step --summary
 
 # Slower proofs, run by hand.
 .PHONY: check-long

@@ -101,8 +101,9 @@ class Picture:
                 at = self.x(event.at)
                 self.line(at, 0, at, PANEL + STRIP, BAD, 1.5, "5 3")
                 code = "1021" if event.kind == "1021" else event.text.split("(")[1].split(")")[0]
-                self.text(at + 5, 14, f"connection error {code}", 12, BAD, bold=True)
-                self.text(at + 5, 29, f"after {span(event.at)}: the session is dropped", 12, BAD)
+                # On the line's left, where no other line is: the thaw may follow soon.
+                self.text(at - 5, 14, f"connection error {code}", 12, BAD, anchor="end", bold=True)
+                self.text(at - 5, 29, f"after {span(event.at)}: the session is dropped", 12, BAD, anchor="end")
         row = 46
         for kind, colour, word in MARKS:
             times = sorted({round(self.x(e.at)) for e in run.events if e.kind == kind and 0 <= e.at <= self.last})
