@@ -213,7 +213,7 @@ void slow_has_what_ended(void**) {
   LunSnapshot lun = lun_named("vol0");
   CommandRecord record = command_of_age(5, 100s);
   record.enter(Stage::backend, record.arrived + 1s);
-  lun.slow_requests = {{record, record.arrived + 21s, "CHECK CONDITION"}};
+  lun.slow_requests = {{record, record.arrived + 21s, {"CHECK CONDITION"}}};
   lun.slow_begun = 9;
   const json told = only_lun(&report::slow, lun);
   assert_true(told["slow_begun"] == 9);
