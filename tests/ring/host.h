@@ -40,6 +40,10 @@ struct Answer {
   std::size_t transferred = 0;  // data-in bytes; less than asked for: a residual
 
   unsigned sense_key() const { return sense[2] & 0xfU; }
+  // CHECK CONDITION, NOT READY, LOGICAL UNIT IS IN PROCESS OF BECOMING READY.
+  bool becoming_ready() const {
+    return status == 0x02 && sense_key() == 0x2 && additional_sense() == 0x0401;
+  }
   unsigned additional_sense() const { return unsigned{sense[12]} << 8 | sense[13]; }
 };
 

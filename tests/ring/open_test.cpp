@@ -24,7 +24,6 @@ namespace {
 
 constexpr unsigned busy = 0x08;
 constexpr unsigned good = 0x00;
-constexpr unsigned check_condition = 0x02;
 
 LunOptions as(const char* name, bool at_start) {
   LunOptions options;
@@ -60,11 +59,6 @@ void a_lun_had(const std::string& path, const char* name) {
   assert_true(lun->remove());
   const std::string file = path.substr(path.rfind('/') + 1);
   assert_true(eventually([&] { return has_record(file.c_str()); }));
-}
-
-bool becoming_ready(const Answer& answer) {
-  return answer.status == check_condition && answer.sense_key() == 2 &&
-         answer.additional_sense() == 0x0401;
 }
 
 void expect_data(Lun& lun) {
@@ -148,8 +142,8 @@ void a_lun_that_is_becoming_ready_says_so_to_those_who_ask(void**) {
   std::filesystem::rename(path, path + ".aside");
   const auto lun = Lun::add("file=" + path, as("asked", true));
   assert_non_null(lun.get());
-  assert_true(eventually([&] { return becoming_ready(lun->execute(test_unit_ready())); }));
-  assert_true(becoming_ready(lun->execute(start_unit())));
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).becoming_ready(); }));
+  assert_true(lun->execute(start_unit()).becoming_ready());
   std::filesystem::rename(path + ".aside", path);
   assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
 }

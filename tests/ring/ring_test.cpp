@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -278,19 +279,13 @@ void one_file_has_one_owner(void**) {
   found.at_start = true;
   const auto second = Lun::add(folder.file("vol.raw"), found);
   assert_non_null(second.get());
-  constexpr unsigned busy = 0x08;
-  assert_int_equal(second->execute(test_unit_ready()).status, busy);
+  assert_true(second->execute(test_unit_ready()).becoming_ready());
   assert_int_not_equal(second->reconfigure_size(1 << 20), 0);
   const auto third = Lun::add(folder.file("vol.raw"), found);
   assert_true(third->remove());
   assert_int_equal(first->execute(test_unit_ready()).status, 0);
   assert_true(first->remove());
-  unsigned status = busy;
-  for (int i = 0; i < 600 && status == busy; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds{100});
-    status = second->execute(test_unit_ready()).status;
-  }
-  assert_int_equal(status, 0);
+  assert_true(eventually([&] { return second->execute(test_unit_ready()).status == 0; }));
 }
 
 void a_size_of_no_blocks_is_refused(void**) {
@@ -545,9 +540,9 @@ void every_operation_has_a_way_through(void**) {
   mode[4] &= std::byte{0x3f};
 
   // The same with the longer header of MODE SELECT (10).
-  std::vector<std::byte> mode_10(8);
+  std::vector<std::byte> mode_10(mode.size() + 4);
   mode_10[7] = mode[3];
-  mode_10.insert(mode_10.end(), mode.begin() + 4, mode.end());
+  std::copy(mode.begin() + 4, mode.end(), mode_10.begin() + 8);
 
   constexpr auto none = Direction::none;
   constexpr auto read = Direction::from_device;

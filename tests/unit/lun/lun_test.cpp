@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "lib/base/log.h"
 #include "tests/unit/lun/rig.h"
 
 #include "tests/cmocka.h"
@@ -233,7 +232,6 @@ void a_snapshot_has_the_lists_that_were_asked_for(void**) {
 }  // namespace
 
 int main() {
-  set_log_sink([](LogLevel, std::string_view) {});
   const CMUnitTest tests[] = {
       cmocka_unit_test(becoming_ready_it_says_who_it_is_and_that_it_is_becoming_ready),
       cmocka_unit_test(without_an_identity_everything_is_busy),

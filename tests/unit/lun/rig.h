@@ -4,9 +4,11 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "lib/backend/checked.h"
+#include "lib/base/log.h"
 #include "lib/co/sim_executor.h"
 #include "lib/lun/lun.h"
 #include "tests/unit/scsi/rig.h"
@@ -46,6 +48,7 @@ class LunRig : public scsi::FrontEnd {
       : buffers{io::BufferPool::open(executor(), Bytes{io::BufferPool::largest}).value()},
         lun{std::make_unique<lun::Lun>(lun::Runtime{executor(), *buffers, stalled_luns}, setup,
                                        *this)} {
+    set_log_sink([](LogLevel, std::string_view) {});
     if (ready) {
       lun->use(make_store(setup));
     }
