@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/watch/counters.h"
 #include "lib/watch/timeline.h"
 
 namespace ballast::watch::report {
@@ -111,32 +112,13 @@ Json slow_request(const SlowRequest& request, const LunSnapshot& lun) {
   return json;
 }
 
-Json counters_in_short(const LunCounters& counters) {
+Json counters_of(const LunSnapshot& lun, bool all) {
   Json json;
-  json["commands"] = counters.commands;
-  json["good"] = counters.good;
-  json["check_condition"] = counters.check_condition;
-  json["busy"] = counters.busy;
-  json["task_set_full"] = counters.task_set_full;
-  json["read_bytes"] = counters.read.value();
-  json["written_bytes"] = counters.written.value();
-  return json;
-}
-
-Json all_counters(const LunSnapshot& lun) {
-  const LunCounters& counters = lun.counters;
-  Json json = counters_in_short(counters);
-  json["deadlines"] = counters.deadlines;
-  json["shed"] = counters.shed;
-  json["aborted"] = counters.aborted;
-  json["orphaned"] = counters.orphaned;
-  json["adoptions"] = counters.adoptions;
-  json["adoption_refused"] = counters.adoption_refused;
-  json["cancelled"] = counters.cancelled;
-  json["held"] = counters.held;
-  json["stalls"] = counters.stalls;
-  json["slow"] = lun.slow_begun;
-  json["refused_wakes"] = lun.refused_wakes;
+  for (const Counter& counter : counters) {
+    if (all || counter.in_list) {
+      json[std::string{counter.name}] = counter.value(lun);
+    }
+  }
   return json;
 }
 
@@ -177,7 +159,7 @@ std::string list(std::span<const LunSnapshot> luns, const std::vector<std::strin
     json["queue_depth"] = lun.queue_depth;
     json["oldest_ns"] = lun.oldest ? Json(ns(lun.now - *lun.oldest)) : Json(nullptr);
     json["orphan_bytes"] = lun.orphan_bytes.value();
-    json["counters"] = counters_in_short(lun.counters);
+    json["counters"] = counters_of(lun, false);
   });
 }
 
@@ -211,7 +193,7 @@ std::string stats(std::span<const LunSnapshot> luns, const std::vector<std::stri
   return document("stats", luns, silent, [](const LunSnapshot& lun, Json& json) {
     json["open_for_ns"] = ns(lun.now - lun.opened);
     json["orphan_bytes"] = lun.orphan_bytes.value();
-    json["counters"] = all_counters(lun);
+    json["counters"] = counters_of(lun, true);
     Json latency;
     latency["reads"] = histogram(lun.reads);
     latency["writes"] = histogram(lun.writes);

@@ -71,22 +71,8 @@
 // stats
 //   open_for_ns
 //   orphan_bytes       now
-//   counters           since the LUN was opened:
-//            commands            that came
-//            good                answered GOOD or CONDITION MET
-//            check_condition, busy, task_set_full
-//            deadlines           answered because their deadline came
-//            shed                answered early because the LUN was stalled
-//            aborted             answered early because of ABORT TASK, LUN RESET or their kin
-//            orphaned            answered with their operations still running
-//            adoptions           retries that took over an orphan
-//            adoption_refused    reads that took over none: the blocks had been changed since
-//            cancelled           ended for certain by cancelling
-//            held                past their deadline and still held
-//            stalls              times the LUN became stalled
-//            slow                commands that passed the `slow` threshold
-//            refused_wakes       second wakes of a coroutine that were refused: each is a bug
-//            read_bytes, written_bytes   of commands answered GOOD
+//   counters           since the LUN was opened: {NAME: number, ...}, all of counters.h, which says
+//                      what each counts
 //   latency            {reads, writes, others}, each a HISTOGRAM: from coming to answer, of those
 //                      answered GOOD, since the LUN was opened
 //   HISTOGRAM: count

@@ -3,42 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 
+#include "lib/watch/counters.h"
 #include "targetcli-config/ballastctl/ask/daemon.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/text/cells.h"
 
 namespace ballast::ctl {
 namespace {
-
-struct Counter {
-  std::string_view member;  // lib/watch/report.h
-  const char* meaning;
-};
-
-// In the order in which one reads them.
-constexpr std::array<Counter, 18> counters{{
-    {"commands", "that came"},
-    {"good", "answered GOOD or CONDITION MET"},
-    {"check_condition", "answered CHECK CONDITION"},
-    {"busy", "answered BUSY"},
-    {"task_set_full", "answered TASK SET FULL"},
-    {"slow", "took longer than the slow threshold"},
-    {"deadlines", "answered because their deadline came"},
-    {"shed", "answered early because the LUN was stalled"},
-    {"aborted", "answered early because of ABORT TASK or LUN RESET"},
-    {"orphaned", "answered with their operations still running"},
-    {"adoptions", "retries that took over an orphan"},
-    {"adoption_refused", "reads that took over none: the blocks had been changed since"},
-    {"cancelled", "ended for certain by cancelling"},
-    {"held", "past their deadline and still held"},
-    {"stalls", "times the LUN became stalled"},
-    {"refused_wakes", "second wakes of a coroutine, refused: each is a bug of ours"},
-    {"read_bytes", "read, answered GOOD"},
-    {"written_bytes", "written, answered GOOD"},
-}};
 
 std::string value_of(std::string_view member, const nlohmann::json& value) {
   return member.ends_with("_bytes") ? bytes_cell(value) : number_cell(value);
@@ -47,14 +20,14 @@ std::string value_of(std::string_view member, const nlohmann::json& value) {
 std::string counter_table(const nlohmann::json& lun) {
   Table table{{{"  COUNTER"}, {"VALUE", Table::Align::right}, {"MEANING"}}};
   const nlohmann::json& values = lun.at("counters");
-  for (const Counter& counter : counters) {
-    const std::string member{counter.member};
+  for (const watch::Counter& counter : watch::counters) {
+    const std::string member{counter.name};
     table.add({"  " + member, value_of(member, values.at(member)), counter.meaning});
   }
   // A newer plugin may count more than we know.
   for (const auto& [member, value] : values.items()) {
-    if (std::none_of(counters.begin(), counters.end(),
-                     [&](const Counter& counter) { return counter.member == member; })) {
+    if (std::none_of(watch::counters.begin(), watch::counters.end(),
+                     [&](const watch::Counter& counter) { return counter.name == member; })) {
       table.add({"  " + member, value_of(member, value), ""});
     }
   }

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a LUN counts: the name of each counter, its meaning in words, and where a snapshot has it.
+// Reports and ballastctl are made from this table.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "lib/watch/snapshot.h"
+
+namespace ballast::watch {
+
+struct Counter {
+  std::string_view name;  // ends with "_bytes" where it counts bytes, else it counts commands
+  const char* meaning;
+  bool in_list;  // the short report, too
+  std::uint64_t (*value)(const LunSnapshot& lun);
+};
+
+// In the order in which one reads them.
+inline constexpr std::array<Counter, 18> counters{{
+    {"commands", "that came", true, [](const LunSnapshot& lun) { return lun.counters.commands; }},
+    {"good", "answered GOOD or CONDITION MET", true,
+     [](const LunSnapshot& lun) { return lun.counters.good; }},
+    {"check_condition", "answered CHECK CONDITION", true,
+     [](const LunSnapshot& lun) { return lun.counters.check_condition; }},
+    {"busy", "answered BUSY", true, [](const LunSnapshot& lun) { return lun.counters.busy; }},
+    {"task_set_full", "answered TASK SET FULL", true,
+     [](const LunSnapshot& lun) { return lun.counters.task_set_full; }},
+    {"slow", "took longer than the slow threshold", false,
+     [](const LunSnapshot& lun) { return lun.slow_begun; }},
+    {"deadlines", "answered because their deadline came", false,
+     [](const LunSnapshot& lun) { return lun.counters.deadlines; }},
+    {"shed", "answered early because the LUN was stalled", false,
+     [](const LunSnapshot& lun) { return lun.counters.shed; }},
+    {"aborted", "answered early because of ABORT TASK or LUN RESET", false,
+     [](const LunSnapshot& lun) { return lun.counters.aborted; }},
+    {"orphaned", "answered with their operations still running", false,
+     [](const LunSnapshot& lun) { return lun.counters.orphaned; }},
+    {"adoptions", "retries that took over an orphan", false,
+     [](const LunSnapshot& lun) { return lun.counters.adoptions; }},
+    {"adoption_refused", "reads that took over none: the blocks had been changed since", false,
+     [](const LunSnapshot& lun) { return lun.counters.adoption_refused; }},
+    {"cancelled", "ended for certain by cancelling", false,
+     [](const LunSnapshot& lun) { return lun.counters.cancelled; }},
+    {"held", "past their deadline and still held", false,
+     [](const LunSnapshot& lun) { return lun.counters.held; }},
+    {"stalls", "times the LUN became stalled", false,
+     [](const LunSnapshot& lun) { return lun.counters.stalls; }},
+    {"refused_wakes", "second wakes of a coroutine, refused: each is a bug of ours", false,
+     [](const LunSnapshot& lun) { return lun.refused_wakes; }},
+    {"read_bytes", "read, answered GOOD", true,
+     [](const LunSnapshot& lun) { return lun.counters.read.value(); }},
+    {"written_bytes", "written, answered GOOD", true,
+     [](const LunSnapshot& lun) { return lun.counters.written.value(); }},
+}};
+// A member of LunCounters without a row would be counted for nobody. Two rows are the snapshot's.
+static_assert(sizeof(LunCounters) == (counters.size() - 2) * sizeof(std::uint64_t));
+
+}  // namespace ballast::watch
