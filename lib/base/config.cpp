@@ -508,8 +508,7 @@ std::vector<KeyText> describe_keys() {
   const LunConfig defaults;
   for (const KeyRow& row : keys) {
     std::string usual = std::visit(Format{defaults}, row.field);
-    all.push_back(
-        {row.name, std::visit(Values{}, row.field), usual.empty() ? "none" : usual, row.live});
+    all.push_back({row.name, std::visit(Values{}, row.field), usual.empty() ? "none" : usual});
   }
   return all;
 }

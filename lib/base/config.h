@@ -82,7 +82,6 @@ struct KeyText {
   std::string_view name;
   std::string values;  // "100ms to 1h", "direct, buffered"
   std::string usual;   // its value where the string does not have it
-  bool live = false;   // may be changed while the LUN is in use
 };
 std::vector<KeyText> describe_keys();
 // "deadline, slow and busy_for": those that are live.

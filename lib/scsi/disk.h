@@ -180,6 +180,8 @@ class Disk {
   std::optional<Status> refuse_bits(Command& command, const Operation& operation);
   std::optional<Status> refuse_range(Command& command, Range range);
   std::optional<Status> refuse_transfer(Command& command, Range range, Bytes data);
+  // The same, and GOOD for a range of no blocks.
+  std::optional<Status> end_at_once(Command& command, Bytes data);
   Bytes bytes_of(BlockCount count) const {
     return Bytes{count.value() * volume_.logical_block().value()};
   }

@@ -41,6 +41,11 @@ std::optional<Status> Disk::refuse_transfer(Command& command, Range range, Bytes
   return std::nullopt;
 }
 
+std::optional<Status> Disk::end_at_once(Command& command, Bytes data) {
+  const std::optional<Status> refused = refuse_transfer(command, command.range, data);
+  return refused.has_value() || command.range.count.value() > 0 ? refused : Status::good;
+}
+
 co::Task<IoStatus> Disk::begin_transfer(Command& command, const Operation& operation) {
   const Range range = command.range;
   if (operation.transfer == Transfer::other) {
@@ -68,12 +73,9 @@ Status Disk::end_transfer(Command& command, const Operation& operation, IoStatus
 co::Task<Status> Disk::read(Command& command) {
   const Range range = command.range;
   const Bytes length = bytes_of(range.count);
-  const std::optional<Status> refused = refuse_transfer(command, range, length);
-  if (refused.has_value()) {
-    co_return *refused;
-  }
-  if (range.count.value() == 0) {
-    co_return Status::good;
+  const std::optional<Status> ended = end_at_once(command, length);
+  if (ended.has_value()) {
+    co_return *ended;
   }
   // What FUA reads must be on the medium, so what is cached goes there first (SBC-4, 5.15).
   if (asks_fua(command)) {
@@ -93,12 +95,9 @@ co::Task<Status> Disk::read(Command& command) {
 co::Task<Status> Disk::write(Command& command) {
   const Range range = command.range;
   const Bytes length = bytes_of(range.count);
-  const std::optional<Status> refused = refuse_transfer(command, range, length);
-  if (refused.has_value()) {
-    co_return *refused;
-  }
-  if (range.count.value() == 0) {
-    co_return Status::good;
+  const std::optional<Status> ended = end_at_once(command, length);
+  if (ended.has_value()) {
+    co_return *ended;
   }
   const io::SgView data = command.data.slice(0, length.value());
   command.transferred = length.value();
@@ -110,12 +109,9 @@ co::Task<Status> Disk::write(Command& command) {
 co::Task<Status> Disk::write_and_verify(Command& command) {
   const Range range = command.range;
   const Bytes length = bytes_of(range.count);
-  const std::optional<Status> refused = refuse_transfer(command, range, length);
-  if (refused.has_value()) {
-    co_return *refused;
-  }
-  if (range.count.value() == 0) {
-    co_return Status::good;
+  const std::optional<Status> ended = end_at_once(command, length);
+  if (ended.has_value()) {
+    co_return *ended;
   }
   const io::SgView data = command.data.slice(0, length.value());
   const IoStatus written =
@@ -140,12 +136,9 @@ co::Task<Status> Disk::verify(Command& command) {
   }
   const Bytes block = volume_.logical_block();
   const Bytes length = check == 0 ? Bytes{} : check == 1 ? bytes_of(range.count) : block;
-  const std::optional<Status> refused = refuse_transfer(command, range, length);
-  if (refused.has_value()) {
-    co_return *refused;
-  }
-  if (range.count.value() == 0) {
-    co_return Status::good;
+  const std::optional<Status> ended = end_at_once(command, length);
+  if (ended.has_value()) {
+    co_return *ended;
   }
   command.transferred = length.value();
   if (check == 0) {

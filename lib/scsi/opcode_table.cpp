@@ -33,11 +33,15 @@ constexpr Usage lba_16(std::uint8_t opcode, std::uint8_t flags) {
           0xff,   0xff,  0xff, 0xff, 0xff, 0xff, group};
 }
 
-constexpr Operation immediate(const char* name, Usage usage, Operation::Immediate handler) {
+constexpr Operation row(const char* name, Usage usage) {
   Operation operation;
   operation.opcode = usage[0];
   operation.name = name;
   operation.usage = usage;
+  return operation;
+}
+constexpr Operation immediate(const char* name, Usage usage, Operation::Immediate handler) {
+  Operation operation = row(name, usage);
   operation.immediate = handler;
   return operation;
 }
@@ -55,10 +59,7 @@ constexpr Operation with_service_action(Operation operation) {
   return operation;
 }
 constexpr Operation suspending(const char* name, Usage usage, Operation::Suspending handler) {
-  Operation operation;
-  operation.opcode = usage[0];
-  operation.name = name;
-  operation.usage = usage;
+  Operation operation = row(name, usage);
   operation.suspending = handler;
   return operation;
 }
@@ -174,12 +175,7 @@ constexpr Operation table[] = {
 };
 
 constexpr Operation by_kernel(const char* name, Usage usage, Needs needs) {
-  Operation operation;
-  operation.opcode = usage[0];
-  operation.name = name;
-  operation.usage = usage;
-  operation.needs = needs;
-  return operation;
+  return if_lun(needs, row(name, usage));
 }
 constexpr Operation reserve_in(const char* name, std::uint8_t action) {
   return with_service_action(
