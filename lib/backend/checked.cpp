@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "lib/backend/filter.h"
-#include "lib/backend/in_flight.h"
 #include "lib/backend/op_status.h"
 #include "lib/base/assert.h"
+#include "lib/co/gate.h"
 
 namespace ballast::backend {
 namespace {
@@ -21,10 +21,10 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
       : Filter{*inner},
         inner_{std::move(inner)},
         executor_{inner_->executor()},
-        in_flight_{executor_} {
+        running_{executor_, "a backend's last operation"} {
     check_geometry();
   }
-  ~Checked() override { BALLAST_ASSERT(closed_ || !in_flight_.used()); }
+  ~Checked() override { BALLAST_ASSERT(closed_ || !running_.used()); }
 
   co::Executor& executor() override { return executor_; }
 
@@ -46,13 +46,12 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
   // `task` counts as in flight from here to its end, which must be one that its kind may have.
   co::Task<IoStatus> watch(OpKind kind, co::Task<IoStatus> task);
   void task_ended(const IoStatus& status, std::uint32_t kind) override;
-  void task_dropped(std::uint32_t) override { in_flight_.leave(); }
+  void task_dropped(std::uint32_t) override { running_.leave(); }
   co::Task<IoStatus> nothing_to_do() { co_return IoStatus::ok; }
 
   std::unique_ptr<Backend> inner_;
   co::Executor& executor_;
-  InFlight in_flight_;
-  bool closing_ = false;
+  co::Gate running_;
   bool closed_ = false;
   bool resizing_ = false;
 };
@@ -70,7 +69,7 @@ void Checked::check_geometry() const {
 
 void Checked::check_range(Bytes offset, Bytes length) const {
   const Geometry& g = inner_->geometry();
-  BALLAST_ASSERT(!closing_);
+  BALLAST_ASSERT(!running_.closed());
   BALLAST_ASSERT(offset.value() % g.logical_block.value() == 0);
   BALLAST_ASSERT(length.value() % g.logical_block.value() == 0);
   BALLAST_ASSERT(length <= g.size);
@@ -86,7 +85,8 @@ IoStatus Checked::check_status(OpKind kind, IoStatus status) const {
 }
 
 co::Task<IoStatus> Checked::watch(OpKind kind, co::Task<IoStatus> task) {
-  in_flight_.enter();
+  const bool entered = running_.enter();
+  BALLAST_ASSERT(entered);
   const auto before = task.on_end({this, static_cast<std::uint32_t>(kind)});
   BALLAST_ASSERT(before.listener == nullptr);
   return task;
@@ -96,7 +96,7 @@ void Checked::task_ended(const IoStatus& status, std::uint32_t kind) {
   if (!ok(status) || static_cast<OpKind>(kind) != OpKind::read) {
     (void)check_status(static_cast<OpKind>(kind), status);
   }
-  in_flight_.leave();
+  running_.leave();
 }
 
 co::Task<IoStatus> Checked::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
@@ -134,7 +134,7 @@ co::Task<IoStatus> Checked::discard(Bytes offset, Bytes length, co::CancelToken 
 }
 
 co::Task<IoStatus> Checked::flush(co::CancelToken cancel) {
-  BALLAST_ASSERT(!closing_);
+  BALLAST_ASSERT(!running_.closed());
   return watch(OpKind::flush, inner_->flush(cancel));
 }
 
@@ -145,7 +145,7 @@ co::Task<IoStatus> Checked::block_status(Bytes offset, Bytes length, std::size_t
   if (length == Bytes{}) {
     co_return IoStatus::ok;
   }
-  const InFlight::Guard guard{in_flight_};
+  const co::Gate::Guard inside{running_};
   const std::size_t before = out->size();
   const IoStatus status = co_await inner_->block_status(offset, length, limit, out);
   if (ok(status)) {
@@ -164,9 +164,9 @@ co::Task<IoStatus> Checked::block_status(Bytes offset, Bytes length, std::size_t
 }
 
 co::Task<IoStatus> Checked::resize(Bytes size) {
-  BALLAST_ASSERT(!closing_ && !resizing_);
+  BALLAST_ASSERT(!running_.closed() && !resizing_);
   BALLAST_ASSERT(size.value() % inner_->geometry().logical_block.value() == 0);
-  const InFlight::Guard guard{in_flight_};
+  const co::Gate::Guard inside{running_};
   const Bytes before = inner_->geometry().size;
   resizing_ = true;
   const IoStatus status = co_await inner_->resize(size);
@@ -177,11 +177,11 @@ co::Task<IoStatus> Checked::resize(Bytes size) {
 }
 
 co::Task<void> Checked::close() {
-  BALLAST_ASSERT(!closing_);
-  closing_ = true;
+  BALLAST_ASSERT(!running_.closed());
+  running_.close();
   co_await inner_->close();
   // The backend is done with them; their last step may still be queued.
-  co_await in_flight_.drained();
+  co_await running_.drain();
   closed_ = true;
 }
 

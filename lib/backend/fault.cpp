@@ -15,9 +15,9 @@
 #include "lib/backend/control_file.h"
 #include "lib/backend/fault_rules.h"
 #include "lib/backend/filter.h"
-#include "lib/backend/in_flight.h"
 #include "lib/base/log.h"
 #include "lib/co/event.h"
+#include "lib/co/gate.h"
 #include "lib/co/sleep.h"
 
 namespace ballast::backend {
@@ -31,7 +31,7 @@ class Fault final : public Filter {
         path_{std::move(path)},
         applied_{inner_->executor(), "frozen by a fault rule"},
         closing_{inner_->executor(), "delayed by a fault rule"},
-        in_flight_{inner_->executor()},
+        running_{inner_->executor(), "the last operation with faults"},
         control_{path_, FaultRules::longest_text,
                  [this](std::string text) { arrived(std::move(text)); }} {}
 
@@ -83,7 +83,7 @@ class Fault final : public Filter {
   FaultRules rules_;
   co::Event applied_;  // set for a moment whenever rules were replaced
   co::Event closing_;
-  InFlight in_flight_;
+  co::Gate running_;
   std::mutex mutex_;                // guards what the watching thread hands over:
   std::optional<std::string> new_;  // the latest text; older ones are not worth applying
   bool posted_ = false;             // a message is on its way to take it
@@ -123,7 +123,7 @@ co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::Cance
 }
 
 co::Task<IoStatus> Fault::with_faults(Fate fate, co::Task<IoStatus> operation) {
-  const InFlight::Guard guard{in_flight_};
+  const co::Gate::Guard inside{running_};
   const std::optional<FaultRule>& rule = fate.rule;
   if (rule.has_value() && !rule->after) {
     const IoStatus before =
@@ -186,10 +186,11 @@ co::Task<IoStatus> Fault::resize(Bytes size) {
 }
 
 co::Task<void> Fault::close() {
+  running_.close();
   closing_.set();
   applied_.set();
   applied_.reset();
-  co_await in_flight_.drained();
+  co_await running_.drain();
   control_.request_stop();
   // The watching thread's last message names us, and may wait for room in our mailbox: it must have
   // come before we go, and this thread must not block for it.

@@ -19,11 +19,12 @@
 #include "lib/backend/error_log.h"
 #include "lib/backend/extents.h"
 #include "lib/backend/file_probe.h"
-#include "lib/backend/in_flight.h"
 #include "lib/backend/lane_choice.h"
 #include "lib/backend/op_status.h"
 #include "lib/backend/queue_share.h"
+#include "lib/backend/ring_operation.h"
 #include "lib/base/log.h"
+#include "lib/co/gate.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/io/helper_thread.h"
 #include "lib/io/uring.h"
@@ -64,13 +65,13 @@ class File final : public Backend {
         // back by itself before that, the exclusive hold on a block device cannot.
         handle_{file_.block_device ? io::UringFile{.fd = file_.fd.get(), .slot = -1}
                                    : uring_.register_file(file_.fd.get())},
-        in_flight_{executor_},
+        running_{executor_, "a file's last operation"},
         lanes_{kind_of(file_)},
         share_{file_.device, file_.queue_tags},
         errors_{executor_, path_} {}
   ~File() override {
     if (file_.fd) {
-      BALLAST_ASSERT(!in_flight_.used());
+      BALLAST_ASSERT(!running_.used());
       uring_.unregister_file(handle_);
     }
   }
@@ -94,11 +95,11 @@ class File final : public Backend {
  private:
   bool moves_in_place(io::SgView view) const;
   // The operation is counted already.
-  io::Lane lane_of_read() const { return lanes_.read(executor_.now(), in_flight_.count(), share_); }
+  io::Lane lane_of_read() const { return lanes_.read(executor_.now(), running_.count(), share_); }
   io::Lane lane_of_write(bool durable, LaneChoice::Tick* tick) const {
     return durable && !file_.in_memory
                ? io::Lane::store
-               : lanes_.write(executor_.now(), in_flight_.count(), share_, &coarse_now, tick);
+               : lanes_.write(executor_.now(), running_.count(), share_, &coarse_now, tick);
   }
   io::Lane lane_of_bounced() const { return file_.in_memory ? io::Lane::here : io::Lane::store; }
   void note_refusal(const io::Transfer& transfer) {
@@ -122,7 +123,7 @@ class File final : public Backend {
   OpenFile file_;
   const std::string path_;
   const io::UringFile handle_;
-  InFlight in_flight_;
+  co::Gate running_;
   LaneChoice lanes_;
   const QueueShare share_;
   ErrorLog errors_;
@@ -146,7 +147,7 @@ bool File::moves_in_place(io::SgView view) const {
 // -------------------------------------------------------------------------------
 
 co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
-  InFlight::Op op{in_flight_, uring_, cancel};
+  RingOperation op{running_, uring_, cancel};
   int result = 0;
   if (moves_in_place(to)) {
     io::Transfer transfer{io::Transfer::Way::read, handle_, offset, to, 0, &op.ticket,
@@ -208,7 +209,7 @@ co::Task<IoStatus> File::write(Bytes offset, io::SgView from, Fua fua, co::Cance
   if (durable && !ok(lost_)) {
     co_return lost_;
   }
-  InFlight::Op op{in_flight_, uring_, cancel};
+  RingOperation op{running_, uring_, cancel};
   const int flags = durable ? RWF_DSYNC : 0;
   int result = 0;
   if (moves_in_place(from)) {
@@ -280,7 +281,7 @@ co::Task<IoStatus> File::flush(co::CancelToken cancel) {
   if (!ok(lost_)) {
     co_return lost_;
   }
-  InFlight::Op op{in_flight_, uring_, cancel};
+  RingOperation op{running_, uring_, cancel};
   const int result = co_await uring_.sync(handle_, io::Sync::data, &op.ticket);
   if (result == 0) {
     co_return IoStatus::ok;
@@ -304,7 +305,7 @@ co::Task<IoStatus> File::flush(co::CancelToken cancel) {
 // `missing` becomes true when the kernel says it cannot, ever.
 co::Task<int> File::fallocate(int mode, bool& missing, Bytes offset, Bytes length,
                               co::CancelToken cancel) {
-  InFlight::Op op{in_flight_, uring_, cancel};
+  RingOperation op{running_, uring_, cancel};
   const int result =
       co_await uring_.fallocate(handle_, mode | FALLOC_FL_KEEP_SIZE, offset, length, &op.ticket);
   if (result == -EOPNOTSUPP || result == -ENOSYS) {
@@ -350,7 +351,7 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken can
   if (no_discard_) {
     co_return IoStatus::not_supported;
   }
-  const InFlight::Guard guard{in_flight_};
+  const co::Gate::Guard inside{running_};
   std::function<int()> work = [fd = handle_.fd, from = offset.value(), count = length.value()] {
     std::array<std::uint64_t, 2> range{from, count};
     return ::ioctl(fd, BLKDISCARD, range.data()) == 0 ? 0 : -errno;
@@ -378,7 +379,7 @@ co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t li
   if (!file_.capabilities.block_status) {
     co_return IoStatus::not_supported;
   }
-  const InFlight::Guard guard{in_flight_};
+  const co::Gate::Guard inside{running_};
   std::vector<Extent> found;
   std::function<int()> work = [fd = handle_.fd, offset, length, limit, &found,
                                block = file_.geometry.logical_block] {
@@ -394,7 +395,7 @@ co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t li
 }
 
 co::Task<IoStatus> File::resize(Bytes size) {
-  const InFlight::Guard guard{in_flight_};
+  const co::Gate::Guard inside{running_};
   std::function<int()> work = [fd = handle_.fd, size, block_device = file_.block_device] {
     const Result<Bytes> has = size_of(fd, block_device);
     if (!has) {
@@ -419,7 +420,8 @@ co::Task<IoStatus> File::resize(Bytes size) {
 }
 
 co::Task<void> File::close() {
-  co_await in_flight_.drained();
+  running_.close();
+  co_await running_.drain();
   std::function<int()> work = [fd = handle_.fd, regular = !file_.block_device] {
     struct flock whole {};
     whole.l_type = F_UNLCK;

@@ -42,7 +42,6 @@ Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
       resizes_{executor_},
       closing_{executor_},
       leaving_{executor_, "the LUN to be closed"},
-      idle_{executor_, "a closing LUN's last answer"},
       closed_{executor_, "the backend to be closed"},
       ended_{executor_, "the LUN to end"} {}
 
@@ -73,13 +72,6 @@ void Lun::begin_not_ready(scsi::Command& command) {
   expect();
   front_end_.answer(command, expected_ == nullptr ? scsi::Status::busy
                                                   : expected_->disk.answer_becoming_ready(command));
-}
-
-void Lun::answer(scsi::Command& command, scsi::Status status) {
-  front_end_.answer(command, status);
-  if (ending_ && unanswered() == 0) {
-    idle_.set();
-  }
 }
 
 std::size_t Lun::abort(const std::function<bool(const scsi::Command&)>& meant) {

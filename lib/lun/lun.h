@@ -66,7 +66,7 @@ struct Identity {
   bool kernel_reserves = true;
 };
 
-class Lun final : public scsi::FrontEnd {
+class Lun final {
  public:
   // How long a closing LUN waits for its commands at most, and then for the backend to close.
   static constexpr Nanoseconds close_patience = std::chrono::seconds{5};
@@ -77,7 +77,7 @@ class Lun final : public scsi::FrontEnd {
   // `front_end` outlives the LUN's departure.
   Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end);
   // Once gone, or without a store.
-  ~Lun() override;
+  ~Lun();
   Lun(const Lun&) = delete;
   Lun& operator=(const Lun&) = delete;
 
@@ -95,8 +95,6 @@ class Lun final : public scsi::FrontEnd {
 
   // --- serve. Takes `command` over; it has been answered when this returns, or will be.
   void begin(scsi::Command& command);
-  // The task set's way out.
-  void answer(scsi::Command& command, scsi::Status status) override;
   // As TaskSet::abort().
   std::size_t abort(const std::function<bool(const scsi::Command&)>& meant);
   std::size_t unanswered() const { return task_set_ == nullptr ? 0 : task_set_->unanswered(); }
@@ -177,7 +175,6 @@ class Lun final : public scsi::FrontEnd {
   co::TaskGroup resizes_;
   co::TaskGroup closing_;
   co::Event leaving_;  // close() was called
-  co::Event idle_;     // set while ending when no command is unanswered
   co::Event closed_;   // the backend is closed and every task has ended
   co::Event ended_;    // every command is answered, further ones are answered BUSY
   bool ending_ = false;

@@ -37,15 +37,12 @@ co::Task<void> Lun::end_in_order(Nanoseconds patience) {
     co_await ended_.wait();
     co_return;
   }
-  if (unanswered() == 0) {
-    idle_.set();
-  }
-  const bool idle = co_await idle_.wait_until(executor_.now() + patience);
-  if (!idle) {
-    log(LogLevel::warning, "{}: {} commands are still at the backend {}; they are ended", name(),
-        unanswered(), store_);
-  }
   if (task_set_ != nullptr) {
+    const bool idle = co_await task_set_->idle_until(executor_.now() + patience);
+    if (!idle) {
+      log(LogLevel::warning, "{}: {} commands are still at the backend {}; they are ended", name(),
+          unanswered(), store_);
+    }
     co_await task_set_->shut();
   }
   closing_.spawn("close: backend", close_backend());

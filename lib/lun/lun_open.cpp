@@ -86,8 +86,8 @@ void Lun::make_task_set() {
     if (expected_ != nullptr && !disk_->looks_like(expected_->disk)) {
       disk_->post_unit_attention(scsi::asc::inquiry_data_has_changed);
     }
-    task_set_ = std::make_unique<scsi::TaskSet>(*disk_, *this, buffers_, slow_log_, stalled_luns_,
-                                                limits(), setup_.sabotage);
+    task_set_ = std::make_unique<scsi::TaskSet>(*disk_, front_end_, buffers_, slow_log_,
+                                                stalled_luns_, limits(), setup_.sabotage);
     expected_.reset();
   } catch (const std::bad_alloc&) {
     disk_.reset();

@@ -19,8 +19,8 @@ TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch
       stalled_luns_{stalled_luns},
       limits_{limits},
       sabotage_{sabotage},
+      unanswered_{disk.executor(), "the last answer"},
       wake_{disk.executor(), "something to watch"},
-      all_answered_{disk.executor(), "the last answer"},
       commands_{disk.executor()},
       patrol_{disk.executor()} {
   if (sabotage_.no_fences) {
@@ -35,7 +35,7 @@ TaskSet::~TaskSet() {
 
 void TaskSet::begin(Command& command) {
   ++counters_.commands;
-  if (shut_) {
+  if (unanswered_.closed()) {
     ++counters_.busy;
     front_end_.answer(command, Status::busy);
     return;
@@ -56,26 +56,27 @@ void TaskSet::begin(Command& command) {
     front_end_.answer(command, status);
     return;
   }
-  if (unanswered_ >= most_commands) {
+  if (unanswered() >= most_commands) {
     ++counters_.task_set_full;
     front_end_.answer(command, Status::task_set_full);
     return;
   }
-  if (stalled_ && unanswered_ >= window() && believed(executor().now(), executor().now())) {
+  if (stalled_ && unanswered() >= window() && believed(executor().now(), executor().now())) {
     ++counters_.busy;
     ++counters_.shed;
     note_busy(executor().now(), executor().now());
     front_end_.answer(command, Status::busy);
     return;
   }
-  ++unanswered_;
+  const bool entered = unanswered_.enter();
+  BALLAST_ASSERT(entered);
   wake_patrol();
   commands_.spawn("command", serve(command, operation));
 }
 
 co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
   Slot slot{*this, outer, operation};
-  if (shut_) {
+  if (unanswered_.closed()) {
     answer(slot, slot.inner, Status::busy, watch::Because::closing);
     co_return;
   }
@@ -206,7 +207,7 @@ void TaskSet::finish(Slot& slot, Status status) {
 
 // `result` has the data and the sense; the slot's own command, or the orphan's that it adopts.
 void TaskSet::answer(Slot& slot, const Command& result, Status status, watch::Because because) {
-  BALLAST_ASSERT(slot.outer != nullptr && unanswered_ > 0);
+  BALLAST_ASSERT(slot.outer != nullptr);
   Command& outer = *slot.outer;
   const TimePoint now = executor().now();
   outer.transferred = result.transferred;
@@ -231,11 +232,8 @@ void TaskSet::answer(Slot& slot, const Command& result, Status status, watch::Be
   }
   slot.outer = nullptr;
   slot.inner.sense = nobodys_sense_;
-  --unanswered_;
+  unanswered_.leave();
   front_end_.answer(outer, status);
-  if (shut_ && unanswered_ == 0) {
-    all_answered_.set();
-  }
 }
 
 void TaskSet::count(const Slot& slot, const Command& result, Status status, TimePoint now) {
@@ -318,7 +316,7 @@ void TaskSet::set_limits(const TaskSetLimits& limits) {
 }
 
 co::Task<void> TaskSet::shut() {
-  shut_ = true;
+  unanswered_.close();
   stalled_place_.reset();  // it will hold nothing
   while (Slot* const oldest = waiting_.front()) {
     end_early(*oldest, Reason::closing);
@@ -331,13 +329,11 @@ co::Task<void> TaskSet::shut() {
     oldest->request.stop();
   }
   wake_.set();
-  if (unanswered_ > 0) {
-    co_await all_answered_.wait();
-  }
+  co_await unanswered_.drain();
 }
 
 co::Task<void> TaskSet::drained() {
-  BALLAST_ASSERT(shut_);
+  BALLAST_ASSERT(unanswered_.closed());
   co_await commands_.join();
   leaving_ = true;
   wake_.set();
@@ -348,7 +344,7 @@ void TaskSet::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) 
   static_cast<config::Limits&>(*snapshot) = limits_;
   snapshot->stall_window = window();
   snapshot->stalled_since = stalled_ ? std::optional{stalled_since_} : std::nullopt;
-  snapshot->unanswered = static_cast<std::uint32_t>(unanswered_);
+  snapshot->unanswered = static_cast<std::uint32_t>(unanswered());
   snapshot->orphans = static_cast<std::uint32_t>(orphans_.size());
   snapshot->counters = counters_;
   snapshot->reads = reads_;

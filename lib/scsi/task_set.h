@@ -76,6 +76,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/units.h"
 #include "lib/co/event.h"
+#include "lib/co/gate.h"
 #include "lib/co/intrusive_list.h"
 #include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
@@ -143,12 +144,14 @@ class TaskSet {
   const TaskSetLimits& limits() const { return limits_; }
 
   // Commands not answered yet; orphans.
-  std::size_t unanswered() const { return unanswered_; }
+  std::size_t unanswered() const { return unanswered_.count(); }
   std::size_t orphans() const { return orphans_.size(); }
   bool stalled() const { return stalled_; }
   // BUSY for the oldest command would not be believed any more: commands are kept.
   bool holding() const;
 
+  // Ends once every command is answered: true; or else at `deadline`.
+  co::Task<bool> idle_until(TimePoint deadline) { return unanswered_.drain_until(deadline); }
   // Answers everything that is not answered yet (CLOSING above), and whatever begin() is given from
   // now on with BUSY. Returns when all is answered, which takes no longer than cancel_grace.
   co::Task<void> shut();
@@ -234,7 +237,7 @@ class TaskSet {
   co::IntrusiveList<AtBackend>
       at_backend_;  // slots with something at the backend, by when it began
   std::array<std::uint8_t, sense_size> nobodys_sense_{};  // of commands that are answered already
-  std::size_t unanswered_ = 0;
+  co::Gate unanswered_;                                   // closed once shut
   std::uint64_t numbered_ = 0;
   std::uint64_t mode_epoch_ = 0;  // of mode pages: across a change nothing is adopted
   bool stalled_ = false;
@@ -244,7 +247,6 @@ class TaskSet {
   TimePoint trouble_since_{};  // the oldest arrival of what was answered BUSY in it
   TimePoint last_busy_{};
   bool said_holding_ = false;
-  bool shut_ = false;
   bool leaving_ = false;
   bool parked_ = false;
   bool said_held_ = false;
@@ -252,8 +254,7 @@ class TaskSet {
   watch::Histogram reads_;
   watch::Histogram writes_;
   watch::Histogram others_;
-  co::Event wake_;          // of the patrol
-  co::Event all_answered_;  // once shut
+  co::Event wake_;  // of the patrol
   co::TaskGroup commands_;
   co::TaskGroup patrol_;
 };

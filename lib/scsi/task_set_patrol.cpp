@@ -108,19 +108,19 @@ void TaskSet::become_stalled(TimePoint now) {
   stalled_ = true;
   stalled_since_ = now;
   ++counters_.stalls;
-  if (!shut_) {
+  if (!unanswered_.closed()) {
     stalled_place_.emplace(stalled_luns_);
   }
   log(LogLevel::warning,
       "{}: stalled: {} at the backend since {:.1f} s; holding {} commands of {} until it answers",
       executor().name(), at_backend_.front()->slot->record.name,
       std::chrono::duration<double>(now - at_backend_.front()->since).count(),
-      std::min<std::size_t>(window(), unanswered_), unanswered_);
+      std::min<std::size_t>(window(), unanswered()), unanswered());
   shed(now);
 }
 
 void TaskSet::shed(TimePoint now) {
-  while (unanswered_ > window() + ending_.size() && !waiting_.empty() &&
+  while (unanswered() > window() + ending_.size() && !waiting_.empty() &&
          believed(waiting_.back()->record.arrived, now)) {
     end_early(*waiting_.back(), Reason::stalled);
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/co/event.h"
 #include "lib/co/sleep.h"
 #include "lib/co/timer.h"
 
@@ -31,7 +32,8 @@ class SimBackend::Running {
         what{op},
         buffer{data},
         go{store.executor_, "the simulated store"},
-        store_{store} {
+        store_{store},
+        inside_{store.at_work_} {
     what.started = store.executor_.now();
     draw_lot();
     at_start = store.completed_;
@@ -40,10 +42,7 @@ class SimBackend::Running {
                          what.count, what.fua ? " fua" : "");
     store.running_.push_back(this);
   }
-  ~Running() {
-    std::erase(store_.running_, this);
-    store_.ended();
-  }
+  ~Running() { std::erase(store_.running_, this); }
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
 
@@ -90,6 +89,7 @@ class SimBackend::Running {
   }
 
   SimBackend& store_;
+  const co::Gate::Guard inside_;
 };
 
 SimBackend::SimBackend(co::Executor& executor, std::uint64_t seed, std::uint32_t blocks,
@@ -104,7 +104,7 @@ SimBackend::SimBackend(co::Executor& executor, std::uint64_t seed, std::uint32_t
       capabilities_{capabilities},
       memory_(most_blocks * block_size),
       landings_(most_blocks),
-      quiet_{executor_, "the last operation of the simulated store"} {
+      at_work_{executor_, "the last operation of the simulated store"} {
   BALLAST_ASSERT(blocks <= most_blocks);
 }
 
@@ -380,13 +380,11 @@ co::Task<IoStatus> SimBackend::block_status(Bytes, Bytes, std::size_t,
 
 co::Task<IoStatus> SimBackend::resize(Bytes size) {
   BALLAST_ASSERT(size.value() <= most_blocks * block_size);
-  ++resizes_;
+  const co::Gate::Guard inside{at_work_};
   if (temper_.longest > Nanoseconds{}) {
     co_await co::sleep_for(executor_, draw(temper_.shortest, temper_.longest));
   }
   geometry_.size = size;
-  --resizes_;
-  ended();
   co_return IoStatus::ok;
 }
 
@@ -395,18 +393,10 @@ void SimBackend::open() {
   in_use_ = true;
 }
 
-void SimBackend::ended() {
-  if (running_.empty() && resizes_ == 0) {
-    quiet_.set();
-  }
-}
-
 co::Task<void> SimBackend::close() {
   BALLAST_ASSERT(in_use_);
-  while (!running_.empty() || resizes_ > 0) {
-    quiet_.reset();
-    co_await quiet_.wait();
-  }
+  co_await at_work_.drain();
+  BALLAST_ASSERT(at_work_.count() == 0);
   in_use_ = false;
 }
 

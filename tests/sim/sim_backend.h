@@ -25,7 +25,7 @@
 
 #include "lib/backend/backend.h"
 #include "lib/co/cancel.h"
-#include "lib/co/event.h"
+#include "lib/co/gate.h"
 #include "lib/co/sim_executor.h"
 #include "tests/sim/content.h"
 #include "tests/sim/verdict.h"
@@ -141,7 +141,6 @@ class SimBackend final : public backend::Backend {
   };
   class Running;
 
-  void ended();
   co::Task<IoStatus> run(Op op, io::SgView data, co::CancelToken cancel);
   co::Task<bool> pause(Running* running, co::CancelToken cancel);
   IoStatus finish(Running* running);
@@ -168,9 +167,8 @@ class SimBackend final : public backend::Backend {
   Numbers completed_{};
   Numbers lost_{};
   std::uint32_t last_landing_ = 0;
-  unsigned resizes_ = 0;  // under way
   bool in_use_ = false;
-  co::Event quiet_;  // set when the last operation ends
+  co::Gate at_work_;  // operations and resizes; never closed: it is opened again and again
 };
 
 }  // namespace ballast::sim

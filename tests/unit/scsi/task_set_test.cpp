@@ -193,7 +193,7 @@ void what_overlaps_an_orphan_waits_behind_it(void**) {
   Sent& newer = rig.write(4, 2);
   Sent& reader = rig.read(0, 1);
   rig.wait(1s);
-  assert_int_equal(rig.spy->running, 1);  // the orphan alone
+  assert_int_equal(rig.spy->running(), 1);  // the orphan alone
   rig.thaw();
   assert_true(newer.good() && reader.good());
   const auto stored = rig.stored(4 * 512, 8 * 512);

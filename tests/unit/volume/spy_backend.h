@@ -13,6 +13,7 @@
 #include "lib/backend/checked.h"
 #include "lib/backend/memory.h"
 #include "lib/co/event.h"
+#include "lib/co/gate.h"
 
 namespace ballast::test {
 
@@ -31,7 +32,7 @@ class SpyBackend final : public backend::Backend {
         inner_{backend::make_checked(backend::make_memory(executor, size, block))},
         capabilities_{inner_->capabilities()},
         geometry_{inner_->geometry()},
-        quiet_{executor} {
+        at_work_{executor, "the spy's last operation"} {
     gate.set();
   }
 
@@ -41,7 +42,7 @@ class SpyBackend final : public backend::Backend {
   bool cancellable = false;                  // those that wait end when they are asked to
   // The gate closes behind the next operation of this name.
   void gate_after(std::string name) { close_behind_ = std::move(name); }
-  std::size_t running = 0;
+  std::size_t running() const { return at_work_.count(); }
   std::size_t most_running = 0;
 
   backend::Capabilities& pretend() { return capabilities_; }
@@ -111,10 +112,8 @@ class SpyBackend final : public backend::Backend {
     co_return end(status);
   }
   co::Task<void> close() override {
-    while (running > 0) {
-      quiet_.reset();
-      co_await quiet_.wait();
-    }
+    at_work_.close();
+    co_await at_work_.drain();
     co_await inner_->close();
   }
 
@@ -122,8 +121,9 @@ class SpyBackend final : public backend::Backend {
   co::Task<IoStatus> begin(std::string name, Bytes offset, Bytes length, bool flag,
                            co::CancelToken cancel) {
     ops.push_back(BackendOp{name, offset.value(), length.value(), flag});
-    ++running;
-    most_running = std::max(most_running, running);
+    const bool entered = at_work_.enter();
+    BALLAST_ASSERT(entered);
+    most_running = std::max(most_running, running());
     if (name == close_behind_) {
       close_behind_.clear();
       gate.reset();
@@ -139,16 +139,14 @@ class SpyBackend final : public backend::Backend {
     co_return failure == failures.end() ? IoStatus::ok : failure->second;
   }
   IoStatus end(IoStatus status) {
-    if (--running == 0) {
-      quiet_.set();
-    }
+    at_work_.leave();
     return status;
   }
   std::unique_ptr<backend::Backend> inner_;
   std::string close_behind_;
   backend::Capabilities capabilities_;
   backend::Geometry geometry_;
-  co::Event quiet_;  // set when the last operation ends
+  co::Gate at_work_;
 };
 
 }  // namespace ballast::test

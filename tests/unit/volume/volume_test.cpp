@@ -156,7 +156,7 @@ void no_more_than_queue_depth_operations_run_at_once(void**) {
   for (std::size_t i = 0; i < results.size(); ++i) {
     rig.start(rig.volume->read(rig.request, Lba{i}, buffers[i].view()), &results[i]);
   }
-  assert_int_equal(rig.spy->running, 3);
+  assert_int_equal(rig.spy->running(), 3);
   rig.spy->gate.set();
   rig.run();
   assert_int_equal(rig.spy->most_running, 3);

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gate: counts who is inside, so that whoever closes it can wait for the last one to leave.
+//
+//   const co::Gate::Guard inside{gate};    // a local of each operation
+//
+//   gate.close();                          // nobody enters any more
+//   co_await gate.drain();                 // and the last one has left
+//
+// drain() ends once nobody is inside, or nobody was when it began. On a closed gate that is for
+// good; on an open one the next may have entered before the drainer runs. Any number of drainers.
+//
+// Destroying a gate with somebody inside, or with a drainer, is a bug (asserted). Driving thread
+// only; allocates nothing but a drainer's frame.
+#pragma once
+
+#include <cstddef>
+
+#include "lib/co/event.h"
+#include "lib/co/task.h"
+
+namespace ballast::co {
+
+class Gate {
+ public:
+  // `what` names what a drainer waits for, and must outlive the gate (a literal).
+  explicit Gate(Executor& executor, const char* what) : left_{executor, what} {}
+  ~Gate() { BALLAST_ASSERT(count_ == 0); }
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+
+  Executor& executor() { return left_.executor(); }
+
+  // False: it is closed. After true the caller owes a leave().
+  [[nodiscard]] bool enter() {
+    if (closed_) {
+      return false;
+    }
+    ++count_;
+    used_ = true;
+    return true;
+  }
+  void leave() {
+    BALLAST_ASSERT(count_ > 0);
+    if (--count_ == 0 && left_.waiting() > 0) {
+      left_.set();
+      left_.reset();
+    }
+  }
+
+  // Inside for as long as this lives. Entering a closed gate this way is a bug (asserted).
+  class [[nodiscard]] Guard {
+   public:
+    explicit Guard(Gate& gate) : gate_{gate} {
+      const bool entered = gate_.enter();
+      BALLAST_ASSERT(entered);
+    }
+    ~Guard() { gate_.leave(); }
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    Gate& gate_;
+  };
+
+  // Nobody enters any more; who is inside stays until it leaves.
+  void close() { closed_ = true; }
+  bool closed() const { return closed_; }
+  std::size_t count() const { return count_; }  // of those inside
+  bool used() const { return used_; }           // somebody entered, ever
+
+  Task<void> drain();
+  // False: somebody was inside until `deadline`.
+  Task<bool> drain_until(TimePoint deadline);
+
+ private:
+  std::size_t count_ = 0;
+  bool closed_ = false;
+  bool used_ = false;
+  Event left_;  // set for a moment when the last one leaves
+};
+
+}  // namespace ballast::co
