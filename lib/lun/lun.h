@@ -23,7 +23,7 @@
 #include <string>
 #include <utility>
 
-#include "lib/backend/gate.h"
+#include "lib/backend/backend.h"
 #include "lib/base/config.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -165,7 +165,7 @@ class Lun final {
   const TimePoint opened_;
   std::optional<Identity> identity_;
   std::unique_ptr<StoreSource> source_;  // while becoming ready
-  std::unique_ptr<backend::Gate> backend_;
+  std::unique_ptr<backend::Backend> backend_;
   std::string store_{"its store"};  // the backend, described, for what must not fail
   std::unique_ptr<volume::Volume> volume_;
   watch::SlowLog slow_log_;

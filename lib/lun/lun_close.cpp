@@ -58,7 +58,7 @@ co::Task<void> Lun::end_in_order(Nanoseconds patience) {
 
 co::Task<void> Lun::close_backend() {
   if (backend_ != nullptr) {
-    backend_->shut();
+    volume_->shut();
     co_await co::yield(executor_);
     co_await backend_->close();
   }

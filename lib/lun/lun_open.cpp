@@ -23,7 +23,7 @@ unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
 
 void Lun::use(Store store) {
   try {
-    backend_ = std::make_unique<backend::Gate>(std::move(store.backend));
+    backend_ = std::move(store.backend);
     volume_ = std::make_unique<volume::Volume>(
         *backend_, volume::VolumeConfig{.logical_block = setup_.logical_block,
                                         .capacity = setup_.capacity,

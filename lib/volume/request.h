@@ -17,6 +17,7 @@
 #include "lib/base/assert.h"
 #include "lib/base/result.h"
 #include "lib/co/cancel.h"
+#include "lib/co/semaphore.h"
 #include "lib/co/task.h"
 #include "lib/volume/fences.h"
 #include "lib/volume/flush_failures.h"
@@ -51,6 +52,24 @@ class Change {
   Fences::Hold hold_;
 };
 
+// A place at the backend for one operation of a request, from its start to its last completion.
+// Empty where nothing of the request may reach the backend any more.
+class Place {
+ public:
+  enum class Kind : std::uint8_t { looks, changes };
+  // `mark`: where Fences::mark() stands.
+  Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark);
+  ~Place();
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+  explicit operator bool() const { return static_cast<bool>(slot_); }
+
+ private:
+  Request& request_;
+  const Kind kind_;
+  const co::Semaphore::Guard slot_;
+};
+
 // An operation that went to the backend without a coroutine of the volume's, and what has to be
 // given back at its end. One at a time.
 class Direct final : private co::TaskListener<IoStatus> {
@@ -63,10 +82,9 @@ class Direct final : private co::TaskListener<IoStatus> {
   void task_dropped(std::uint32_t) override;
   void over();
   Request& request_;
-  Volume* volume_ = nullptr;  // null: none is under way
-  bool changes_ = false;
-  bool durable_ = false;          // a write with native FUA
-  std::optional<Change> change_;  // what a write holds; not that of a COMPARE AND WRITE
+  std::optional<Place> place_;        // none: none is under way
+  std::optional<Change> change_;      // what a write holds
+  FlushFailures* durable_ = nullptr;  // of a write with native FUA: hears how it ended
   co::TaskEnding<IoStatus> before_;
 };
 
@@ -102,7 +120,7 @@ class Request {
   }
   // Whether nobody can have changed what it changed: it holds a range, and has let go of none yet.
   bool holds_all() const { return hold_ != nullptr && !let_go_; }
-  // Where Fences::mark() stood when the first read of it reached the backend.
+  // Where Fences::mark() stood when the first operation of it reached the backend.
   std::uint64_t read_mark() const { return read_mark_; }
 
   // --- for the volume ---
@@ -112,7 +130,7 @@ class Request {
  private:
   friend class Volume;
   friend class Change;
-  friend class AtBackend;
+  friend class Place;
   friend class FlushFailures;
   RequestObserver* observer_;
   co::CancelSource stop_;
@@ -127,6 +145,30 @@ class Request {
   bool irrevocable_ = false;
   bool let_go_ = false;  // of a range that it was granted
 };
+
+inline Place::Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark)
+    : request_{request}, kind_{kind}, slot_{std::move(slot)} {
+  if (!slot_) {
+    return;
+  }
+  BALLAST_ASSERT(!request_.stopped());
+  if (!std::exchange(request_.reached_backend_, true)) {
+    request_.read_mark_ = mark;
+  }
+  request_.changes_at_backend_ += kind_ == Kind::changes ? 1U : 0U;
+  if (request_.at_backend_++ == 0 && request_.observer_ != nullptr) {
+    request_.observer_->entered_backend();
+  }
+}
+inline Place::~Place() {
+  if (!slot_) {
+    return;
+  }
+  request_.changes_at_backend_ -= kind_ == Kind::changes ? 1U : 0U;
+  if (--request_.at_backend_ == 0 && request_.observer_ != nullptr) {
+    request_.observer_->left_backend();
+  }
+}
 
 inline Change::Change(Fences& fences, Request& request, Lba lba, BlockCount count)
     : request_{request}, hold_{fences, lba, count, Fences::Kind::change} {

@@ -41,39 +41,10 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
   capacity_ = config.capacity.value() == 0 ? all : config.capacity;
 }
 
-// Counts one operation of a request at the backend, from its start to its last completion.
-class AtBackend {
- public:
-  enum class Kind : std::uint8_t { looks, changes };
-  AtBackend(Request& request, Kind kind) : request_{request}, kind_{kind} { enter(request, kind); }
-  ~AtBackend() { leave(request_, kind_); }
-  AtBackend(const AtBackend&) = delete;
-  AtBackend& operator=(const AtBackend&) = delete;
-
-  static void enter(Request& request, Kind kind) {
-    BALLAST_ASSERT(!request.stopped());
-    request.reached_backend_ = true;
-    request.changes_at_backend_ += kind == Kind::changes ? 1U : 0U;
-    if (request.at_backend_++ == 0 && request.observer_ != nullptr) {
-      request.observer_->entered_backend();
-    }
-  }
-  static void leave(Request& request, Kind kind) {
-    request.changes_at_backend_ -= kind == Kind::changes ? 1U : 0U;
-    if (--request.at_backend_ == 0 && request.observer_ != nullptr) {
-      request.observer_->left_backend();
-    }
-  }
-
- private:
-  Request& request_;
-  const Kind kind_;
-};
-
 void Direct::task_ended(const IoStatus& status, std::uint32_t) {
   before_.tell(status);
-  if (!ok(status) && durable_) {
-    volume_->flush_failures_.durable_write_ended(request_, status);
+  if (!ok(status) && durable_ != nullptr) {
+    durable_->durable_write_ended(request_, status);
   }
   over();
 }
@@ -84,32 +55,29 @@ void Direct::task_dropped(std::uint32_t) {
 }
 
 void Direct::over() {
-  Volume& volume = *std::exchange(volume_, nullptr);
-  AtBackend::leave(request_, changes_ ? AtBackend::Kind::changes : AtBackend::Kind::looks);
-  volume.admission_.release();
+  place_.reset();
   change_.reset();
 }
 
-co::Semaphore::Guard Volume::direct_slot(Request& request) {
-  const bool possible = request.direct_.volume_ == nullptr && !request.stopped();
-  return possible ? admission_.try_acquire() : co::Semaphore::Guard{};
-}
+// --- the way to the backend
+// -------------------------------------------------------------------------------
 
-void Volume::enter_directly(Request& request, co::Semaphore::Guard slot, bool changes) {
-  Direct& direct = request.direct_;
-  slot.dismiss();
-  direct.volume_ = this;
-  direct.changes_ = changes;
-  direct.durable_ = false;
-  AtBackend::enter(request, changes ? AtBackend::Kind::changes : AtBackend::Kind::looks);
-}
-
-co::Task<IoStatus> Volume::follow(Request& request, co::Task<IoStatus> task) {
-  request.direct_.before_ = task.on_end({&request.direct_, 0});
-  return task;
+template <class Ending>
+co::Task<Ending> Volume::hold(Request& request, Lba lba, BlockCount count, co::Task<Ending> work) {
+  BALLAST_ASSERT(inside(lba, count));
+  Change change{fences_, request, lba, count};
+  const bool granted = co_await wait_for(request, change.hold());
+  if (!granted) {
+    co_return Ending{IoStatus::cancelled};
+  }
+  Ending ending = co_await std::move(work);
+  co_return ending;
 }
 
 co::Task<bool> Volume::wait_for(Request& request, Fences::Hold& hold) {
+  if (hold.granted()) {
+    co_return true;
+  }
   if (request.observer() != nullptr) {
     request.observer()->entered_fence();
   }
@@ -120,6 +88,27 @@ co::Task<bool> Volume::wait_for(Request& request, Fences::Hold& hold) {
   co_return granted;
 }
 
+Place Volume::Admission::await_resume() {
+  co::Semaphore::Guard slot = Waiter::await_resume();
+  if (volume_.refuses(request_)) {
+    slot.release();
+  }
+  return Place{request_, kind_, std::move(slot), volume_.fences_.mark()};
+}
+
+co::Semaphore::Guard Volume::admit_at_once(const Request& request) {
+  const bool possible = !request.direct_.place_.has_value() && !refuses(request);
+  return possible ? admission_.try_acquire() : co::Semaphore::Guard{};
+}
+
+co::Task<IoStatus> Volume::follow(Request& request, co::Task<IoStatus> task) {
+  request.direct_.before_ = task.on_end({&request.direct_, 0});
+  return task;
+}
+
+// --- read and write
+// -------------------------------------------------------------------------------
+
 // A read that has nothing to wait for is the backend's own task, and costs no coroutine here.
 co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
   BALLAST_ASSERT(whole_blocks(to));
@@ -127,40 +116,28 @@ co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
   if (fences_.fenced() > 0) {
     return read_in_turn(request, lba, to);
   }
-  co::Semaphore::Guard slot = direct_slot(request);
+  co::Semaphore::Guard slot = admit_at_once(request);
   if (!slot) {
     return read_in_turn(request, lba, to);
   }
-  if (!request.reached_backend()) {
-    request.read_mark_ = fences_.mark();
-  }
-  enter_directly(request, std::move(slot), false);
+  Direct& direct = request.direct_;
+  direct.place_.emplace(request, Place::Kind::looks, std::move(slot), fences_.mark());
+  direct.durable_ = nullptr;
   return follow(request, backend_.read(offset_of(lba), to, request.token()));
 }
 
 co::Task<IoStatus> Volume::read_in_turn(Request& request, Lba lba, io::SgView to) {
-  const BlockCount count = blocks_in(Bytes{to.size()});
   if (fences_.fenced() > 0) {
-    Fences::Hold hold{fences_, lba, count, Fences::Kind::read};
-    if (!hold.granted()) {
-      const bool granted = co_await wait_for(request, hold);
-      if (!granted) {
-        co_return IoStatus::cancelled;
-      }
+    Fences::Hold behind_orphans{fences_, lba, blocks_in(Bytes{to.size()}), Fences::Kind::read};
+    const bool granted = co_await wait_for(request, behind_orphans);
+    if (!granted) {
+      co_return IoStatus::cancelled;
     }
   }
-  co::Semaphore::Guard slot = admission_.try_acquire();
-  if (!slot) {
-    co::Semaphore::Guard granted = co_await admission(request);
-    slot = std::move(granted);
-  }
-  if (!slot || request.stopped()) {
+  const Place place = co_await admit(request, Place::Kind::looks);
+  if (!place) {
     co_return IoStatus::cancelled;
   }
-  if (!request.reached_backend()) {
-    request.read_mark_ = fences_.mark();
-  }
-  const AtBackend at_backend{request, AtBackend::Kind::looks};
   const IoStatus status = co_await backend_.read(offset_of(lba), to, request.token());
   co_return status;
 }
@@ -170,95 +147,54 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
   const BlockCount count = blocks_in(Bytes{from.size()});
   BALLAST_ASSERT(whole_blocks(from));
   BALLAST_ASSERT(inside(lba, count));
-  if (co::Semaphore::Guard slot = direct_slot(request); slot && !needs_flush(fua)) {
-    std::optional<Change>& change = request.direct_.change_;
-    change.emplace(fences_, request, lba, count);
-    if (change->granted()) {
-      return write_directly(request, std::move(slot), offset_of(lba), from, fua);
+  if (co::Semaphore::Guard slot = admit_at_once(request); slot && !needs_flush(fua)) {
+    Direct& direct = request.direct_;
+    direct.change_.emplace(fences_, request, lba, count);
+    if (direct.change_->granted()) {
+      direct.place_.emplace(request, Place::Kind::changes, std::move(slot), fences_.mark());
+      direct.durable_ = native(fua) == Fua::yes ? &flush_failures_ : nullptr;
+      return follow(request, backend_.write(offset_of(lba), from, native(fua), request.token()));
     }
-    change.reset();
+    direct.change_.reset();
   }
-  return write_held(request, lba, from, fua);
+  return hold(request, lba, count, write_held(request, offset_of(lba), from, fua));
 }
 
-co::Task<IoStatus> Volume::write_held(Request& request, Lba lba, io::SgView from, Fua fua) {
-  Change change{fences_, request, lba, blocks_in(Bytes{from.size()})};
-  if (!change.granted()) {
-    const bool granted = co_await wait_for(request, change.hold());
-    if (!granted) {
-      co_return IoStatus::cancelled;
-    }
-  }
-  const IoStatus status = co_await write_admitted(request, offset_of(lba), from, fua);
-  co_return status;
-}
-
-co::Task<IoStatus> Volume::write_admitted(Request& request, Bytes offset, io::SgView from, Fua fua,
-                                          bool once) {
-  co::Semaphore::Guard slot = direct_slot(request);
-  if (!slot || needs_flush(fua)) {
-    return write_in_turn(request, offset, from, fua, once);
-  }
-  request.irrevocable_ |= once;
-  return write_directly(request, std::move(slot), offset, from, fua);
-}
-
-co::Task<IoStatus> Volume::write_directly(Request& request, co::Semaphore::Guard slot, Bytes offset,
-                                          io::SgView from, Fua fua) {
-  enter_directly(request, std::move(slot), true);
-  const Fua native = fua == Fua::yes && capabilities().fua ? Fua::yes : Fua::no;
-  request.direct_.durable_ = native == Fua::yes;
-  return follow(request, backend_.write(offset, from, native, request.token()));
-}
-
-co::Task<IoStatus> Volume::write_in_turn(Request& request, Bytes offset, io::SgView from, Fua fua,
-                                         bool once) {
-  co::Semaphore::Guard slot = admission_.try_acquire();
-  if (!slot) {
-    co::Semaphore::Guard granted = co_await admission(request);
-    slot = std::move(granted);
-  }
-  if (!slot || request.stopped()) {
+co::Task<IoStatus> Volume::write_held(Request& request, Bytes offset, io::SgView from, Fua fua,
+                                      bool once) {
+  const Place place = co_await admit(request, Place::Kind::changes);
+  if (!place) {
     co_return IoStatus::cancelled;
   }
   request.irrevocable_ |= once;
-  const AtBackend at_backend{request, AtBackend::Kind::changes};
-  const Fua native = fua == Fua::yes && capabilities().fua ? Fua::yes : Fua::no;
   const std::uint64_t mark = flush_mark();
-  IoStatus status = co_await backend_.write(offset, from, native, request.token());
+  IoStatus status = co_await backend_.write(offset, from, native(fua), request.token());
   if (ok(status) && needs_flush(fua)) {
-    if (request.stopped()) {
+    if (refuses(request)) {
       co_return IoStatus::cancelled;
     }
     status = co_await backend_.flush(request.token());
     status = flush_failures_.judge(request, mark, status);
-  } else if (native == Fua::yes) {
+  } else if (native(fua) == Fua::yes) {
     flush_failures_.durable_write_ended(request, status);
   }
   co_return status;
 }
 
+// --- the other changes
+// -------------------------------------------------------------------------------
+
 co::Task<IoStatus> Volume::zero(Request& request, Lba lba, BlockCount count, MayUnmap may_unmap) {
-  BALLAST_ASSERT(inside(lba, count));
-  Change change{fences_, request, lba, count};
-  if (!change.granted()) {
-    const bool granted = co_await wait_for(request, change.hold());
-    if (!granted) {
-      co_return IoStatus::cancelled;
-    }
-  }
-  const IoStatus status = co_await zero_held(request, offset_of(lba), bytes_of(count), may_unmap);
-  co_return status;
+  return hold(request, lba, count, zero_held(request, offset_of(lba), bytes_of(count), may_unmap));
 }
 
 co::Task<IoStatus> Volume::zero_held(Request& request, Bytes offset, Bytes length,
                                      MayUnmap may_unmap) {
   if (capabilities().zero) {
-    co::Semaphore::Guard slot = co_await admission(request);
-    if (!slot || request.stopped()) {
+    const Place place = co_await admit(request, Place::Kind::changes);
+    if (!place) {
       co_return IoStatus::cancelled;
     }
-    const AtBackend at_backend{request, AtBackend::Kind::changes};
     const IoStatus status = co_await backend_.zero(offset, length, may_unmap, request.token());
     if (status != IoStatus::not_supported) {
       co_return status;
@@ -277,7 +213,7 @@ co::Task<IoStatus> Volume::write_repeated(Request& request, Bytes offset, Bytes 
   while (length.value() > 0) {
     const Bytes here = std::min(length, repeat_chunk);
     const io::SgView piece = whole.slice(0, here.value());
-    const IoStatus status = co_await write_admitted(request, offset, piece, Fua::no);
+    const IoStatus status = co_await write_held(request, offset, piece, Fua::no);
     if (!ok(status)) {
       co_return status;
     }
@@ -291,17 +227,14 @@ co::Task<IoStatus> Volume::write_same(Request& request, Lba lba, BlockCount coun
                                       MayUnmap may_unmap) {
   BALLAST_ASSERT(block.size() == logical_block().value());
   if (io::is_zero(block)) {
-    const IoStatus status = co_await zero(request, lba, count, may_unmap);
-    co_return status;
+    return zero(request, lba, count, may_unmap);
   }
-  BALLAST_ASSERT(inside(lba, count));
-  Change change{fences_, request, lba, count};
-  if (!change.granted()) {
-    const bool granted = co_await wait_for(request, change.hold());
-    if (!granted) {
-      co_return IoStatus::cancelled;
-    }
-  }
+  return hold(request, lba, count,
+              write_same_held(request, offset_of(lba), bytes_of(count), block));
+}
+
+co::Task<IoStatus> Volume::write_same_held(Request& request, Bytes offset, Bytes length,
+                                           io::SgView block) {
   co::Semaphore::Guard slot = co_await scratch_.slot(request.token());
   if (!slot || request.stopped()) {
     co_return IoStatus::cancelled;
@@ -312,37 +245,48 @@ co::Task<IoStatus> Volume::write_same(Request& request, Lba lba, BlockCount coun
   io::copy(first, block);
   const iovec rest = segment_of(pattern.subspan(block.size()));
   io::fill(io::SgView{std::span{&rest, 1}}, first);
-  const IoStatus status =
-      co_await write_repeated(request, offset_of(lba), bytes_of(count), pattern);
+  const IoStatus status = co_await write_repeated(request, offset, length, pattern);
   co_return status;
 }
 
 co::Task<IoStatus> Volume::unmap(Request& request, Lba lba, BlockCount count) {
-  BALLAST_ASSERT(inside(lba, count));
-  Change change{fences_, request, lba, count};
-  if (!change.granted()) {
-    const bool granted = co_await wait_for(request, change.hold());
-    if (!granted) {
-      co_return IoStatus::cancelled;
-    }
-  }
-  co::Semaphore::Guard slot = co_await admission(request);
-  if (!slot || request.stopped()) {
+  return hold(request, lba, count, unmap_held(request, offset_of(lba), bytes_of(count)));
+}
+
+co::Task<IoStatus> Volume::unmap_held(Request& request, Bytes offset, Bytes length) {
+  const Place place = co_await admit(request, Place::Kind::changes);
+  if (!place) {
     co_return IoStatus::cancelled;
   }
-  const AtBackend at_backend{request, AtBackend::Kind::changes};
-  const IoStatus status =
-      co_await backend_.discard(offset_of(lba), bytes_of(count), request.token());
+  const IoStatus status = co_await backend_.discard(offset, length, request.token());
   // Giving back is a wish: what cannot be given back stays.
   co_return status == IoStatus::not_supported ? IoStatus::ok : status;
 }
 
+co::Task<Comparison> Volume::compare_and_write(Request& request, Lba lba, io::SgView expected,
+                                               io::SgView data, Fua fua) {
+  BALLAST_ASSERT(expected.size() == data.size());
+  return hold(request, lba, blocks_in(Bytes{data.size()}),
+              compare_and_write_held(request, lba, expected, data, fua));
+}
+
+co::Task<Comparison> Volume::compare_and_write_held(Request& request, Lba lba, io::SgView expected,
+                                                    io::SgView data, Fua fua) {
+  Comparison found = co_await compare(request, lba, expected);
+  if (ok(found.status) && !found.difference.has_value()) {
+    found.status = co_await write_held(request, offset_of(lba), data, fua, true);
+  }
+  co_return found;
+}
+
+// --- flush
+// -------------------------------------------------------------------------------
+
 co::Task<IoStatus> Volume::flush(Request& request, std::uint64_t since) {
-  co::Semaphore::Guard slot = co_await admission(request);
-  if (!slot || request.stopped()) {
+  const Place place = co_await admit(request, Place::Kind::looks);
+  if (!place) {
     co_return IoStatus::cancelled;
   }
-  const AtBackend at_backend{request, AtBackend::Kind::looks};
   const IoStatus status = co_await backend_.flush(request.token());
   co_return flush_failures_.judge(request, since, status);
 }
@@ -351,120 +295,22 @@ co::Task<IoStatus> Volume::flush_all(Request& request) {
   const std::uint64_t since = flush_mark();
   {
     Fences::Hold all{fences_, Lba{0}, blocks_in(geometry().size), Fences::Kind::onlooker};
-    if (!all.granted()) {
-      const bool granted = co_await wait_for(request, all);
-      if (!granted) {
-        co_return IoStatus::cancelled;
-      }
+    const bool granted = co_await wait_for(request, all);
+    if (!granted) {
+      co_return IoStatus::cancelled;
     }
   }
   const IoStatus status = co_await flush(request, since);
   co_return status;
 }
 
-co::Task<IoStatus> Volume::verify(Request& request, Lba lba, BlockCount count) {
-  BALLAST_ASSERT(inside(lba, count));
-  co::Semaphore::Guard slot = co_await scratch_.slot(request.token());
-  if (!slot) {
-    co_return IoStatus::cancelled;
-  }
-  const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
-  while (count.value() > 0) {
-    const BlockCount here = std::min(count, blocks_in(Bytes{buffer.bytes().size()}));
-    const iovec segment = segment_of(buffer.bytes().first(bytes_of(here).value()));
-    const io::SgView to{std::span{&segment, 1}};
-    const IoStatus status = co_await read(request, lba, to);
-    if (!ok(status)) {
-      co_return status;
-    }
-    lba = lba + here;
-    count -= here;
-  }
-  co_return IoStatus::ok;
-}
-
-co::Task<Comparison> Volume::compare(Request& request, Lba lba, io::SgView expected) {
-  BALLAST_ASSERT(whole_blocks(expected));
-  BALLAST_ASSERT(inside(lba, blocks_in(Bytes{expected.size()})));
-  co::Semaphore::Guard slot = co_await scratch_.slot(request.token());
-  if (!slot) {
-    co_return Comparison{IoStatus::cancelled};
-  }
-  const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
-  std::size_t done = 0;
-  while (done < expected.size()) {
-    const std::size_t here = std::min(expected.size() - done, buffer.bytes().size());
-    const iovec segment = segment_of(buffer.bytes().first(here));
-    const io::SgView found{std::span{&segment, 1}};
-    const IoStatus status = co_await read(request, lba + blocks_in(Bytes{done}), found);
-    if (!ok(status)) {
-      co_return Comparison{status};
-    }
-    const std::optional<std::size_t> at = io::first_difference(found, expected.slice(done, here));
-    if (at.has_value()) {
-      co_return Comparison{IoStatus::ok, done + *at};
-    }
-    done += here;
-  }
-  co_return Comparison{};
-}
-
-co::Task<Comparison> Volume::compare_same(Request& request, Lba lba, BlockCount count,
-                                          io::SgView block) {
-  BALLAST_ASSERT(block.size() == logical_block().value());
-  BALLAST_ASSERT(inside(lba, count));
-  co::Semaphore::Guard slot = co_await scratch_.slot(request.token());
-  if (!slot) {
-    co_return Comparison{IoStatus::cancelled};
-  }
-  const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
-  BlockCount done{};
-  while (done < count) {
-    const BlockCount here = std::min(count - done, blocks_in(Bytes{buffer.bytes().size()}));
-    const iovec segment = segment_of(buffer.bytes().first(bytes_of(here).value()));
-    const io::SgView found{std::span{&segment, 1}};
-    const IoStatus status = co_await read(request, lba + done, found);
-    if (!ok(status)) {
-      co_return Comparison{status};
-    }
-    for (std::size_t at = 0; at < found.size(); at += block.size()) {
-      const std::optional<std::size_t> difference =
-          io::first_difference(found.slice(at, block.size()), block);
-      if (difference.has_value()) {
-        co_return Comparison{IoStatus::ok, bytes_of(done).value() + at + *difference};
-      }
-    }
-    done += here;
-  }
-  co_return Comparison{};
-}
-
-co::Task<Comparison> Volume::compare_and_write(Request& request, Lba lba, io::SgView expected,
-                                               io::SgView data, Fua fua) {
-  BALLAST_ASSERT(expected.size() == data.size());
-  const BlockCount count = blocks_in(Bytes{data.size()});
-  Change change{fences_, request, lba, count};
-  if (!change.granted()) {
-    const bool granted = co_await wait_for(request, change.hold());
-    if (!granted) {
-      co_return Comparison{IoStatus::cancelled};
-    }
-  }
-  Comparison found = co_await compare(request, lba, expected);
-  if (ok(found.status) && !found.difference.has_value()) {
-    found.status = co_await write_admitted(request, offset_of(lba), data, fua, true);
-  }
-  co_return found;
-}
-
 co::Task<IoStatus> Volume::block_status(Request& request, Lba lba, BlockCount count,
                                         std::size_t limit, std::vector<backend::Extent>* out) {
   BALLAST_ASSERT(inside(lba, count));
-  co::Semaphore::Guard slot = co_await admission(request);
-  if (!slot || request.stopped()) {
+  const Place place = co_await admit(request, Place::Kind::looks);
+  if (!place) {
     co_return IoStatus::cancelled;
   }
-  const AtBackend at_backend{request, AtBackend::Kind::looks};
   const IoStatus status =
       co_await backend_.block_status(offset_of(lba), bytes_of(count), limit, out);
   co_return status;
@@ -496,6 +342,9 @@ co::Task<IoStatus> Volume::grow(Bytes size, std::uint64_t turn) {
   }
   IoStatus status = IoStatus::ok;
   if (size > geometry().size) {
+    if (shut_) {
+      co_return IoStatus::not_ready;
+    }
     resizing_ = true;
     status = co_await backend_.resize(size);
     resizing_ = false;

@@ -11,10 +11,10 @@
 // ends with cancelled, before its next step, once the request was stopped. Then nothing more of it
 // reaches the backend.
 //
-// Owned by the device that wires a LUN; the backend outlives it and is closed by its owner, after
-// the last operation here has ended. Driving thread of the backend's executor only. Buffers have
-// any alignment and segmentation, are a whole number of blocks long, and stay valid until the
-// operation ends. Nothing here allocates from the heap per operation.
+// Owned by the LUN; the backend outlives it and is closed by its owner, after shut(). Driving
+// thread of the backend's executor only. Buffers have any alignment and segmentation, are a whole
+// number of blocks long, and stay valid until the operation ends. Nothing here allocates from the
+// heap per operation.
 //
 // The logical block of a LUN (512 or 4096) is a multiple of the backend's.
 #pragma once
@@ -116,6 +116,11 @@ class Volume {
   // cancelled, whenever it ends.
   co::Task<IoStatus> resize(BlockCount capacity);
 
+  // From now on nothing reaches the backend: what would ends with cancelled, and a resize that
+  // would grow the store with not_ready. What was let through before may begin until the next turn
+  // of the run queue, so yield once between shut() and the backend's close().
+  void shut() { shut_ = true; }
+
   // Whether a read that began at `mark` (Request::read_mark) may have missed a change.
   bool changed_since(std::uint64_t mark, Lba lba, BlockCount count) const {
     return fences_.changed_since(mark, lba, count);
@@ -124,7 +129,6 @@ class Volume {
   void sabotage_fences() { fences_.sabotage(); }
 
  private:
-  friend class Direct;
   Bytes offset_of(Lba lba) const { return Bytes{lba.value() << block_shift_}; }
   Bytes bytes_of(BlockCount count) const { return Bytes{count.value() << block_shift_}; }
   // Within the store, not the capacity: a command judged before the LUN shrank may still be under
@@ -135,39 +139,60 @@ class Volume {
   bool whole_blocks(io::SgView view) const {
     return (view.size() & (logical_block().value() - 1)) == 0;
   }
-  // A slot at the backend; empty if the request was stopped.
-  co::Semaphore::Waiter admission(Request& request) {
-    return admission_.acquire_until(1, co::Timers::never, request.token());
-  }
-  // Operations without a coroutine of ours: a place at the backend, empty if one has to be waited
-  // for; then the operation counts as begun, and `follow` sees the backend's task to its end.
-  co::Semaphore::Guard direct_slot(Request& request);
-  void enter_directly(Request& request, co::Semaphore::Guard slot, bool changes);
-  static co::Task<IoStatus> follow(Request& request, co::Task<IoStatus> task);
-  co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
+  // Whether nothing of the request may reach the backend any more.
+  bool refuses(const Request& request) const { return shut_ || request.stopped(); }
+  // Does `work`, which changes the range, once the range is the request's alone.
+  template <class Ending>
+  co::Task<Ending> hold(Request& request, Lba lba, BlockCount count, co::Task<Ending> work);
   // Waits behind what overlaps; false if the request was stopped.
   co::Task<bool> wait_for(Request& request, Fences::Hold& hold);
+  // The way to the backend, first come, first served.
+  class Admission final : public co::Semaphore::Waiter {
+   public:
+    Admission(Volume& volume, Request& request, Place::Kind kind, co::Site site)
+        : Waiter{volume.admission_, 1, co::Timers::never, request.token(), site},
+          volume_{volume},
+          request_{request},
+          kind_{kind} {}
+    Place await_resume();
+
+   private:
+    Volume& volume_;
+    Request& request_;
+    const Place::Kind kind_;
+  };
+  Admission admit(Request& request, Place::Kind kind, co::Site site = co::Site::current()) {
+    return Admission{*this, request, kind, site};
+  }
+  // The same for an operation without a coroutine of ours: empty if it has to wait. `follow` sees
+  // the backend's task to its end.
+  co::Semaphore::Guard admit_at_once(const Request& request);
+  static co::Task<IoStatus> follow(Request& request, co::Task<IoStatus> task);
+  co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
   // The store grows to at least `size`, unless the resize is overtaken: cancelled.
   co::Task<IoStatus> grow(Bytes size, std::uint64_t turn);
   // Whether a write of this kind is durable only by a flush after it.
   bool needs_flush(Fua fua) const {
     return fua == Fua::yes && !capabilities().fua && capabilities().volatile_cache;
   }
-  // Holds its range, behind what overlaps.
-  co::Task<IoStatus> write_held(Request& request, Lba lba, io::SgView from, Fua fua);
-  co::Task<IoStatus> write_directly(Request& request, co::Semaphore::Guard slot, Bytes offset,
-                                    io::SgView from, Fua fua);
-  // One operation at the backend, admitted. `fua` as asked: falls back on a flush.
-  // `once`: the write of a COMPARE AND WRITE.
-  co::Task<IoStatus> write_admitted(Request& request, Bytes offset, io::SgView from, Fua fua,
-                                    bool once = false);
-  co::Task<IoStatus> write_in_turn(Request& request, Bytes offset, io::SgView from, Fua fua,
-                                   bool once);
-  // The callers hold the range.
+  // Of the backend's own FUA.
+  Fua native(Fua fua) const { return fua == Fua::yes && capabilities().fua ? Fua::yes : Fua::no; }
+  // The callers hold the range. `once`: the write of a COMPARE AND WRITE.
+  co::Task<IoStatus> write_held(Request& request, Bytes offset, io::SgView from, Fua fua,
+                                bool once = false);
   co::Task<IoStatus> zero_held(Request& request, Bytes offset, Bytes length, MayUnmap may_unmap);
+  co::Task<IoStatus> write_same_held(Request& request, Bytes offset, Bytes length,
+                                     io::SgView block);
+  co::Task<IoStatus> unmap_held(Request& request, Bytes offset, Bytes length);
+  co::Task<Comparison> compare_and_write_held(Request& request, Lba lba, io::SgView expected,
+                                              io::SgView data, Fua fua);
   // Writes `segment` again and again over `length` bytes.
   co::Task<IoStatus> write_repeated(Request& request, Bytes offset, Bytes length,
                                     std::span<std::byte> segment);
+  // Reads the blocks a piece at a time. differs(piece, offset in bytes) may find a difference in
+  // it.
+  template <class Differs>
+  co::Task<Comparison> read_through(Request& request, Lba lba, BlockCount count, Differs differs);
 
   backend::Backend& backend_;
   co::Executor& executor_;  // asked for by each coroutine made here
@@ -176,6 +201,7 @@ class Volume {
   co::Semaphore admission_;
   Fences fences_;
   FlushFailures flush_failures_;
+  bool shut_ = false;
   std::uint64_t resizes_ = 0;  // asked for so far
   bool resizing_ = false;      // the store is being asked
   co::Waker next_resize_{};    // of the one that waits for that

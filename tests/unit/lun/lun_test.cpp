@@ -158,6 +158,20 @@ void a_resize_under_way_is_waited_for(void**) {
   assert_int_equal(ended, 1);
 }
 
+void one_that_has_departed_asks_its_store_for_no_other_size(void**) {
+  LunRig rig;
+  rig.spy->gate.reset();
+  assert_false(rig.send(write_10(), Bytes8(512)).ended);
+  rig.close();
+  rig.sim.run_for(5s);
+  assert_true(rig.lun->has_departed());
+  std::string said;
+  rig.lun->resize(Bytes{8 << 20},
+                  [&said](const Result<void>& result) { said = result.error().message; });
+  rig.sim.run_ready();
+  assert_non_null(std::strstr(said.c_str(), "says not ready"));
+}
+
 void resized_it_says_so_once(void**) {
   LunRig rig;
   assert_true(rig.ask(read_10()).good());
@@ -243,6 +257,7 @@ int main() {
       cmocka_unit_test(told_to_stop_a_lun_that_hangs_ends_its_commands_by_itself),
       cmocka_unit_test(told_to_stop_a_lun_that_works_goes_on_until_it_is_closed),
       cmocka_unit_test(a_resize_under_way_is_waited_for),
+      cmocka_unit_test(one_that_has_departed_asks_its_store_for_no_other_size),
       cmocka_unit_test(resized_it_says_so_once),
       cmocka_unit_test(sizes_that_cannot_be_are_refused),
       cmocka_unit_test(what_cannot_change_while_it_is_open_is_named),

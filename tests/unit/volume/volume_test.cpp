@@ -420,6 +420,65 @@ void flushing_all_waits_for_the_changes_under_way_and_holds_up_none(void**) {
   assert_string_equal(rig.spy->ops[2].name.c_str(), "flush");
 }
 
+// --- shut
+// -----------------------------------------------------------------------------------------
+
+// What each kind of operation ends with.
+std::vector<IoStatus> each_once(VolumeRig& rig) {
+  const Data data{pattern(512)};
+  volume::Volume& volume = *rig.volume;
+  std::vector<backend::Extent> extents;
+  std::vector<IoStatus> ended;
+  const auto add = [&rig, &ended](co::Task<IoStatus> task) {
+    ended.push_back(rig.wait_for(std::move(task)).value());
+  };
+  const auto add_status = [&rig, &ended](co::Task<volume::Comparison> task) {
+    ended.push_back(rig.wait_for(std::move(task)).value().status);
+  };
+  add(volume.read(rig.request, Lba{0}, data.view()));
+  add(volume.write(rig.request, Lba{0}, data.view(), Fua::no));
+  add(volume.write(rig.request, Lba{0}, data.view(), Fua::yes));
+  add(volume.zero(rig.request, Lba{0}, BlockCount{1}, MayUnmap::yes));
+  add(volume.unmap(rig.request, Lba{0}, BlockCount{1}));
+  add(volume.write_same(rig.request, Lba{0}, BlockCount{1}, data.view(), MayUnmap::no));
+  add(volume.flush(rig.request));
+  add(volume.flush_all(rig.request));
+  add(volume.verify(rig.request, Lba{0}, BlockCount{1}));
+  add(volume.block_status(rig.request, Lba{0}, BlockCount{1}, 1, &extents));
+  add_status(volume.compare(rig.request, Lba{0}, data.view()));
+  add_status(volume.compare_same(rig.request, Lba{0}, BlockCount{1}, data.view()));
+  add_status(volume.compare_and_write(rig.request, Lba{0}, data.view(), data.view(), Fua::no));
+  return ended;
+}
+
+void shut_nothing_reaches_the_backend(void**) {
+  VolumeRig rig{Bytes{1 << 20}, {}, without_fua};
+  assert_true(each_once(rig) == std::vector<IoStatus>(13, IoStatus::ok));
+  rig.spy->ops.clear();
+  rig.volume->shut();
+  assert_true(each_once(rig) == std::vector<IoStatus>(13, IoStatus::cancelled));
+  assert_true(rig.wait_for(rig.volume->resize(BlockCount{4096})) == IoStatus::not_ready);
+  assert_true(rig.spy->ops.empty());
+}
+
+void what_has_not_reached_the_backend_when_it_is_shut_never_does(void**) {
+  volume::VolumeConfig config;
+  config.queue_depth = 1;
+  VolumeRig rig{Bytes{1 << 20}, config, without_fua};
+  const Data data{pattern(512)};
+  volume::Request another;
+  std::optional<IoStatus> written;  // and not flushed
+  std::optional<IoStatus> read;     // waits for its place
+  rig.spy->gate.reset();
+  rig.start(rig.volume->write(rig.request, Lba{0}, data.view(), Fua::yes), &written);
+  rig.start(rig.volume->read(another, Lba{8}, data.view()), &read);
+  rig.volume->shut();
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(written == IoStatus::cancelled && read == IoStatus::cancelled);
+  assert_true(rig.spy->ops == (Ops{{"write", 0, 512, false}}));
+}
+
 // --- one resize after the other
 // -------------------------------------------------------------------
 
@@ -502,6 +561,8 @@ int main() {
       cmocka_unit_test(a_flush_covers_no_change_that_a_failed_one_covered_before),
       cmocka_unit_test(a_flush_that_did_not_take_place_is_no_failed_one),
       cmocka_unit_test(flushing_all_waits_for_the_changes_under_way_and_holds_up_none),
+      cmocka_unit_test(shut_nothing_reaches_the_backend),
+      cmocka_unit_test(what_has_not_reached_the_backend_when_it_is_shut_never_does),
       cmocka_unit_test(a_resize_that_is_overtaken_says_so_and_the_last_one_counts),
       cmocka_unit_test(resizes_go_to_the_store_one_at_a_time),
       cmocka_unit_test(asking_again_for_the_same_size_is_fine),
