@@ -168,6 +168,12 @@ void TaskSet::leave_list(Slot& slot) {
   }
 }
 
+void TaskSet::move_to(Slots& list, Slot& slot) {
+  leave_list(slot);
+  list.push_back(slot);
+  slot.list = &list;
+}
+
 // The command's work has ended.
 void TaskSet::finish(Slot& slot, Status status) {
   const TimePoint now = executor().now();
@@ -322,11 +328,7 @@ co::Task<void> TaskSet::shut() {
     end_early(*oldest, Reason::closing);
   }
   while (Slot* const oldest = held_.front()) {
-    leave_list(*oldest);
-    oldest->ending_since = executor().now();
-    ending_.push_back(*oldest);
-    oldest->list = &ending_;
-    oldest->request.stop();
+    ask_to_end(*oldest);
   }
   wake_.set();
   co_await unanswered_.drain();

@@ -183,7 +183,9 @@ class TaskSet {
   void finish(Slot& slot, Status status);
   void answer(Slot& slot, const Command& result, Status status, watch::Because because);
   void count(const Slot& slot, const Command& result, Status status, TimePoint now);
-  void leave_list(Slot& slot);
+  static void leave_list(Slot& slot);
+  static void move_to(Slots& list, Slot& slot);
+  void ask_to_end(Slot& slot);
 
   Slot* find_twin(const Slot& slot);
   bool may_adopt(const Slot& orphan, const Slot& slot);

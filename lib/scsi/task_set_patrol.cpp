@@ -238,18 +238,19 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
            reason == Reason::stalled ? watch::Because::shed
            : adopting                ? watch::Because::orphan_runs
                                      : watch::Because::not_under_way);
-    forgotten_.push_back(slot);
-    slot.list = &forgotten_;
+    move_to(forgotten_, slot);
     return;
   }
   if (!may_be_repeated(slot) && reason != Reason::closing) {
     hold(slot);
     return;
   }
-  leave_list(slot);
+  ask_to_end(slot);
+}
+
+void TaskSet::ask_to_end(Slot& slot) {
   slot.ending_since = executor().now();
-  ending_.push_back(slot);
-  slot.list = &ending_;
+  move_to(ending_, slot);
   slot.request.stop();
 }
 
@@ -267,9 +268,7 @@ void TaskSet::hold(Slot& slot) {
         "may write to it too: lock it for this target alone",
         executor().name());
   }
-  leave_list(slot);
-  held_.push_back(slot);
-  slot.list = &held_;
+  move_to(held_, slot);
 }
 
 void TaskSet::orphan(Slot& slot) {
@@ -287,9 +286,7 @@ void TaskSet::orphan(Slot& slot) {
            still_there ? watch::Because::orphaned : watch::Because::ended_in_time);
   }
   slot.record.orphan = still_there;
-  Slots& next = still_there ? orphans_ : forgotten_;
-  next.push_back(slot);
-  slot.list = &next;
+  move_to(still_there ? orphans_ : forgotten_, slot);
 }
 
 }  // namespace ballast::scsi

@@ -52,12 +52,11 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
     record.blocks = command.range.count;
     adoption.slot = this;
     at_backend.slot = this;
-    list = &task_set.waiting_;
-    list->push_back(*this);
+    move_to(task_set.waiting_, *this);
   }
   ~Slot() override {
     BALLAST_ASSERT(outer == nullptr && adopters.empty() && !adoption.linked());
-    task_set_.leave_list(*this);
+    leave_list(*this);
   }
 
   bool says_the_same_as(const Slot& other) const {
