@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <clocale>
 #include <cstdio>
 #include <exception>
 
@@ -47,6 +48,8 @@ int run(int argc, char** argv) {
 }  // namespace ballast::ctl
 
 int main(int argc, char** argv) {
+  // What we print is UTF-8, whatever the terminal says of itself.
+  std::setlocale(LC_CTYPE, "C.UTF-8");
   // JSON that is not as documented, memory running out: say so instead of aborting.
   try {
     return ballast::ctl::run(argc, argv);

@@ -21,7 +21,7 @@ $(B)/tests/control/output_test: $(B)/obj/tests/control/output_test.o \
                                 $(B)/obj/targetcli-config/ballastctl/text/output.o $(B)/libbase.a
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(libs) $(call pkg,--libs,cmocka)
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)
 
 control_tests := $(addprefix $(B)/tests/control/,lun_directory_test output_test)
 .PHONY: check-control

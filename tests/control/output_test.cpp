@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "targetcli-config/ballastctl/text/output.h"
 
+#include <clocale>
+
 #include "tests/cmocka.h"
 
 using namespace ballast::ctl;
@@ -45,6 +47,8 @@ void a_terminal_sees_no_control_character(void**) {
   says(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // a surrogate
   says(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");  // past the last character
   says(printable("\xe2\x82"), "\\xe2\\x82");                    // cut off
+  says(printable("\xe2\x80\xae"), "\\xe2\\x80\\xae");           // turns the rest of a line round
+  says(printable(std::string_view{"a\0b", 3}), "a\\x00b");
 }
 
 void columns_are_as_wide_as_their_widest_cell(void**) {
@@ -57,14 +61,28 @@ void columns_are_as_wide_as_their_widest_cell(void**) {
        "ü       1023 KiB  long note\n");
 }
 
+void a_cell_is_neither_cut_off_nor_obeyed(void**) {
+  const std::string longest(500, 'x');
+  Table table{{{"  NOTE"}, {"SIZE", Table::Align::right}}};
+  assert_true(table.empty());
+  table.add({longest, ""});
+  table.add({"\x1b[31m\n\xff", "1"});
+  assert_false(table.empty());
+  says(table.text(), ("  NOTE" + std::string(494, ' ') + "  SIZE\n" + longest + "     -\n" +
+                      "\\x1b[31m\\x0a\\xff" + std::string(484, ' ') + "     1\n")
+                         .c_str());
+}
+
 }  // namespace
 
 int main() {
+  std::setlocale(LC_CTYPE, "C.UTF-8");
   const CMUnitTest tests[] = {
       cmocka_unit_test(bytes_have_the_largest_unit_that_fits),
       cmocka_unit_test(durations_have_at_most_two_units),
       cmocka_unit_test(a_terminal_sees_no_control_character),
       cmocka_unit_test(columns_are_as_wide_as_their_widest_cell),
+      cmocka_unit_test(a_cell_is_neither_cut_off_nor_obeyed),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -2,46 +2,26 @@
 #include "targetcli-config/ballastctl/text/output.h"
 
 #include <fmt/format.h>
+#include <glib.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "lib/base/assert.h"
 
 namespace ballast::ctl {
 namespace {
 
-bool continues(char byte) {
-  return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
-}
-
-// How many columns a terminal needs; wide characters count as one.
-std::size_t width_of(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char byte) { return !continues(byte); }));
-}
-
-// The bytes of the well-formed UTF-8 sequence at the beginning of `text`, 0 if there is none.
-// Unicode 15, table 3-7.
-std::size_t utf8_length(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text[0]);
-  if (lead < 0x80U) {
-    return 1;
+// libsmartcols fails for want of memory alone.
+void need(bool done) {
+  if (!done) {
+    throw std::bad_alloc{};
   }
-  const std::size_t length = lead >= 0xF0U ? 4 : lead >= 0xE0U ? 3 : 2;
-  if (lead < 0xC2U || lead > 0xF4U || text.size() < length ||
-      !std::all_of(text.begin() + 1, text.begin() + static_cast<std::ptrdiff_t>(length),
-                   continues)) {
-    return 0;
-  }
-  const auto second = static_cast<unsigned char>(text[1]);
-  const bool overlong = (lead == 0xE0U && second < 0xA0U) || (lead == 0xF0U && second < 0x90U);
-  const bool no_character = (lead == 0xEDU && second > 0x9FU) || (lead == 0xF4U && second > 0x8FU);
-  return overlong || no_character ? 0 : length;
 }
 
 // One decimal place where it says something: "4", "1.5".
@@ -116,61 +96,48 @@ std::string duration_text(std::uint64_t nanoseconds) {
 std::string printable(std::string_view text) {
   std::string shown;
   while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    const auto first = static_cast<unsigned char>(text[0]);
-    // C0, DEL, and C1 (U+0080 to U+009F), which some terminals obey.
-    const bool control =
-        first < 0x20U || first == 0x7FU ||
-        (length == 2 && first == 0xC2U && static_cast<unsigned char>(text[1]) < 0xA0U);
-    if (length == 0 || control) {
-      shown += fmt::format("\\x{:02x}", first);
-      text.remove_prefix(1);
-    } else {
+    // Negative, and so no character, where it is not UTF-8.
+    const gunichar character =
+        g_utf8_get_char_validated(text.data(), static_cast<gssize>(text.size()));
+    if (g_unichar_validate(character) != FALSE && g_unichar_isprint(character) != FALSE) {
+      const auto length = static_cast<std::size_t>(g_unichar_to_utf8(character, nullptr));
       shown += text.substr(0, length);
       text.remove_prefix(length);
+    } else {
+      shown += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[0]));
+      text.remove_prefix(1);
     }
   }
   return shown;
 }
 
-void Table::add(std::vector<std::string> cells) {
-  BALLAST_ASSERT(cells.size() == columns_.size());
-  for (std::string& cell : cells) {
-    cell = cell.empty() ? "-" : printable(cell);
+Table::Table(const std::vector<Column>& columns) : table_{scols_new_table()} {
+  bool made = table_ != nullptr && scols_table_set_column_separator(table_.get(), "  ") == 0;
+  for (const Column& column : columns) {
+    const int flags = column.align == Align::right ? SCOLS_FL_RIGHT : 0;
+    made = made && scols_table_new_column(table_.get(), column.title.c_str(), 0, flags) != nullptr;
   }
-  rows_.push_back(std::move(cells));
+  // printable() has seen to it; and a terminal wraps a line that is too long, as it always does.
+  made = made && scols_table_enable_noencoding(table_.get(), 1) == 0 &&
+         scols_table_set_termforce(table_.get(), SCOLS_TERMFORCE_NEVER) == 0;
+  need(made);
+}
+
+void Table::add(const std::vector<std::string>& cells) {
+  BALLAST_ASSERT(cells.size() == scols_table_get_ncols(table_.get()));
+  libscols_line* const line = scols_table_new_line(table_.get(), nullptr);
+  need(line != nullptr);
+  for (std::size_t column = 0; column < cells.size(); ++column) {
+    const std::string& cell = cells[column];
+    need(scols_line_set_data(line, column, cell.empty() ? "-" : printable(cell).c_str()) == 0);
+  }
 }
 
 std::string Table::text() const {
-  std::vector<std::size_t> widths;
-  for (std::size_t column = 0; column < columns_.size(); ++column) {
-    std::size_t width = width_of(columns_[column].title);
-    for (const auto& row : rows_) {
-      width = std::max(width, width_of(row[column]));
-    }
-    widths.push_back(width);
-  }
-  std::string text;
-  const auto put = [&](std::size_t column, std::string_view cell) {
-    const std::string blanks(widths[column] - width_of(cell), ' ');
-    const bool right = columns_[column].align == Align::right;
-    text.append(right ? blanks : "").append(cell).append(right ? "" : blanks);
-    if (column + 1 < columns_.size()) {
-      text += "  ";
-      return;
-    }
-    text.erase(text.find_last_not_of(' ') + 1);
-    text += '\n';
-  };
-  for (std::size_t column = 0; column < columns_.size(); ++column) {
-    put(column, columns_[column].title);
-  }
-  for (const auto& row : rows_) {
-    for (std::size_t column = 0; column < row.size(); ++column) {
-      put(column, row[column]);
-    }
-  }
-  return text;
+  char* text = nullptr;
+  need(scols_print_table_to_string(table_.get(), &text) == 0);
+  const std::unique_ptr<char, decltype(&std::free)> owned{text, &std::free};
+  return fmt::format("{}\n", text);
 }
 
 }  // namespace ballast::ctl

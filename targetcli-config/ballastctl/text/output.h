@@ -4,8 +4,11 @@
 // The text functions are pure; fail() and finish_output() know of the process. Single-threaded.
 #pragma once
 
+#include <libsmartcols/libsmartcols.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,11 +37,12 @@ std::string bytes_text(std::uint64_t bytes);
 // "0 s", "850 ns", "73 us", "4.2 ms", "1.3 s", "2 min 5 s", "3 h 12 min", "4 d 6 h".
 std::string duration_text(std::uint64_t nanoseconds);
 
-// For a terminal: control characters and what is not UTF-8 as \xNN.
+// For a terminal: control characters and others that show nothing, and what is not UTF-8, as \xNN.
 std::string printable(std::string_view text);
 
-// Columns as wide as their widest cell, two blanks apart, no blank at a line's end. Cells are made
-// printable; an empty one is shown as "-".
+// libsmartcols' table: columns as wide as their widest cell, two blanks apart, no blank at a line's
+// end, nothing cut off. Cells are made printable; an empty one is shown as "-". Widths are right
+// where LC_CTYPE is UTF-8 (main() sets it).
 class Table {
  public:
   enum class Align { left, right };
@@ -46,17 +50,19 @@ class Table {
     std::string title;
     Align align = Align::left;
   };
-  explicit Table(std::vector<Column> columns) : columns_{std::move(columns)} {}
+  explicit Table(const std::vector<Column>& columns);
 
   // As many cells as there are columns.
-  void add(std::vector<std::string> cells);
-  bool empty() const { return rows_.empty(); }
+  void add(const std::vector<std::string>& cells);
+  bool empty() const { return scols_table_is_empty(table_.get()) != 0; }
   // Title line and rows, a newline after each.
   std::string text() const;
 
  private:
-  std::vector<Column> columns_;
-  std::vector<std::vector<std::string>> rows_;
+  struct Release {
+    void operator()(libscols_table* table) const noexcept { scols_unref_table(table); }
+  };
+  std::unique_ptr<libscols_table, Release> table_;
 };
 
 }  // namespace ballast::ctl
