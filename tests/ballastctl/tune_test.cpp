@@ -229,7 +229,7 @@ void half_a_record_is_refused(void**) {
 void a_record_that_was_not_finished_is_no_record(void**) {
   const Tree tree;
   make_initiator(tree);
-  tree.write(std::string{tune::record_path} + ".ballast-new", "{\"ver");
+  tree.write(std::string{tune::record_path} + ".K3W9Q1", "{\"ver");
   tune_once(tree);
   undo_once(tree);
   assert_false(tree.files().exists(tune::record_path));

@@ -2,22 +2,18 @@
 // ballastctl fault: shows, replaces and clears the rules of a LUN's fault wrapper
 // (lib/backend/fault_rules.h), which reads them from a file a few times a second.
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <memory>
 
 #include "lib/backend/fault_rules.h"
-#include "lib/base/unique_fd.h"
 #include "targetcli-config/ballastctl/ask/daemon.h"
 #include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/machine/files.h"
 
 namespace ballast::ctl {
 namespace {
@@ -65,35 +61,10 @@ std::string rules_in(const std::string& path) {
   return {std::istreambuf_iterator<char>{file}, {}};
 }
 
-bool write_all(int file, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(file, text.data(), text.size());
-    if (written < 0 && errno != EINTR) {
-      return false;
-    }
-    text.remove_prefix(written < 0 ? 0 : static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
 // The whole text or none of it: the daemon must not read half a rule.
-void replace(const std::string& link, const std::string& text) {
-  // A symbolic link stays one.
-  const std::unique_ptr<char, decltype(&std::free)> real{::realpath(link.c_str(), nullptr),
-                                                         &std::free};
-  const std::string path = real ? real.get() : link;
-  struct stat before {};
-  const mode_t mode = ::stat(path.c_str(), &before) == 0 ? before.st_mode & 0777U : 0600U;
-  std::string temporary = path + ".XXXXXX";
-  UniqueFd file{::mkstemp(temporary.data())};
-  const bool made = file.get() >= 0;
-  if (!made || ::fchmod(file.get(), mode) != 0 || !write_all(file.get(), text) ||
-      ::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int reason = errno;
-    if (made) {
-      ::unlink(temporary.c_str());
-    }
-    fail(fmt::format("{} cannot be written: {}", path, std::strerror(reason)));
+void replace(const std::string& path, const std::string& text) {
+  if (const Result<void> done = Files{""}.replace(path, text, 0600); !done) {
+    fail(done.error().message);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <glib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::string_view blanks = " \t\r\n";
+constexpr const char* run_as_root = ": run it as root";
 
 std::string trimmed(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(blanks);
@@ -32,7 +34,7 @@ std::string trimmed(std::string_view text) {
 
 Error failure(int reason, std::string_view what, const std::string& path) {
   return {reason, fmt::format("{} cannot be {}: {}{}", path, what, std::strerror(reason),
-                              reason == EACCES || reason == EPERM ? ": run it as root" : "")};
+                              reason == EACCES || reason == EPERM ? run_as_root : "")};
 }
 
 // "host10" after "host9".
@@ -40,26 +42,6 @@ std::pair<std::string_view, std::int64_t> by_number(std::string_view name) {
   const std::size_t last = name.find_last_not_of("0123456789");
   const std::size_t digits = last == std::string_view::npos ? 0 : last + 1;
   return {name.substr(0, digits), whole_number(name.substr(digits)).value_or(-1)};
-}
-
-bool write_all(int fd, std::string_view content) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(fd, content.data(), content.size());
-    if (written < 0) {
-      return false;
-    }
-    content.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
-}
-
-// Owner and mode of `like`, where there is such a file: iscsid.conf may hold secrets.
-bool take_after(int fd, const std::string& like) {
-  struct stat old {};
-  if (::stat(like.c_str(), &old) != 0) {
-    return ::fchmod(fd, 0644) == 0;
-  }
-  return ::fchown(fd, old.st_uid, old.st_gid) == 0 && ::fchmod(fd, old.st_mode & 07777) == 0;
 }
 
 }  // namespace
@@ -144,33 +126,31 @@ Result<void> Files::write_value(std::string_view path, std::string_view value) c
   return {};
 }
 
-Result<void> Files::replace(std::string_view path, std::string_view content) const {
+Result<void> Files::replace(std::string_view path, std::string_view content,
+                            mode_t mode_if_new) const {
   const std::string target = resolve(path).value_or(std::string{path});
   const fs::path file = real(target);
-  const std::string next = file.string() + ".ballast-new";
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
   if (error) {
     return failure(error.value(), "written", target);
   }
-  {
-    const UniqueFd out{
-        ::open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600)};
-    if (out.get() < 0 || !take_after(out.get(), file.string()) || !write_all(out.get(), content) ||
-        ::fsync(out.get()) != 0) {
-      const int reason = errno;
-      ::unlink(next.c_str());
-      return failure(reason, "written", target);
-    }
+  struct stat old {};
+  const bool known = ::stat(file.c_str(), &old) == 0;
+  const mode_t mode = known ? old.st_mode & 07777 : mode_if_new;
+  constexpr int flags = G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE;
+  g_autoptr(GError) refused = nullptr;
+  if (g_file_set_contents_full(file.c_str(), content.data(), static_cast<gssize>(content.size()),
+                               static_cast<GFileSetContentsFlags>(flags), static_cast<int>(mode),
+                               &refused) == FALSE) {
+    const bool denied = refused->code == G_FILE_ERROR_ACCES || refused->code == G_FILE_ERROR_PERM;
+    return Error{EIO, fmt::format("{} cannot be written: {}{}", target, refused->message,
+                                  denied ? run_as_root : "")};
   }
-  if (::rename(next.c_str(), file.c_str()) != 0) {
-    const int reason = errno;
-    ::unlink(next.c_str());
-    return failure(reason, "written", target);
-  }
-  const UniqueFd folder{::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (folder.get() < 0 || ::fsync(folder.get()) != 0) {
-    return failure(errno, "brought to disk", file.parent_path().string());
+  // GLib's file is ours, and narrower by the umask.
+  if ((known && ::chown(file.c_str(), old.st_uid, old.st_gid) != 0) ||
+      ::chmod(file.c_str(), mode) != 0) {
+    return failure(errno, "given its owner and mode", target);
   }
   return {};
 }

@@ -6,6 +6,8 @@
 // (BALLASTCTL_ROOT) and is in no help text. Blocks; single-threaded.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -39,9 +41,10 @@ class Files {
 
   // One write(2), as sysfs and configfs want it.
   Result<void> write_value(std::string_view path, std::string_view value) const;
-  // All of it or nothing, on disk when this returns; owner and mode stay as they were, or are
-  // root's and 0644. Makes the directory. Behind a symbolic link the file it names is written.
-  Result<void> replace(std::string_view path, std::string_view content) const;
+  // All of it or nothing, on disk when this returns; owner and mode stay as they were. Makes the
+  // directory. Behind a symbolic link the file it names is written.
+  Result<void> replace(std::string_view path, std::string_view content,
+                       mode_t mode_if_new = 0644) const;
   Result<void> remove(std::string_view path) const;
 
   // Keeps others who ask for the same out until the descriptor is closed; leaves no file behind.

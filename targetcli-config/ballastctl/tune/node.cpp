@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "targetcli-config/ballastctl/tune/node.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
+#include <glib.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <sstream>
 #include <utility>
 
@@ -36,50 +33,24 @@ struct Ended {
   std::string said;
 };
 
-std::string read_all(int fd) {
-  std::string text;
-  std::array<char, 4096> buffer;
-  for (;;) {
-    const ssize_t count = ::read(fd, buffer.data(), buffer.size());
-    if (count > 0) {
-      text.append(buffer.data(), static_cast<std::size_t>(count));
-    } else if (count == 0 || errno != EINTR) {
-      return text;
-    }
-  }
-}
-
-// Standard output and standard error together.
+// Not GSubprocess, which needs GLib's worker thread: a fork() before us has none.
 Ended run(const Files& files, std::vector<std::string> arguments) {
-  const std::string program = files.is_fake() ? files.real("/usr/sbin/iscsiadm") : "iscsiadm";
-  arguments.insert(arguments.begin(), program);
+  arguments.insert(arguments.begin(),
+                   files.is_fake() ? files.real("/usr/sbin/iscsiadm") : "iscsiadm");
   std::vector<char*> words;
   for (std::string& argument : arguments) {
     words.push_back(argument.data());
   }
   words.push_back(nullptr);
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-    return {127, std::strerror(errno)};
+  g_autofree gchar* out = nullptr;
+  g_autofree gchar* err = nullptr;
+  g_autoptr(GError) error = nullptr;
+  gint status = 0;
+  if (g_spawn_sync(nullptr, words.data(), nullptr, G_SPAWN_SEARCH_PATH, nullptr, nullptr, &out,
+                   &err, &status, &error) == FALSE) {
+    return {127, error->message};
   }
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
-  ::posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
-  pid_t child = 0;
-  const int failed =
-      ::posix_spawnp(&child, program.c_str(), &actions, nullptr, words.data(), environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::close(ends[1]);
-  std::string said = read_all(ends[0]);
-  ::close(ends[0]);
-  if (failed != 0) {
-    return {127, std::strerror(failed)};
-  }
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, std::move(said)};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, std::string{out} + err};
 }
 
 std::vector<std::string> words_for(const Node& node) {
