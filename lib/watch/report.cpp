@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "lib/watch/counters.h"
-#include "lib/watch/timeline.h"
+#include "lib/watch/initiator.h"
 
 namespace ballast::watch::report {
 
@@ -96,8 +96,7 @@ Json command(const CommandRecord& record, const LunSnapshot& lun) {
   json["answered_for_ns"] = record.orphan ? Json(ns(lun.now - record.answered)) : Json(nullptr);
   json["adopts"] = record.adopts;
   json["error_handler_in_ns"] =
-      record.orphan ? Json(nullptr)
-                    : Json(ns(timeline::error_handler_begins(timeline::Settings{}) - age));
+      record.orphan ? Json(nullptr) : Json(ns(error_handler_begins - age));
   return json;
 }
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "lib/base/log.h"
-#include "lib/watch/timeline.h"
+#include "lib/watch/initiator.h"
 
 namespace ballast::watch {
 
@@ -134,12 +134,12 @@ void SlowLog::begin(const CommandRecord& record, TimePoint now) {
     return;
   }
   const Nanoseconds age = record.age(now);
-  const Nanoseconds patience = timeline::error_handler_begins(timeline::Settings{});
   const Stages stages = describe_stages(record, now);
   const std::string ending =
-      age < patience ? fmt::format("; the initiator's error handler begins in {} by default",
-                                   readable(patience - age))
-                     : "; the initiator's error handler has begun by default";
+      age < error_handler_begins
+          ? fmt::format("; the initiator's error handler begins in {} by default",
+                        readable(error_handler_begins - age))
+          : "; the initiator's error handler has begun by default";
   speak(fmt::format("{}, is {} old", description(record, block_), readable(age)),
         {stages.all, stages.longest}, ending);
 }

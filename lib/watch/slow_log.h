@@ -8,8 +8,8 @@
 //   vol0: slow: command 4711, WRITE(10) of 8 blocks (4 KiB) at lba 2048, was answered GOOD after
 //     3.20 s (queue 20 ms, backend 3.18 s)
 //
-// "By default": with the settings that Linux has where nobody changed them (timeline.h). A stage in
-// which a command spent less than a thousandth of its time is left out.
+// "By default": with the settings that Linux has where nobody changed them (initiator.h). A stage
+// in which a command spent less than a thousandth of its time is left out.
 //
 // Rate-limited: at most `lines_per_window` lines in each `window`, both kinds together; what is
 // left out is counted, and the next line that is let through says how many lines that were:

@@ -301,11 +301,11 @@ void what_is_wanted_is_enough_and_stable(void**) {
     for (const int retries : {-1, 0, 5}) {
       Goal goal;
       goal.survive = std::chrono::seconds{seconds};
-      watch::timeline::Settings found;
+      timeline::Settings found;
       found.max_retries = retries;
-      const watch::timeline::Settings good = wanted(found, goal);
-      assert_true(watch::timeline::survives(good, goal.deadline) >= goal.survive);
-      const watch::timeline::Settings again = wanted(good, goal);
+      const timeline::Settings good = wanted(found, goal);
+      assert_true(timeline::survives(good, goal.deadline) >= goal.survive);
+      const timeline::Settings again = wanted(good, goal);
       assert_true(again.timeout == good.timeout && again.max_retries == good.max_retries);
       assert_true(good.noop_out_interval + good.noop_out_timeout < good.timeout);
     }

@@ -11,7 +11,7 @@
 namespace ballast::ctl::doctor {
 namespace {
 
-using watch::timeline::Settings;
+using timeline::Settings;
 constexpr const char* tune = "sudo ballastctl tune";
 constexpr const char* tune_and_login =
     "sudo ballastctl tune, then log out and in: it counts from the next login";

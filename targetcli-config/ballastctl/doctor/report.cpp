@@ -9,8 +9,6 @@
 namespace ballast::ctl::doctor {
 namespace {
 
-namespace timeline = watch::timeline;
-
 std::string table_of(const std::vector<Finding>& findings) {
   Table table{{{"SETTING"}, {"VALUE"}, {"VERDICT"}, {"WANTED"}, {"WHY"}}};
   for (const Finding& finding : findings) {

@@ -151,8 +151,8 @@ Machine machine(const Files& files) {
   return machine;
 }
 
-watch::timeline::Settings timeline_settings(const Disk& disk) {
-  watch::timeline::Settings settings;
+timeline::Settings timeline_settings(const Disk& disk) {
+  timeline::Settings settings;
   settings.timeout = seconds_or(disk.timeout, settings.timeout);
   settings.eh_timeout = seconds_or(disk.eh_timeout, settings.eh_timeout);
   if (disk.eh_deadline.number().value_or(-1) >= 0) {  // else "off"

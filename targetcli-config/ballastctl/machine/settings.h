@@ -15,8 +15,8 @@
 
 #include "lib/base/result.h"
 #include "lib/base/units.h"
-#include "lib/watch/timeline.h"
 #include "targetcli-config/ballastctl/machine/files.h"
+#include "targetcli-config/ballastctl/machine/timeline.h"
 
 namespace ballast::ctl {
 
@@ -59,6 +59,6 @@ Result<std::vector<Disk>> disks(const Files& files, const std::vector<std::strin
 Machine machine(const Files& files);
 
 // For the model. What is unknown is as Linux and iscsid have it by default.
-watch::timeline::Settings timeline_settings(const Disk& disk);
+timeline::Settings timeline_settings(const Disk& disk);
 
 }  // namespace ballast::ctl

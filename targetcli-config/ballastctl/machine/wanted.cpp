@@ -22,10 +22,10 @@ std::int64_t whole_seconds(Nanoseconds time) {
   return std::chrono::ceil<seconds>(time).count();
 }
 
-watch::timeline::Settings wanted(const watch::timeline::Settings& found, const Goal& goal) {
+timeline::Settings wanted(const timeline::Settings& found, const Goal& goal) {
   BALLAST_ASSERT(goal.survive > Nanoseconds{} && goal.survive <= longest_survive);
   BALLAST_ASSERT(goal.deadline > Nanoseconds{} && goal.deadline <= longest_survive);
-  watch::timeline::Settings good = found;
+  timeline::Settings good = found;
   const Nanoseconds patience = rounded_up(goal.deadline + answer_margin);
   if (good.noop_out_interval == Nanoseconds{}) {
     good.noop_out_interval = least_interval;

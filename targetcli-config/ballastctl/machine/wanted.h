@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which settings an initiator should have, so that it outlives a freeze of a given length. Pure.
 //
-// Why these, in a few words (lib/watch/timeline.h has the mechanism):
+// Why these, in a few words (timeline.h has the mechanism):
 //   timeout, max_retries   A Ballast target answers BUSY at its deadline, and the initiator sends
 //   the
 //                          command again until (max_retries + 1) x timeout have passed. The kernel
@@ -29,7 +29,7 @@
 #include <cstdint>
 
 #include "lib/base/units.h"
-#include "lib/watch/timeline.h"
+#include "targetcli-config/ballastctl/machine/timeline.h"
 
 namespace ballast::ctl {
 
@@ -44,7 +44,7 @@ inline constexpr Nanoseconds answer_margin = std::chrono::seconds{10};
 
 // `found`, with what has to change changed; a setting that is good enough stays. All values are
 // whole seconds. eh_timeout is never changed. Doing it again changes nothing.
-watch::timeline::Settings wanted(const watch::timeline::Settings& found, const Goal& goal);
+timeline::Settings wanted(const timeline::Settings& found, const Goal& goal);
 
 // Rounded up.
 std::int64_t whole_seconds(Nanoseconds time);

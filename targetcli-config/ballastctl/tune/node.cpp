@@ -16,7 +16,7 @@
 namespace ballast::ctl::tune {
 namespace {
 
-using watch::timeline::Settings;
+using timeline::Settings;
 
 constexpr const char* replacement = "node.session.timeo.replacement_timeout";
 constexpr std::array<std::pair<const char*, Nanoseconds Settings::*>, 5> times{{

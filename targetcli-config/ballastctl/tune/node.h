@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "lib/base/result.h"
-#include "lib/watch/timeline.h"
 #include "targetcli-config/ballastctl/machine/files.h"
+#include "targetcli-config/ballastctl/machine/timeline.h"
 
 namespace ballast::ctl::tune {
 
@@ -35,7 +35,7 @@ Result<void> update_node(const Files& files, const Node& node, const std::string
 NodeSettings parse_configuration(std::string_view content);
 
 // For the model, and back. What is not there is as iscsid has it by default.
-watch::timeline::Settings timeline_settings(const NodeSettings& node);
-NodeSettings node_settings(const watch::timeline::Settings& settings);
+timeline::Settings timeline_settings(const NodeSettings& node);
+NodeSettings node_settings(const timeline::Settings& settings);
 
 }  // namespace ballast::ctl::tune

@@ -12,7 +12,7 @@
 namespace ballast::ctl::tune {
 namespace {
 
-using watch::timeline::Settings;
+using timeline::Settings;
 
 std::string seconds_text(Nanoseconds time) {
   return fmt::format("{}", whole_seconds(time));

@@ -10,12 +10,12 @@
 // replacement 3 s); 77.6 and 197.9 s where it says 75 and 195 s (15 s, 120 s).
 //
 // Where the terms come from
-//   T            The block layer's timer of a request (`timeout` of the SCSI device). At T,
-//   libiscsi
-//                (iscsi_eh_cmd_timed_out) sends a NOP to see that the connection lives and asks for
-//                another T; the second time it lets the error handler begin: at 2 T. With both NOP
-//                settings 0 it has nothing to check and the error handler begins at T. Data moved
-//                for the command, or for an older one, is progress and gives another T each time.
+//   T            The block layer's timer of a request (`timeout` of the SCSI device). At T
+//                libiscsi (iscsi_eh_cmd_timed_out) sends a NOP to see that the connection lives and
+//                asks for another T; the second time it lets the error handler begin: at 2 T. With
+//                both NOP settings 0 it has nothing to check and the error handler begins at T.
+//                Data moved for the command, or for an older one, is progress and gives another T
+//                each time.
 //   abort        The error handler sends ABORT TASK and waits abort_timeout (iscsi_eh_abort). LIO
 //                answers only once the command itself has ended. When the wait is over, libiscsi
 //                gives the connection up at once: error 1021, ISCSI_ERR_SCSI_EH_SESSION_RST. No
@@ -50,7 +50,7 @@
 
 #include "lib/base/units.h"
 
-namespace ballast::watch::timeline {
+namespace ballast::ctl::timeline {
 
 inline constexpr Nanoseconds for_ever = Nanoseconds::max();
 
@@ -103,4 +103,4 @@ std::vector<Event> answered_busy(const Settings& settings, Nanoseconds deadline)
 Nanoseconds survives(const Settings& settings, Nanoseconds deadline);
 Nanoseconds survives_unanswered(const Settings& settings);
 
-}  // namespace ballast::watch::timeline
+}  // namespace ballast::ctl::timeline

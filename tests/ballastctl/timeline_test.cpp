@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/watch/timeline.h"
+#include "targetcli-config/ballastctl/machine/timeline.h"
 
 #include <algorithm>
 #include <chrono>
@@ -8,10 +8,11 @@
 #include <random>
 #include <string>
 
+#include "lib/watch/initiator.h"
 #include "tests/cmocka.h"
 
 using namespace ballast;
-using namespace ballast::watch::timeline;
+using namespace ballast::ctl::timeline;
 using namespace std::chrono_literals;
 
 namespace {
@@ -43,6 +44,7 @@ void the_defaults_as_measured(void**) {
   expect_measured(when(events, What::session_dropped), 77600ms);
   expect_measured(when(events, What::io_error), 197900ms);
   assert_true(survives_unanswered(Settings{}) == when(events, What::io_error));
+  assert_true(error_handler_begins(Settings{}) == watch::error_handler_begins);
 }
 
 void busy_is_borne_for_180_s_by_default(void**) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/watch/timeline.h"
+#include "targetcli-config/ballastctl/machine/timeline.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 
 #include "lib/base/assert.h"
 
-namespace ballast::watch::timeline {
+namespace ballast::ctl::timeline {
 
 namespace {
 
@@ -207,4 +207,4 @@ Nanoseconds survives_unanswered(const Settings& settings) {
   return first_error(unanswered(settings));
 }
 
-}  // namespace ballast::watch::timeline
+}  // namespace ballast::ctl::timeline
