@@ -29,7 +29,7 @@ Nanoseconds before(int seconds) {
 }  // namespace
 
 void Device::set_attributes() {
-  if ((ring_->flags() & abi::TCMU_MAILBOX_FLAG_CAP_TMR) == 0 ||
+  if ((ring_->mailbox().flags & abi::TCMU_MAILBOX_FLAG_CAP_TMR) == 0 ||
       !attributes_->write(tmr_notification, 1)) {
     log(LogLevel::warning,
         "{}: the kernel does not tell of task management (Linux 5.9 and later do, and the "

@@ -58,6 +58,7 @@ bool Device::snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanos
       executor_, patience, [this, lists](const std::shared_ptr<Asked>& asked) {
         watch::LunSnapshot snapshot;
         lun_->describe(lists, &snapshot);
+        snapshot.mailbox = ring_->mailbox();
         asked->answer(std::move(snapshot));
       });
   if (!answer.has_value() || !answer->ok()) {

@@ -107,7 +107,7 @@ Result<void> Device::set_up(const config::LunConfig& config, bool at_start, Nano
     return store;
   }
   log(LogLevel::info, "{}: this kernel's ring has: {}", name_,
-      describe_mailbox_flags(ring_->flags()));
+      describe_mailbox_flags(ring_->mailbox().flags));
   const co::Message sweep{.run = &begin_sweep, .context = this};
   (void)loop_->drive(&sweep);
   return {};

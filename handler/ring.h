@@ -20,6 +20,7 @@
 #include "handler/tcmur_abi.h"
 #include "lib/co/executor.h"
 #include "lib/scsi/command.h"
+#include "lib/watch/mailbox.h"
 
 namespace ballast::handler {
 
@@ -54,8 +55,10 @@ class Ring final : public co::TickHook {
 
   void tick_end() override;
 
-  // The mailbox's TCMU_MAILBOX_FLAG_CAP_* bits.
-  std::uint16_t flags() const { return mailbox_->flags; }
+  // Its flags are TCMU_MAILBOX_FLAG_CAP_* bits.
+  watch::Mailbox mailbox() const {
+    return {mailbox_->version, mailbox_->flags, mailbox_->cmdr_off, mailbox_->cmdr_size};
+  }
   const RingStats& stats() const { return stats_; }
 
  private:

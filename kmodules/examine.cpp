@@ -2,6 +2,7 @@
 // The half of tcmu.h that looks at a running kernel.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <gio/gio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,11 +20,15 @@
 
 #include "kmodules/tcmu.h"
 #include "lib/base/unique_fd.h"
+#include "lib/watch/bus.h"
 
 namespace ballast::kmod {
 namespace {
 
 namespace fs = std::filesystem;
+
+// The plugin answers within 2 s, but for what the daemon's main thread is doing.
+constexpr int patience_ms = 5000;
 
 std::string first_line(const fs::path& path) {
   std::ifstream file{path};
@@ -161,39 +166,26 @@ int find_process(const Roots& roots, std::string_view name) {
   return 0;
 }
 
-bool is_tcmu(const Roots& roots, unsigned uio) {
-  return first_line(fmt::format("{}/class/uio/uio{}/name", roots.sysfs, uio))
-      .starts_with("tcm-user/");
-}
-
-// Out of the memory of a process that has a LUN's ring mapped. False if there is no such process.
-bool read_mapped_mailbox(const Roots& roots, Tcmu& tcmu) {
-  for (const fs::path& process : children(roots.proc)) {
-    std::ifstream maps{process / "maps"};
-    for (std::string line; std::getline(maps, line);) {
-      const std::optional<RingMapping> ring = parse_maps_line(line);
-      if (!ring || !is_tcmu(roots, ring->uio)) {
-        continue;
-      }
-      const UniqueFd memory{::open((process / "mem").c_str(), O_RDONLY | O_CLOEXEC)};
-      std::array<std::byte, mailbox_bytes> bytes{};
-      if (memory.get() < 0 ||
-          ::pread(memory.get(), bytes.data(), bytes.size(), static_cast<off_t>(ring->address)) !=
-              static_cast<ssize_t>(bytes.size())) {
-        continue;
-      }
-      const Result<Mailbox> mailbox = parse_mailbox(bytes);
-      tcmu.mailbox_from =
-          mailbox ? fmt::format("mailbox of uio{}, mapped by {} (pid {})", ring->uio,
-                                first_line(process / "comm"), process.filename().string())
-                  : fmt::format("uio{}: {}", ring->uio, mailbox.error().message);
-      if (mailbox) {
-        tcmu.mailbox = mailbox.value();
-      }
-      return true;
-    }
+// What the plugin says of the rings that tcmu-runner has mapped. False: nobody is there to ask, or
+// there is no LUN of Ballast's.
+bool ask_plugin(Tcmu& tcmu) {
+  namespace bus = watch::bus;
+  g_autoptr(GDBusConnection) connection = g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, nullptr);
+  if (connection == nullptr) {
+    return false;
   }
-  return false;
+  g_dbus_connection_set_exit_on_close(connection, FALSE);
+  g_autoptr(GVariant) reply = g_dbus_connection_call_sync(
+      connection, bus::name, bus::object_path, bus::name, bus::list.name, nullptr,
+      G_VARIANT_TYPE("(s)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms, nullptr, nullptr);
+  if (reply == nullptr) {
+    return false;
+  }
+  const gchar* report = nullptr;
+  g_variant_get(reply, "(&s)", &report);
+  tcmu.mailbox = parse_list(report);
+  tcmu.mailbox_from = "mailbox of a LUN, told by the plugin in tcmu-runner";
+  return tcmu.mailbox.has_value();
 }
 
 // The mailbox of a LUN that nobody has open. `name` as in /sys/class/uio/*/name, "" for any of
@@ -279,7 +271,7 @@ Result<Tcmu> examine(const Roots& roots, bool probe) {
       tcmu.parameters[parameter.filename().string()] = value;
     }
   }
-  if (!read_mapped_mailbox(roots, tcmu)) {
+  if (!ask_plugin(tcmu)) {
     if (const Result<void> idle = read_idle_mailbox(roots, "", tcmu); !idle) {
       tcmu.mailbox_from = fmt::format("not read: {}", idle.error().message);
     }

@@ -73,27 +73,29 @@ void half_a_mailbox_is_refused(void**) {
   assert_false(parse_mailbox(std::span{image}.first(8)).ok());
 }
 
-// --- /proc/PID/maps ------------------------------------------------------------------------------
+// --- what the plugin tells ----------------------------------------------------------------------
 
-void a_mapped_ring_is_found(void**) {
-  const auto ring = parse_maps_line(
-      "7f1e7f800000-7f1ec0000000 rw-s 00000000 00:05 431                        /dev/uio12");
-  assert_true(ring.has_value());
-  assert_int_equal(ring->uio, 12);
-  assert_true(ring->address == 0x7f1e7f800000);
+void the_plugin_tells_a_mailbox(void**) {
+  const auto told = parse_list(
+      R"({"version": 1, "report": "list", "luns": [{"name": "vol0", "more": 1, "mailbox":
+          {"version": 2, "flags": 15, "ring_offset": 128, "ring_bytes": 8388608}}], "silent": []})");
+  assert_true(told.has_value());
+  assert_int_equal(told->version, 2);
+  assert_int_equal(told->flags, 15);
+  assert_int_equal(told->ring_offset, 128);
+  assert_int_equal(told->ring_bytes, 8 << 20);
 }
 
-void other_mappings_are_passed_over(void**) {
-  assert_false(parse_maps_line("7f1e7f800000-7f1ec0000000 r--p 00000000 08:01 43 /usr/lib/libc.so")
-                   .has_value());
-  assert_false(parse_maps_line("").has_value());
-  assert_false(
-      parse_maps_line("7f1e7f800000-7f1ec0000000 rw-s 00001000 00:05 431 /dev/uio0").has_value());
-  assert_false(
-      parse_maps_line("7f1e7f800000-7f1ec0000000 rw-s 00000000 00:05 431 /dev/uio0 (deleted)")
-          .has_value());
-  assert_false(
-      parse_maps_line("7f1e7f800000-7f1ec0000000 rw-s 00000000 00:05 431 /dev/uio").has_value());
+void a_plugin_that_tells_none_is_passed_over(void**) {
+  for (const char* const report :
+       {R"({"version": 1, "luns": [], "silent": ["vol0"]})",  // none answers
+        R"({"version": 1, "luns": [{"name": "vol0"}]})",      // an older plugin
+        R"({"version": 1, "luns": [{"name": "vol0", "mailbox": null}]})",
+        R"({"version": 2, "luns": [{"name": "vol0", "mailbox":
+            {"version": 2, "flags": 15, "ring_offset": 128, "ring_bytes": 8388608}}]})",
+        "[]", "{}", ""}) {
+    assert_false(parse_list(report).has_value());
+  }
 }
 
 // --- capabilities --------------------------------------------------------------------------------
@@ -196,8 +198,8 @@ int main() {
       cmocka_unit_test(a_mailbox_is_read_field_by_field),
       cmocka_unit_test(a_mailbox_of_another_version_is_refused),
       cmocka_unit_test(half_a_mailbox_is_refused),
-      cmocka_unit_test(a_mapped_ring_is_found),
-      cmocka_unit_test(other_mappings_are_passed_over),
+      cmocka_unit_test(the_plugin_tells_a_mailbox),
+      cmocka_unit_test(a_plugin_that_tells_none_is_passed_over),
       cmocka_unit_test(a_mailbox_decides),
       cmocka_unit_test(without_a_mailbox_attributes_decide),
       cmocka_unit_test(an_old_kernel_has_what_can_be_shown_and_no_more),

@@ -5,8 +5,8 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
+#include <nlohmann/json.hpp>
 
 namespace ballast::kmod {
 namespace {
@@ -26,7 +26,7 @@ constexpr std::array capability_table{
     CapabilityInfo{Capability::tmr, "task_management",
                    "Ballast hears that an initiator aborted a command", flag_tmr},
     CapabilityInfo{Capability::keep_buffer, "keep_buffer",
-                   "a command can be answered while the storage still works on its data",
+                   "not used: Ballast copies the data, and so loses none when the daemon dies",
                    flag_keep_buffer},
 };
 
@@ -95,35 +95,18 @@ Result<Mailbox> parse_mailbox(std::span<const std::byte> bytes) {
   return mailbox;
 }
 
-// "7f0a3c000000-7f0a7c800000 rw-s 00000000 00:06 431    /dev/uio0"
-std::optional<RingMapping> parse_maps_line(std::string_view line) {
-  constexpr std::string_view device = "/dev/uio";
-  const std::size_t path = line.find(device);
-  if (path == std::string_view::npos) {
-    return std::nullopt;
+std::optional<Mailbox> parse_list(std::string_view report) {
+  try {
+    const nlohmann::json document = nlohmann::json::parse(report);
+    if (document.at("version") == 1) {
+      const nlohmann::json& told = document.at("luns").at(0).at("mailbox");
+      return Mailbox{told.at("version"), told.at("flags"), told.at("ring_offset"),
+                     told.at("ring_bytes")};
+    }
+  } catch (const nlohmann::json::exception&) {
+    // No LUN, or an older plugin.
   }
-  RingMapping mapping;
-  const std::string_view number = line.substr(path + device.size());
-  const auto [number_end, number_error] =
-      std::from_chars(number.data(), number.data() + number.size(), mapping.uio);
-  if (number_error != std::errc{} || number_end != number.data() + number.size()) {
-    return std::nullopt;  // also "/dev/uio0 (deleted)": a LUN that is gone
-  }
-  const auto [address_end, address_error] =
-      std::from_chars(line.data(), line.data() + line.size(), mapping.address, 16);
-  if (address_error != std::errc{} || *address_end != '-') {
-    return std::nullopt;
-  }
-  std::size_t field = 0;  // the third one is the offset into the device
-  for (int blanks = 0; blanks < 2 && field != std::string_view::npos; ++blanks) {
-    field = line.find(' ', field);
-    field = field == std::string_view::npos ? field : field + 1;
-  }
-  std::uint64_t offset = 1;
-  if (field != std::string_view::npos) {
-    std::from_chars(line.data() + field, line.data() + line.size(), offset, 16);
-  }
-  return offset == 0 ? std::optional{mapping} : std::nullopt;
+  return std::nullopt;
 }
 
 Verdict judge(const Tcmu& tcmu, const CapabilityInfo& capability) {

@@ -8,10 +8,10 @@
 //
 // Mailbox capabilities: flags in the first bytes of a LUN's ring (struct tcmu_mailbox,
 // linux/target_core_user.h). The kernel lets one process at a time open /dev/uioN (EBUSY for the
-// second), so for a LUN in use they are read out of the memory of the process that has it mapped,
-// /proc/PID/mem. With no LUN, `probe` may make one for a moment; nl_reply_supported=-1 keeps the
-// kernel from waiting for a handler. It is refused while tcmu-runner runs, which would log an error
-// about a LUN it does not know. Where the mailbox can't be read, capabilities are concluded from
+// second), so for a LUN in use the plugin is asked, which has it mapped (lib/watch/report.h,
+// "list"). With no LUN, `probe` may make one for a moment; nl_reply_supported=-1 keeps the kernel
+// from waiting for a handler. It is refused while tcmu-runner runs, which would log an error about
+// a LUN it does not know. Where the mailbox can't be read, capabilities are concluded from
 // attributes that came into the kernel with them.
 //
 // All of it needs root. Single-threaded.
@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/watch/mailbox.h"
 
 namespace ballast::kmod {
 
@@ -38,12 +39,7 @@ struct Roots {
   std::string dev = "/dev";
 };
 
-struct Mailbox {
-  std::uint16_t version = 0;
-  std::uint16_t flags = 0;
-  std::uint32_t ring_offset = 0;
-  std::uint32_t ring_bytes = 0;
-};
+using watch::Mailbox;
 
 enum class Capability { out_of_order, read_length, tmr, keep_buffer };
 inline constexpr std::size_t capability_count = 4;
@@ -82,12 +78,8 @@ const char* attribute_meaning(std::string_view name) noexcept;
 inline constexpr std::size_t mailbox_bytes = 16;
 Result<Mailbox> parse_mailbox(std::span<const std::byte> bytes);
 
-// A line of /proc/PID/maps: the address at which page 0 of /dev/uio<number> is mapped, if it is.
-struct RingMapping {
-  unsigned uio = 0;
-  std::uint64_t address = 0;
-};
-std::optional<RingMapping> parse_maps_line(std::string_view line);
+// The first LUN's, of what the plugin reports as "list"; nullopt: there is none.
+std::optional<Mailbox> parse_list(std::string_view report);
 
 Verdict judge(const Tcmu& tcmu, const CapabilityInfo& capability);
 

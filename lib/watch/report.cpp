@@ -121,6 +121,15 @@ Json counters_of(const LunSnapshot& lun, bool all) {
   return json;
 }
 
+Json mailbox_of(const LunSnapshot& lun) {
+  Json json;
+  json["version"] = lun.mailbox.version;
+  json["flags"] = lun.mailbox.flags;
+  json["ring_offset"] = lun.mailbox.ring_offset;
+  json["ring_bytes"] = lun.mailbox.ring_bytes;
+  return json;
+}
+
 Json histogram(const Histogram& latencies) {
   Json json;
   json["count"] = latencies.count();
@@ -158,6 +167,7 @@ std::string list(std::span<const LunSnapshot> luns, const std::vector<std::strin
     json["queue_depth"] = lun.queue_depth;
     json["oldest_ns"] = lun.oldest ? Json(ns(lun.now - *lun.oldest)) : Json(nullptr);
     json["orphan_bytes"] = lun.orphan_bytes.value();
+    json["mailbox"] = mailbox_of(lun);
     json["counters"] = counters_of(lun, false);
   });
 }

@@ -36,6 +36,9 @@
 //                      the limits in force
 //   oldest_ns          age of the oldest command in flight, orphans among them | null: none
 //   orphan_bytes       data held for orphans, now
+//   mailbox            {version, flags, ring_offset, ring_bytes}: the head of the LUN's ring, as
+//   the
+//                      kernel wrote it (struct tcmu_mailbox); ballast-kmod reads it
 //   counters           {commands, good, check_condition, busy, task_set_full, read_bytes,
 //                      written_bytes}, as in `stats`
 //

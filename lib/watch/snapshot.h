@@ -12,6 +12,7 @@
 #include "lib/base/units.h"
 #include "lib/watch/command_record.h"
 #include "lib/watch/histogram.h"
+#include "lib/watch/mailbox.h"
 #include "lib/watch/slow_log.h"
 
 namespace ballast::watch {
@@ -61,6 +62,7 @@ struct LunSnapshot : config::Limits {
   Bytes capacity{};
   Bytes logical_block{};
   std::uint32_t queue_depth = 0;
+  Mailbox mailbox;
   TimePoint now{};
   TimePoint opened{};
   std::optional<TimePoint> stalled_since;  // now stalled

@@ -82,6 +82,7 @@ bool MadeUpLun::snapshot(const watch::Lists&, watch::LunSnapshot* into, Nanoseco
   lun.stall_after = 3s;
   lun.stall_window = 8;
   lun.queue_depth = 128;
+  lun.mailbox = {.version = 2, .flags = 15, .ring_offset = 128, .ring_bytes = 8 << 20};
   lun.now = now;
   lun.opened = TimePoint{now.since_start - 125s};
   lun.counters.commands = 5000;

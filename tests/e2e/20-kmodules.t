@@ -19,7 +19,7 @@ unload_all() {
     modprobe -r tcm_loop iscsi_target_mod target_core_user target_core_file target_core_pscsi target_core_iblock target_core_mod
     modprobe -r configfs uio
 }
-plan 33
+plan 34
 
 # --- nothing loaded ---
 unload_all
@@ -57,12 +57,14 @@ is "$(configfs_leftovers; ls /sys/class/uio)" "" "nothing is left of the probes"
 unlike "$(dmesg)" '[Tt]cmu|[Tt]arget|TCM|CORE|uio' "the kernel's log has no word of them"
 
 # --- TCMU, with a LUN ---
+bus_policy
 fresh_daemon
+expect_log 'org.ballast.Ballast1 is on the bus'
 json . --probe > "$TEST_DIR/said"
 like "$(< "$TEST_DIR/said")" 'no probe is made while tcmu-runner' "no probe beside the daemon"
 unlike "$(< "$DAEMON_LOG")" 'ballast.kmod' "the daemon's log has no word of it"
 ok "a LUN" make_lun vol0 64M file:/srv/vol0.raw
-like "$(json .tcmu.mailbox_from)" 'mailbox of uio0, mapped by tcmu-runner' "its mailbox is read while it is in use"
+like "$(json .tcmu.mailbox_from)" 'mailbox of a LUN, told by the plugin' "its mailbox is known while it is in use"
 is "$(json .tcmu.mailbox.flags)" 15 "its flags"
 is "$(json .tcmu.attributes_from)" user_0/vol0 "its attributes"
 

@@ -101,6 +101,7 @@ void list_has_a_line_for_each_lun(void**) {
   lun.counters.commands = 7;
   lun.counters.read = Bytes{4096};
   lun.oldest = TimePoint{lun.now.since_start - 9s};
+  lun.mailbox = {.version = 2, .flags = 15, .ring_offset = 128, .ring_bytes = 8 << 20};
   const json told = only_lun(&report::list, lun);
   expect_members(told, {"name",
                         "at_ns",
@@ -122,6 +123,7 @@ void list_has_a_line_for_each_lun(void**) {
                         "queue_depth",
                         "oldest_ns",
                         "orphan_bytes",
+                        "mailbox",
                         "counters"});
   assert_true(told["at_ns"] == 1000'000'000'000);
   assert_true(told["open_for_ns"] == 600'000'000'000);
@@ -132,6 +134,8 @@ void list_has_a_line_for_each_lun(void**) {
   assert_true(told["orphan_bytes"] == 8192);
   assert_true(told["oldest_ns"] == 9'000'000'000);
   assert_true(told["fault_control"].is_null());
+  assert_true(told["mailbox"] ==
+              json({{"version", 2}, {"flags", 15}, {"ring_offset", 128}, {"ring_bytes", 8 << 20}}));
   expect_members(told["counters"], {"commands", "good", "check_condition", "busy", "task_set_full",
                                     "read_bytes", "written_bytes"});
   assert_true(told["counters"]["commands"] == 7);
