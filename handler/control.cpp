@@ -162,7 +162,7 @@ gboolean connect(gpointer) noexcept;
 void try_later(const char* what, const char* detail = nullptr) noexcept {
   if (!std::exchange(said, true)) {
     log(LogLevel::warning,
-        "ballastctl will not work: {}{}{}; it is tried again every {} s, and the LUNs are not "
+        "ballastctl will not work: {}{}{}; Ballast tries again every {} s, and the LUNs are not "
         "affected",
         what, detail != nullptr ? ": " : "", detail != nullptr ? detail : "", retry_seconds);
   }
@@ -171,21 +171,21 @@ void try_later(const char* what, const char* detail = nullptr) noexcept {
 
 void on_name(GDBusConnection*, const gchar*, gpointer) noexcept {
   said = false;
-  log(LogLevel::info, "ballastctl can ask: {} is on the bus", bus::name);
+  log(LogLevel::info, "ballastctl works: {} is on the D-Bus system bus", bus::name);
 }
 
 void on_no_name(GDBusConnection* on, const gchar*, gpointer) noexcept {
   if (on != nullptr && !std::exchange(said, true)) {
     log(LogLevel::warning,
-        "ballastctl will not work: the D-Bus system bus does not give us the name {0}: is "
-        "/usr/share/dbus-1/system.d/{0}.conf installed, or does another process own the name? The "
-        "LUNs are not affected",
+        "ballastctl will not work: the D-Bus system bus does not give Ballast the name {0}: check "
+        "that /usr/share/dbus-1/system.d/{0}.conf is installed, and that no other process owns the "
+        "name; the LUNs are not affected",
         bus::name);
   }
 }
 
 void on_closed(GDBusConnection*, gboolean, GError*, gpointer) noexcept {
-  try_later("the D-Bus system bus has gone");
+  try_later("the D-Bus system bus has closed the connection");
 }
 
 // Null: out of memory.
@@ -252,7 +252,9 @@ gboolean on_stop(gpointer) noexcept {
   try {
     directory().visit(nullptr, [](ControlledLun& lun) { lun.daemon_stops(); });
   } catch (const std::exception&) {
-    log_plain(LogLevel::warning, "out of memory: frozen LUNs will be closed one after the other");
+    log_plain(
+        LogLevel::warning,
+        "out of memory: the daemon closes its frozen LUNs one after the other, which takes longer");
   }
   return G_SOURCE_CONTINUE;
 }
@@ -288,7 +290,7 @@ void control_add(ControlledLun& lun) noexcept {
   try {
     directory().add(lun);
   } catch (const std::exception&) {
-    log_plain(LogLevel::warning, "out of memory: ballastctl will not see a LUN");
+    log_plain(LogLevel::warning, "out of memory: ballastctl will not show one of the LUNs");
   }
 }
 

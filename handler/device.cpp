@@ -170,8 +170,8 @@ void Device::deal_with(const PassedOver::Item& item) {
   const std::size_t ended = lun_->abort([this](const scsi::Command& command) {
     return passed_over_->is_named(static_cast<const Incoming&>(command).cmd->cmd_id);
   });
-  log(LogLevel::info, "{}: task management: of {} commands to be aborted {} end now", name_,
-      item.named, ended);
+  log(LogLevel::info, "{}: task management: an initiator aborts {} commands; {} of them end now",
+      name_, item.named, ended);
 }
 
 // Looks at the end of the ring for what nobody calls us for: ten times a second while commands come
@@ -258,7 +258,7 @@ bool Device::close(Nanoseconds patience) {
         return device.lun_->has_departed() && device.sweeps_.live() == 0;
       },
       this);
-  log(LogLevel::info, "{}: closed: {} commands answered with {} doorbells", name_,
+  log(LogLevel::info, "{}: closed: {} commands were answered, with {} notices to the kernel", name_,
       ring_->stats().answers, ring_->stats().doorbells);
   return is_gone();
 }

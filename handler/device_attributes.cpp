@@ -32,9 +32,9 @@ void Device::set_attributes() {
   if ((ring_->mailbox().flags & abi::TCMU_MAILBOX_FLAG_CAP_TMR) == 0 ||
       !attributes_->write(tmr_notification, 1)) {
     log(LogLevel::warning,
-        "{}: the kernel does not tell of task management (Linux 5.9 and later do, and the "
-        "backstore's attribute tmr_notification must be 1): ABORT TASK and LUN RESET wait for the "
-        "deadline of the commands that they end",
+        "{}: the kernel does not tell Ballast about ABORT TASK and LUN RESET, so they wait for the "
+        "deadline of the commands that they end; Linux 5.9 or later is needed, and the backstore's "
+        "attribute tmr_notification must be 1",
         name_);
   }
   look_at_attributes();
@@ -44,7 +44,9 @@ void Device::look_at_attributes() {
   looked_at_attributes_ = executor_.now();
   const std::optional<int> tells = attributes_->read(tmr_notification);
   if (tells == 0 && attributes_->write(tmr_notification, 1)) {
-    log(LogLevel::warning, "{}: tmr_notification was 0, it is 1 again: without it ABORT TASK waits",
+    log(LogLevel::warning,
+        "{}: tmr_notification was 0, and Ballast has set it to 1 again: with 0 an ABORT TASK waits "
+        "for the deadline of its command",
         name_);
   }
   int seconds = attributes_->read(cmd_time_out).value_or(kernels_default);
@@ -60,15 +62,15 @@ void Device::look_at_attributes() {
 
 void Device::tell_cmd_time_out() const {
   if (cmd_time_out_ <= 0) {
-    log(LogLevel::info, "{}: cmd_time_out is 0: commands may be held", name_);
+    log(LogLevel::info, "{}: cmd_time_out is 0: the kernel leaves all answers to Ballast", name_);
     return;
   }
   const Nanoseconds last = before(cmd_time_out_);
   const Nanoseconds deadline = lun_->config().deadline;
   log(LogLevel::warning,
-      "{}: cmd_time_out is {} s, then the kernel fails a command: all are answered BUSY after "
-      "{}{}, "
-      "which initiators do not believe for ever; set it to 0 before the LUN is exported",
+      "{}: cmd_time_out is {} s, after which the kernel fails a command; so Ballast answers BUSY "
+      "after {}{}, and initiators report I/O errors in a long freeze; set it to 0 before the LUN "
+      "is exported",
       name_, cmd_time_out_, config::format_duration(last),
       deadline > last ? ", not deadline=" + config::format_duration(deadline) + " as configured"
                       : " at the latest");

@@ -20,10 +20,11 @@ Result<void> Device::resize(Bytes size) {
         lun_->resize(size, [asked](Result<void> result) { asked->answer(std::move(result)); });
       });
   if (!done.has_value()) {
-    return Error{ETIMEDOUT,
-                 fmt::format("the resize to {} bytes is not done after {}; it goes on, "
-                             "unless another is asked for; ask again when the storage answers",
-                             size.value(), config::format_duration(reconfiguration_limit))};
+    return Error{
+        ETIMEDOUT,
+        fmt::format("the resize to {} bytes has not ended after {}; it goes on in the background, "
+                    "unless you set another size; set the size again when the storage answers",
+                    size.value(), config::format_duration(reconfiguration_limit))};
   }
   return *done;
 }
@@ -45,9 +46,11 @@ Result<void> Device::reconfigure(std::string_view daemon_string) {
         asked->answer(std::move(changed));
       });
   if (!done.has_value()) {
-    return Error{ETIMEDOUT,
-                 fmt::format("the change to \"{}\" is not done after {}; it will be", daemon_string,
-                             config::format_duration(reconfiguration_limit))};
+    return Error{
+        ETIMEDOUT,
+        fmt::format(
+            "the change to \"{}\" has not been made after {}; Ballast makes it as soon as it can",
+            daemon_string, config::format_duration(reconfiguration_limit))};
   }
   return *done;
 }

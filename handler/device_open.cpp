@@ -106,7 +106,7 @@ Result<void> Device::set_up(const config::LunConfig& config, bool at_start, Nano
   if (Result<void> store = open_store(at_start, patience); !store) {
     return store;
   }
-  log(LogLevel::info, "{}: this kernel's ring has: {}", name_,
+  log(LogLevel::info, "{}: the kernel's command ring supports: {}", name_,
       describe_mailbox_flags(ring_->mailbox().flags));
   const co::Message sweep{.run = &begin_sweep, .context = this};
   (void)loop_->drive(&sweep);
@@ -121,8 +121,8 @@ Result<void> Device::check_geometry() const {
                                      block.value())};
   }
   if (blocks == BlockCount{} || blocks.value() > (std::uint64_t{1} << 63) / block.value()) {
-    return Error{EINVAL, fmt::format("the size of {} blocks of {} bytes cannot be; give a size of "
-                                     "at least one block",
+    return Error{EINVAL, fmt::format("a size of {} blocks of {} bytes is not possible; give one "
+                                     "block at least and 8 EiB at most",
                                      blocks.value(), block.value())};
   }
   return {};
@@ -213,8 +213,8 @@ Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
       return {};
     case lun::StoreSource::State::trying:
       log(LogLevel::warning,
-          "{}: becoming ready: {} does not answer: is its storage frozen?; commands are answered "
-          "BUSY until it does",
+          "{}: becoming ready: {} does not answer, so its storage may be frozen; commands are "
+          "answered BUSY until it answers",
           name_, config.path);
       break;
     case lun::StoreSource::State::waiting:
@@ -269,15 +269,16 @@ void Device::read_identity() {
   identity_read_.store(true, std::memory_order_release);
   if (unit_serial.empty()) {
     log(LogLevel::warning,
-        "{}: configfs has no unit serial (wwn/vpd_unit_serial); /dev/disk/by-id and multipath will "
-        "not know this LUN",
+        "{}: the backstore has no unit serial (wwn/vpd_unit_serial in configfs), so initiators "
+        "cannot tell this LUN from others (/dev/disk/by-id, multipath); give it one",
         name_);
     return;
   }
   try {
     serial_claim_.take(name_, unit_serial);
   } catch (const std::bad_alloc&) {
-    log_plain(LogLevel::warning, "no memory to compare a LUN's unit serial with the others'");
+    log_plain(LogLevel::warning,
+              "out of memory: the unit serial of a LUN was not compared with those of the others");
   }
 }
 

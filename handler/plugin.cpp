@@ -250,10 +250,9 @@ std::string describe_strings() {
     keys += fmt::format("{}{} ({}; {})", keys.empty() ? "" : ", ", key.name, key.values, key.usual);
   }
   return fmt::format(
-      "Ballast keeps iSCSI LUNs upright when the storage behind them rolls.\n"
-      "cfgstring: /PATH or file=/PATH (a file, created sparse with the LUN, or a block device), "
-      "memory, or null; then ;key=value as needed (values; what it is otherwise): {}. Outside "
-      "targetcli, whose library takes no colon, also as a URI: file:/PATH.\n",
+      "Ballast keeps iSCSI LUNs usable when the storage behind them stops answering.\ncfgstring: "
+      "/PATH or file=/PATH (a file, created sparse with the LUN, or a block device), memory, or "
+      "null; then ;key=value as needed (values; default): {}. See ballast-config(5).\n",
       keys);
 }
 
@@ -277,9 +276,9 @@ abi::tcmur_handler handler = [] {
 extern "C" [[gnu::visibility("default")]] int handler_init() noexcept {
   if (!ballast::start_log_writer(&ballast::handler::log_to_daemon)) {
     ballast::log_plain(ballast::LogLevel::warning,
-                       "cannot start the log's own thread: whoever logs waits for /var/log, which "
-                       "must not lie on storage that may freeze; raise TasksMax of the service and "
-                       "restart it");
+                       "cannot start the thread that writes the log: every thread that logs waits "
+                       "for /var/log, which must not lie on storage that may freeze; raise "
+                       "TasksMax of tcmu-runner.service and restart it");
   }
   static std::string strings;
   try {

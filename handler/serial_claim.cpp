@@ -41,10 +41,8 @@ void SerialClaim::take(const std::string& lun, std::string_view unit_serial) {
   }
   if (!other.empty()) {
     log(LogLevel::warning,
-        "{}: shows itself to initiators as {} does, by the name naa.{}: multipath takes the two "
-        "for "
-        "one disk and mixes up their data; give one of them another unit serial "
-        "(wwn/vpd_unit_serial)",
+        "{}: has the same name for initiators as LUN {}, naa.{}: multipath takes the two for one "
+        "disk and mixes up their data; give one of them another unit serial (wwn/vpd_unit_serial)",
         lun, other, naa);
   }
 }

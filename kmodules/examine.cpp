@@ -102,7 +102,7 @@ class Probe {
       ::rmdir(hba.c_str());
       break;
     }
-    return Error{reason, fmt::format("no probe could be made under {}: {}", core.string(),
+    return Error{reason, fmt::format("cannot create a probe under {}: {}", core.string(),
                                      std::strerror(reason))};
   }
   Probe(Probe&& other) noexcept

@@ -21,10 +21,10 @@ constexpr std::size_t offset_version = 0, offset_flags = 2, offset_ring = 4, off
 constexpr std::array capability_table{
     CapabilityInfo{Capability::out_of_order, "out_of_order_completion",
                    "a slow command does not hold back those behind it", flag_out_of_order},
-    CapabilityInfo{Capability::read_length, "read_length", "short data-in transfers are told",
-                   flag_read_length},
+    CapabilityInfo{Capability::read_length, "read_length",
+                   "the initiator is told how much data a short read returned", flag_read_length},
     CapabilityInfo{Capability::tmr, "task_management",
-                   "Ballast hears that an initiator aborted a command", flag_tmr},
+                   "the kernel tells Ballast when an initiator aborts a command", flag_tmr},
     CapabilityInfo{Capability::keep_buffer, "keep_buffer",
                    "not used: Ballast copies the data, and so loses none when the daemon dies",
                    flag_keep_buffer},
@@ -35,14 +35,15 @@ struct Meaning {
   const char* text;
 };
 constexpr std::array meanings{
-    Meaning{"cmd_time_out", "s until the kernel answers a command by itself; 0: never"},
-    Meaning{"qfull_time_out", "s a command waits for room in the ring; -1: as cmd_time_out"},
+    Meaning{"cmd_time_out", "seconds until the kernel answers a command by itself; 0: never"},
+    Meaning{"qfull_time_out",
+            "seconds that a command waits for room in the ring; -1: as cmd_time_out"},
     Meaning{"max_data_area_mb", "MiB of data in flight, per LUN"},
     Meaning{"cmd_ring_size_mb", "MiB of commands in flight, per LUN"},
     Meaning{"hw_max_sectors", "longest transfer, in blocks of hw_block_size; 0: 128"},
     Meaning{"hw_block_size", "bytes; 0: 512"},
-    Meaning{"nl_reply_supported", "whether making a LUN waits for the handler's word"},
-    Meaning{"tmr_notification", "1: aborts are told to the handler"},
+    Meaning{"nl_reply_supported", "1: creating a LUN waits for the handler's answer"},
+    Meaning{"tmr_notification", "1: the kernel tells the handler about aborts"},
     Meaning{"emulate_write_cache", "ignored: Ballast answers mode pages itself"},
 };
 

@@ -18,10 +18,10 @@ void ErrorLog::report(const char* operation, Bytes offset, Bytes length, const c
   }
   quiet_until_ = now + std::chrono::seconds{1};
   const std::string before =
-      held_back_ > 0 ? fmt::format(" (and {} errors before it)", held_back_) : "";
+      held_back_ > 0 ? fmt::format(" ({} errors before it were not logged)", held_back_) : "";
   held_back_ = 0;
-  log(LogLevel::error, "{}: {} of {} bytes at {} failed: {}{}", name_, operation, length.value(),
-      offset.value(), why, before);
+  log(LogLevel::error, "{}: {} of {} bytes at byte {} failed: {}{}", name_, operation,
+      length.value(), offset.value(), why, before);
 }
 
 }  // namespace ballast::backend

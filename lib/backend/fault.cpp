@@ -38,7 +38,7 @@ class Fault final : public Filter {
   void start() {
     apply(control_.read());
     if (const Result<void> watched = control_.start(); !watched) {
-      log(LogLevel::error, "{}; its rules stay as they are", watched.error().message);
+      log(LogLevel::error, "{}; the fault rules stay as they are", watched.error().message);
     }
   }
 
@@ -237,7 +237,7 @@ void Fault::take() {
 void Fault::apply(const std::string& text) {
   Result<FaultRules> rules = FaultRules::parse(text);
   if (!rules) {
-    log(LogLevel::error, "{}: {}; nothing applied", path_, rules.error().message);
+    log(LogLevel::error, "{}: {}; the fault rules stay as they are", path_, rules.error().message);
     return;
   }
   rules_ = std::move(rules).value();
@@ -253,7 +253,7 @@ Result<void> check_fault_control(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) {
     if (!S_ISREG(status.st_mode)) {
-      return Error{EINVAL, fmt::format("key fault: {} is no regular file", path)};
+      return Error{EINVAL, fmt::format("key fault: {} is not a regular file", path)};
     }
     if (::access(path.c_str(), R_OK) != 0) {
       return Error{errno, fmt::format("key fault: no permission to read {}", path)};

@@ -122,7 +122,7 @@ Result<void> parse_effect(std::string_view word, FaultRule& rule) {
     return {};
   }
   if (!word.starts_with("error=")) {
-    return invalid("{} is nothing that can happen: write delay=, error= or freeze", quote(word));
+    return invalid("{} is not an effect: write delay=, error= or freeze", quote(word));
   }
   rule.effect = FaultRule::Effect::error;
   for (const StatusWord& known : status_words) {
@@ -130,7 +130,7 @@ Result<void> parse_effect(std::string_view word, FaultRule& rule) {
       continue;
     }
     if (!of_each_operation(rule, [&](OpKind kind) { return may_end_with(kind, known.status); })) {
-      return invalid("not each of these operations may end with {}", known.word);
+      return invalid("not all of these operations can end with {}", known.word);
     }
     rule.status = known.status;
     return {};
@@ -145,7 +145,7 @@ Result<void> parse_effect(std::string_view word, FaultRule& rule) {
 Result<void> parse_range(std::string_view text, FaultRule& rule) {
   const std::size_t dash = text.find('-');
   if (dash == std::string_view::npos) {
-    return invalid("lba={} is no range: write lba=<first>-<last>", quote(text));
+    return invalid("lba={} is not a range: write lba=<first>-<last>", quote(text));
   }
   const Result<std::uint64_t> first = config::parse_number("lba", text.substr(0, dash));
   const Result<std::uint64_t> last = config::parse_number("lba", text.substr(dash + 1));
@@ -229,13 +229,15 @@ Result<FaultRule> parse_rule(std::string_view operations, std::string_view line)
   if (rule.after && rule.effect == FaultRule::Effect::error &&
       !of_each_operation(
           rule, [&](OpKind kind) { return rule.error_of(kind) == IoStatus::medium_error; })) {
-    return invalid("after goes with error=medium_error only: the others say nothing was done");
+    return invalid(
+        "after can be combined with error=medium_error only: the other errors say that nothing was "
+        "done");
   }
   if (rule.cancellable && (rule.after || rule.effect == FaultRule::Effect::error)) {
-    return invalid("cancellable goes with delay and freeze, and not with after");
+    return invalid("cancellable can be combined with delay and freeze, and not with after");
   }
   if (rule.stubborn && (rule.cancellable || rule.effect == FaultRule::Effect::error)) {
-    return invalid("stubborn goes with delay and freeze, and not with cancellable");
+    return invalid("stubborn can be combined with delay and freeze, and not with cancellable");
   }
   return rule;
 }
@@ -255,7 +257,7 @@ bool concerns(const FaultRule& rule, const FaultSubject& subject) {
 
 Result<FaultRules> FaultRules::parse(std::string_view text) {
   if (text.size() > longest_text) {
-    return invalid("the text has {} bytes, and may have {}", text.size(), longest_text);
+    return invalid("the rules have {} bytes, and may have {} at most", text.size(), longest_text);
   }
   FaultRules rules;
   for (std::size_t number = 1; !text.empty(); ++number) {

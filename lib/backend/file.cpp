@@ -293,7 +293,9 @@ co::Task<IoStatus> File::flush(co::CancelToken cancel) {
   errors_.report("flush", Bytes{}, file_.geometry.size, std::strerror(-result));
   if (loses_data(result)) {
     log(LogLevel::error,
-        "{}: acknowledged writes may be lost; flushes fail until the LUN is opened again", path_);
+        "{}: the kernel could not write back some data, so acknowledged writes may be lost; every "
+        "flush fails until the LUN is opened again",
+        path_);
     lost_ = status;
   }
   co_return status;

@@ -61,13 +61,13 @@ Result<void> check_missing(const std::string& path, Bytes size, const Expected& 
     case Creation::allowed:
       return {};
     case Creation::at_start:
-      why = "is not created while the daemon starts, as its LUN may have had data";
+      why = "Ballast does not create it while the daemon starts, because its LUN may have had data";
       break;
     case Creation::saved:
-      why = "is not created, as the saved configuration has a LUN on it";
+      why = "Ballast does not create it, because the saved configuration has a LUN on it";
       break;
     case Creation::unreadable:
-      why = "is not created, as the records of what LUNs had cannot be read";
+      why = "Ballast does not create it, because the records of what LUNs had cannot be read";
       break;
   }
   const std::string wanted = size == Bytes{} ? "SIZE" : std::to_string(size.value());
@@ -89,10 +89,11 @@ Result<void> check_identity(const std::string& path, int fd, const StoreIdentity
     return not_it(path, fmt::format("is the device {}", now.device).c_str(), expected);
   }
   if (!holds_data(fd)) {
-    return not_it(path, "is another file, which holds nothing", expected);
+    return not_it(path, "is another file, which holds no data", expected);
   }
   log(LogLevel::warning,
-      "{} is not the file that LUN {} has had since {}; it holds data, and is taken as restored",
+      "{} is not the file that LUN {} has had since {}; it holds data, so Ballast takes it as a "
+      "restored copy",
       path, expected.record->lun, expected.record->since);
   return {};
 }

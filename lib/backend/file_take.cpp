@@ -165,8 +165,9 @@ Result<bool> lock(int fd, const std::string& path) {
   const int why = errno;
   if (why != EAGAIN && why != EACCES) {
     log(LogLevel::warning,
-        "{} cannot be locked ({}): nothing keeps another host or program from writing to it", path,
-        std::strerror(why));
+        "{} cannot be locked ({}): nothing keeps another host or program from writing to it, so "
+        "writes are held while the storage is slow",
+        path, std::strerror(why));
     return false;
   }
   struct flock owner = whole;
@@ -175,8 +176,8 @@ Result<bool> lock(int fd, const std::string& path) {
   if (::fcntl(fd, F_OFD_GETLK, &owner) == 0 && owner.l_type != F_UNLCK && owner.l_pid > 0) {
     who = fmt::format("process {}", owner.l_pid);
   }
-  return error(EBUSY, "{} is locked by {}: one volume has one user; see fuser -v {}", path, who,
-               path);
+  return error(EBUSY, "{} is locked by {}: only one LUN or program may use it; see fuser -v {}",
+               path, who, path);
 }
 
 // Of what is open: whose it is, and whether it is what was expected.
@@ -185,7 +186,7 @@ Result<Taken> take_open(UniqueFd fd, const LunConfig& config, const Expected& ex
   taken.fd = std::move(fd);
   struct stat status {};
   if (::fstat(taken.fd.get(), &status) != 0) {
-    return error(errno, "{} cannot be looked at: {}", config.path, std::strerror(errno));
+    return error(errno, "{} cannot be examined: {}", config.path, std::strerror(errno));
   }
   // Not what stat() saw before: the path may name another thing by now.
   taken.block_device = S_ISBLK(status.st_mode);
@@ -239,10 +240,11 @@ Result<void> give_size(int fd, const std::string& path, Bytes size) {
     const int why = errno;
     if (why == EFBIG || why == EINVAL) {
       return error(EFBIG,
-                   "{} cannot have {}: that is more than its file system allows for one file", path,
-                   format_bytes(size));
+                   "{} cannot have a size of {}: its file system does not allow so large a file",
+                   path, format_bytes(size));
     }
-    return error(why, "{} cannot be given {}: {}", path, format_bytes(size), std::strerror(why));
+    return error(why, "{} cannot be given a size of {}: {}", path, format_bytes(size),
+                 std::strerror(why));
   }
   return {};
 }

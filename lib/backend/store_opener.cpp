@@ -71,8 +71,8 @@ void remember(const StoreOrder& order, const Expected& expected, const StoreIden
   }
   if (const Result<void> kept = records.keep(record); !kept) {
     log(LogLevel::warning,
-        "{}: {}: it is not remembered what this LUN has, and a missing file will not be told from "
-        "a new one",
+        "{}: {}; so Ballast has no record of this LUN's store, and cannot tell later whether a "
+        "missing file held data",
         order.lun, kept.error().message);
   }
 }
@@ -86,7 +86,7 @@ struct StoreOpener::Shared {
   std::mutex mutex;  // guards what follows
   std::condition_variable changed;
   State state = State::trying;
-  Error error{EAGAIN, "it has not been tried"};
+  Error error{EAGAIN, "Ballast has not tried to open it yet"};
   std::optional<OpenFile> file;
   bool unwanted = false;
 
@@ -114,7 +114,8 @@ bool StoreOpener::Shared::attempt(std::string& said) {
     changed.notify_all();
   }
   if (!found) {
-    log(LogLevel::warning, "{}: {}: whether {} is what it was is not known", order.lun,
+    log(LogLevel::warning,
+        "{}: {}; so Ballast cannot tell whether {} is still the same file or device", order.lun,
         found.error().message, order.config.path);
   } else {
     remember(order, expected, identity);
@@ -134,8 +135,8 @@ bool StoreOpener::Shared::failed(const Error& why, bool known, std::string& said
   if (waits && said != why.message) {
     said = why.message;
     log(LogLevel::warning,
-        "{}: becoming ready: {}; commands are answered BUSY until then, and it is tried again "
-        "every {}",
+        "{}: becoming ready: {}; commands are answered BUSY until it is open, and Ballast tries "
+        "again every {}",
         order.lun, why.message, config::format_duration(order.interval));
   }
   changed.notify_all();
@@ -158,7 +159,7 @@ StoreOpener::StoreOpener(StoreOrder order) : shared_{std::make_shared<Shared>(st
   if (!sent) {
     shared_->state = State::refused;
     shared_->error =
-        Error{EAGAIN, "no thread can be made to open it; raise TasksMax of the service"};
+        Error{EAGAIN, "cannot start a thread that opens it; raise TasksMax of the service"};
   }
 }
 
@@ -199,10 +200,10 @@ Result<void> check_with_patience(StoreOrder order, Nanoseconds patience) {
         return check_environment(order.config, expect(order, find_record(order)));
       });
   if (!answer.has_value()) {
-    return Error{ETIMEDOUT,
-                 fmt::format("{} does not answer within {}: the storage hangs; try again when it "
-                             "does not",
-                             what, config::format_duration(patience))};
+    return Error{
+        ETIMEDOUT,
+        fmt::format("{} does not answer within {}: the storage hangs; try again when it answers",
+                    what, config::format_duration(patience))};
   }
   return *answer;
 }

@@ -22,8 +22,8 @@ namespace {
 
 constexpr std::size_t largest_record = 16 << 10;
 constexpr const char* head =
-    "# What Ballast remembers of a volume: by this it is known again. Remove this file\n"
-    "# only to let a LUN begin with an empty disk on this path.\n";
+    "# Ballast recognises the file or device of a LUN by this record. Remove the record\n# only to "
+    "let a LUN begin with an empty disk on this path.\n";
 
 // FNV-1a: two paths with one base name have two records.
 std::uint64_t hash_of(std::string_view text) {
@@ -186,7 +186,7 @@ Result<std::optional<StoreRecord>> StoreRecords::find(const std::string& path) c
     left.remove_prefix(std::min(end + 1, left.size()));
   }
   if (record.path != normal_path(path)) {
-    return Error{EINVAL, fmt::format("{} is damaged, or of another path", file)};
+    return Error{EINVAL, fmt::format("{} is damaged, or belongs to another path", file)};
   }
   return std::optional<StoreRecord>{std::move(record)};
 }

@@ -157,9 +157,9 @@ bool Writer::put_dropped() {
     return true;
   }
   char words[room_for_words];
-  const int length = std::snprintf(words, sizeof words,
-                                   "%llu lines were dropped while the log could not be written",
-                                   static_cast<unsigned long long>(dropped_));
+  const int length = std::snprintf(
+      words, sizeof words, "%llu log lines were dropped, because the log could not be written",
+      static_cast<unsigned long long>(dropped_));
   if (!put(LogLevel::warning, {words, static_cast<std::size_t>(std::max(length, 0))})) {
     return false;
   }

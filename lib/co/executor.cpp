@@ -51,9 +51,9 @@ Executor::~Executor() {
 
 const char* Executor::lacks() const {
   if (!mailbox_.is_open()) {
-    return "no event descriptor could be made: raise LimitNOFILE of the service";
+    return "cannot make an event descriptor: raise LimitNOFILE of the service";
   }
-  return memory_.is_short() ? "there is no memory: raise the service's limit" : nullptr;
+  return memory_.is_short() ? "out of memory: raise the memory limit of the service" : nullptr;
 }
 
 void Executor::remove_tick_hook(TickHook& hook) {
@@ -217,9 +217,9 @@ void Executor::log_refused_wake(void* executor, const RefusedWake& refused) {
     return;
   }
   log(LogLevel::error,
-      "{}: refused a wake from {}:{}, {} since start: the wait for \"{}\" at {}:{} was over, woken "
-      "by "
-      "{}:{}; its place now serves \"{}\" at {}:{}. A completion came twice or too late",
+      "{}: a bug in Ballast, without harm, please report it: a completion came twice or too late; "
+      "refused a wake from {}:{}, {} since start: the wait for \"{}\" at {}:{} was over, woken by "
+      "{}:{}; its place now serves \"{}\" at {}:{}",
       self.name_, refused.second_wake.file_name(), refused.second_wake.line(), count,
       refused.what != nullptr ? refused.what : "(forgotten)", refused.wait_site.file_name(),
       refused.wait_site.line(), refused.first_wake.file_name(), refused.first_wake.line(),

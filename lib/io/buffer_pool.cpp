@@ -30,8 +30,11 @@ Result<std::unique_ptr<BufferPool>> BufferPool::open(co::Executor& executor, Byt
   void* const memory = ::mmap(nullptr, capacity, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
-    return Error{errno, fmt::format("cannot map {} bytes for the buffers of {}: {}; give it fewer",
-                                    capacity, executor.name(), std::strerror(errno))};
+    return Error{
+        errno,
+        fmt::format(
+            "cannot map {} bytes for the buffers of {}: {}; raise the memory limits of the service",
+            capacity, executor.name(), std::strerror(errno))};
   }
   return std::unique_ptr<BufferPool>{
       new BufferPool{executor, static_cast<std::byte*>(memory), capacity}};

@@ -45,9 +45,9 @@ Result<void> StoreThread::start(unsigned completions) {
   ring_open_ = true;
   error = io_uring_register_eventfd(&ring_, executor_.mailbox().fd());
   if (error < 0) {
-    return Error{-error, fmt::format("cannot tie the store thread's io_uring to the executor's "
-                                     "eventfd: {}",
-                                     std::strerror(-error))};
+    return Error{-error,
+                 fmt::format("cannot register an eventfd with the store thread's io_uring: {}",
+                             std::strerror(-error))};
   }
   sigset_t all;
   sigset_t before;

@@ -31,7 +31,7 @@ Error setup_error(int errno_value) {
       break;
     case EPERM:
       advice =
-          "it is switched off: set the sysctl kernel.io_uring_disabled to 0, or allow "
+          "io_uring is switched off: set the sysctl kernel.io_uring_disabled to 0, or allow "
           "io_uring_setup in the seccomp filter of the service or container";
       break;
     case ENOMEM:
@@ -91,7 +91,7 @@ Result<void> Uring::setup() {
       std::min<std::size_t>(options_.max_operations, params.cq_entries - slots_for_cancels);
   error = io_uring_register_eventfd(&ring_, executor_.mailbox().fd());
   if (error < 0) {
-    return Error{-error, fmt::format("cannot tie the io_uring to the executor's eventfd: {}",
+    return Error{-error, fmt::format("cannot register an eventfd with the io_uring: {}",
                                      std::strerror(-error))};
   }
   if (options_.store_thread) {

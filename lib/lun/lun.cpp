@@ -82,13 +82,15 @@ std::size_t Lun::abort(const std::function<bool(const scsi::Command&)>& meant) {
 
 void Lun::resize(Bytes size, Done done) {
   if (volume_ == nullptr) {
-    done(Error{EBUSY, "cannot be resized while it waits for its store: see the lines above"});
+    done(Error{EBUSY,
+               "cannot be resized while it is becoming ready: earlier lines of this log say what "
+               "it waits for"});
     return;
   }
   const Bytes block = volume_->logical_block();
   if (size == Bytes{} || size.value() % block.value() != 0) {
-    done(Error{EINVAL, fmt::format("cannot be resized to {} bytes, which is no positive multiple "
-                                   "of its block of {} bytes",
+    done(Error{EINVAL, fmt::format("cannot be resized to {} bytes: the size must be a positive "
+                                   "multiple of the block size, {} bytes",
                                    size.value(), block.value())});
     return;
   }
@@ -108,16 +110,15 @@ co::Task<void> Lun::do_resize(Bytes size, std::shared_ptr<Done> done) {
 // What the LUN does about a resize that ended so, and what is said of it.
 Result<void> Lun::resized(Bytes size, BlockCount blocks, IoStatus status) {
   if (status == IoStatus::cancelled) {
-    log(LogLevel::info, "{}: the resize to {} bytes is dropped: another was asked for after it",
+    log(LogLevel::info, "{}: the resize to {} bytes is dropped: a later one takes its place",
         name(), size.value());
-    return Error{EBUSY,
-                 fmt::format("not resized to {} bytes: another resize was asked for after it",
-                             size.value())};
+    return Error{EBUSY, fmt::format("not resized to {} bytes: a later resize takes its place",
+                                    size.value())};
   }
   if (!ok(status)) {
     const int why = status == IoStatus::not_supported ? EOPNOTSUPP : EIO;
-    return Error{why, fmt::format("cannot be resized to {} bytes: the backend {} says {}",
-                                  size.value(), backend_->description(), to_string(status))};
+    return Error{why, fmt::format("cannot be resized to {} bytes: {} reports: {}", size.value(),
+                                  backend_->description(), to_string(status))};
   }
   log(LogLevel::info, "{}: resized to {} blocks", name(), blocks.value());
   if (disk_ != nullptr) {
@@ -132,17 +133,18 @@ Result<void> Lun::reconfigure(const config::LunConfig& wanted) {
   config::LunConfig changed = setup_.config;
   static_cast<config::Limits&>(changed) = wanted;
   if (changed != wanted) {
-    return Error{EINVAL,
-                 fmt::format("cannot change from \"{}\" to \"{}\" while it is open: only {} can; "
-                             "delete the backstore and create it anew (the data stays)",
-                             config::to_string(setup_.config), config::to_string(wanted),
-                             config::live_keys())};
+    return Error{
+        EINVAL,
+        fmt::format("cannot change from \"{}\" to \"{}\" while the LUN is open: only {} can be "
+                    "changed; delete the backstore and create it anew (the data stays)",
+                    config::to_string(setup_.config), config::to_string(wanted),
+                    config::live_keys())};
   }
   setup_.config = std::move(changed);
   if (task_set_ != nullptr) {
     task_set_->set_limits(limits());
   }
-  log(LogLevel::info, "{}: the configuration is {} now", name(), config::to_string(setup_.config));
+  log(LogLevel::info, "{}: the configuration is now {}", name(), config::to_string(setup_.config));
   return {};
 }
 

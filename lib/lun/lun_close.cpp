@@ -40,8 +40,10 @@ co::Task<void> Lun::end_in_order(Nanoseconds patience) {
   if (task_set_ != nullptr) {
     const bool idle = co_await task_set_->idle_until(executor_.now() + patience);
     if (!idle) {
-      log(LogLevel::warning, "{}: {} commands are still at the backend {}; they are ended", name(),
-          unanswered(), store_);
+      log(LogLevel::warning,
+          "{}: closing: {} commands are unanswered because {} has not answered; Ballast answers them "
+          "now",
+          name(), unanswered(), store_);
     }
     co_await task_set_->shut();
   }
@@ -49,8 +51,8 @@ co::Task<void> Lun::end_in_order(Nanoseconds patience) {
   const bool closed = co_await closed_.wait_until(executor_.now() + depart_patience);
   if (!closed) {
     log(LogLevel::warning,
-        "{}: closed, but {} holds operations that it can neither finish nor end; they go on, and "
-        "the storage stays locked until the last of them has ended",
+        "{}: closed, but operations of it still run on {}, which does not end them; the storage "
+        "stays locked until the last of them has ended",
         name(), store_);
   }
   ended_.set();
@@ -67,7 +69,8 @@ co::Task<void> Lun::close_backend() {
   }
   co_await resizes_.join();
   if (ended_.is_set()) {
-    log(LogLevel::info, "{}: the last operation has ended, the storage is let go of", name());
+    log(LogLevel::info, "{}: the last operation has ended, and the storage is free for others",
+        name());
   }
   closed_.set();
   closing_.spawn("close: last", leave());

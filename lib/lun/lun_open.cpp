@@ -57,7 +57,8 @@ co::Task<void> Lun::become_ready() {
       co_return;
     }
     if (state == StoreSource::State::refused) {
-      log(LogLevel::error, "{}: cannot be opened: {}; delete the backstore and create it anew",
+      log(LogLevel::error,
+          "{}: cannot be opened: {}; delete the backstore and create it anew (the data stays)",
           name(), source_->error().message);
       co_return;
     }

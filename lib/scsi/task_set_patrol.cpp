@@ -112,7 +112,8 @@ void TaskSet::become_stalled(TimePoint now) {
     stalled_place_.emplace(stalled_luns_);
   }
   log(LogLevel::warning,
-      "{}: stalled: {} at the backend since {:.1f} s; holding {} commands of {} until it answers",
+      "{}: stalled: {} has waited for the storage for {:.1f} s; Ballast keeps {} of its {} "
+      "commands waiting, and answers the others BUSY",
       executor().name(), at_backend_.front()->slot->record.name,
       std::chrono::duration<double>(now - at_backend_.front()->since).count(),
       std::min<std::size_t>(window(), unanswered()), unanswered());
@@ -153,8 +154,9 @@ void TaskSet::recover(TimePoint now) {
   stalled_ = false;
   stalled_place_.reset();
   wake_.set();  // while the LUN was stalled the patrol did not look out for the next stall
-  log(LogLevel::warning, "{}: answers again after {:.1f} s; orphans left: {}", executor().name(),
-      std::chrono::duration<double>(now - stalled_since_).count(), orphans_.size());
+  log(LogLevel::warning, "{}: the storage answers again after {:.1f} s; orphans left: {}",
+      executor().name(), std::chrono::duration<double>(now - stalled_since_).count(),
+      orphans_.size());
 }
 
 // --- belief
@@ -187,8 +189,8 @@ void TaskSet::look_for_calm(TimePoint now) {
     said_holding_ = false;
   } else if (holding() && !std::exchange(said_holding_, true)) {
     log(LogLevel::warning,
-        "{}: commands are held from now on, until they are done or aborted: initiators do not "
-        "believe BUSY for ever",
+        "{}: commands are held from now on, until they are done or aborted: initiators fail a "
+        "command that is answered BUSY for too long",
         executor().name());
   }
 }
@@ -264,8 +266,8 @@ void TaskSet::hold(Slot& slot) {
   ++counters_.held;
   if (!slot.request.irrevocable() && !std::exchange(said_held_, true)) {
     log(LogLevel::warning,
-        "{}: changes are held past their deadline while the storage is slow, because somebody else "
-        "may write to it too: lock it for this target alone",
+        "{}: writes are held past their deadline while the storage is slow: the store is not "
+        "locked, so somebody else may write to it too; use storage with file locks",
         executor().name());
   }
   move_to(held_, slot);

@@ -13,13 +13,13 @@ const char* words(Because because) noexcept {
     case Because::adopted:
       return "an orphan had done the same";
     case Because::ended_in_time:
-      return "it was ended in time, and not done";
+      return "it was stopped in time, and not done";
     case Because::not_under_way:
-      return "nothing of it was under way";
+      return "nothing of it was at the storage";
     case Because::shed:
       return "the LUN is stalled";
     case Because::orphan_runs:
-      return "an orphan that does the same still runs";
+      return "an orphan that does the same is still running";
     case Because::orphaned:
       return "it goes on as an orphan";
     case Because::closing:

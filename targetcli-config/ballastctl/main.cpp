@@ -17,8 +17,8 @@ namespace {
 
 int run(int argc, char** argv) {
   CLI::App app{
-      "Shows what Ballast's LUNs are doing.\n"
-      "Exit: 0 ok, 1 failed, 2 wrong use. ballastctl(8) is the manual.",
+      "Shows what Ballast's LUNs are doing, and prepares initiators for a freeze.\nExit: 0 ok, 1 "
+      "failed, 2 wrong use. ballastctl(8) is the manual.",
       "ballastctl"};
   app.set_version_flag("--version", fmt::format("ballastctl {}", version));
   app.require_subcommand(1);

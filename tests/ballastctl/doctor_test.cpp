@@ -162,9 +162,10 @@ void without_a_disk_there_is_nothing_to_say(void**) {
   tree.add_machine();
   const Report report = report_of(tree);
   assert_int_equal(report.changes(), 0);
-  assert_string_equal(doctor::as_text(report).c_str(),
-                      "nothing to examine: no disk of Ballast over iSCSI, and no Ballast "
-                      "backstore\n");
+  assert_string_equal(
+      doctor::as_text(report).c_str(),
+      "nothing to examine: this machine has no disk of Ballast over iSCSI, and no Ballast "
+      "backstore\n");
 }
 
 void other_peoples_disks_are_left_alone(void**) {
@@ -203,16 +204,16 @@ void a_good_target_has_nothing_to_change(void**) {
   const char* const golden = R"(backstore vol0: file=/srv/vol0.raw
 
 SETTING                  VALUE        VERDICT  WANTED  WHY
-deadline                 20s          ok       -       below the initiator's timeout, 30 s unless changed there
-time-out of the backend  none         ok       -       the store has no time-out of its own that could be compared
-cmd_time_out             0            ok       -       when it has passed the kernel fails the command by itself; 0: never
-hw_max_sectors           2048: 1 MiB  ok       -       the largest transfer: a bigger one is cut into several commands
+deadline                 20s          ok       -       must be below the timeout of the initiators, 30 s unless changed there
+time-out of the backend  none         ok       -       the storage has no time-out that Ballast knows of
+cmd_time_out             0            ok       -       after this time the kernel fails a command by itself; 0: never
+hw_max_sectors           2048: 1 MiB  ok       -       the largest transfer; the initiator cuts a bigger one into several commands
 max_data_area_mb         1024 MiB     ok       -       memory for data in flight; 32 commands of the largest transfer take 33 MiB
 
 command windows of sessions (cmdsn_depth)
 
 SETTING                                          VALUE  VERDICT  WANTED  WHY
-iqn.2026-01.org.ballast:test, iqn.2026-01.org.a  64     ok       -       commands of a session at once; LUNs: 1, which keep up to 32 of them while stalled, and up to 32 before
+iqn.2026-01.org.ballast:test, iqn.2026-01.org.a  64     ok       -       commands of one session at once; LUNs: 1, which together keep up to 32 of them while stalled, and up to 32 before
 
 ok: nothing to change
 )";

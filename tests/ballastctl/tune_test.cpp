@@ -55,7 +55,7 @@ void a_dry_run_says_all_and_changes_nothing(void**) {
   const std::string text = done(tune::tune(tree.files(), Goal{}, true));
   const char* const golden =
       "/etc/udev/rules.d/60-ballast.rules: written\n"
-      "/etc/iscsi/iscsid.conf: our block added\n"
+      "/etc/iscsi/iscsid.conf: the block of ballastctl added\n"
       "node record of iqn.2026-01.org.ballast:test at 192.0.2.10:3260, "
       "node.conn[0].timeo.noop_out_timeout: 5 -> 30\n"
       "node record of iqn.2026-01.org.ballast:test at 192.0.2.10:3260, "
@@ -65,9 +65,9 @@ void a_dry_run_says_all_and_changes_nothing(void**) {
       "session to iqn.2026-01.org.ballast:test at 192.0.2.10:3260, recovery_tmo: 120 -> 600\n"
       "sda timeout: 30 -> 310\n"
       "sdb timeout: 30 -> 310\n"
-      "note: session1 keeps its abort, reset and NOP-out times until it ends; to have the new "
+      "note: session1 keeps its old abort, reset and NOP-out times until it ends; for the new "
       "ones: "
-      "iscsiadm -m node -T iqn.2026-01.org.ballast:test -p 192.0.2.10:3260 --logout, and --login\n"
+      "iscsiadm -m node -T iqn.2026-01.org.ballast:test -p 192.0.2.10:3260 --logout, then --login\n"
       "a dry run: nothing was changed\n";
   assert_string_equal(text.c_str(), golden);
   assert_true(tree.contents() == before);
@@ -188,7 +188,7 @@ void what_somebody_changed_since_is_left(void**) {
   tree.write(timeout_path, "77\n");
   const std::string text = undo_once(tree);
   assert_string_equal(tree.read(timeout_path).c_str(), "77\n");
-  assert_non_null(strstr(text.c_str(), "sda timeout: changed by somebody since tune"));
+  assert_non_null(strstr(text.c_str(), "sda timeout: somebody has changed it since tune"));
 }
 
 void lines_others_add_to_iscsid_conf_stay(void**) {
@@ -288,7 +288,7 @@ void a_machine_without_disks_is_set_for_those_to_come(void**) {
   const auto before = tree.contents();
   const std::string text = tune_once(tree);
   assert_non_null(strstr(text.c_str(), "60-ballast.rules: written"));
-  assert_non_null(strstr(text.c_str(), "iscsid.conf: our block added"));
+  assert_non_null(strstr(text.c_str(), "iscsid.conf: the block of ballastctl added"));
   undo_once(tree);
   assert_true(tree.contents() == before);
 }

@@ -62,7 +62,8 @@ void slow_requests_are_told_at_both_ends(void**) {
   assert_int_equal(watcher.take_slow(slow(4, "")).size(), 0);
   const auto begun = watcher.take_slow(slow(5, ""));
   assert_int_equal(begun.size(), 1);
-  assert_string_equal(begun[0].text.c_str(), "1 more command is now slow, unanswered for 1 s");
+  assert_string_equal(begun[0].text.c_str(),
+                      "1 more command is now slow: unanswered for more than 1 s");
   const auto ended = watcher.take_slow(slow(5, request));
   assert_int_equal(ended.size(), 1);
   assert_string_equal(ended[0].text.c_str(),

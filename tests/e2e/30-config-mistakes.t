@@ -95,7 +95,7 @@ check_says "a mounted block device" 'is in use' "file=$loop"
 
 # --- what needs the LUN's size, which check_config is not told ---
 open_says "a file smaller than the LUN" 'small.raw has 1MiB but the LUN was created with size=64MiB' 64M file=/srv/world/small.raw
-open_says "a size no file can have" 'new.raw cannot have' 500T file=/srv/world/new.raw
+open_says "a size no file can have" 'new.raw cannot have a size of' 500T file=/srv/world/new.raw
 # rtslib takes no ':' in any configuration, and targetcli keeps its reason to itself.
 targetcli_says "a colon, which rtslib refuses" '^Error: ' name=bad size=64M cfgstring=file:/srv/world/new.raw
 

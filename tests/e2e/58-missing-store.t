@@ -80,7 +80,7 @@ truncate -s 64M "$file"
 : > "$DAEMON_LOG"
 ok "the daemon starts with another folder in place" start_daemon
 begin_read
-expect_log "$file is another file, which holds nothing"
+expect_log "$file is another file, which holds no data"
 rm "$file"
 mount_volumes
 read_well "its own is back"

@@ -22,7 +22,7 @@ bus_policy
 
 rm -f "$FAULT"
 fresh_daemon
-expect_log 'org.ballast.Ballast1 is on the bus'
+expect_log 'org.ballast.Ballast1 is on the D-Bus system bus'
 is "$(status_of "$CTL" list) $(said)" "0 no LUNs" "a daemon without LUNs"
 make_lun vol0 128M "file=/srv/$TEST_NAME.vol0.raw;fault=$FAULT" || bail "no vol0"
 make_lun vol1 128M "file=/srv/$TEST_NAME.vol1.raw" || bail "no vol1"
@@ -71,7 +71,7 @@ ok "list: not stalled any more" wait_for 10 "the end of the stall" json_is ok '.
 # --- mistakes ---
 is "$(status_of "$CTL" stats vol9) $(said)" '1 ballastctl: there is no LUN "vol9"; there are vol0, vol1' "an unknown LUN"
 is "$(status_of "$CTL" fault vol1 clear)" 1 "no fault wrapper: exit 1"
-like "$(said)" '^ballastctl: LUN vol1 has no fault wrapper' "and says so"
+like "$(said)" '^ballastctl: LUN vol1 has no control file for faults' "and says so"
 
 # --- who may ask, and how else ---
 like "$(gdbus introspect --system -d org.ballast.Ballast1 -o /org/ballast/Ballast1)" 'InFlight\(in +s lun' "it can be introspected"

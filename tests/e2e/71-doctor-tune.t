@@ -34,7 +34,7 @@ verdict() { # SETTING
 "$CTL" tune --undo >&9 2>&1 # what an earlier run may have left
 fresh_daemon
 conf_before=$(sha256sum < "$CONF")
-is "$(status_of "$CTL" doctor) $(said)" "0 nothing to examine: no disk of Ballast over iSCSI, and no Ballast backstore" "doctor with nothing to look at"
+is "$(status_of "$CTL" doctor) $(said)" "0 nothing to examine: this machine has no disk of Ballast over iSCSI, and no Ballast backstore" "doctor with nothing to look at"
 make_lun vol0 64M "file=/srv/$TEST_NAME.vol0.raw;fault=$FAULT" hw_max_sectors=2048 || bail "no vol0"
 export_luns
 ok "login" login
@@ -74,7 +74,7 @@ sleep 0.5 # the backend looks ten times a second
 write() { dd if=/dev/zero of="$DEV" bs=4k count=1 seek=8 oflag=direct status=none; }
 not_ok "a write that fails for good fails" bounded 20 write
 echo -1 > "$(retries_file)"
-like "$("$CTL" doctor "$DEV")" '^max_retries +-1 +ok .* for ever too' "doctor knows the price of -1"
+like "$("$CTL" doctor "$DEV")" '^max_retries +-1 +ok .* for ever, too' "doctor knows the price of -1"
 write >&9 2>&1 3>&- &
 writer=$!
 sleep 5

@@ -31,7 +31,7 @@ bus_policy
 : > "$FAULT"
 modprobe iscsi_tcp
 fresh_daemon
-expect_log 'org.ballast.Ballast1 is on the bus'
+expect_log 'org.ballast.Ballast1 is on the D-Bus system bus'
 
 like "$("$CTL" watch --for soon 2>&1)" 'soon' "a period that is none is refused"
 is "$(bounded 20 "$CTL" watch --for 1s > "$TEST_DIR/short"; echo $?)" 0 "watch --for ends by itself"

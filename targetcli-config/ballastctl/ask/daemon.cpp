@@ -47,15 +47,15 @@ Error explain(GError& error) {
     if (::geteuid() != 0) {
       return {EACCES, "only root may ask: sudo ballastctl"};
     }
-    return {EACCES, fmt::format("the system bus does not let root ask: is "
-                                "/usr/share/dbus-1/system.d/{}.conf installed? ({})",
+    return {EACCES, fmt::format("the D-Bus system bus does not let root ask: check that "
+                                "/usr/share/dbus-1/system.d/{}.conf is installed ({})",
                                 bus::name, error.message)};
   }
   if (is_dbus_error(error, G_DBUS_ERROR_NO_REPLY) || is_dbus_error(error, G_DBUS_ERROR_TIMEOUT) ||
       g_error_matches(&error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
     return {ETIMEDOUT,
-            fmt::format("tcmu-runner did not answer within {} s, or has ended meanwhile: its main "
-                        "thread may be opening or closing a LUN; see its log",
+            fmt::format("tcmu-runner did not answer within {} s: it may be opening or closing a "
+                        "LUN, or it has ended; see its log, /var/log/tcmu-runner.log",
                         patience_ms / 1000)};
   }
   return {EIO, fmt::format("tcmu-runner answered with an error: {}", error.message)};
@@ -88,9 +88,10 @@ Result<std::string> ask(const bus::Method& method, const std::string& lun) {
   const Owned<GDBusConnection> connection{g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw)};
   if (!connection) {
     const Owned<GError> error{raw};
-    return Error{ENOTCONN, fmt::format("the system bus cannot be reached: {}: systemctl status "
-                                       "dbus",
-                                       error->message)};
+    return Error{
+        ENOTCONN,
+        fmt::format("the D-Bus system bus cannot be reached: {}: see systemctl status dbus",
+                    error->message)};
   }
   g_dbus_connection_set_exit_on_close(connection.get(), FALSE);
   GVariant* const arguments = method.takes_lun ? g_variant_new("(s)", lun.c_str()) : nullptr;
@@ -110,13 +111,13 @@ Reading read_answer(const std::string& answer) {
   const nlohmann::json document = nlohmann::json::parse(answer, nullptr, false);
   if (!document.is_object() || !document.contains("luns") || !document["luns"].is_array()) {
     fail(
-        "tcmu-runner's answer cannot be read: are ballastctl and handler_ballast.so of one "
-        "version?");
+        "tcmu-runner's answer cannot be read: install ballastctl and handler_ballast.so of the "
+        "same version, and restart tcmu-runner");
   }
   if (document.value("version", 0) != 1) {
     fail(
-        "tcmu-runner's answer is of another version: install ballastctl and handler_ballast.so "
-        "of one version, and restart tcmu-runner");
+        "tcmu-runner's answer has another version: install ballastctl and handler_ballast.so of "
+        "the same version, and restart tcmu-runner");
   }
   return {document["luns"], document.value("silent", std::vector<std::string>{})};
 }
@@ -129,7 +130,7 @@ void add_question(CLI::App& app, const Question& question) {
   CLI::App* const command = app.add_subcommand(question.name, question.description);
   const auto options = std::make_shared<Options>();
   if (question.method.takes_lun) {
-    command->add_option("LUN", options->lun, "the backstore's name; all if not given");
+    command->add_option("LUN", options->lun, "the name of the backstore; without it, all of them");
   }
   add_json_flag(*command, options->json);
   command->callback([question, options] { show_answer(question, options->lun, options->json); });

@@ -34,17 +34,16 @@ std::string control_file_of(const std::string& name) {
     const nlohmann::json& path = lun.at("fault_control");
     if (path.is_null()) {
       fail(
-          fmt::format("LUN {0} has no fault wrapper: its configuration string has to name a "
-                      "control file, as in ;fault=/run/{0}.fault",
+          fmt::format("LUN {0} has no control file for faults: name one in its configuration "
+                      "string, as in ;fault=/run/{0}.fault",
                       name));
     }
     return path;
   }
   if (std::find(reading.silent.begin(), reading.silent.end(), name) != reading.silent.end()) {
-    fail(
-        fmt::format("LUN {} does not answer, so its control file is not known: its thread is busy "
-                    "or stuck",
-                    name));
+    fail(fmt::format(
+        "LUN {} does not answer (its thread is busy or stuck), so its control file is not known",
+        name));
   }
   fail(fmt::format(
       "there is no LUN \"{}\"; {}", name,
@@ -118,7 +117,7 @@ void run(const Options& options) {
 
 void add_fault(CLI::App& app) {
   CLI::App* const command =
-      app.add_subcommand("fault", "for tests: delays, freezes or fails a LUN's operations");
+      app.add_subcommand("fault", "for tests: delay, freeze or fail a LUN's operations");
   const auto options = std::make_shared<Options>();
   command->add_option("LUN", options->lun, "the backstore's name")->required();
   command->add_option("ACTION", options->action, "show (the default), set or clear")

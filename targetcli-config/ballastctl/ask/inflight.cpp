@@ -60,7 +60,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
 }  // namespace
 
 void add_inflight(CLI::App& app) {
-  add_question(app, {"inflight", "commands under way, oldest first, and where each one sits",
+  add_question(app, {"inflight", "commands under way, oldest first, and where each one waits",
                      watch::bus::in_flight, show});
 }
 

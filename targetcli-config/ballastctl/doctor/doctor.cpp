@@ -89,14 +89,14 @@ void run(const Options& options) {
 }  // namespace
 
 void add_doctor(CLI::App& app) {
-  CLI::App* const command = app.add_subcommand(
-      "doctor",
-      "the settings that decide whether a freeze is outlived, here and on the target; "
-      "exit 1: something is to be changed");
+  CLI::App* const command =
+      app.add_subcommand("doctor",
+                         "check the settings that decide whether this machine outlives a freeze; "
+                         "exit 1: something should be changed");
   const auto options = std::make_shared<Options>();
-  command->add_option("DISK", options->names,
-                      "disks of this initiator; all of Ballast's, and its "
-                      "backstores, if not given");
+  command->add_option(
+      "DISK", options->names,
+      "disks of this initiator; without them, all disks of Ballast and all its backstores");
   add_goal_options(*command, options->goal);
   add_json_flag(*command, options->json);
   command->callback([options] { run(*options); });

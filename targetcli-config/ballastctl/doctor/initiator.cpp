@@ -14,7 +14,7 @@ namespace {
 using timeline::Settings;
 constexpr const char* tune = "sudo ballastctl tune";
 constexpr const char* tune_and_login =
-    "sudo ballastctl tune, then log out and in: it counts from the next login";
+    "sudo ballastctl tune, then log out and in: the new value counts from the next login";
 
 std::string with_unit(const Value& value, std::string_view unit) {
   if (!value.text) {
@@ -47,15 +47,15 @@ Finding eh_deadline(const Disk& disk) {
                   with_unit(disk.eh_deadline, " s"),
                   Verdict::unknown,
                   "",
-                  "it would end the error handler early and set the disk offline",
+                  "if set, the kernel cuts the error handler short and sets the disk offline",
                   ""};
   if (disk.eh_deadline.text) {
     const bool off = disk.eh_deadline.number().value_or(-1) < 0;
     finding.verdict = off ? Verdict::ok : Verdict::change;
     finding.wanted = off ? "" : "off";
     finding.how = off ? ""
-                      : "sudo ballastctl tune; after a reboot it is what scsi_mod.eh_deadline= "
-                        "on the kernel's command line says";
+                      : "sudo ballastctl tune; after a reboot scsi_mod.eh_deadline= on the "
+                        "kernel's command line decides again";
   }
   return finding;
 }
@@ -65,13 +65,13 @@ Finding max_retries(const Disk& disk, const Settings& found, const Settings& goo
   if (disk.max_retries.number() == -1) {
     finding.verdict = Verdict::ok;
     finding.why =
-        "for ever: any freeze is outlived, but a write that fails for good is repeated for "
-        "ever too";
+        "-1 repeats for ever: any freeze is outlived, but a write that fails for good is repeated "
+        "for ever, too";
     return finding;
   }
   finding.why =
-      "BUSY is repeated until (max_retries + 1) x timeout have passed; 5 is the most, but "
-      "for -1";
+      "a command answered BUSY is repeated until (max_retries + 1) x timeout have passed; the "
+      "kernel takes 5 at most, or -1";
   if (disk.max_retries.number()) {
     const bool fine = found.max_retries == good.max_retries;
     finding.verdict = fine ? Verdict::ok : Verdict::change;
@@ -84,14 +84,13 @@ Finding max_retries(const Disk& disk, const Settings& found, const Settings& goo
 Finding replacement_timeout(const Disk& disk, const Settings& found, const Settings& good,
                             const Goal& goal) {
   const Nanoseconds nothing{};
-  Finding finding = time_setting(
-      "replacement_timeout", disk.replacement_timeout, found.replacement_timeout.value_or(nothing),
-      good.replacement_timeout.value_or(nothing),
-      fmt::format(
-          "if the target itself stands still for {}, the session is lost, and I/O fails this "
-          "long afterwards",
-          config::format_duration(goal.survive)),
-      tune);
+  Finding finding = time_setting("replacement_timeout", disk.replacement_timeout,
+                                 found.replacement_timeout.value_or(nothing),
+                                 good.replacement_timeout.value_or(nothing),
+                                 fmt::format("if the target itself does not answer for {}, the "
+                                             "session is lost, and I/O fails this long afterwards",
+                                             config::format_duration(goal.survive)),
+                                 tune);
   if (disk.replacement_timeout.text == "off") {
     finding.verdict = Verdict::ok;
   }
@@ -154,8 +153,8 @@ Finding dirty_limits(const Machine& machine) {
   const std::uint64_t seconds = limit / each_second;
   finding.value = bytes > 0 ? bytes_text(limit) : fmt::format("{} %: {}", ratio, bytes_text(limit));
   finding.why = fmt::format(
-      "so much may wait to be written, {} s at 100 MiB/s; then every process "
-      "that writes, to whatever disk, waits for the frozen one",
+      "this much data may wait in memory, {} s of writing at 100 MiB/s; beyond it every process "
+      "that writes, to any disk, waits for the frozen one",
       seconds);
   finding.verdict = seconds > most_seconds ? Verdict::change : Verdict::ok;
   if (finding.verdict == Verdict::change) {
@@ -184,13 +183,12 @@ Finding hung_task(const Machine& machine, const Goal& goal) {
   const bool reached = *timeout > 0 && std::chrono::seconds{*timeout} < goal.survive;
   const bool panic = machine.hung_task_panic.number().value_or(0) != 0;
   finding.verdict = reached && panic ? Verdict::change : Verdict::ok;
-  finding.why = reached ? "a process that waits longer for a disk is named in the kernel log; that "
-                          "does no harm"
-                        : "no process will be reported as hung";
+  finding.why =
+      reached ? "the kernel log names a process that waits longer for a disk; this does no harm"
+              : "no process will be reported as hung";
   if (finding.verdict == Verdict::change) {
     finding.why =
-        "kernel.hung_task_panic is 1: a process that waits longer for a disk brings the "
-        "machine down";
+        "kernel.hung_task_panic is 1: if a process waits longer for a disk, the kernel panics";
     finding.wanted = in_seconds(goal.survive + goal.deadline);
     finding.how = fmt::format(
         "echo 'kernel.hung_task_timeout_secs = {}' > "
@@ -206,16 +204,16 @@ std::vector<Finding> judge(const Disk& disk, const Goal& goal) {
   const Settings found = timeline_settings(disk);
   const Settings good = wanted(found, goal);
   const std::string tmf =
-      "LIO answers it only when Ballast has answered the command, at its deadline "
-      "at the latest";
+      "time to wait for LIO, which answers only when Ballast has answered the command, at its "
+      "deadline at the latest";
   return {
       time_setting("timeout", disk.timeout, found.timeout, good.timeout,
-                   "BUSY is repeated until (max_retries + 1) x timeout have passed; the error "
-                   "handler begins at twice the timeout",
+                   "a command answered BUSY is repeated until (max_retries + 1) x timeout have "
+                   "passed; the error handler begins at twice the timeout",
                    tune),
       max_retries(disk, found, good),
       time_setting("eh_timeout", disk.eh_timeout, found.eh_timeout, found.eh_timeout,
-                   "of the TEST UNIT READY after a reset; plays no part in a freeze", ""),
+                   "for the TEST UNIT READY after a reset; does not matter in a freeze", ""),
       eh_deadline(disk),
       queue_depth(disk),
       replacement_timeout(disk, found, good, goal),
@@ -230,7 +228,8 @@ std::vector<Finding> judge(const Disk& disk, const Goal& goal) {
                    "without NOP-outs the error handler begins at half the time", tune_and_login),
       time_setting("noop_out_timeout", disk.noop_out_timeout, found.noop_out_timeout,
                    good.noop_out_timeout,
-                   "longer than Ballast's deadline, or a session that only waits for it is dropped",
+                   "must be longer than Ballast's deadline, or the initiator drops a session that "
+                   "only waits",
                    tune_and_login),
       write_zeroes(disk)};
 }

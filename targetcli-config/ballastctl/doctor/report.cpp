@@ -134,7 +134,8 @@ const char* to_string(Verdict verdict) noexcept {
 
 std::string as_text(const Report& report) {
   if (report.disks.empty() && report.luns.empty()) {
-    return "nothing to examine: no disk of Ballast over iSCSI, and no Ballast backstore\n";
+    return "nothing to examine: this machine has no disk of Ballast over iSCSI, and no Ballast "
+           "backstore\n";
   }
   std::string text, how;
   for (const DiskReport& each : report.disks) {

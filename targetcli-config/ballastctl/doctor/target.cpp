@@ -26,19 +26,20 @@ std::string backstore(const TargetLun& lun) {
 }
 
 Finding deadline(const TargetLun& lun) {
-  Finding finding{"deadline",
-                  config::format_duration(lun.limits.deadline),
-                  Verdict::ok,
-                  "",
-                  fmt::format("below the initiator's timeout, {} s unless changed there",
-                              default_timeout.count()),
-                  ""};
+  Finding finding{
+      "deadline",
+      config::format_duration(lun.limits.deadline),
+      Verdict::ok,
+      "",
+      fmt::format("must be below the timeout of the initiators, {} s unless changed there",
+                  default_timeout.count()),
+      ""};
   if (lun.limits.deadline >= default_timeout) {
     finding.verdict = Verdict::change;
     finding.wanted = "20s";
     finding.how =
-        "make the backstore again with deadline=20s, or raise the timeout of every "
-        "initiator (ballastctl tune there)";
+        "set deadline=20s in the configuration string, or raise the timeout of every initiator "
+        "(ballastctl tune there)";
   }
   return finding;
 }
@@ -48,15 +49,15 @@ Finding backend(const TargetLun& lun) {
                   "none",
                   Verdict::ok,
                   "",
-                  "the store has no time-out of its own that could be compared",
+                  "the storage has no time-out that Ballast knows of",
                   ""};
   if (const auto timeout = lun.backend_timeout.number()) {
     const bool fine = seconds{*timeout} < lun.limits.deadline;
     finding.value = fmt::format("{} s", *timeout);
     finding.verdict = fine ? Verdict::ok : Verdict::change;
     finding.why =
-        "below the deadline, a command ends with the disk's own verdict; above it, it is "
-        "answered BUSY first and becomes an orphan";
+        "if below the deadline, a command ends with the disk's own error; if above, Ballast "
+        "answers BUSY first and the command becomes an orphan";
     if (!fine) {
       const std::int64_t good =
           std::max<std::int64_t>(1, whole_seconds(lun.limits.deadline) * 3 / 4);
@@ -72,16 +73,16 @@ Finding cmd_time_out(const TargetLun& lun) {
                   "",
                   Verdict::unknown,
                   "",
-                  "when it has passed the kernel fails the command by itself; 0: never",
+                  "after this time the kernel fails a command by itself; 0: never",
                   ""};
   if (const auto timeout = lun.cmd_time_out.number()) {
     finding.value = *timeout == 0 ? "0" : fmt::format("{} s", *timeout);
     finding.verdict = *timeout <= 0 ? Verdict::ok : Verdict::change;
     if (finding.verdict == Verdict::change) {
       finding.wanted = "0";
-      finding.why += "; in a long freeze commands have to be held for longer";
+      finding.why += "; in a long freeze Ballast must hold commands for longer";
       finding.how = fmt::format(
-          "with its LUN taken out of all targets: targetcli {} set attribute cmd_time_out=0",
+          "remove its LUN from all targets, then: targetcli {} set attribute cmd_time_out=0",
           backstore(lun));
     }
   }
@@ -108,7 +109,7 @@ Finding hw_max_sectors(const TargetLun& lun) {
                   "",
                   Verdict::unknown,
                   "",
-                  "the largest transfer: a bigger one is cut into several commands",
+                  "the largest transfer; the initiator cuts a bigger one into several commands",
                   ""};
   if (const auto longest = longest_transfer(lun)) {
     finding.value = fmt::format("{}: {}", *lun.hw_max_sectors.number(),
@@ -174,9 +175,8 @@ Finding judge(const CommandWindow& window) {
   const std::int64_t needed = std::min(all, std::max(stalled + 1, good_window));
   finding.verdict = *depth < needed ? Verdict::change : Verdict::ok;
   finding.why = fmt::format(
-      "commands of a session at once; LUNs: {}, which keep up to {} of them while stalled, and up "
-      "to "
-      "{} before",
+      "commands of one session at once; LUNs: {}, which together keep up to {} of them while "
+      "stalled, and up to {} before",
       luns, stalled, all);
   if (finding.verdict == Verdict::change) {
     const std::int64_t good = std::min(std::max(needed, good_window), deepest_window);
@@ -184,7 +184,7 @@ Finding judge(const CommandWindow& window) {
     finding.how =
         fmt::format("echo {} > {}; sessions log in again by themselves", good, window.depth.path);
     if (good <= stalled) {
-      finding.how += "; that is the most, so spread the LUNs over more targets as well";
+      finding.how += "; LIO takes no more, so spread the LUNs over more targets as well";
     }
   }
   return finding;

@@ -32,9 +32,9 @@ void add_duration(CLI::App& command, const std::string& name, Nanoseconds& into,
 
 void add_goal_options(CLI::App& command, Goal& goal) {
   add_duration(command, "--survive", goal.survive, longest_survive,
-               "the freeze to outlive, as 90s, 10min, 1h; 10min if not given");
+               "the length of the freeze to outlive: 90s, 10min, 1h; default 10min");
   add_duration(command, "--deadline", goal.deadline, std::chrono::hours{1},
-               "the deadline of the target's LUNs; 20s if not given");
+               "the deadline of the target's LUNs; default 20s");
 }
 
 }  // namespace ballast::ctl

@@ -49,12 +49,11 @@ Event sent() {
 }
 
 Event connection_checked(const Settings& settings) {
-  return {
-      settings.timeout, What::connection_checked,
-      fmt::format("The SCSI timeout has passed: the initiator sees with a NOP that the connection "
-                  "lives, and gives the command another {}.",
-                  seconds(settings.timeout)),
-      "They notice nothing of it."};
+  return {settings.timeout, What::connection_checked,
+          fmt::format("The SCSI timeout has passed. A NOP shows the initiator that the connection "
+                      "works, so it gives the command another {}.",
+                      seconds(settings.timeout)),
+          "They notice nothing of it."};
 }
 
 // What the error handler of a command that is never answered comes to.
@@ -75,8 +74,8 @@ Escalation escalation(const Settings& settings) {
 
 Event disk_offline(Nanoseconds at, bool session_lives) {
   return {at, What::disk_offline,
-          "eh_deadline has passed: the rest of the error handler is left out, and the disk is set "
-          "offline until somebody sets it running.",
+          "eh_deadline has passed. The kernel leaves out the rest of the error handler, and sets "
+          "the disk offline until somebody sets it running.",
           session_lives ? "The session lives, and they go on once the error handler is done."
                         : "They stay blocked until the session is logged in again."};
 }
@@ -129,16 +128,14 @@ std::vector<Event> unanswered(const Settings& settings) {
   }
   events.push_back(
       {step.begins, What::error_handler,
-       fmt::format(
-           "The error handler begins: it sends ABORT TASK and waits {} for the answer, which "
-           "LIO gives only when the command itself has ended.",
-           seconds(settings.abort_timeout)),
+       fmt::format("The error handler begins. It sends ABORT TASK and waits {} for the answer, "
+                   "which LIO gives only when the command itself has ended.",
+                   seconds(settings.abort_timeout)),
        "They go on for the moment."});
-  events.push_back(
-      {step.abort_given_up, What::session_dropped,
-       "The initiator gives up the connection: error 1021, SCSI_EH_SESSION_RST. A target "
-       "that waits for the command lets nobody log in until the LUN thaws.",
-       "All of them are blocked: there is one session for all."});
+  events.push_back({step.abort_given_up, What::session_dropped,
+                    "The initiator drops the session (error 1021, SCSI_EH_SESSION_RST). A target "
+                    "that waits for the command lets nobody log in until the LUN thaws.",
+                    "All of them are blocked: there is one session for all."});
   if (!step.waits_for_login) {
     events.push_back(disk_offline(step.abort_given_up, false));
     events.push_back(io_error(
@@ -148,12 +145,12 @@ std::vector<Event> unanswered(const Settings& settings) {
     return events;
   }
   if (settings.replacement_timeout) {
-    events.push_back(io_error(
-        sum(step.abort_given_up, *settings.replacement_timeout),
-        fmt::format("The session has not come back for {} (replacement_timeout): the disk goes "
-                    "offline, and whatever waited for it fails with an I/O error.",
-                    seconds(*settings.replacement_timeout)),
-        "All of them fail with an I/O error as well, healthy as they are."));
+    events.push_back(
+        io_error(sum(step.abort_given_up, *settings.replacement_timeout),
+                 fmt::format("The session has not come back for {} (replacement_timeout). The disk "
+                             "goes offline, and every waiting command fails with an I/O error.",
+                             seconds(*settings.replacement_timeout)),
+                 "All of them fail with an I/O error as well, although their storage is healthy."));
   }
   return events;
 }
@@ -172,8 +169,8 @@ std::vector<Event> answered_busy(const Settings& settings, Nanoseconds deadline)
   if (deadline < budget) {
     events.push_back(
         {deadline, What::busy,
-         fmt::format("The target answers BUSY; the initiator sends the command again and counts no "
-                     "retry. So it goes on every {}, {}.",
+         fmt::format("The target answers BUSY. The initiator sends the command again and counts no "
+                     "retry. This repeats every {}, {}.",
                      seconds(deadline),
                      budget == for_ever ? std::string{"for as long as the freeze lasts"}
                                         : fmt::format("until {} have passed", seconds(budget))),
@@ -182,7 +179,7 @@ std::vector<Event> answered_busy(const Settings& settings, Nanoseconds deadline)
   if (budget != for_ever) {
     events.push_back(io_error(
         budget,
-        fmt::format("{} x {} s, (max_retries + 1) x timeout, have passed: the next BUSY fails the "
+        fmt::format("{} x {} s, (max_retries + 1) x timeout, have passed. The next BUSY fails the "
                     "command with an I/O error.",
                     settings.max_retries + 1, static_cast<double>(settings.timeout.count()) / 1e9),
         "They go on; the session lives."));

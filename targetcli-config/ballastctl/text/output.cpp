@@ -48,7 +48,7 @@ bool finish_output() {
 }
 
 void add_json_flag(CLI::App& command, bool& wanted) {
-  command.add_flag("--json", wanted, "for programs: one JSON document");
+  command.add_flag("--json", wanted, "print one JSON document, for programs");
 }
 
 std::string bytes_text(std::uint64_t bytes) {

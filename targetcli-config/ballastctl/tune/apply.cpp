@@ -22,7 +22,10 @@ std::string line(const Places& places, const Change& change, const std::optional
     return fmt::format("{}: {}\n", what, !to ? "removed" : from ? "written anew" : "written");
   }
   if (change.kind == Kind::block) {
-    return fmt::format("{}: our block {}\n", what, !to ? "removed" : from ? "changed" : "added");
+    return fmt::format("{}: the block of ballastctl {}\n", what,
+                       !to    ? "removed"
+                       : from ? "changed"
+                              : "added");
   }
   return fmt::format("{}: {} -> {}\n", what, printable(from.value_or("")),
                      printable(to.value_or("")));
@@ -57,7 +60,7 @@ struct Undoing {
       return;
     }
     if (!same(change, current.text, change.after)) {
-      outcome.text += fmt::format("{}: changed by somebody since tune, and left as it is\n",
+      outcome.text += fmt::format("{}: somebody has changed it since tune; it is left as it is\n",
                                   printable(places.describe(change)));
       return;
     }
@@ -98,9 +101,9 @@ Result<UniqueFd> alone(const Files& files, bool dry_run) {
   }
   Result<UniqueFd> lock = files.lock("/etc");
   if (!lock && lock.error().errno_value == EWOULDBLOCK) {
-    return Error{EWOULDBLOCK,
-                 "another ballastctl tune is at work: nothing is changed; try again when it has "
-                 "ended"};
+    return Error{
+        EWOULDBLOCK,
+        "another ballastctl tune is running: nothing is changed; try again when it has ended"};
   }
   return lock;
 }
@@ -148,11 +151,10 @@ Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run) {
     outcome.text += fmt::format("nothing to change: a freeze of {} is outlived\n",
                                 config::format_duration(goal.survive));
   } else {
-    outcome.text += dry_run ? "a dry run: nothing was changed\n"
-                            : fmt::format(
-                                  "{} has what was there before; ballastctl tune --undo puts "
-                                  "it back\n",
-                                  record_path);
+    outcome.text +=
+        dry_run ? "a dry run: nothing was changed\n"
+                : fmt::format("the old settings are in {}; ballastctl tune --undo puts them back\n",
+                              record_path);
   }
   return outcome;
 }

@@ -146,8 +146,8 @@ Result<std::optional<std::string>> find_block(std::string_view content) {
   if (begin == std::string_view::npos || end == std::string_view::npos || end < begin ||
       content.find(first_mark, begin + 1) != std::string_view::npos) {
     return Error{EINVAL,
-                 "the lines \"# BEGIN ballast...\" and \"# END ballast\" are not a pair: "
-                 "remove what is left of our block by hand"};
+                 "the lines \"# BEGIN ballast...\" and \"# END ballast\" are not a pair: remove "
+                 "the rest of the block by hand"};
   }
   return std::optional{std::string{content.substr(begin, end + last_mark.size() - begin)}};
 }

@@ -110,8 +110,8 @@ class Planner {
     const std::optional<std::string> content = files_.read(configuration_path);
     if (!content) {
       plan_.notes.push_back(
-          fmt::format("{} cannot be read: is open-iscsi installed? Targets that are "
-                      "discovered later keep iscsid's own settings",
+          fmt::format("{} cannot be read (is open-iscsi installed?): targets that are discovered "
+                      "later get the default settings of iscsid",
                       configuration_path));
       return {};
     }
@@ -134,8 +134,8 @@ class Planner {
     std::optional<std::string> good;
     if (!lines.empty()) {
       good = make_block(
-          "# For targets discovered from now on, whoever's they are.\n"
-          "# `ballastctl tune --undo` takes this block away.\n" +
+          "# For every target that is discovered from now on, of Ballast or not.\n# `ballastctl "
+          "tune --undo` removes this block.\n" +
           lines);
     }
     if (now.value() != good) {
@@ -155,10 +155,9 @@ class Planner {
       return found.error();
     }
     if (!found.value()) {
-      plan_.notes.push_back(
-          fmt::format("{} at {} has no node record, so that its session's settings "
-                      "last until logout only",
-                      disk.target, disk.portal));
+      plan_.notes.push_back(fmt::format(
+          "{} at {} has no node record, so the settings of its session last only until logout",
+          disk.target, disk.portal));
       return {};
     }
     const NodeSettings& now = *found.value();
@@ -229,8 +228,8 @@ std::vector<std::string> waiting_for_login(const std::vector<Disk>& disks, const
                        now.noop_out_timeout != good.noop_out_timeout;
     if (waits && seen.insert(disk.session).second) {
       sentences.push_back(
-          fmt::format("{} keeps its abort, reset and NOP-out times until it ends; to have the new "
-                      "ones: iscsiadm -m node -T {} -p {} --logout, and --login",
+          fmt::format("{} keeps its old abort, reset and NOP-out times until it ends; for the new "
+                      "ones: iscsiadm -m node -T {} -p {} --logout, then --login",
                       disk.session, disk.target, disk.portal));
     }
   }

@@ -79,8 +79,8 @@ Result<std::optional<Record>> load_record(const Files& files) {
   try {
     const nlohmann::json document = nlohmann::json::parse(*content);
     if (document.at("version").get<int>() != version) {
-      return Error{EINVAL, fmt::format("{} is of version {}, and this ballastctl knows version {}: "
-                                       "use the one that wrote it",
+      return Error{EINVAL, fmt::format("{} has version {}, and this ballastctl knows version {} "
+                                       "only: use the ballastctl that wrote it",
                                        record_path, document.at("version").dump(), version)};
     }
     Record record;
@@ -91,11 +91,10 @@ Result<std::optional<Record>> load_record(const Files& files) {
     }
     return std::optional{std::move(record)};
   } catch (const nlohmann::json::exception&) {
-    return Error{EINVAL,
-                 fmt::format("{} is damaged, so that what was there before tune cannot be told: "
-                             "nothing is changed; restore it from a backup, or move it away to "
-                             "begin afresh from the settings as they are now",
-                             record_path)};
+    return Error{EINVAL, fmt::format("{} is damaged, so the settings from before tune are not "
+                                     "known; nothing is changed: restore it from a backup, or move "
+                                     "it away to take the settings of now for the old ones",
+                                     record_path)};
   }
 }
 
@@ -111,9 +110,11 @@ Result<void> save_record(const Files& files, const Record& record) {
   try {
     text = document.dump(2) + "\n";
   } catch (const nlohmann::json::exception&) {
-    return Error{EILSEQ, fmt::format("a file that tune is to replace is not UTF-8, and cannot be "
-                                     "kept in {}: move it away",
-                                     record_path)};
+    return Error{
+        EILSEQ,
+        fmt::format(
+            "a file that tune would replace is not UTF-8, and cannot be saved in {}: move it away",
+            record_path)};
   }
   return files.replace(record_path, text);
 }

@@ -23,9 +23,7 @@ struct Options {
 void run(const Options& options) {
   const Files files = Files::of_this_machine();
   if (!options.dry_run && !files.is_fake() && ::geteuid() != 0) {
-    fail(
-        "tune changes settings of the kernel and files in /etc, and that needs root: sudo "
-        "ballastctl tune");
+    fail("tune changes kernel settings and files in /etc, which needs root: sudo ballastctl tune");
   }
   const Result<tune::Outcome> outcome = options.undo
                                             ? tune::undo(files, options.dry_run)
@@ -41,15 +39,16 @@ void run(const Options& options) {
   for (const std::string& error : outcome.value().errors) {
     fmt::print(stderr, "ballastctl: {}\n", printable(error));
   }
-  fail(fmt::format("not all of it worked; what did is in {}, and can be undone or tried again",
-                   tune::record_path));
+  fail(fmt::format(
+      "some changes failed; {} records the others: run tune again, or undo them with --undo",
+      tune::record_path));
 }
 
 }  // namespace
 
 void add_tune(CLI::App& app) {
   CLI::App* const command =
-      app.add_subcommand("tune", "set this initiator so that it outlives a freeze; root");
+      app.add_subcommand("tune", "set up this initiator so that it outlives a freeze (needs root)");
   const auto options = std::make_shared<Options>();
   add_goal_options(*command, options->goal);
   command->add_flag("--dry-run", options->dry_run, "say what would be changed, and change nothing");

@@ -82,7 +82,8 @@ std::vector<Event> LunWatcher::take(const std::string& answer, Compare compare) 
     return {};
   }
   return {{"unreadable", "tcmu-runner",
-           "its answer cannot be read: ballastctl and handler_ballast.so are not of one version"}};
+           "its answer cannot be read: install ballastctl and handler_ballast.so of the same "
+           "version, and restart tcmu-runner"}};
 }
 
 std::vector<Event> LunWatcher::compare_states(const nlohmann::json& luns) {
@@ -125,7 +126,7 @@ std::vector<Event> LunWatcher::compare_slow(const nlohmann::json& luns) {
       const std::uint64_t more = slow.begun - before->second.begun;
       events.push_back({"slow_begun",
                         name,
-                        fmt::format("{} more {} {} now slow, unanswered for {}", more,
+                        fmt::format("{} more {} {} now slow: unanswered for more than {}", more,
                                     more == 1 ? "command" : "commands", more == 1 ? "is" : "are",
                                     duration(lun.at("slow_ns"))),
                         {{"count", more}}});

@@ -22,7 +22,7 @@ constexpr int most_attributes = 9;
 
 Error failure(const char* what, int error) {
   if (error == -NLE_PERM) {
-    return {EPERM, fmt::format("{}: that needs root", what)};
+    return {EPERM, fmt::format("{}: this needs root", what)};
   }
   return {error == -NLE_OBJ_NOTFOUND ? ENOENT : EIO,
           fmt::format("{}: {}", what, nl_geterror(error))};
@@ -76,7 +76,7 @@ Result<void> Socket::listen(int group) {
     nl_socket_set_buffer_size(socket, receive_bytes, 0);
   }
   if (const int error = nl_socket_add_membership(socket, group); error < 0) {
-    return failure("the kernel's messages cannot be listened to", error);
+    return failure("cannot listen to the kernel's messages", error);
   }
   if (const int error = nl_socket_set_nonblocking(socket); error < 0) {
     return failure("a netlink socket cannot be made non-blocking", error);
@@ -92,7 +92,7 @@ std::vector<Event> Socket::take(const std::map<std::uint32_t, std::string>& targ
     if (error == -NLE_NOMEM) {  // ENOBUFS
       events_.push_back(
           {"lost", kind_ == Kind::target ? "target" : "initiator",
-           "the kernel had more to tell than there was room for: events are missing"});
+           "the kernel sent more messages than there was room for: some events are missing"});
     } else if (error < 0) {
       break;  // -NLE_AGAIN: that was all
     }

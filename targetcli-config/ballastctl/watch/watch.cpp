@@ -114,8 +114,9 @@ class Watch {
     GError* error = nullptr;
     bus_ = g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, &error);
     if (bus_ == nullptr) {
-      note(fmt::format("nothing of the target will be seen: the system bus cannot be reached: {}",
-                       error->message));
+      note(fmt::format(
+          "events of the target are not shown: the D-Bus system bus cannot be reached: {}",
+          error->message));
       g_error_free(error);
       return;
     }
@@ -146,7 +147,7 @@ class Watch {
     }
     Result<std::unique_ptr<Socket>> socket = Socket::of_target();
     if (!socket) {
-      note("no backstore will be seen to come or go: " + socket.error().message);
+      note("new and removed backstores are not shown: " + socket.error().message);
       return;
     }
     target_ = std::move(socket).value();
@@ -172,7 +173,7 @@ class Watch {
     if (std::exchange(daemon_known_, true)) {
       say({{"daemon_ended", "tcmu-runner", "has left the bus"}});
     } else {
-      note("nothing of the target is seen while tcmu-runner is not running");
+      note("events of the target are not shown while tcmu-runner is not running");
     }
   }
 
@@ -180,7 +181,7 @@ class Watch {
     if (plugin_) {
       luns_.forget();
     } else if (target_ && !std::exchange(plugin_noted_, true)) {
-      note("no stall or slow request is seen: tcmu-runner has not loaded handler_ballast.so");
+      note("stalls and slow requests are not shown: tcmu-runner has not loaded handler_ballast.so");
     }
     plugin_ = false;
   }
@@ -228,7 +229,7 @@ class Watch {
     Result<std::unique_ptr<Socket>> socket = Socket::of_initiator();
     if (!socket) {
       if (first) {
-        note("nothing of an initiator is seen: " + socket.error().message);
+        note("events of an initiator are not shown: " + socket.error().message);
       }
       return;
     }
@@ -285,9 +286,10 @@ class Watch {
 
 void add_watch(CLI::App& app) {
   CLI::App* const command = app.add_subcommand(
-      "watch", "a line for each event: stalls, slow requests, LUNs, sessions, disks; until ^C");
+      "watch",
+      "print a line for each event until ^C: stalls, slow requests, LUNs, sessions, disks");
   const auto options = std::make_shared<Options>();
-  command->add_option("--for", options->period, "how long, as 90s, 10min; else until a signal")
+  command->add_option("--for", options->period, "end after this time: 90s, 10min")
       ->type_name("DURATION");
   add_json_flag(*command, options->json);
   command->callback([options] {

@@ -170,7 +170,7 @@ void an_empty_file_in_its_place_is_not_taken(void**) {
   StoreOpener opener{place.order()};
   assert_true(opener.wait(long_enough) == State::waiting);
   expect_in(opener.error().message,
-            {"is another file, which holds nothing", "rm " + place.record_file()});
+            {"is another file, which holds no data", "rm " + place.record_file()});
   assert_int_equal(opener.error().errno_value, ENOENT);
   // The right one is back.
   ::rename(place.folder.file("aside").c_str(), place.path.c_str());

@@ -100,10 +100,10 @@ void what_finds_no_room_is_counted_and_the_count_stands_in_its_place(void**) {
   const std::vector<std::string> lines = written();
   const std::size_t kept = lines.size() - 3;
   assert_true(kept > 200 && kept < 300);
-  assert_string_equal(
-      lines[lines.size() - 2].c_str(),
-      (std::to_string(1000 - kept) + " lines were dropped while the log could not be written")
-          .c_str());
+  assert_string_equal(lines[lines.size() - 2].c_str(),
+                      (std::to_string(1000 - kept) +
+                       " log lines were dropped, because the log could not be written")
+                          .c_str());
   assert_string_equal(lines.back().c_str(), "last");
 }
 

@@ -191,11 +191,12 @@ void sizes_that_cannot_be_are_refused(void**) {
     said = result ? "" : result.error().message;
   };
   waiting.rig.lun->resize(Bytes{8 << 20}, note);
-  assert_non_null(std::strstr(said.c_str(), "waits for its store"));
+  assert_non_null(std::strstr(said.c_str(), "while it is becoming ready"));
   waiting.opens();
   for (const Bytes size : {Bytes{}, Bytes{1000}}) {
     waiting.rig.lun->resize(size, note);
-    assert_non_null(std::strstr(said.c_str(), "no positive multiple of its block of 512 bytes"));
+    assert_non_null(
+        std::strstr(said.c_str(), "must be a positive multiple of the block size, 512 bytes"));
   }
 }
 
