@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/base/config.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
@@ -29,44 +27,6 @@ void expect_words(const std::string& message, std::initializer_list<const char*>
       print_error("\"%s\" lacks \"%s\"\n", message.c_str(), word);
       assert_true(false);
     }
-  }
-}
-
-// The table of the documentation, row by row: name, values, default; without its backticks.
-std::vector<std::string> documented_keys() {
-  std::ifstream file{"docs/configuration.md"};
-  std::vector<std::string> rows;
-  bool in_table = false;
-  for (std::string line; std::getline(file, line);) {
-    std::erase(line, '`');
-    if (line.starts_with("| key |")) {
-      in_table = true;
-    } else if (in_table && line.starts_with("| ---")) {
-      continue;
-    } else if (in_table && line.starts_with("| ")) {
-      std::size_t end = 0;
-      for (int cell = 0; cell < 3; ++cell) {
-        end = line.find(" |", end + 1);
-      }
-      rows.push_back(line.substr(2, end - 2));
-    } else {
-      in_table = false;
-    }
-  }
-  return rows;
-}
-
-void every_key_is_documented_with_its_values_and_its_default(void**) {
-  std::vector<std::string> keys;
-  for (const KeyText& key : describe_keys()) {
-    keys.push_back(std::string{key.name} + " | " + key.values + " | " + key.usual);
-  }
-  std::vector<std::string> documented = documented_keys();
-  std::sort(keys.begin(), keys.end());
-  std::sort(documented.begin(), documented.end());
-  for (std::size_t i = 0; i < std::max(keys.size(), documented.size()); ++i) {
-    assert_string_equal(i < documented.size() ? documented[i].c_str() : "nothing",
-                        i < keys.size() ? keys[i].c_str() : "nothing");
   }
 }
 
@@ -384,7 +344,6 @@ int main() {
       cmocka_unit_test(the_daemons_own_key),
       cmocka_unit_test(durations_need_a_unit),
       cmocka_unit_test(bytes_take_binary_units),
-      cmocka_unit_test(every_key_is_documented_with_its_values_and_its_default),
       cmocka_unit_test(the_limits_are_what_may_change_while_it_is_open),
       cmocka_unit_test(limits_come_out_of_a_string_of_another_version),
       cmocka_unit_test(what_format_writes_the_parser_reads),

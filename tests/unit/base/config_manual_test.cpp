@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// docs/configuration.md and ballast-config(5) against the table of keys and the parser's messages.
+#include <algorithm>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/config.h"
+#include "tests/cmocka.h"
+
+namespace {
+
+using namespace ballast;
+using namespace ballast::config;
+
+std::string refusal(std::string_view text) {
+  const Result<LunConfig> config = parse(text);
+  return config ? "accepted" : config.error().message;
+}
+
+std::vector<std::string> lines_of(const char* path) {
+  std::ifstream file{path};
+  assert_true(file.is_open());
+  std::vector<std::string> lines;
+  for (std::string line; std::getline(file, line);) {
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+// The table of docs/configuration.md, row by row: name, values, default; without its backticks.
+std::vector<std::string> keys_of_the_document() {
+  std::vector<std::string> rows;
+  bool in_table = false;
+  for (std::string line : lines_of("docs/configuration.md")) {
+    std::erase(line, '`');
+    if (line.starts_with("| key |")) {
+      in_table = true;
+    } else if (in_table && line.starts_with("| ---")) {
+      continue;
+    } else if (in_table && line.starts_with("| ")) {
+      std::size_t end = 0;
+      for (int cell = 0; cell < 3; ++cell) {
+        end = line.find(" |", end + 1);
+      }
+      rows.push_back(line.substr(2, end - 2));
+    } else {
+      in_table = false;
+    }
+  }
+  return rows;
+}
+
+constexpr const char* manual = "targetcli-config/man/ballast-config.5";
+
+// What stands between the lines `from` and `to` of the manual.
+std::vector<std::string> part_of_the_manual(std::string_view from, std::string_view to) {
+  const std::vector<std::string> lines = lines_of(manual);
+  const auto begin = std::find(lines.begin(), lines.end(), from);
+  const auto end = std::find(begin, lines.end(), to);
+  assert_true(end != lines.end());
+  return {begin + 1, end};
+}
+
+// The table of ballast-config(5): name, values, default, live.
+std::vector<std::string> keys_of_the_manual() {
+  std::vector<std::string> rows;
+  for (std::string line :
+       part_of_the_manual(".It Sy key Ta Sy values Ta Sy default Ta Sy live", ".El")) {
+    assert_true(line.starts_with(".It "));
+    line.erase(0, 4);
+    for (std::size_t at = line.find(" Ta "); at != std::string::npos; at = line.find(" Ta ")) {
+      line.replace(at, 4, " | ");
+    }
+    rows.push_back(line);
+  }
+  return rows;
+}
+
+void expect_same(std::vector<std::string> keys, std::vector<std::string> documented) {
+  std::sort(keys.begin(), keys.end());
+  std::sort(documented.begin(), documented.end());
+  for (std::size_t i = 0; i < std::max(keys.size(), documented.size()); ++i) {
+    assert_string_equal(i < documented.size() ? documented[i].c_str() : "nothing",
+                        i < keys.size() ? keys[i].c_str() : "nothing");
+  }
+}
+
+void the_document_has_every_key(void**) {
+  std::vector<std::string> keys;
+  for (const KeyText& key : describe_keys()) {
+    keys.push_back(std::string{key.name} + " | " + key.values + " | " + key.usual);
+  }
+  expect_same(keys, keys_of_the_document());
+}
+
+void the_manual_has_every_key(void**) {
+  const std::string live = " " + live_keys() + ",";
+  std::vector<std::string> keys;
+  for (const KeyText& key : describe_keys()) {
+    const std::string name{key.name};
+    const bool is_live = live.find(" " + name + ",") != std::string::npos ||
+                         live.find(" " + name + " and") != std::string::npos;
+    keys.push_back(name + " | " + key.values + " | " + key.usual + (is_live ? " | yes" : " | no"));
+    const std::vector<std::string> lines = lines_of(manual);
+    if (std::find(lines.begin(), lines.end(), ".It Cm " + name) == lines.end()) {
+      print_error("%s does not say what %s is for\n", manual, name.c_str());
+      assert_true(false);
+    }
+  }
+  expect_same(keys, keys_of_the_manual());
+}
+
+void the_manuals_examples_are_accepted(void**) {
+  std::size_t count = 0;
+  for (const std::string& line : part_of_the_manual(".Sh EXAMPLES", ".El")) {
+    if (line.starts_with(".It Li ")) {
+      ++count;
+      assert_string_equal(refusal(line.substr(7)).c_str(), "accepted");
+    }
+  }
+  assert_true(count > 0);
+}
+
+void the_manuals_mistakes_have_these_messages(void**) {
+  const std::vector<std::string> lines = part_of_the_manual(".Sh DIAGNOSTICS", ".El");
+  std::size_t count = 0;
+  for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
+    if (lines[i].starts_with(".It Li ")) {
+      ++count;
+      assert_string_equal(refusal(lines[i].substr(7)).c_str(), lines[i + 1].c_str());
+    }
+  }
+  assert_true(count > 0);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(the_document_has_every_key),
+      cmocka_unit_test(the_manual_has_every_key),
+      cmocka_unit_test(the_manuals_examples_are_accepted),
+      cmocka_unit_test(the_manuals_mistakes_have_these_messages),
+  };
+  return cmocka_run_group_tests_name("config_manual", tests, nullptr, nullptr);
+}
