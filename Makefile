@@ -144,7 +144,7 @@ run: deps-build $(if $(HOST),,deps-lab)
 check: deps-build deps-check deps-lab
 	@ci/step --begin
 	@ci/step "build" $(sub) all
-	@ci/step "lint" ci/lint format coroutines text opcodes dead headers shell cppcheck
+	@ci/step "lint" ci/lint format coroutines text opcodes dead headers shell manuals cppcheck
 	@ci/step "unit tests" $(sub) unit
 	@ci/step "unit tests under ASan and UBSan" $(sub) VARIANT=asan unit
 	@ci/step "unit tests under TSan" $(sub) VARIANT=tsan unit
@@ -180,10 +180,27 @@ lint:
 format:
 	@git ls-files --cached --others --exclude-standard -- '*.cpp' '*.h' | xargs clang-format -i
 
+# Everything that an operator uses. systemd, D-Bus and man find their files below /usr and
+# /usr/local; elsewhere they have to be told.
+share := $(DESTDIR)$(PREFIX)/share
+sbin := $(DESTDIR)$(PREFIX)/sbin
+operator_scripts := recipe login logout
 .PHONY: install
 install: all
 	install -D -m 0644 $(plugin) $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so
-	install -D -m 0644 kmodules/modules-load.d/ballast.conf $(DESTDIR)/etc/modules-load.d/ballast.conf
+	install -D -m 0755 -t $(sbin) $(B)/ballastctl $(B)/ballast-kmod
+	install -D -m 0644 -t $(share)/man/man5 $(wildcard targetcli-config/man/*.5)
+	install -D -m 0644 -t $(share)/man/man8 $(wildcard targetcli-config/man/*.8)
+	install -D -m 0644 -t $(share)/bash-completion/completions targetcli-config/bash-completion/ballastctl
+	install -D -m 0644 -t $(share)/dbus-1/system.d targetcli-config/dbus/org.ballast.Ballast1.conf
+	install -D -m 0644 -t $(share)/ballast/recipes $(wildcard targetcli-config/recipes/*)
+	install -D -m 0755 -t $(share)/ballast $(operator_scripts:%=targetcli-config/ballast-%)
+	for script in $(operator_scripts); do \
+	  ln -sfn ../share/ballast/ballast-$$script $(sbin)/ballast-$$script; done
+	for unit in tcmu-runner rtslib-fb-targetctl; do \
+	  install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d \
+	    targetcli-config/systemd/$$unit.service.d/ballast.conf; done
+	install -D -m 0644 -t $(DESTDIR)/etc/modules-load.d kmodules/modules-load.d/ballast.conf
 
 .PHONY: help
 help:
@@ -202,7 +219,7 @@ help:
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
 	@echo 'make coverage        branches that the native tests reach, by room'
 	@echo 'make tidy            clang-tidy'
-	@echo 'make install         (DESTDIR, PREFIX, PLUGIN_DIR)'
+	@echo 'make install         the plugin, the tools, manuals, systemd and D-Bus files (DESTDIR, PREFIX, PLUGIN_DIR)'
 	@echo 'make clean'
 
 .PHONY: clean

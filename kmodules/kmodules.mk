@@ -19,18 +19,3 @@ $(B)/kmodules/self_test: $(B)/obj/kmodules/self_test.o $(filter-out %/main.o,$(k
 unit-kmodules: $(B)/kmodules/self_test
 	@ci/run-tests kmodules-$(VARIANT) $<
 unit: unit-kmodules
-
-# --- what an operator uses, beside the plugin ---
-share = $(DESTDIR)$(PREFIX)/share/ballast
-.PHONY: install-operator
-install: install-operator
-install-operator: $(B)/ballast-kmod
-	install -D -m 0755 $< $(DESTDIR)$(PREFIX)/sbin/ballast-kmod
-	install -d $(share)/recipes
-	install -m 0755 $(addprefix targetcli-config/ballast-,recipe login logout) $(share)
-	install -m 0644 $(wildcard targetcli-config/recipes/*) $(share)/recipes
-	for tool in recipe login logout; do \
-	  ln -sfn ../share/ballast/ballast-$$tool $(DESTDIR)$(PREFIX)/sbin/ballast-$$tool; done
-	for unit in tcmu-runner rtslib-fb-targetctl; do \
-	  install -D -m 0644 targetcli-config/systemd/$$unit.service.d/ballast.conf \
-	    $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d/ballast.conf; done

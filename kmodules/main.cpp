@@ -14,6 +14,7 @@
 #include <exception>
 
 #include "kmodules/report.h"
+#include "lib/base/version.h"
 
 namespace ballast::kmod {
 namespace {
@@ -63,9 +64,7 @@ ExitCode load(const Library& library, bool initiator, bool lab) {
       continue;
     }
     if (::geteuid() != 0) {
-      fmt::print(stderr,
-                 "ballast-kmod: {} is to be loaded, and that needs root: run sudo "
-                 "ballast-kmod load\n",
+      fmt::print(stderr, "ballast-kmod: loading {} needs root: run sudo ballast-kmod load\n",
                  module.name);
       return exit_failed;
     }
@@ -93,17 +92,19 @@ int run(int argc, char** argv) {
       "4 not root or the kernel refused.",
       "ballast-kmod"};
   bool json = false, probe = false, initiator = false, lab = false;
+  app.set_version_flag("--version", fmt::format("ballast-kmod {}", version));
   app.require_subcommand(0, 1);
   CLI::App* const check = app.add_subcommand("check", "look, and change nothing (the default)");
   CLI::App* const loading =
-      app.add_subcommand("load", "load what is missing, mount configfs; root");
+      app.add_subcommand("load", "load missing modules and mount configfs (needs root)");
   for (CLI::App* const command : {&app, check, loading}) {
-    command->add_flag("--json", json, "for programs");
-    command->add_flag("--probe", probe,
-                      "with no LUN to look at, make one for a moment (root, tcmu-runner stopped)");
+    command->add_flag("--json", json, "print one JSON document, for programs");
+    command->add_flag(
+        "--probe", probe,
+        "where no LUN exists, create one for a moment (needs root, and tcmu-runner stopped)");
   }
-  loading->add_flag("--initiator", initiator, "also what a machine that logs in needs");
-  loading->add_flag("--lab", lab, "also what only tests need");
+  loading->add_flag("--initiator", initiator, "also the modules that an initiator needs");
+  loading->add_flag("--lab", lab, "also the modules that only tests need");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # doctor, tune and watch against trees of files that look like a machine's: tests/ballastctl/
-# <name>_test.cpp, linked with ballastctl but for its main().
+# <name>_test.cpp, linked with ballastctl but for its main(). And what `make install` installs.
 
 ctl_tests := $(patsubst %.cpp,$(B)/%,$(sort $(wildcard tests/ballastctl/*_test.cpp)))
 ctl_test_objects = $(filter-out %/main.o,$(ballastctl_objects)) $(B)/obj/tests/ballastctl/tree.o
@@ -14,3 +14,8 @@ $(ctl_tests): $(B)/%: $(B)/obj/%.o $$(ctl_test_objects) $(call archives_upto,bac
 check-ballastctl: $(ctl_tests) $(B)/tests/control/host $(B)/ballastctl
 	@CONTROL_HOST=$(B)/tests/control/host BALLASTCTL=$(B)/ballastctl \
 	  ci/run-tests ballastctl-$(VARIANT) $(ctl_tests) tests/ballastctl/watch_bus_test
+
+check-ballastctl: check-install
+.PHONY: check-install
+check-install: all
+	@BUILD=$(BUILD) VARIANT=$(VARIANT) ci/run-tests install-$(VARIANT) tests/ballastctl/install_test
