@@ -36,7 +36,6 @@
 #include "handler/serial_claim.h"
 #include "handler/tcmur_abi.h"
 #include "lib/backend/factory.h"
-#include "lib/base/config.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/clock.h"
@@ -47,6 +46,7 @@
 #include "lib/io/helper_thread.h"
 #include "lib/io/loop.h"
 #include "lib/io/uring.h"
+#include "lib/lun/config.h"
 #include "lib/lun/lun.h"
 #include "lib/scsi/task_set.h"
 #include "lib/watch/snapshot.h"
@@ -120,11 +120,11 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   };
 
   Device(abi::tcmu_device* dev, std::string name);
-  Result<void> set_up(const config::LunConfig& config, bool at_start, Nanoseconds patience);
+  Result<void> set_up(const lun::LunConfig& config, bool at_start, Nanoseconds patience);
   Result<void> check_geometry() const;
-  Result<void> open_machinery(const config::LunConfig& config);
+  Result<void> open_machinery(const lun::LunConfig& config);
   Result<void> open_ring();
-  void make_lun(const config::LunConfig& config);
+  void make_lun(const lun::LunConfig& config);
   Result<void> open_store(bool at_start, Nanoseconds patience);
   backend::OpenContext open_context();
   void read_identity();

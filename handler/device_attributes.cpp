@@ -10,6 +10,7 @@
 
 #include "handler/device.h"
 #include "lib/base/log.h"
+#include "lib/base/values.h"
 
 namespace ballast::handler {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "handler/config_string.h"
 #include "handler/device.h"
+#include "lib/base/values.h"
 #include "lib/lun/ask.h"
 
 namespace ballast::handler {
@@ -30,7 +31,7 @@ Result<void> Device::resize(Bytes size) {
 }
 
 Result<void> Device::reconfigure(std::string_view daemon_string) {
-  Result<config::LunConfig> wanted = config::parse(config_string(daemon_string));
+  Result<lun::LunConfig> wanted = lun::parse(config_string(daemon_string));
   if (!wanted) {
     return wanted.error();
   }

@@ -20,7 +20,6 @@
 #include "lib/backend/factory.h"
 #include "lib/base/log.h"
 #include "lib/base/never_destroyed.h"
-#include "lib/lun/file_source.h"
 
 namespace ballast::handler {
 namespace {
@@ -65,7 +64,7 @@ std::uint64_t random_number() {
 
 Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev, bool at_start,
                                              Nanoseconds patience) {
-  Result<config::LunConfig> config = config::parse(config_string(abi::tcmu_dev_get_cfgstring(dev)));
+  Result<lun::LunConfig> config = lun::parse(config_string(abi::tcmu_dev_get_cfgstring(dev)));
   if (!config) {
     return config.error();
   }
@@ -95,7 +94,7 @@ Device::~Device() {
   }
 }
 
-Result<void> Device::set_up(const config::LunConfig& config, bool at_start, Nanoseconds patience) {
+Result<void> Device::set_up(const lun::LunConfig& config, bool at_start, Nanoseconds patience) {
   if (Result<void> geometry = check_geometry(); !geometry) {
     return geometry;
   }
@@ -129,13 +128,13 @@ Result<void> Device::check_geometry() const {
 }
 
 // What a LUN has besides its store: memory, a ring of the kernel's, threads.
-Result<void> Device::open_machinery(const config::LunConfig& config) {
+Result<void> Device::open_machinery(const lun::LunConfig& config) {
   if (const char* const lacks = executor_.lacks(); lacks != nullptr) {
     return Error{EMFILE, lacks};
   }
   io::UringOptions options;
   options.max_operations = std::max<std::size_t>(options.max_operations, config.queue_depth);
-  options.store_thread = config.scheme == config::Scheme::file;
+  options.store_thread = config.store.kind->submissions_sleep;
   Result<std::unique_ptr<io::Uring>> uring = io::Uring::open(executor_, options);
   if (!uring) {
     return uring.error();
@@ -162,7 +161,7 @@ Result<void> Device::open_machinery(const config::LunConfig& config) {
   return {};
 }
 
-void Device::make_lun(const config::LunConfig& config) {
+void Device::make_lun(const lun::LunConfig& config) {
   const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
   const TransferLimits transfer = transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), block);
   lun_ = std::make_unique<lun::Lun>(
@@ -189,38 +188,29 @@ backend::OpenContext Device::open_context() {
 
 // Waits for the store, but not for ever.
 Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
-  const config::LunConfig& config = lun_->config();
+  const backend::StoreConfig& config = lun_->config().store;
   const backend::OpenContext context = open_context();
-  if (config.scheme != config::Scheme::file) {
-    Result<std::unique_ptr<backend::Backend>> opened = backend::open(config, context);
-    if (!opened) {
-      return opened.error();
-    }
-    lun_->use(lun::Store{std::move(opened).value(), nullptr});
-    return {};
-  }
-  if (Result<void> numbers = backend::check_numbers(context.size, context.logical_block);
-      !numbers) {
-    return numbers;
-  }
-  auto source = std::make_unique<lun::FileSource>(
+  Result<std::unique_ptr<backend::StoreSource>> source = backend::open(
       store_order(config, name_, context.size, context.logical_block, at_start), context);
-  switch (source->wait(patience)) {
-    case lun::StoreSource::State::refused:
-      return source->error();
-    case lun::StoreSource::State::opened:
-      lun_->use(source->take());
+  if (!source) {
+    return source.error();
+  }
+  switch (source.value()->wait(patience)) {
+    case backend::StoreSource::State::refused:
+      return source.value()->error();
+    case backend::StoreSource::State::opened:
+      lun_->use(source.value()->take());
       return {};
-    case lun::StoreSource::State::trying:
+    case backend::StoreSource::State::trying:
       log(LogLevel::warning,
           "{}: becoming ready: {} does not answer, so its storage may be frozen; commands are "
           "answered BUSY until it answers",
-          name_, config.path);
+          name_, backend::to_string(config));
       break;
-    case lun::StoreSource::State::waiting:
+    case backend::StoreSource::State::waiting:
       break;  // it has said why
   }
-  lun::StoreSource* const waited_for = source.release();
+  backend::StoreSource* const waited_for = source.value().release();
   const co::Message waiting{
       .run = &begin_waiting, .context = this, .value = std::bit_cast<std::int64_t>(waited_for)};
   (void)loop_->drive(&waiting);
@@ -229,7 +219,7 @@ Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
 
 void Device::begin_waiting(void* self, std::int64_t source) {
   static_cast<Device*>(self)->lun_->wait_for(
-      std::unique_ptr<lun::StoreSource>{std::bit_cast<lun::StoreSource*>(source)});
+      std::unique_ptr<backend::StoreSource>{std::bit_cast<backend::StoreSource*>(source)});
 }
 
 Result<void> Device::open_ring() {

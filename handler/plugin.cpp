@@ -94,7 +94,7 @@ TimePoint now() {
 }
 
 Result<void> check(std::string_view text) {
-  const Result<config::LunConfig> config = config::parse(text);
+  const Result<lun::LunConfig> config = lun::parse(text);
   if (!config) {
     return config.error();
   }
@@ -104,8 +104,8 @@ Result<void> check(std::string_view text) {
   if (control_before_main_loop() || control_in_kernel_event()) {
     return {};
   }
-  return backend::check_with_patience(store_order(config.value(), "", Bytes{}, Bytes{}, false),
-                                      check_patience);
+  return backend::check(store_order(config.value().store, "", Bytes{}, Bytes{}, false),
+                        check_patience);
 }
 
 bool check_config(const char* daemon_string, char** reason) noexcept {
@@ -245,15 +245,19 @@ void end_log() noexcept {
 
 // What targetcli shows for `/backstores/user:ballast help create`.
 std::string describe_strings() {
+  std::string kinds;
+  for (const backend::Kind& kind : backend::kinds()) {
+    kinds += fmt::format("{}{} ({})", kinds.empty() ? "" : ", ", kind.example, kind.help);
+  }
   std::string keys;
-  for (const config::KeyText& key : config::describe_keys()) {
+  for (const lun::KeyText& key : lun::describe_keys()) {
     keys += fmt::format("{}{} ({}; {})", keys.empty() ? "" : ", ", key.name, key.values, key.usual);
   }
   return fmt::format(
-      "Ballast keeps iSCSI LUNs usable when the storage behind them stops answering.\ncfgstring: "
-      "/PATH or file=/PATH (a file, created sparse with the LUN, or a block device), memory, or "
-      "null; then ;key=value as needed (values; default): {}. See ballast-config(5).\n",
-      keys);
+      "Ballast keeps iSCSI LUNs usable when the storage behind them stops answering.\n"
+      "cfgstring: {}; a path alone is a file. Then ;key=value as needed (values; default): {}. See "
+      "ballast-config(5).\n",
+      kinds, keys);
 }
 
 abi::tcmur_handler handler = [] {

@@ -9,7 +9,7 @@
 
 #include "handler/config_string.h"
 #include "lib/backend/store_record.h"
-#include "lib/base/config.h"
+#include "lib/lun/config.h"
 
 namespace ballast::handler {
 namespace {
@@ -31,9 +31,9 @@ bool is_on(const nlohmann::json& storage_object, const std::string& path) {
   if (!std::string_view{text}.starts_with("ballast/")) {
     return false;
   }
-  const Result<config::LunConfig> parsed = config::parse(config_string(text));
-  return parsed && parsed.value().scheme == config::Scheme::file &&
-         backend::normal_path(parsed.value().path) == backend::normal_path(path);
+  const Result<lun::LunConfig> parsed = lun::parse(config_string(text));
+  return parsed && !parsed.value().store.file.path.empty() &&
+         backend::normal_path(parsed.value().store.file.path) == backend::normal_path(path);
 }
 
 bool names(const std::string& file, const std::string& path) {

@@ -4,11 +4,12 @@
 #include <cstdlib>
 
 #include "handler/saved_configuration.h"
+#include "lib/backend/store_record.h"
 
 namespace ballast::handler {
 
-backend::StoreOrder store_order(const config::LunConfig& config, const std::string& lun, Bytes size,
-                                Bytes logical_block, bool at_start) {
+backend::StoreOrder store_order(const backend::StoreConfig& config, const std::string& lun,
+                                Bytes size, Bytes logical_block, bool at_start) {
   const char* const records = std::getenv("BALLAST_RECORDS");
   return backend::StoreOrder{
       .config = config,

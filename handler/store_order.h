@@ -4,13 +4,13 @@
 
 #include <string>
 
-#include "lib/backend/store_opener.h"
+#include "lib/backend/store_source.h"
 
 namespace ballast::handler {
 
 // Records are in StoreRecords::default_folder, or in what the environment's BALLAST_RECORDS names
 // (for tests; empty: none).
-backend::StoreOrder store_order(const config::LunConfig& config, const std::string& lun, Bytes size,
-                                Bytes logical_block, bool at_start);
+backend::StoreOrder store_order(const backend::StoreConfig& config, const std::string& lun,
+                                Bytes size, Bytes logical_block, bool at_start);
 
 }  // namespace ballast::handler

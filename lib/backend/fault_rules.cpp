@@ -10,7 +10,7 @@
 #include <string>
 #include <utility>
 
-#include "lib/base/config.h"
+#include "lib/base/values.h"
 
 namespace ballast::backend {
 namespace {

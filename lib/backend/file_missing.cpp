@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "lib/base/log.h"
+#include "lib/base/values.h"
 
 namespace ballast::backend {
 namespace {

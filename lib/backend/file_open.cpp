@@ -10,20 +10,19 @@
 
 #include "lib/backend/file_probe.h"
 #include "lib/base/log.h"
+#include "lib/base/values.h"
 
 namespace ballast::backend {
 namespace {
 
-using config::CacheMode;
 using config::format_bytes;
-using config::LunConfig;
 
 template <class... Args>
 Error error(int errno_value, fmt::format_string<Args...> format, Args&&... args) {
   return Error{errno_value, fmt::format(format, std::forward<Args>(args)...)};
 }
 
-Result<void> check_size(const LunConfig& config, bool block_device, Bytes has, Bytes wants) {
+Result<void> check_size(const FileConfig& config, bool block_device, Bytes has, Bytes wants) {
   if (has >= wants) {
     return {};
   }
@@ -47,7 +46,7 @@ Result<void> check_size(const LunConfig& config, bool block_device, Bytes has, B
 }
 
 // What the probe found, against what the LUN wants.
-Result<void> check_block(const LunConfig& config, const FileTraits& traits, Bytes logical_block) {
+Result<void> check_block(const FileConfig& config, const FileTraits& traits, Bytes logical_block) {
   if (traits.offset_alignment <= logical_block.value()) {
     return {};
   }
@@ -60,11 +59,11 @@ Result<void> check_block(const LunConfig& config, const FileTraits& traits, Byte
 
 }  // namespace
 
-Result<void> check_file(const LunConfig& config, const Expected& expected) {
+Result<void> check_file(const FileConfig& config, const Expected& expected) {
   return check_store(config, expected);
 }
 
-Result<OpenFile> open_file(const LunConfig& config, Bytes size, Bytes logical_block,
+Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_block,
                            const Expected& expected) {
   Result<Taken> taken = take_store(config, size, expected);
   if (!taken) {
@@ -88,9 +87,8 @@ Result<OpenFile> open_file(const LunConfig& config, Bytes size, Bytes logical_bl
       probe(file.fd.get(), file.block_device, file.direct, has.value(), file.identity.file_system);
   if (file.direct && !traits.direct) {
     log(LogLevel::warning,
-        "{} is on a file system that takes O_DIRECT and uses the page cache all the same (ext4 "
-        "with "
-        "data=journal does): it is used as with cache=buffered",
+        "{} is on a file system that accepts O_DIRECT but still uses the page cache (such as ext4 "
+        "with data=journal): Ballast uses it as with cache=buffered",
         config.path);
     file.direct = false;
     (void)::fcntl(file.fd.get(), F_SETFL, ::fcntl(file.fd.get(), F_GETFL) & ~O_DIRECT);

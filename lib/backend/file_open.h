@@ -14,7 +14,6 @@
 
 #include "lib/backend/backend.h"
 #include "lib/backend/file_take.h"
-#include "lib/base/config.h"
 #include "lib/base/result.h"
 #include "lib/base/unique_fd.h"
 
@@ -36,10 +35,10 @@ struct OpenFile {
 };
 
 // Whether open_file() would work, as far as that can be seen without the size. Changes nothing.
-Result<void> check_file(const config::LunConfig& config, const Expected& expected = {});
+Result<void> check_file(const FileConfig& config, const Expected& expected = {});
 
 // See factory.h for sizes and errno values.
-Result<OpenFile> open_file(const config::LunConfig& config, Bytes size, Bytes logical_block,
+Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_block,
                            const Expected& expected = {});
 
 }  // namespace ballast::backend

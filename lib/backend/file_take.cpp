@@ -12,13 +12,12 @@
 
 #include "lib/backend/file_missing.h"
 #include "lib/base/log.h"
+#include "lib/base/values.h"
 
 namespace ballast::backend {
 namespace {
 
-using config::CacheMode;
 using config::format_bytes;
-using config::LunConfig;
 
 template <class... Args>
 Error error(int errno_value, fmt::format_string<Args...> format, Args&&... args) {
@@ -105,7 +104,7 @@ Result<Kind> look_at(const std::string& path) {
 // --- opening and taking
 // ---------------------------------------------------------------------------
 
-int open_flags(const LunConfig& config) {
+int open_flags(const FileConfig& config) {
   return O_RDWR | O_CLOEXEC | O_NOCTTY | (config.cache == CacheMode::direct ? O_DIRECT : 0);
 }
 
@@ -181,7 +180,7 @@ Result<bool> lock(int fd, const std::string& path) {
 }
 
 // Of what is open: whose it is, and whether it is what was expected.
-Result<Taken> take_open(UniqueFd fd, const LunConfig& config, const Expected& expected) {
+Result<Taken> take_open(UniqueFd fd, const FileConfig& config, const Expected& expected) {
   Taken taken;
   taken.fd = std::move(fd);
   struct stat status {};
@@ -216,7 +215,7 @@ Result<Taken> take_open(UniqueFd fd, const LunConfig& config, const Expected& ex
   return taken;
 }
 
-Result<Taken> take_existing(const LunConfig& config, Kind kind, const Expected& expected) {
+Result<Taken> take_existing(const FileConfig& config, Kind kind, const Expected& expected) {
   const int flags = open_flags(config) | (kind == Kind::block ? O_EXCL : 0);
   UniqueFd fd = open_quietly(config.path, flags);
   if (!fd) {
@@ -269,7 +268,7 @@ class Unfinished {
 };
 
 // nullopt: somebody else created it meanwhile.
-Result<std::optional<Taken>> create(const LunConfig& config, Bytes size) {
+Result<std::optional<Taken>> create(const FileConfig& config, Bytes size) {
   const std::string& path = config.path;
   UniqueFd fd = open_quietly(path, open_flags(config) | O_CREAT | O_EXCL);
   if (!fd) {
@@ -301,7 +300,7 @@ Result<std::optional<Taken>> create(const LunConfig& config, Bytes size) {
 }
 
 // A missing file that must not be created, and why.
-Result<Kind> look_for(const LunConfig& config, Bytes size, const Expected& expected) {
+Result<Kind> look_for(const FileConfig& config, Bytes size, const Expected& expected) {
   Result<Kind> kind = look_at(config.path);
   const bool missing = kind ? kind.value() == Kind::missing : kind.error().errno_value == ENOENT;
   if (missing) {
@@ -314,7 +313,7 @@ Result<Kind> look_for(const LunConfig& config, Bytes size, const Expected& expec
 
 }  // namespace
 
-Result<Taken> take_store(const LunConfig& config, Bytes size, const Expected& expected) {
+Result<Taken> take_store(const FileConfig& config, Bytes size, const Expected& expected) {
   Result<Kind> kind = look_for(config, size, expected);
   if (kind && kind.value() == Kind::missing) {
     Result<std::optional<Taken>> created = create(config, size);
@@ -335,7 +334,7 @@ Result<Taken> take_store(const LunConfig& config, Bytes size, const Expected& ex
   return take_existing(config, kind.value(), expected);
 }
 
-Result<void> check_store(const LunConfig& config, const Expected& expected) {
+Result<void> check_store(const FileConfig& config, const Expected& expected) {
   const Result<Kind> kind = look_for(config, Bytes{}, expected);
   if (!kind) {
     return kind.error();

@@ -24,9 +24,9 @@
 #include <optional>
 #include <string>
 
+#include "lib/backend/file_config.h"
 #include "lib/backend/store_record.h"
 #include "lib/backend/store_register.h"
-#include "lib/base/config.h"
 #include "lib/base/result.h"
 #include "lib/base/unique_fd.h"
 
@@ -54,9 +54,9 @@ struct Taken {
   bool exclusive = false;  // a lock, or O_EXCL
 };
 
-Result<Taken> take_store(const config::LunConfig& config, Bytes size, const Expected& expected);
+Result<Taken> take_store(const FileConfig& config, Bytes size, const Expected& expected);
 
 // Whether take_store() would work, as far as that can be seen without the size. Changes nothing.
-Result<void> check_store(const config::LunConfig& config, const Expected& expected);
+Result<void> check_store(const FileConfig& config, const Expected& expected);
 
 }  // namespace ballast::backend

@@ -9,10 +9,10 @@
 #include <optional>
 #include <utility>
 
-#include "lib/backend/factory.h"
 #include "lib/base/assert.h"
 #include "lib/base/errand.h"
 #include "lib/base/log.h"
+#include "lib/base/values.h"
 
 namespace ballast::backend {
 namespace {
@@ -21,14 +21,14 @@ using Found = Result<std::optional<StoreRecord>>;
 
 Expected expect(const StoreOrder& order, const Found& found) {
   Expected expected;
-  expected.record_file = StoreRecords{order.records}.file_of(order.config.path);
+  expected.record_file = StoreRecords{order.records}.file_of(order.config.file.path);
   if (!found) {
     expected.creation = Creation::unreadable;
   } else if (found.value().has_value()) {
     expected.record = found.value();
   } else if (order.at_start) {
     expected.creation = Creation::at_start;
-  } else if (order.is_saved && order.is_saved(order.config.path)) {
+  } else if (order.is_saved && order.is_saved(order.config.file.path)) {
     expected.creation = Creation::saved;
   }
   return expected;
@@ -40,12 +40,12 @@ Found find_record(const StoreOrder& order) {
   if (!records.remembers()) {
     return std::optional<StoreRecord>{};
   }
-  std::optional<Found> found =
-      ask_with_patience<Found>("ballast/record", StoreOpener::record_patience,
-                               [records, path = order.config.path] { return records.find(path); });
+  std::optional<Found> found = ask_with_patience<Found>(
+      "ballast/record", StoreOpener::record_patience,
+      [records, path = order.config.file.path] { return records.find(path); });
   return found.has_value() ? std::move(*found)
                            : Error{ETIMEDOUT, fmt::format("{} does not answer",
-                                                          records.file_of(order.config.path))};
+                                                          records.file_of(order.config.file.path))};
 }
 
 bool is_known(const StoreOrder& order, const Expected& expected) {
@@ -58,7 +58,7 @@ void remember(const StoreOrder& order, const Expected& expected, const StoreIden
   if (!records.remembers()) {
     return;
   }
-  StoreRecord record{.path = normal_path(order.config.path),
+  StoreRecord record{.path = normal_path(order.config.file.path),
                      .lun = order.lun,
                      .size = order.size,
                      .identity = identity,
@@ -99,7 +99,7 @@ struct StoreOpener::Shared {
 bool StoreOpener::Shared::attempt(std::string& said) {
   const Found found = find_record(order);
   const Expected expected = expect(order, found);
-  Result<OpenFile> opened = open_file(order.config, order.size, order.logical_block, expected);
+  Result<OpenFile> opened = open_file(order.config.file, order.size, order.logical_block, expected);
   if (!opened) {
     return failed(opened.error(), is_known(order, expected), said);
   }
@@ -116,7 +116,7 @@ bool StoreOpener::Shared::attempt(std::string& said) {
   if (!found) {
     log(LogLevel::warning,
         "{}: {}; so Ballast cannot tell whether {} is still the same file or device", order.lun,
-        found.error().message, order.config.path);
+        found.error().message, order.config.file.path);
   } else {
     remember(order, expected, identity);
   }
@@ -193,19 +193,8 @@ OpenFile StoreOpener::take() {
   return file;
 }
 
-Result<void> check_with_patience(StoreOrder order, Nanoseconds patience) {
-  const std::string what = config::to_string(order.config);
-  const std::optional<Result<void>> answer = ask_with_patience<Result<void>>(
-      "ballast/check", patience, [order = std::move(order)]() -> Result<void> {
-        return check_environment(order.config, expect(order, find_record(order)));
-      });
-  if (!answer.has_value()) {
-    return Error{
-        ETIMEDOUT,
-        fmt::format("{} does not answer within {}: the storage hangs; try again when it answers",
-                    what, config::format_duration(patience))};
-  }
-  return *answer;
+Result<void> StoreOpener::check(const StoreOrder& order) {
+  return check_file(order.config.file, expect(order, find_record(order)));
 }
 
 }  // namespace ballast::backend

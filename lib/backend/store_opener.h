@@ -14,45 +14,24 @@
 // Any thread, but one user at a time.
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <string>
 
 #include "lib/backend/file_open.h"
-#include "lib/base/config.h"
+#include "lib/backend/store_source.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 
 namespace ballast::backend {
-
-struct StoreOrder {
-  config::LunConfig config;  // scheme file
-  std::string lun;           // the backstore's name
-  Bytes size;                // the LUN's, as in OpenContext
-  Bytes logical_block;
-  // The daemon is starting and takes over LUNs that the kernel has: nothing is created, and every
-  // failure is waited out. Else only the failures of a LUN that is known are: one with a record of
-  // this path, name and size, as a restored configuration has. Somebody who makes a new LUN wants
-  // an answer.
-  bool at_start = false;
-  // Whether a saved configuration has a LUN on this path; asked on the opener's thread before
-  // anything is created. Empty: no.
-  std::function<bool(const std::string& path)> is_saved;
-  std::string records;  // the folder of records; empty: nothing is remembered
-  Nanoseconds interval = std::chrono::seconds{1};
-};
 
 class StoreOpener {
  public:
   // How long an attempt waits for the folder of records.
   static constexpr Nanoseconds record_patience = std::chrono::seconds{2};
 
-  enum class State {
-    trying,   // the first attempt is under way
-    waiting,  // it failed, and is made again; see error()
-    refused,  // it failed for good; see error()
-    opened,   // see take()
-  };
+  using State = StoreSource::State;
+
+  // Whether an order could be filled, with what is remembered. Changes nothing. Blocks.
+  static Result<void> check(const StoreOrder& order);
 
   // Starts trying.
   explicit StoreOpener(StoreOrder order);
@@ -74,9 +53,5 @@ class StoreOpener {
   struct Shared;
   std::shared_ptr<Shared> shared_;
 };
-
-// check_environment() (factory.h) with what is remembered, on behalf of somebody who is about to
-// make a LUN; an error also if that is not known within `patience`. Any scheme.
-Result<void> check_with_patience(StoreOrder order, Nanoseconds patience);
 
 }  // namespace ballast::backend

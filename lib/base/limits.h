@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a LUN is held to in time, as far as its configuration string says so (lib/base/config.h has
-// names and ranges; lib/scsi/task_set.h says what must come of it). Changes while the LUN is in
-// use.
+// What a LUN is held to in time, as far as its configuration string says so (lib/scsi/task_set.h
+// says what must come of it). Changes while the LUN is in use.
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
+#include "lib/base/keys.h"
+#include "lib/base/result.h"
 #include "lib/base/units.h"
 
 namespace ballast::config {
@@ -21,5 +23,13 @@ struct Limits {
   Nanoseconds busy_for = std::chrono::seconds{120};
   friend bool operator==(const Limits&, const Limits&) = default;
 };
+
+Keys keys_of(Limits& limits);
+// Whether they go together: slow and stall_after are below the deadline.
+Result<void> check(const Limits& limits);
+
+// What a configuration string says of time, or the defaults. What is not understood is passed over:
+// for a reader of the string of a plugin that has accepted it, and may be newer.
+Limits limits_of(std::string_view text);
 
 }  // namespace ballast::config

@@ -129,22 +129,21 @@ Result<void> Lun::resized(Bytes size, BlockCount blocks, IoStatus status) {
 
 // --- limits
 
-Result<void> Lun::reconfigure(const config::LunConfig& wanted) {
-  config::LunConfig changed = setup_.config;
+Result<void> Lun::reconfigure(const LunConfig& wanted) {
+  LunConfig changed = setup_.config;
   static_cast<config::Limits&>(changed) = wanted;
   if (changed != wanted) {
     return Error{
         EINVAL,
         fmt::format("cannot change from \"{}\" to \"{}\" while the LUN is open: only {} can be "
                     "changed; delete the backstore and create it anew (the data stays)",
-                    config::to_string(setup_.config), config::to_string(wanted),
-                    config::live_keys())};
+                    to_string(setup_.config), to_string(wanted), live_keys())};
   }
   setup_.config = std::move(changed);
   if (task_set_ != nullptr) {
     task_set_->set_limits(limits());
   }
-  log(LogLevel::info, "{}: the configuration is now {}", name(), config::to_string(setup_.config));
+  log(LogLevel::info, "{}: the configuration is now {}", name(), to_string(setup_.config));
   return {};
 }
 
@@ -169,12 +168,12 @@ scsi::TaskSetLimits Lun::limits() const {
 // --- for people
 
 void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const {
-  const config::LunConfig& config = setup_.config;
+  const LunConfig& config = setup_.config;
   snapshot->name = setup_.name;
-  snapshot->configuration = config::to_string(config);
+  snapshot->configuration = to_string(config);
   snapshot->backend =
-      backend_ != nullptr ? backend_->description() : "waiting for " + config::to_string(config);
-  snapshot->fault_control = config.fault_control;
+      backend_ != nullptr ? backend_->description() : "waiting for " + to_string(config);
+  snapshot->fault_control = config.store.fault_control;
   if (volume_ != nullptr) {
     snapshot->logical_block = volume_->logical_block();
     snapshot->capacity = Bytes{volume_->capacity().value() * volume_->logical_block().value()};

@@ -24,14 +24,14 @@
 #include <utility>
 
 #include "lib/backend/backend.h"
-#include "lib/base/config.h"
+#include "lib/backend/store_source.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/event.h"
 #include "lib/co/executor.h"
 #include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
-#include "lib/lun/store_source.h"
+#include "lib/lun/config.h"
 #include "lib/scsi/disk.h"
 #include "lib/scsi/stalled_luns.h"
 #include "lib/scsi/task_set.h"
@@ -50,7 +50,7 @@ struct Runtime {
 
 struct LunSetup {
   std::string name;  // the backstore's, as targetcli shows it
-  config::LunConfig config;
+  LunConfig config;
   Bytes logical_block;  // 512 to 4096, a power of two
   BlockCount capacity;
   // As in scsi::DiskConfig.
@@ -83,12 +83,12 @@ class Lun final {
 
   co::Executor& executor() { return executor_; }
   const std::string& name() const { return setup_.name; }
-  const config::LunConfig& config() const { return setup_.config; }
+  const LunConfig& config() const { return setup_.config; }
 
   // --- open. One of the two, once. use() also before the executor is driven, by whoever opens the
   // LUN; it may throw std::bad_alloc, and the LUN has no store then.
-  void use(Store store);
-  void wait_for(std::unique_ptr<StoreSource> source);
+  void use(backend::Store store);
+  void wait_for(std::unique_ptr<backend::StoreSource> source);
   // Once. Until then every command is answered BUSY.
   void identify(Identity identity) { identity_ = std::move(identity); }
   bool is_identified() const { return identity_.has_value(); }
@@ -103,7 +103,7 @@ class Lun final {
   using Done = std::function<void(Result<void>)>;
   void resize(Bytes size, Done done);
   // The limits change at once; for the rest the LUN must be made anew.
-  Result<void> reconfigure(const config::LunConfig& wanted);
+  Result<void> reconfigure(const LunConfig& wanted);
   // The front end's own patience with a command: every one is answered by then. 0: it has no end.
   void set_longest_hold(Nanoseconds longest_hold);
 
@@ -164,7 +164,7 @@ class Lun final {
   Nanoseconds longest_hold_{};
   const TimePoint opened_;
   std::optional<Identity> identity_;
-  std::unique_ptr<StoreSource> source_;  // while becoming ready
+  std::unique_ptr<backend::StoreSource> source_;  // while becoming ready
   std::unique_ptr<backend::Backend> backend_;
   std::string store_{"its store"};  // the backend, described, for what must not fail
   std::unique_ptr<volume::Volume> volume_;

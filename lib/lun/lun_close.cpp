@@ -41,7 +41,8 @@ co::Task<void> Lun::end_in_order(Nanoseconds patience) {
     const bool idle = co_await task_set_->idle_until(executor_.now() + patience);
     if (!idle) {
       log(LogLevel::warning,
-          "{}: closing: {} commands are unanswered because {} has not answered; Ballast answers them "
+          "{}: closing: {} commands are unanswered because {} has not answered; Ballast answers "
+          "them "
           "now",
           name(), unanswered(), store_);
     }

@@ -21,7 +21,7 @@ unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
 
 }  // namespace
 
-void Lun::use(Store store) {
+void Lun::use(backend::Store store) {
   try {
     backend_ = std::move(store.backend);
     volume_ = std::make_unique<volume::Volume>(
@@ -40,7 +40,7 @@ void Lun::use(Store store) {
       store_, setup_.capacity.value(), setup_.logical_block.value(), setup_.max_transfer_blocks);
 }
 
-void Lun::wait_for(std::unique_ptr<StoreSource> source) {
+void Lun::wait_for(std::unique_ptr<backend::StoreSource> source) {
   source_ = std::move(source);
   closing_.spawn("becoming ready", become_ready());
 }
@@ -51,12 +51,12 @@ co::Task<void> Lun::become_ready() {
     if (leaving) {
       co_return;
     }
-    const StoreSource::State state = source_->state();
-    if (state == StoreSource::State::opened) {
+    const backend::StoreSource::State state = source_->state();
+    if (state == backend::StoreSource::State::opened) {
       use_found();
       co_return;
     }
-    if (state == StoreSource::State::refused) {
+    if (state == backend::StoreSource::State::refused) {
       log(LogLevel::error,
           "{}: cannot be opened: {}; delete the backstore and create it anew (the data stays)",
           name(), source_->error().message);

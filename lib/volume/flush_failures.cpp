@@ -50,7 +50,7 @@ void FlushFailures::unheard(IoStatus status) {
   unheard_->store(status, std::memory_order_relaxed);
   log(LogLevel::error,
       "{}: a flush failed ({}) after the command that asked for it was answered BUSY: the next "
-      "flush will fail, so that the initiator hears of it",
+      "flush will fail, so that the initiator learns of it",
       name_, to_string(status));
 }
 

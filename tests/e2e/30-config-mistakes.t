@@ -57,8 +57,8 @@ long=$(printf '%0300d' 0)
 # --- the string itself ---
 check_says "nothing at all" 'the configuration is empty' ''
 targetcli_says "no cfgstring" '^Error: .*cfgstring' name=bad size=64M
-check_says "no scheme" 'does not begin with a scheme' vol0.raw
-check_says "an unknown scheme" 'unknown scheme "floppy"' floppy=/srv/world/new.raw
+check_says "no kind of store" 'does not begin with a kind of store' vol0.raw
+check_says "an unknown kind" 'unknown kind of store "floppy"' floppy=/srv/world/new.raw
 check_says "a missing path" 'file has no path' file=
 check_says "a relative path" 'is relative' file=srv/world/new.raw
 check_says "a path that is too long" 'the path is too long' "file=/srv/world/$long"
@@ -67,15 +67,15 @@ check_says "a comma, where the kernel would cut" 'there is a comma at position' 
 check_says "an unknown key" 'unknown key "colour"' 'file=/srv/world/new.raw;colour=red'
 check_says "a key without a value" 'no .=.' 'file=/srv/world/new.raw;cache'
 check_says "a key twice" 'queue_depth is there twice' 'null;queue_depth=1;queue_depth=2'
-check_says "a key of another scheme" 'key cache belongs to file' 'memory;cache=buffered'
-check_says "a word it does not know" 'not a value it knows' 'file=/srv/world/new.raw;cache=often'
+check_says "a key of another kind" 'key cache can be used with file only' 'memory;cache=buffered'
+check_says "a word it does not know" 'is not a known value' 'file=/srv/world/new.raw;cache=often'
 check_says "a bad unit" 'bad unit "MB"' 'null;write_same_max=1MB'
 check_says "a value below its range" 'out of range' 'null;queue_depth=0'
 check_says "a value above its range" 'out of range' 'null;write_same_max=1GiB'
 check_says "rubbish after a value" '"x" stands after the value|bad unit "x"' 'null;queue_depth=64x'
 check_says "rubbish after a unit" '"x" stands after the value' 'null;write_same_max=1MiBx'
-check_says "rubbish after the target" 'memory stands alone' memory=x
-check_says "rubbish after a ';'" 'is no setting' 'file=/srv/world/new.raw;rubbish'
+check_says "rubbish after the target" 'memory takes no target' memory=x
+check_says "rubbish after a ';'" 'is not a setting' 'file=/srv/world/new.raw;rubbish'
 check_says "two ';'" 'empty setting' 'null;;queue_depth=1'
 check_says "the daemon's own setting" 'tcmur_cmd_time_out' 'null;tcmur_cmd_time_out=30'
 

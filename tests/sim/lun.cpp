@@ -27,7 +27,7 @@ class Lent final : public backend::Filter {
   explicit Lent(SimBackend& store) : Filter{store} {}
 };
 
-class SimSource final : public lun::StoreSource {
+class SimSource final : public backend::StoreSource {
  public:
   SimSource(SimBackend& store, std::shared_ptr<backend::UnheardFlush> unheard_flush, TimePoint from)
       : store_{store}, unheard_flush_{std::move(unheard_flush)}, from_{from} {}
@@ -39,9 +39,9 @@ class SimSource final : public lun::StoreSource {
     return store_.in_use() ? State::waiting : State::opened;
   }
   Error error() override { return Error{EBUSY, "somebody has the simulated store"}; }
-  lun::Store take() override {
+  backend::Store take() override {
     store_.open();
-    return lun::Store{backend::make_checked(std::make_unique<Lent>(store_)), unheard_flush_};
+    return backend::Store{backend::make_checked(std::make_unique<Lent>(store_)), unheard_flush_};
   }
 
  private:
@@ -50,8 +50,8 @@ class SimSource final : public lun::StoreSource {
   TimePoint from_;
 };
 
-config::LunConfig with_limits(const scsi::TaskSetLimits& limits, std::size_t queue_depth) {
-  config::LunConfig config;
+lun::LunConfig with_limits(const scsi::TaskSetLimits& limits, std::size_t queue_depth) {
+  lun::LunConfig config;
   config.queue_depth = static_cast<std::uint32_t>(queue_depth);
   static_cast<config::Limits&>(config) = limits;
   return config;
@@ -103,7 +103,7 @@ void Lun::open(Nanoseconds wait) {
                                  *this);
   lun_->set_longest_hold(limits_.longest_hold);
   auto source = std::make_unique<SimSource>(*store_, unheard_flush_, now() + wait);
-  if (source->state() == lun::StoreSource::State::opened) {
+  if (source->state() == backend::StoreSource::State::opened) {
     lun_->use(source->take());
   } else {
     lun_->wait_for(std::move(source));

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "lib/base/config.h"
+#include "lib/base/values.h"
 #include "targetcli-config/ballastctl/doctor/doctor.h"
 #include "targetcli-config/ballastctl/text/output.h"
 

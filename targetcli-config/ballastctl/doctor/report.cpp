@@ -2,7 +2,7 @@
 // What doctor.h found, for people and for programs.
 #include <fmt/format.h>
 
-#include "lib/base/config.h"
+#include "lib/base/values.h"
 #include "targetcli-config/ballastctl/doctor/doctor.h"
 #include "targetcli-config/ballastctl/text/output.h"
 

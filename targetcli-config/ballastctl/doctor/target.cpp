@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "lib/base/config.h"
+#include "lib/base/values.h"
 #include "targetcli-config/ballastctl/doctor/doctor.h"
 #include "targetcli-config/ballastctl/text/output.h"
 

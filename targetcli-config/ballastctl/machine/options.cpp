@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "lib/base/config.h"
+#include "lib/base/values.h"
 
 namespace ballast::ctl {
 namespace {

@@ -10,7 +10,7 @@
 #include <filesystem>
 #include <sstream>
 
-#include "lib/base/config.h"
+#include "lib/base/values.h"
 
 namespace ballast::ctl {
 namespace {

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "lib/base/config.h"
+#include "lib/base/limits.h"
 #include "lib/scsi/stalled_luns.h"
 
 namespace ballast::ctl {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "lib/base/config.h"
+#include "lib/base/values.h"
 #include "targetcli-config/ballastctl/text/output.h"
 #include "targetcli-config/ballastctl/tune/tune.h"
 

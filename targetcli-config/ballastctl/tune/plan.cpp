@@ -5,7 +5,7 @@
 #include <set>
 #include <tuple>
 
-#include "lib/base/config.h"
+#include "lib/base/values.h"
 #include "targetcli-config/ballastctl/tune/node.h"
 #include "targetcli-config/ballastctl/tune/tune.h"
 

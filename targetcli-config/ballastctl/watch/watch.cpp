@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <memory>
 
-#include "lib/base/config.h"
+#include "lib/base/values.h"
 #include "lib/watch/bus.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/text/output.h"

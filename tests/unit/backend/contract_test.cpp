@@ -6,6 +6,7 @@
 #include "tests/unit/backend/lab.h"
 #include "tests/unit/backend/loop_device.h"
 
+#include "lib/backend/file_open.h"
 #include "tests/cmocka.h"
 
 using namespace ballast;
@@ -130,12 +131,12 @@ Image read_all(Lab& lab, Backend& backend) {
   return ok(status) ? image : Image{};
 }
 
-void random_operations(const config::LunConfig& config, Bytes block, bool reopens) {
+void random_operations(const StoreConfig& config, Bytes block, bool reopens) {
   const std::uint64_t drawn = seed();
   Random random{drawn};
   Lab lab;
   Image image(size.value());
-  std::unique_ptr<Backend> backend = open(config, lab.context(size, block)).value();
+  std::unique_ptr<Backend> backend = open_now(config, lab.context(size, block)).value();
   {  // A block device begins with whatever it held.
     const Flat flat{image};
     assert_int_equal(lab.run(backend->write(Bytes{}, flat.view(), Fua::no)), IoStatus::ok);
@@ -157,7 +158,7 @@ void random_operations(const config::LunConfig& config, Bytes block, bool reopen
   lab.run(backend->close());
   backend.reset();
   if (reopens) {
-    backend = open(config, lab.context(size, block)).value();
+    backend = open_now(config, lab.context(size, block)).value();
     const bool same_again = read_all(lab, *backend) == image;
     lab.run(backend->close());
     backend.reset();
@@ -171,15 +172,15 @@ void random_operations(const config::LunConfig& config, Bytes block, bool reopen
 }
 
 void memory_keeps_the_contract(void**) {
-  config::LunConfig config;
-  config.scheme = config::Scheme::memory;
+  StoreConfig config;
+  config.kind = find_kind("memory");
   random_operations(config, Bytes{512}, false);
 }
 
 void a_file_without_the_page_cache_keeps_the_contract(void**) {
   const Folder folder;
-  const auto config = file_config(folder.file("vol"), config::CacheMode::direct);
-  if (!check_environment(config)) {
+  const StoreConfig config = store_config(file_config(folder.file("vol"), CacheMode::direct));
+  if (!check_file(config.file)) {
     skip();
   }
   random_operations(config, Bytes{512}, true);
@@ -187,8 +188,8 @@ void a_file_without_the_page_cache_keeps_the_contract(void**) {
 
 void a_file_with_4096_byte_blocks_keeps_the_contract(void**) {
   const Folder folder;
-  const auto config = file_config(folder.file("vol"), config::CacheMode::direct);
-  if (!check_environment(config)) {
+  const StoreConfig config = store_config(file_config(folder.file("vol"), CacheMode::direct));
+  if (!check_file(config.file)) {
     skip();
   }
   random_operations(config, Bytes{4096}, true);
@@ -196,12 +197,14 @@ void a_file_with_4096_byte_blocks_keeps_the_contract(void**) {
 
 void a_buffered_file_keeps_the_contract(void**) {
   const Folder folder;
-  random_operations(file_config(folder.file("vol"), config::CacheMode::buffered), Bytes{512}, true);
+  random_operations(store_config(file_config(folder.file("vol"), CacheMode::buffered)), Bytes{512},
+                    true);
 }
 
 void a_file_in_memory_keeps_the_contract(void**) {
   const Folder folder{"/dev/shm"};
-  random_operations(file_config(folder.file("vol"), config::CacheMode::buffered), Bytes{512}, true);
+  random_operations(store_config(file_config(folder.file("vol"), CacheMode::buffered)), Bytes{512},
+                    true);
 }
 
 void a_block_device_keeps_the_contract(void**) {
@@ -209,7 +212,7 @@ void a_block_device_keeps_the_contract(void**) {
   if (device.path().empty()) {
     skip();
   }
-  random_operations(file_config(device.path(), config::CacheMode::direct), Bytes{512}, true);
+  random_operations(store_config(file_config(device.path(), CacheMode::direct)), Bytes{512}, true);
 }
 
 void a_buffered_block_device_keeps_the_contract(void**) {
@@ -217,13 +220,24 @@ void a_buffered_block_device_keeps_the_contract(void**) {
   if (device.path().empty()) {
     skip();
   }
-  random_operations(file_config(device.path(), config::CacheMode::buffered), Bytes{512}, true);
+  random_operations(store_config(file_config(device.path(), CacheMode::buffered)), Bytes{512},
+                    true);
+}
+
+// A new kind belongs here, too.
+void every_kind_is_tested_but_the_one_that_forgets(void**) {
+  std::string kinds;
+  for (const Kind& kind : backend::kinds()) {
+    kinds += std::string{kind.name} + " ";
+  }
+  assert_string_equal(kinds.c_str(), "file memory null ");
 }
 
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {
+      cmocka_unit_test(every_kind_is_tested_but_the_one_that_forgets),
       cmocka_unit_test(memory_keeps_the_contract),
       cmocka_unit_test(a_file_without_the_page_cache_keeps_the_contract),
       cmocka_unit_test(a_file_with_4096_byte_blocks_keeps_the_contract),

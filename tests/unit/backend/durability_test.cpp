@@ -23,7 +23,6 @@
 
 using namespace ballast;
 using namespace ballast::backend;
-using namespace ballast::config;
 using namespace ballast::literals;
 using namespace ballast::test;
 
@@ -90,7 +89,7 @@ namespace {
 
 struct Lun {
   Lun(const std::string& path, CacheMode cache)
-      : backend{open(file_config(path, cache), lab.context(1_MiB, 4_KiB)).value()} {}
+      : backend{open_now(file_config(path, cache), lab.context(1_MiB, 4_KiB)).value()} {}
   ~Lun() { lab.run(backend->close()); }
   std::size_t submitted(bool (*which)(const io_uring_sqe&)) {
     const std::lock_guard lock{seen().mutex};

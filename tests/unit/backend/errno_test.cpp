@@ -109,13 +109,13 @@ void fail_all(Lab& lab, Backend& file, int value) {
 }
 
 void no_errno_of_the_kernel_ends_the_daemon(void**) {
-  for (const config::CacheMode cache : {config::CacheMode::direct, config::CacheMode::buffered}) {
+  for (const CacheMode cache : {CacheMode::direct, CacheMode::buffered}) {
     for (int value = 1; value <= most_errno; ++value) {
       // A new one each time: some things are asked of the kernel once.
       const Folder folder;
       Lab lab;
       const std::unique_ptr<Backend> file =
-          open(file_config(folder.file("vol"), cache), lab.context(1_MiB, 4_KiB)).value();
+          open_now(file_config(folder.file("vol"), cache), lab.context(1_MiB, 4_KiB)).value();
       fail_all(lab, *file, value);
       lab.run(file->close());
     }

@@ -21,18 +21,17 @@
 
 using namespace ballast;
 using namespace ballast::backend;
-using namespace ballast::config;
 using namespace ballast::literals;
 using namespace ballast::test;
 
 namespace {
 
-std::string check_says(const LunConfig& config) {
+std::string check_says(const FileConfig& config) {
   const Result<void> checked = check_file(config);
   return checked ? "fine" : checked.error().message;
 }
 
-std::string open_says(const LunConfig& config, Bytes size = 1_MiB, Bytes block = 512_B) {
+std::string open_says(const FileConfig& config, Bytes size = 1_MiB, Bytes block = 512_B) {
   const Result<OpenFile> opened = open_file(config, size, block);
   return opened ? "fine" : opened.error().message;
 }
@@ -47,7 +46,7 @@ void expect_in(const std::string& message, std::initializer_list<std::string> wo
 }
 
 // check and open refuse it with the same words.
-void expect_refused(const LunConfig& config, std::initializer_list<std::string> words) {
+void expect_refused(const FileConfig& config, std::initializer_list<std::string> words) {
   expect_in(check_says(config), words);
   expect_in(open_says(config), words);
 }
@@ -139,7 +138,7 @@ void a_parent_that_is_a_file(void**) {
 void a_parent_that_may_not_be_written(void**) {
   const Folder folder;
   assert_int_equal(::chmod(folder.path().c_str(), 0755), 0);
-  const LunConfig config = file_config(folder.file("vol"));
+  const FileConfig config = file_config(folder.file("vol"));
   const std::string said = as_nobody([&] { return check_says(config); });
   if (said == "skip") {
     skip();
@@ -177,7 +176,7 @@ void a_link_that_leads_nowhere(void**) {
 void a_file_we_may_not_read(void**) {
   const Folder folder;
   assert_int_equal(::chmod(folder.path().c_str(), 0755), 0);
-  const LunConfig config = file_config(folder.file("vol"));
+  const FileConfig config = file_config(folder.file("vol"));
   make_file(config.path, 1 << 20);
   assert_int_equal(::chmod(config.path.c_str(), 0600), 0);
   const std::string said = as_nobody([&] { return check_says(config) + open_says(config); });
@@ -216,7 +215,7 @@ void a_file_system_without_direct_io(void**) {
 
 void a_second_lun_in_this_process(void**) {
   const Folder folder;
-  const LunConfig config = file_config(folder.file("vol"));
+  const FileConfig config = file_config(folder.file("vol"));
   Result<OpenFile> first = open_file(config, 1_MiB, 512_B);
   assert_true(first.ok());
   expect_refused(config, {"is locked by another LUN or program"});
@@ -228,7 +227,7 @@ void a_second_lun_in_this_process(void**) {
 
 void another_process_is_named_where_the_kernel_knows_it(void**) {
   const Folder folder;
-  const LunConfig config = file_config(folder.file("vol"));
+  const FileConfig config = file_config(folder.file("vol"));
   make_file(config.path, 1 << 20);
   const int fd = ::open(config.path.c_str(), O_RDWR | O_CLOEXEC);
   struct flock whole {};
@@ -257,7 +256,7 @@ void a_block_device_in_use(void**) {
 
 void a_smaller_file_is_refused_with_both_sizes(void**) {
   const Folder folder;
-  const LunConfig config = file_config(folder.file("vol"));
+  const FileConfig config = file_config(folder.file("vol"));
   make_file(config.path, 1 << 30);
   expect_in(open_says(config, 2_GiB),
             {"backing file " + config.path + " has 1GiB", "created with size=2GiB",
@@ -267,7 +266,7 @@ void a_smaller_file_is_refused_with_both_sizes(void**) {
 
 void an_empty_file_is_refused_and_left_alone(void**) {
   const Folder folder;
-  const LunConfig config = file_config(folder.file("vol"));
+  const FileConfig config = file_config(folder.file("vol"));
   make_file(config.path, 0);
   expect_in(open_says(config), {"is empty", "restore it", "truncate -s 1048576 " + config.path});
   assert_int_equal(std::filesystem::file_size(config.path), 0);
@@ -299,7 +298,7 @@ void a_device_with_larger_blocks_says_what_to_do(void**) {
   if (device.path().empty()) {
     skip();
   }
-  const LunConfig direct = file_config(device.path(), CacheMode::direct);
+  const FileConfig direct = file_config(device.path(), CacheMode::direct);
   expect_in(open_says(direct),
             {"units of 4096", "blocks of 512", "hw_block_size=4096", "cache=buffered"});
   assert_string_equal(open_says(direct, 1_MiB, 4096_B).c_str(), "fine");
@@ -323,21 +322,24 @@ void what_the_device_tells_reaches_the_geometry(void**) {
 
 void the_factory_refuses_sizes_that_cannot_be(void**) {
   Lab lab;
-  LunConfig config;
-  config.scheme = Scheme::null;
-  expect_in(open(config, lab.context(1000_B, 512_B)).error().message,
+  const StoreConfig config;
+  expect_in(open_now(config, lab.context(1000_B, 512_B)).error().message,
             {"size of 1000 bytes", "block size of 512"});
-  expect_in(open(config, lab.context(Bytes{}, 512_B)).error().message, {"size of 0 bytes"});
-  expect_in(open(config, lab.context(1_MiB, 8192_B)).error().message,
+  expect_in(open_now(config, lab.context(Bytes{}, 512_B)).error().message, {"size of 0 bytes"});
+  expect_in(open_now(config, lab.context(1_MiB, 8192_B)).error().message,
             {"block size of 8192", "512, 1024, 2048 or 4096"});
 }
 
-void the_factory_checks_words_first_and_the_world_second(void**) {
+void a_check_looks_at_the_store_and_at_the_control_file(void**) {
   const Folder folder;
-  expect_in(check("file:/nowhere/vol;cache=x").error().message, {"key cache"});
-  expect_in(check("file:/nowhere/vol").error().message, {"there is no directory /nowhere"});
-  expect_in(check("memory:;fault=/nowhere/control").error().message, {"/nowhere/control"});
-  assert_true(check("file:" + folder.file("vol")).ok());
+  StoreOrder order;
+  order.config = store_config(file_config("/nowhere/vol"));
+  expect_in(check_now(order).error().message, {"there is no directory /nowhere"});
+  order.config = store_config(file_config(folder.file("vol")));
+  assert_true(check_now(order).ok());
+  order.config = StoreConfig{};
+  order.config.fault_control = "/nowhere/control";
+  expect_in(check_now(order).error().message, {"/nowhere/control"});
 }
 
 }  // namespace
@@ -369,7 +371,7 @@ int main() {
       cmocka_unit_test(a_device_with_larger_blocks_says_what_to_do),
       cmocka_unit_test(what_the_device_tells_reaches_the_geometry),
       cmocka_unit_test(the_factory_refuses_sizes_that_cannot_be),
-      cmocka_unit_test(the_factory_checks_words_first_and_the_world_second),
+      cmocka_unit_test(a_check_looks_at_the_store_and_at_the_control_file),
   };
   return cmocka_run_group_tests_name("file_open", tests, nullptr, nullptr);
 }

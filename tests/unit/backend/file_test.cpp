@@ -17,11 +17,11 @@
 #include "tests/unit/backend/loop_device.h"
 #include "tests/unit/backend/small_mount.h"
 
+#include "lib/base/values.h"
 #include "tests/cmocka.h"
 
 using namespace ballast;
 using namespace ballast::backend;
-using namespace ballast::config;
 using namespace ballast::literals;
 using namespace ballast::test;
 
@@ -29,8 +29,8 @@ namespace {
 
 // An open LUN, closed at the end.
 struct Lun {
-  Lun(const LunConfig& config, Bytes size, Bytes block = 512_B)
-      : backend{open(config, lab.context(size, block)).value()} {}
+  Lun(const FileConfig& config, Bytes size, Bytes block = 512_B)
+      : backend{open_now(config, lab.context(size, block)).value()} {}
   ~Lun() {
     if (backend != nullptr) {
       close();
@@ -60,7 +60,7 @@ struct Lun {
       return "failed";
     }
     for (const Extent& extent : found) {
-      text += (extent.allocated ? "data " : "hole ") + format_bytes(extent.length) + " ";
+      text += (extent.allocated ? "data " : "hole ") + config::format_bytes(extent.length) + " ";
     }
     return text;
   }
@@ -151,8 +151,8 @@ void a_block_device_zeroes_discards_and_knows_no_block_status(void**) {
 
 void misaligned_memory_longer_than_a_buffer_is_bounced_whole(void**) {
   const Folder folder;
-  const LunConfig config = file_config(folder.file("vol"), CacheMode::direct);
-  if (!check_environment(config)) {
+  const FileConfig config = file_config(folder.file("vol"), CacheMode::direct);
+  if (!check_file(config)) {
     skip();
   }
   Lun lun{config, 8_MiB};
@@ -247,7 +247,7 @@ void after_a_failed_flush_of_the_page_cache_all_flushes_fail_until_reopened(void
   if (!disk.ok()) {
     skip();
   }
-  const LunConfig config = file_config(disk.device->path());
+  const FileConfig config = file_config(disk.device->path());
   {
     Lun lun{config, 4_MiB};
     const KeptErrors kept;
@@ -318,10 +318,10 @@ void a_closed_volume_can_be_opened_again_soon(void**) {
       Lun lun{file_config(path), 1_MiB};
       assert_int_equal(lun.write(0_B, 4096, std::byte{1}), IoStatus::ok);
       lun.close();
-      Result<void> free = check_environment(file_config(path));
+      Result<void> free = check_file(file_config(path));
       for (int look = 0; look < 100 && !free && path == device.path(); ++look) {
         std::this_thread::sleep_for(std::chrono::milliseconds{10});
-        free = check_environment(file_config(path));
+        free = check_file(file_config(path));
       }
       assert_string_equal(free ? "free" : free.error().message.c_str(), "free");
     }
@@ -351,8 +351,8 @@ co::Task<void> close_and_count(Backend* backend, std::array<Writer, 64>* writers
 void close_waits_for_what_runs(void**) {
   const Folder folder;
   Lab lab;
-  const LunConfig direct = file_config(folder.file("vol"), CacheMode::direct);
-  const LunConfig config = check_environment(direct) ? direct : file_config(folder.file("vol"));
+  const FileConfig direct = file_config(folder.file("vol"), CacheMode::direct);
+  const FileConfig config = check_file(direct) ? direct : file_config(folder.file("vol"));
   std::unique_ptr<Backend> backend = make_file(open_file(config, 64_MiB, 4096_B).value(),
                                                config.path, lab.context(64_MiB, 4096_B));
   std::array<Writer, 64> writers;

@@ -50,13 +50,37 @@ class Folder {
   std::string path_;
 };
 
-inline config::LunConfig file_config(const std::string& path,
-                                     config::CacheMode cache = config::CacheMode::buffered) {
-  config::LunConfig config;
-  config.scheme = config::Scheme::file;
-  config.path = path;
-  config.cache = cache;
+inline backend::FileConfig file_config(const std::string& path,
+                                       backend::CacheMode cache = backend::CacheMode::buffered) {
+  return {.path = path, .cache = cache};
+}
+
+inline backend::StoreConfig store_config(const backend::FileConfig& file) {
+  backend::StoreConfig config;
+  config.kind = backend::find_kind("file");
+  config.file = file;
   return config;
+}
+
+// Opens it as the plugin does, and waits.
+inline Result<std::unique_ptr<backend::Backend>> open_now(const backend::StoreConfig& config,
+                                                          const backend::OpenContext& context) {
+  backend::StoreOrder order;
+  order.config = config;
+  order.size = context.size;
+  order.logical_block = context.logical_block;
+  Result<std::unique_ptr<backend::StoreSource>> source = backend::open(std::move(order), context);
+  if (!source) {
+    return source.error();
+  }
+  if (source.value()->wait(std::chrono::minutes{10}) != backend::StoreSource::State::opened) {
+    return source.value()->error();
+  }
+  return std::move(source.value()->take().backend);
+}
+inline Result<std::unique_ptr<backend::Backend>> open_now(const backend::FileConfig& file,
+                                                          const backend::OpenContext& context) {
+  return open_now(store_config(file), context);
 }
 
 class Lab {

@@ -35,7 +35,7 @@ struct Place {
 
   StoreOrder order(bool at_start = false) const {
     StoreOrder order;
-    order.config = file_config(path);
+    order.config = store_config(file_config(path));
     order.lun = "vol0";
     order.size = 1_MiB;
     order.logical_block = 512_B;
@@ -79,7 +79,7 @@ void expect_in(const std::string& message, std::initializer_list<std::string> wo
 }
 
 std::string check_says(const StoreOrder& order) {
-  const Result<void> checked = check_with_patience(order, long_enough);
+  const Result<void> checked = check(order, long_enough);
   return checked ? "fine" : checked.error().message;
 }
 
@@ -155,7 +155,7 @@ void what_is_there_is_served_without_records(void**) {
 void no_file_is_created_among_devices(void**) {
   const Place place;
   StoreOrder order = place.order();
-  order.config.path = "/dev/ballast-test-has-no-such-disk";
+  order.config.file.path = "/dev/ballast-test-has-no-such-disk";
   expect_in(check_says(order), {"there is no device /dev/ballast-test", "attach it"});
 }
 
@@ -244,7 +244,7 @@ void what_does_not_fit_is_refused_and_not_waited_for(void**) {
   }
   const Place place;
   StoreOrder order = place.order();
-  order.config = file_config(device.path(), config::CacheMode::direct);
+  order.config = store_config(file_config(device.path(), CacheMode::direct));
   StoreOpener opener{order};
   assert_true(opener.wait(long_enough) == State::refused);
   assert_int_equal(opener.error().errno_value, EINVAL);
@@ -310,7 +310,7 @@ void who_asks_is_told_that_it_hangs(void**) {
   Hang hang;
   StoreOrder order = place.order();
   order.is_saved = hang.asked();
-  const Result<void> checked = check_with_patience(order, 10ms);
+  const Result<void> checked = check(order, 10ms);
   hang.end();
   assert_int_equal(checked.error().errno_value, ETIMEDOUT);
   expect_in(checked.error().message, {place.path, "does not answer within 10ms", "hangs"});

@@ -36,7 +36,7 @@ struct Waiting {
   Waiting() { rig.lun->wait_for(std::make_unique<RigSource>(source)); }
   void opens() {
     source.store = rig.make_store(usual_setup());
-    source.state = lun::StoreSource::State::opened;
+    source.state = backend::StoreSource::State::opened;
     rig.sim.run_for(lun::Lun::look_interval);
   }
 };
@@ -73,7 +73,7 @@ void closed_while_becoming_ready_it_is_gone_at_once_and_wants_nothing(void**) {
 
 void a_refused_store_leaves_a_lun_that_can_be_closed(void**) {
   Waiting waiting;
-  waiting.source.state = lun::StoreSource::State::refused;
+  waiting.source.state = backend::StoreSource::State::refused;
   waiting.rig.sim.run_for(1s);
   assert_true(busy(waiting.rig.ask(read_10())));
   waiting.rig.close(5s);
@@ -85,7 +85,7 @@ void a_store_that_turns_out_different_is_announced(void**) {
   assert_true(waiting.rig.ask(inquiry).good());
   waiting.source.store = waiting.rig.make_store(usual_setup());
   waiting.rig.spy->pretend_geometry().physical_block = Bytes{512};
-  waiting.source.state = lun::StoreSource::State::opened;
+  waiting.source.state = backend::StoreSource::State::opened;
   waiting.rig.sim.run_for(lun::Lun::look_interval);
   assert_true(waiting.rig.ask(read_10()).failed(SenseKey::unit_attention,
                                                 scsi::asc::inquiry_data_has_changed));
@@ -202,7 +202,7 @@ void sizes_that_cannot_be_are_refused(void**) {
 
 void what_cannot_change_while_it_is_open_is_named(void**) {
   LunRig rig;
-  config::LunConfig wanted = rig.lun->config();
+  lun::LunConfig wanted = rig.lun->config();
   wanted.deadline = 7s;
   assert_true(rig.lun->reconfigure(wanted).ok());
   assert_true(rig.lun->config().deadline == 7s);

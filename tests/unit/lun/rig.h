@@ -16,18 +16,18 @@
 namespace ballast::test {
 
 // A source that has a store when, and if, a test says so.
-class RigSource final : public lun::StoreSource {
+class RigSource final : public backend::StoreSource {
  public:
   struct Is {
     State state = State::trying;
-    lun::Store store;
+    backend::Store store;
     bool wanted = true;
   };
   explicit RigSource(Is& is) : is_{is} {}
   ~RigSource() override { is_.wanted = false; }
   State state() override { return is_.state; }
   Error error() override { return Error{EIO, "the test refuses it"}; }
-  lun::Store take() override { return std::move(is_.store); }
+  backend::Store take() override { return std::move(is_.store); }
 
  private:
   Is& is_;
@@ -64,7 +64,7 @@ class LunRig : public scsi::FrontEnd {
 
   co::Executor& executor() { return sim.executor(); }
 
-  lun::Store make_store(const lun::LunSetup& setup) {
+  backend::Store make_store(const lun::LunSetup& setup) {
     auto inner = std::make_unique<SpyBackend>(
         executor(), Bytes{setup.capacity.value() * setup.logical_block.value()},
         setup.logical_block);

@@ -35,8 +35,7 @@ void a_write_in_flight_takes_less_than_2_kib(void**) {
   const Folder folder;
   Lab lab;
   const std::unique_ptr<backend::Backend> backend =
-      backend::open(file_config(folder.file("disk")), lab.context(Bytes{4 << 20}, Bytes{512}))
-          .value();
+      open_now(file_config(folder.file("disk")), lab.context(Bytes{4 << 20}, Bytes{512})).value();
   volume::Volume volume{*backend, volume::VolumeConfig{.queue_depth = commands}};
   scsi::Disk disk{volume, usual_config()};
   const auto buffers = io::BufferPool::open(lab.executor(), Bytes{8 << 20}).value();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lib/base/config.h"
+#include "lib/lun/config.h"
 
 #include <cerrno>
 #include <chrono>
@@ -8,10 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/values.h"
 #include "tests/cmocka.h"
 
 using namespace ballast;
+using namespace ballast::backend;
 using namespace ballast::config;
+using namespace ballast::lun;
 using namespace std::chrono_literals;
 
 namespace {
@@ -50,23 +53,23 @@ void limits_come_out_of_a_string_of_another_version(void**) {
 void a_file_with_nothing_else_has_the_documented_defaults(void**) {
   const Result<LunConfig> config = parse("file:/srv/vol0.raw");
   assert_true(config.ok());
-  assert_true(config.value().scheme == Scheme::file);
-  assert_string_equal(config.value().path.c_str(), "/srv/vol0.raw");
-  assert_true(config.value().cache == CacheMode::direct);
+  assert_true(config.value().store.kind == find_kind("file"));
+  assert_string_equal(config.value().store.file.path.c_str(), "/srv/vol0.raw");
+  assert_true(config.value().store.file.cache == CacheMode::direct);
   assert_int_equal(config.value().write_same_max.value(), 1310720);
   assert_int_equal(config.value().queue_depth, 128);
-  assert_string_equal(config.value().fault_control.c_str(), "");
+  assert_string_equal(config.value().store.fault_control.c_str(), "");
 }
 
 void every_key_reaches_its_field(void**) {
   const Result<LunConfig> config =
       parse("file:/a=b:c;cache=buffered;write_same_max=64KiB;queue_depth=7;fault=/tmp/control");
   assert_true(config.ok());
-  assert_string_equal(config.value().path.c_str(), "/a=b:c");
-  assert_true(config.value().cache == CacheMode::buffered);
+  assert_string_equal(config.value().store.file.path.c_str(), "/a=b:c");
+  assert_true(config.value().store.file.cache == CacheMode::buffered);
   assert_int_equal(config.value().write_same_max.value(), 65536);
   assert_int_equal(config.value().queue_depth, 7);
-  assert_string_equal(config.value().fault_control.c_str(), "/tmp/control");
+  assert_string_equal(config.value().store.fault_control.c_str(), "/tmp/control");
 }
 
 void the_forms_that_targetcli_lets_through_mean_the_same(void**) {
@@ -104,16 +107,17 @@ void nothing_at_all(void**) {
   expect_words(refusal(""), {"empty", "/srv/vol0.raw", "memory"});
 }
 
-void no_scheme(void**) {
-  expect_words(refusal("vol0.raw"), {"\"vol0.raw\"", "does not begin with a scheme"});
+void no_kind(void**) {
+  expect_words(refusal("vol0.raw"), {"\"vol0.raw\"", "does not begin with a kind of store"});
 }
 
-void an_unknown_scheme_lists_the_known_ones(void**) {
-  expect_words(refusal("rbd:pool/image"), {"unknown scheme \"rbd\"", "file", "memory", "null"});
+void an_unknown_kind_lists_the_known_ones(void**) {
+  expect_words(refusal("rbd:pool/image"),
+               {"unknown kind of store \"rbd\"", "file", "memory", "null"});
 }
 
 void a_target_where_none_belongs(void**) {
-  expect_words(refusal("memory:/srv/x"), {"memory", "stands alone", "\"/srv/x\""});
+  expect_words(refusal("memory:/srv/x"), {"memory", "takes no target", "\"/srv/x\""});
 }
 
 void a_missing_path(void**) {
@@ -135,7 +139,7 @@ void a_configuration_too_long(void**) {
 }
 
 void an_unknown_key_lists_the_known_ones(void**) {
-  expect_words(refusal("memory:;depth=3"),
+  expect_words(refusal("file:/a;depth=3"),
                {"unknown key \"depth\"", "cache", "write_same_max", "queue_depth", "fault"});
 }
 
@@ -165,8 +169,8 @@ void a_value_outside_an_enumeration(void**) {
   expect_words(refusal("file:/a;cache=none"), {"key cache", "\"none\"", "direct or buffered"});
 }
 
-void a_key_of_another_scheme(void**) {
-  expect_words(refusal("memory:;cache=direct"), {"key cache belongs to file", "memory"});
+void a_key_of_another_kind(void**) {
+  expect_words(refusal("memory:;cache=direct"), {"key cache can be used with file only", "memory"});
 }
 
 void a_bad_unit(void**) {
@@ -209,54 +213,7 @@ void the_daemons_own_key(void**) {
   expect_words(refusal("file:/a;tcmur_cmd_time_out=20"), {"tcmur_cmd_time_out", "remove it"});
 }
 
-// --- values
-// ---------------------------------------------------------------------------------------
-
-void durations_need_a_unit(void**) {
-  assert_true(parse_duration("x", "500ms").value() == 500ms);
-  assert_true(parse_duration("x", "20s").value() == 20s);
-  assert_true(parse_duration("x", "10min").value() == 10min);
-  assert_true(parse_duration("x", "1h").value() == 1h);
-  expect_words(parse_duration("key x", "20").error().message, {"key x", "\"20\" has no unit"});
-  expect_words(parse_duration("key x", "20sec").error().message, {"\"ec\" stands after"});
-  expect_words(parse_duration("key x", "20d").error().message, {"bad unit \"d\""});
-  assert_false(parse_duration("x", "9999999999h").ok());
-}
-
-void bytes_take_binary_units(void**) {
-  assert_int_equal(parse_bytes("x", "4096").value().value(), 4096);
-  assert_int_equal(parse_bytes("x", "1280KiB").value().value(), 1310720);
-  assert_int_equal(parse_bytes("x", "64MiB").value().value(), std::uint64_t{64} << 20);
-  assert_int_equal(parse_bytes("x", "2TiB").value().value(), std::uint64_t{2} << 40);
-  assert_int_equal(parse_bytes("x", "9223372036854775807").value().value(), INT64_MAX);
-  assert_false(parse_bytes("x", "9223372036854775808").ok());
-  assert_false(parse_bytes("x", "8388608TiB").ok());
-}
-
-void what_format_writes_the_parser_reads(void**) {
-  for (const std::uint64_t value : {0ULL, 1ULL, 512ULL, 1310720ULL, 1ULL << 30, 5ULL << 40}) {
-    assert_true(parse_bytes("x", format_bytes(Bytes{value})).value() == Bytes{value});
-  }
-  for (const Nanoseconds value :
-       {Nanoseconds{0us}, Nanoseconds{1500us}, Nanoseconds{20s}, Nanoseconds{90min}}) {
-    assert_true(parse_duration("x", format_duration(value)).value() == value);
-  }
-}
-
 // --- messages travel over D-Bus
-// -------------------------------------------------------------------
-
-void quoting_keeps_utf8_and_escapes_the_rest(void**) {
-  assert_string_equal(quote("a\xc3\xa9"
-                            "b")
-                          .c_str(),
-                      "\"a\xc3\xa9"
-                      "b\"");
-  assert_string_equal(quote("a\xff\n").c_str(), "\"a\\xff\\x0a\"");
-  assert_string_equal(quote("\xc3").c_str(), "\"\\xc3\"");
-  assert_string_equal(quote("\xed\xa0\x80").c_str(), "\"\\xed\\xa0\\x80\"");
-  assert_true(quote(std::string(10000, 'a')).size() < 100);
-}
 
 bool is_clean(const std::string& message) {
   for (const char c : message) {
@@ -319,8 +276,8 @@ int main() {
       cmocka_unit_test(limits_are_inclusive),
       cmocka_unit_test(a_string_as_long_as_the_kernel_keeps_is_accepted),
       cmocka_unit_test(nothing_at_all),
-      cmocka_unit_test(no_scheme),
-      cmocka_unit_test(an_unknown_scheme_lists_the_known_ones),
+      cmocka_unit_test(no_kind),
+      cmocka_unit_test(an_unknown_kind_lists_the_known_ones),
       cmocka_unit_test(a_target_where_none_belongs),
       cmocka_unit_test(a_missing_path),
       cmocka_unit_test(a_relative_path),
@@ -333,7 +290,7 @@ int main() {
       cmocka_unit_test(an_empty_setting),
       cmocka_unit_test(an_empty_value),
       cmocka_unit_test(a_value_outside_an_enumeration),
-      cmocka_unit_test(a_key_of_another_scheme),
+      cmocka_unit_test(a_key_of_another_kind),
       cmocka_unit_test(a_bad_unit),
       cmocka_unit_test(a_value_out_of_range_says_the_range),
       cmocka_unit_test(a_value_that_is_no_multiple),
@@ -342,12 +299,8 @@ int main() {
       cmocka_unit_test(a_control_character),
       cmocka_unit_test(a_comma_would_be_cut_off_by_the_kernel),
       cmocka_unit_test(the_daemons_own_key),
-      cmocka_unit_test(durations_need_a_unit),
-      cmocka_unit_test(bytes_take_binary_units),
       cmocka_unit_test(the_limits_are_what_may_change_while_it_is_open),
       cmocka_unit_test(limits_come_out_of_a_string_of_another_version),
-      cmocka_unit_test(what_format_writes_the_parser_reads),
-      cmocka_unit_test(quoting_keeps_utf8_and_escapes_the_rest),
       cmocka_unit_test(any_string_is_parsed_or_refused_in_one_line),
   };
   return cmocka_run_group_tests_name("config", tests, nullptr, nullptr);

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keys of the configuration string: <name>=<value>. Whoever has settings has a function keys_of()
+// beside them, which is their table: name, values, and whether it may change while the LUN is open.
+// All else follows from it: parsing, printing, messages, and what manuals and targetcli show.
+//
+// A key refers to the setting that it fills, which must outlive it. Pure functions, any thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "lib/base/result.h"
+#include "lib/base/units.h"
+
+namespace ballast::config {
+
+struct Number {
+  std::uint32_t& setting;
+  std::uint32_t least, most;
+  std::string_view zero = {};  // the word for 0, where there is one
+};
+struct Size {
+  Bytes& setting;
+  Bytes least, most, multiple_of;
+};
+struct Duration {
+  Nanoseconds& setting;
+  Nanoseconds least, most;
+};
+// One of a few words: those of the enumeration's values 0, 1, 2 …
+struct Choice {
+  template <class Enum>
+  requires(sizeof(Enum) == 1) Choice(Enum& value, std::span<const std::string_view> all)
+      : setting{reinterpret_cast<unsigned char&>(value)}, words{all} {}
+  unsigned char& setting;
+  std::span<const std::string_view> words;
+};
+struct Path {
+  std::string& setting;  // absolute; empty: none
+};
+
+struct Key {
+  std::string_view name;
+  std::variant<Number, Size, Duration, Choice, Path> values;
+  bool live = false;  // may be changed while the LUN is in use
+};
+using Keys = std::vector<Key>;
+
+// Sets it. `what` names it in the message: "key cache".
+Result<void> assign(const Key& key, std::string_view what, std::string_view text);
+// The setting as assign() takes it; empty: a path that is not set.
+std::string format(const Key& key);
+// What may stand behind the '=': "100ms to 1h", "direct, buffered".
+std::string describe_values(const Key& key);
+
+// Null if there is none.
+const Key* find(const Keys& keys, std::string_view name);
+
+}  // namespace ballast::config

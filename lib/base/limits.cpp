@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/base/limits.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "lib/base/values.h"
+
+namespace ballast::config {
+
+using namespace std::chrono_literals;
+
+Keys keys_of(Limits& limits) {
+  constexpr bool live = true;
+  return {
+      {"deadline", Duration{limits.deadline, 100ms, 1h}, live},
+      {"slow", Duration{limits.slow, 1ms, 1h}, live},
+      {"stall_after", Duration{limits.stall_after, 10ms, 1h}, live},
+      {"stall_window", Number{limits.stall_window, 1, 1024, "auto"}, live},
+      {"busy_for", Duration{limits.busy_for, 1s, 24h}, live},
+  };
+}
+
+// A threshold that comes after the answer would never be seen.
+Result<void> check(const Limits& limits) {
+  const std::array thresholds{std::pair{"slow", limits.slow},
+                              std::pair{"stall_after", limits.stall_after}};
+  for (const auto& [name, value] : thresholds) {
+    if (value >= limits.deadline) {
+      return Error{EINVAL, fmt::format("key {}: {} is not below the deadline of {}: set {} lower, "
+                                       "or deadline higher",
+                                       name, format_duration(value),
+                                       format_duration(limits.deadline), name)};
+    }
+  }
+  return {};
+}
+
+Limits limits_of(std::string_view text) {
+  Limits limits;
+  const Keys keys = keys_of(limits);
+  for (std::size_t end = text.find(';'); end != std::string_view::npos;) {
+    text.remove_prefix(end + 1);
+    end = text.find(';');
+    const std::string_view setting = text.substr(0, end);
+    const std::size_t equals = setting.find('=');
+    const Key* const key = find(keys, setting.substr(0, equals));
+    if (key != nullptr && equals != std::string_view::npos) {
+      (void)assign(*key, "", setting.substr(equals + 1));
+    }
+  }
+  return limits;
+}
+
+}  // namespace ballast::config

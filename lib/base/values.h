@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Single values as people write them, in the configuration string and on command lines.
+//
+//   bytes      "4096", "64KiB", "1MiB", "1GiB", "1TiB"
+//   durations  "500ms", "20s", "10min", "1h"
+//   numbers    whole
+//
+// No sign, no fraction, no blank. Pure functions, any thread. A message is one sentence in valid
+// UTF-8 whatever the input was: it travels over D-Bus.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "lib/base/result.h"
+#include "lib/base/units.h"
+
+namespace ballast::config {
+
+// `what` names the thing in the message: "key deadline", "delay on line 3". The error's errno_value
+// is EINVAL.
+Result<std::uint64_t> parse_number(std::string_view what, std::string_view text);
+Result<Bytes> parse_bytes(std::string_view what, std::string_view text);
+Result<Nanoseconds> parse_duration(std::string_view what, std::string_view text);
+
+// The shortest exact form that the parsers above take: "1280KiB", "20s".
+std::string format_bytes(Bytes bytes);
+std::string format_duration(Nanoseconds duration);
+
+// `text` in double quotes, shortened to a readable length; bytes that are not printable UTF-8
+// appear as \xNN.
+std::string quote(std::string_view text);
+
+}  // namespace ballast::config
