@@ -327,7 +327,7 @@ void the_factory_refuses_sizes_that_cannot_be(void**) {
             {"size of 1000 bytes", "block size of 512"});
   expect_in(open_now(config, lab.context(Bytes{}, 512_B)).error().message, {"size of 0 bytes"});
   expect_in(open_now(config, lab.context(1_MiB, 8192_B)).error().message,
-            {"block size of 8192", "512, 1024, 2048 or 4096"});
+            {"block size is 8192", "512, 1024, 2048 or 4096"});
 }
 
 void a_check_looks_at_the_store_and_at_the_control_file(void**) {

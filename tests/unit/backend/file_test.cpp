@@ -196,7 +196,7 @@ void a_file_cut_short_is_a_medium_error_and_one_line(void**) {
     assert_int_equal(lun.read(0_B, bytes), IoStatus::medium_error);
   }
   assert_int_equal(error_lines, 1);
-  assert_non_null(std::strstr(last_error, "vol: read of 8192 bytes at 0 failed: the file is"));
+  assert_non_null(std::strstr(last_error, "vol: read of 8192 bytes at byte 0 failed: the file is"));
 }
 
 void a_full_file_system_is_no_space(void**) {
@@ -239,7 +239,7 @@ void an_error_of_the_disk_is_a_medium_error_and_names_the_place(void**) {
   const KeptErrors kept;
   const IoStatus status = lun.write(1_MiB, 1 << 20, std::byte{1});
   assert_true(status == IoStatus::medium_error || status == IoStatus::no_space);
-  assert_non_null(std::strstr(last_error, ": write of 1048576 bytes at 1048576 failed: "));
+  assert_non_null(std::strstr(last_error, ": write of 1048576 bytes at byte 1048576 failed: "));
 }
 
 void after_a_failed_flush_of_the_page_cache_all_flushes_fail_until_reopened(void**) {
