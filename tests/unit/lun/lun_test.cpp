@@ -169,7 +169,7 @@ void one_that_has_departed_asks_its_store_for_no_other_size(void**) {
   rig.lun->resize(Bytes{8 << 20},
                   [&said](const Result<void>& result) { said = result.error().message; });
   rig.sim.run_ready();
-  assert_non_null(std::strstr(said.c_str(), "says not ready"));
+  assert_non_null(std::strstr(said.c_str(), "reports: not ready"));
 }
 
 void resized_it_says_so_once(void**) {
