@@ -20,8 +20,7 @@ void write_one(int event_fd) {
 Mailbox::Mailbox()
     : cells_{std::make_unique<Cell[]>(capacity)},
       event_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)},
-      linger_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)},
-      wake_fd_{event_fd_} {
+      linger_fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   for (std::size_t i = 0; i < capacity; ++i) {
     cells_[i].sequence.store(i, std::memory_order_relaxed);
   }
@@ -45,13 +44,9 @@ void Mailbox::push(const Message& message) {
     if (sequence == position) {
       if (tail_.compare_exchange_weak(position, position + 1, std::memory_order_relaxed)) {
         cell.message = message;
-        // seq_cst, so that either the consumer's check before sleeping sees this message or the
-        // load below sees that it sleeps.
         cell.sequence.store(position + 1, std::memory_order_seq_cst);
-        if (sleeping_.load(std::memory_order_seq_cst) &&
-            sleeping_.exchange(false, std::memory_order_seq_cst)) {
-          // The exchange read what prepare_sleep() stored after it had said which descriptor.
-          write_one(wake_fd_.load(std::memory_order_relaxed));
+        if (const int wake_fd = sleep_flag_.descriptor_to_wake(); wake_fd >= 0) {
+          write_one(wake_fd);
         }
         return;
       }
@@ -93,17 +88,11 @@ void Mailbox::end_consuming() {
 }
 
 bool Mailbox::prepare_sleep(int wake_fd) {
-  wake_fd_.store(wake_fd, std::memory_order_relaxed);
-  sleeping_.store(true, std::memory_order_seq_cst);
-  if (!empty()) {
-    sleeping_.store(false, std::memory_order_relaxed);
-    return false;
-  }
-  return true;
+  return sleep_flag_.prepare(wake_fd, [this] { return empty(); });
 }
 
 void Mailbox::wake_up() {
-  sleeping_.store(false, std::memory_order_relaxed);
+  end_sleep();
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t got = ::read(event_fd_, &count, sizeof count);
 }

@@ -14,6 +14,7 @@
 #include <memory>
 #include <thread>
 
+#include "lib/co/sleep_flag.h"
 #include "lib/co/wait.h"
 
 namespace ballast::co {
@@ -60,7 +61,7 @@ class Mailbox {
   // whoever polled a descriptor drains it himself.
   int linger_fd() const { return linger_fd_; }
   bool prepare_sleep(int wake_fd);
-  void end_sleep() { sleeping_.store(false, std::memory_order_relaxed); }
+  void end_sleep() { sleep_flag_.end(); }
 
   std::uint64_t full_waits() const { return full_waits_.load(std::memory_order_relaxed); }
 
@@ -72,12 +73,11 @@ class Mailbox {
   std::unique_ptr<Cell[]> cells_;
   alignas(64) std::atomic<std::size_t> tail_{0};  // next to write
   alignas(64) std::atomic<std::size_t> head_{0};  // next to read
-  alignas(64) std::atomic<bool> sleeping_{false};
+  alignas(64) SleepFlag<std::atomic> sleep_flag_;
   std::atomic<std::uint64_t> full_waits_{0};
   std::atomic<std::thread::id> consumer_{};  // who is in a tick now
   int event_fd_;
   int linger_fd_;
-  std::atomic<int> wake_fd_;  // the one that the sleeper polls
 };
 
 }  // namespace ballast::co

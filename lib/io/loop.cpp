@@ -17,8 +17,6 @@
 namespace ballast::io {
 namespace {
 
-constexpr TimePoint past{Nanoseconds::min()};
-
 void count(std::atomic<std::uint64_t>& counter) {
   // One writer at a time (the baton): no need for an atomic addition.
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -49,15 +47,11 @@ void poll_until(std::span<pollfd> fds, TimePoint at, TimePoint now) {
 }  // namespace
 
 Loop::Loop(co::Executor& executor, const co::Clock& clock, Uring* ring, Nanoseconds longest_sleep)
-    : executor_{executor},
-      clock_{clock},
-      ring_{ring},
-      longest_sleep_{longest_sleep},
-      sleeps_until_{past} {}
+    : executor_{executor}, clock_{clock}, ring_{ring}, longest_sleep_{longest_sleep} {}
 
 Loop::~Loop() {
   stop();
-  BALLAST_ASSERT(baton_.load(std::memory_order_relaxed) == free);
+  BALLAST_ASSERT(baton_.is_free());
 }
 
 void Loop::set_under_way(UnderWay asks, void* context) {
@@ -65,76 +59,25 @@ void Loop::set_under_way(UnderWay asks, void* context) {
   under_way_context_ = context;
 }
 
-// --- the baton
-// ------------------------------------------------------------------------------------
-
-bool Loop::try_take() {
-  std::uint32_t expected = free;
-  return baton_.compare_exchange_strong(expected, held, std::memory_order_acquire,
-                                        std::memory_order_relaxed);
-}
-
-bool Loop::try_take_or_want() {
-  std::uint32_t state = baton_.load(std::memory_order_relaxed);
-  for (;;) {
-    const std::uint32_t next = state == free ? held : wanted;
-    if (baton_.compare_exchange_weak(state, next, std::memory_order_acq_rel,
-                                     std::memory_order_relaxed)) {
-      return state == free;
-    }
-  }
-}
-
-void Loop::take() {
-  takers_.fetch_add(1, std::memory_order_seq_cst);
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written =
-      ::write(executor_.mailbox().linger_fd(), &one, sizeof one);
-  while (!try_take()) {
-    const std::uint32_t state = baton_.load(std::memory_order_seq_cst);
-    if (state != free) {
-      baton_.wait(state, std::memory_order_seq_cst);
-    }
-  }
-  takers_.fetch_sub(1, std::memory_order_seq_cst);
-}
-
-// Whether somebody found the baton taken and marked it.
-bool Loop::give_back() {
-  const std::uint32_t state = baton_.exchange(free, std::memory_order_seq_cst);
-  BALLAST_ASSERT(state != free);
-  if (takers_.load(std::memory_order_seq_cst) > 0) {
-    baton_.notify_all();
-  }
-  return state == wanted;
-}
-
 // --- what the holder does
 // -------------------------------------------------------------------------
 
-void Loop::disarm() {
+bool Loop::wake_reactor_for_messages() {
+  co::Mailbox& mailbox = executor_.mailbox();
+  return mailbox.prepare_sleep(mailbox.fd());
+}
+
+void Loop::wake_reactor_for_completions() {
+  if (ring_ != nullptr) {
+    ring_->set_notify(true);
+  }
+}
+
+void Loop::count_as_awake() {
   executor_.mailbox().end_sleep();
   if (ring_ != nullptr) {
     ring_->set_notify(false);
   }
-}
-
-// Points every wake to the reactor. False: there is work already.
-bool Loop::arm() {
-  co::Mailbox& mailbox = executor_.mailbox();
-  if (!mailbox.prepare_sleep(mailbox.fd())) {
-    return false;
-  }
-  if (ring_ != nullptr) {
-    ring_->set_notify(true);
-  }
-  return !has_work();
-}
-
-// Points the mailbox to the lingerer, who polls the ring itself.
-bool Loop::arm_for_linger() {
-  co::Mailbox& mailbox = executor_.mailbox();
-  return mailbox.prepare_sleep(mailbox.linger_fd()) && executor_.idle();
 }
 
 bool Loop::has_work() const {
@@ -147,7 +90,7 @@ bool Loop::under_way() const {
 }
 
 // Rounds until nothing is ready; `rounds` is what is left of the turn's.
-void Loop::drive_held(unsigned& rounds) {
+void Loop::drive_rounds(unsigned& rounds) {
   do {
     if (ring_ != nullptr) {
       (void)ring_->reap();
@@ -160,7 +103,7 @@ void Loop::drive_held(unsigned& rounds) {
 
 void Loop::begin_turn(const co::Message* first) {
   executor_.begin_turn();
-  disarm();
+  count_as_awake();
   count(counters_.drives);
   if (first == nullptr) {
     return;
@@ -175,43 +118,11 @@ void Loop::begin_turn(const co::Message* first) {
   }
 }
 
-// Steps 1 to 5 of giving the baton back.
-void Loop::finish_turn(unsigned rounds) {
-  do {
-    const TimePoint due = settle(rounds);
-    due_.store(due, std::memory_order_seq_cst);
-    executor_.end_turn();
-    const bool was_wanted = give_back();
-    if (due < sleeps_until_.load(std::memory_order_seq_cst)) {
-      kick_reactor();
-    }
-    if (!was_wanted) {
-      return;
-    }
-  } while (try_take());
-}
-
-// Points every wake to the reactor, driving what is found meanwhile; when the reactor must be awake
-// at the latest.
-TimePoint Loop::settle(unsigned& rounds) {
-  bool quiet = arm();
-  while (!quiet && rounds > 0) {
-    disarm();
-    drive_held(rounds);
-    quiet = arm();
-  }
-  if (!quiet) {
-    disarm();
-    return past;
-  }
-  return reactor_due();
-}
-
 TimePoint Loop::net(TimePoint now) const {
   return longest_sleep_ == Nanoseconds::max() ? co::Timers::never : now + longest_sleep_;
 }
 
-TimePoint Loop::reactor_due() {
+TimePoint Loop::reactor_due() const {
   TimePoint due = executor_.next_timer();
   if (executor_.registry().size() > 0 || under_way()) {
     due = std::min(due, net(executor_.now()));
@@ -223,9 +134,22 @@ TimePoint Loop::reactor_due() {
 }
 
 void Loop::kick_reactor() {
-  sleeps_until_.store(past, std::memory_order_seq_cst);
   counters_.reactor_kicks.fetch_add(1, std::memory_order_relaxed);
   executor_.mailbox().kick();
+}
+
+// Points the mailbox to the lingerer, which polls the ring itself. False: there is work already.
+bool Loop::prepare_linger() {
+  co::Mailbox& mailbox = executor_.mailbox();
+  return mailbox.prepare_sleep(mailbox.linger_fd()) && executor_.idle();
+}
+
+void Loop::take() {
+  baton_.take([this] {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written =
+        ::write(executor_.mailbox().linger_fd(), &one, sizeof one);
+  });
 }
 
 // --- the command thread
@@ -240,28 +164,28 @@ bool Loop::post_if_given(const co::Message* first) {
 }
 
 bool Loop::drive(const co::Message* first) {
-  if (!try_take()) {
+  if (!baton_.try_take()) {
     return post_if_given(first);
   }
   begin_turn(first);
   unsigned rounds = rounds_per_turn;
-  drive_held(rounds);
-  finish_turn(rounds);
+  drive_rounds(rounds);
+  baton_.give_back(*this, rounds);
   return true;
 }
 
 LingerEnd Loop::linger(int command_fd, Nanoseconds limit, const co::Message* first) {
-  if (!try_take()) {
+  if (!baton_.try_take()) {
     post_if_given(first);
     return LingerEnd::busy;
   }
   begin_turn(first);
   count(counters_.lingers);
   unsigned rounds = rounds_per_turn;
-  drive_held(rounds);
+  drive_rounds(rounds);
   const TimePoint until = executor_.now() + limit;
   LingerEnd end = LingerEnd::limit;
-  while (takers_.load(std::memory_order_seq_cst) == 0) {
+  while (!baton_.is_asked_for()) {
     if (!under_way() && !has_work()) {
       end = LingerEnd::idle;
       break;
@@ -271,13 +195,13 @@ LingerEnd Loop::linger(int command_fd, Nanoseconds limit, const co::Message* fir
     }
     const bool commands = linger_sleep(command_fd, until);
     rounds = rounds_per_turn;
-    drive_held(rounds);
+    drive_rounds(rounds);
     if (commands) {
       end = LingerEnd::commands;
       break;
     }
   }
-  finish_turn(rounds);
+  baton_.give_back(*this, rounds);
   return end;
 }
 
@@ -300,8 +224,8 @@ bool Loop::linger_sleep(int command_fd, TimePoint until) {
   if (ring_ != nullptr && ring_->submission_stalled()) {
     at = std::min(at, executor_.now() + submit_retry);
   }
-  if (!arm_for_linger()) {
-    at = past;
+  if (!prepare_linger()) {
+    at = Baton::past;
   }
   poll_until(fds, at, executor_.now());
   mailbox.end_sleep();
@@ -338,13 +262,13 @@ void Loop::run_until(bool (*done)(void* context), void* context) {
   take();
   begin_turn(nullptr);
   unsigned rounds = rounds_per_turn;
-  drive_held(rounds);
+  drive_rounds(rounds);
   while (!done(context)) {
     (void)linger_sleep(-1, net(executor_.now()));
     rounds = rounds_per_turn;
-    drive_held(rounds);
+    drive_rounds(rounds);
   }
-  finish_turn(rounds);
+  baton_.give_back(*this, rounds);
 }
 
 // --- the reactor thread
@@ -379,8 +303,8 @@ void Loop::stop() {
   pthread_join(thread_, nullptr);
   running_ = false;
   take();
-  sleeps_until_.store(past, std::memory_order_seq_cst);  // no more kicks for it
-  finish_turn(0);
+  baton_.reactor_is_awake();  // no more kicks for it
+  baton_.give_back(*this, 0);
 }
 
 void* Loop::entry(void* self) {
@@ -390,29 +314,17 @@ void* Loop::entry(void* self) {
 
 // One turn of the reactor. Returns until when it may sleep.
 TimePoint Loop::reactor_turn(bool was_idle) {
-  // If somebody else drives now: said before the baton is asked for, see step 5.
   const TimePoint now = clock_.now();
-  const TimePoint known = due_.load(std::memory_order_seq_cst);
-  const TimePoint then = known > now ? std::min(known, net(now)) : net(now);
-  sleeps_until_.store(then, std::memory_order_seq_cst);
-  if (!try_take_or_want()) {
-    return then;
+  if (const std::optional<TimePoint> until = baton_.take_or_sleep(now, net(now))) {
+    return *until;
   }
   begin_turn(nullptr);
   unsigned rounds = rounds_per_turn;
-  drive_held(rounds);
-  // Past: others get a chance for the baton, and we come again at once.
-  TimePoint due = settle(rounds);
-  if (!was_idle) {
-    // It sleeps for ever only after a quiet second: the next command, whose turn would find no net
-    // under it, need not kick it.
-    due = std::min(due, net(executor_.now()));
-  }
-  due_.store(due, std::memory_order_seq_cst);
-  sleeps_until_.store(due, std::memory_order_seq_cst);
-  executor_.end_turn();
-  (void)give_back();
-  return due;
+  drive_rounds(rounds);
+  // It sleeps for ever only after a quiet second: the next command, whose turn would find no net
+  // under it, need not kick it.
+  return baton_.give_back_and_sleep(*this, rounds,
+                                    was_idle ? co::Timers::never : net(executor_.now()));
 }
 
 void Loop::reactor() {
@@ -420,7 +332,7 @@ void Loop::reactor() {
   bool was_idle = true;
   while (!stopping_.load(std::memory_order_seq_cst)) {
     const TimePoint wake_at = reactor_turn(was_idle);
-    if (wake_at == past) {
+    if (wake_at == Baton::past) {
       was_idle = false;
       continue;
     }

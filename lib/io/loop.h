@@ -1,51 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Loop: who drives a LUN's executor, and who sleeps for it.
+// Loop: the threads that drive a LUN's executor, and how they sleep.
 //
 // Two threads take turns: the daemon's command thread, which calls drive() or linger() when
 // commands have come, so that what can finish at once finishes without a change of threads; and the
 // reactor thread, which belongs to the Loop and drives when something happens while nobody else
-// does. Waking another thread costs more than the work it is woken for, so all below is made to
-// need it rarely.
-//
-// THE BATON is one atomic. Whoever holds it, and nobody else, touches the executor, the ring and
-// everything above. Taking it never blocks, but for run_until().
-//
-// THE SLEEPER. There is always somebody who will be woken by a message in the mailbox, by a
-// completion and by a timer. Normally that is the reactor thread in poll() on the mailbox's fd().
-// While a thread lingers it is that thread; it keeps the baton, and polls descriptors of its own,
-// so the reactor sleeps on undisturbed. No handshake passes the role on; what a wake is written to
-// does:
-//
-//   holding the baton, at work    the mailbox counts as awake and the ring's notification is off: a
-//                                 message or a completion writes nothing anywhere. (disarm)
-//   giving the baton back         1. mailbox and notification are switched on, towards the reactor;
-//                                 2. then mailbox, completions and ready tasks are looked at again:
-//                                    if anything is there, disarm and go on driving;
-//                                 3. it is written down when the reactor must be awake (a timer);
-//                                 4. the baton is free;
-//                                 5. if the reactor sleeps longer than that it is kicked (one
-//                                 write);
-//                                    if it found the baton taken meanwhile, and may have been woken
-//                                    for something that came after 2, all begins again with 1.
-//   lingering                     polls for a few microseconds, where that pays (PollWorth); then
-//                                 as 1 and 2, but the mailbox is pointed to the lingerer's own
-//                                 descriptor, the ring's is polled itself (readable while
-//                                 completions wait), and the timeout is the next timer.
-//
-// Why no wake is lost. A message: it is published before its writer looks whether the mailbox
-// sleeps, and the holder says "sleeps" before it looks for messages (all sequentially consistent),
-// so either the writer kicks the sleeper or the holder finds the message. A completion: the kernel
-// publishes it before it looks at the notification flag (under the ring's completion lock, a full
-// barrier on x86 where CQ eventfd signalling has it, Linux 6.1 and later), and the holder sets the
-// flag before it looks for completions, with a full barrier between; same argument. On older
-// kernels a window of a few nanoseconds is left, bounded by `longest_sleep`. A kick that finds the
-// baton taken (between 2 and 4): the reactor marks the baton "wanted" in the same atomic step that
-// finds it taken, and whoever gives it back sees the mark and looks again himself. He does not
-// kick: under load the next turn has begun by the time the reactor is awake, which would find the
-// baton taken again, and again, a wake for every command. A timer: the reactor says until when it
-// will sleep before it asks for the baton, and the holder compares after he has given it back (both
-// sequentially consistent), so either he sees it, or the reactor finds the baton free. While
-// somebody lingers, he wakes for timers himself.
+// does. Waking another thread costs more than the work it is woken for. So a thread that lingers
+// asks the ring for completions for a few microseconds where that pays (PollWorth), sleeps then,
+// and is woken itself by what comes; giving the baton back is a few stores. lib/io/baton.h has the
+// protocol, and why no wake is lost.
 //
 // Threads: start, stop and run_until from whoever owns the LUN, one at a time; drive and linger
 // from any thread but the reactor, never from inside a task.
@@ -59,6 +21,7 @@
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/executor.h"
+#include "lib/io/baton.h"
 #include "lib/io/poll_worth.h"
 #include "lib/io/uring.h"
 
@@ -79,7 +42,7 @@ struct LoopStats {
   std::uint64_t polls = 0;          // times it asked for completions before that
   std::uint64_t poll_hits = 0;      // and found some
   std::uint64_t reactor_wakes = 0;  // times the reactor thread came out of its sleep
-  std::uint64_t reactor_kicks = 0;  // times it was woken by step 5
+  std::uint64_t reactor_kicks = 0;  // times it was woken by who gave the baton back
   std::uint64_t contended = 0;      // drive or linger found the baton taken
 };
 
@@ -141,26 +104,25 @@ class Loop {
   LoopStats stats() const;
 
  private:
-  enum Baton : std::uint32_t { free = 0, held = 1, wanted = 2 };  // wanted: held, look again
-  bool try_take();
-  bool try_take_or_want();
-  void take();
-  bool give_back();
-  void disarm();
-  bool arm();
-  bool arm_for_linger();
+  friend Baton;
+  // The baton calls these.
+  bool wake_reactor_for_messages();
+  void wake_reactor_for_completions();
+  void count_as_awake();
   bool has_work() const;
+  void drive_rounds(unsigned& rounds);
+  TimePoint reactor_due() const;
+  void end_turn() { executor_.end_turn(); }
+  void kick_reactor();
+
+  void take();
+  bool prepare_linger();
   bool under_way() const;
   bool post_if_given(const co::Message* first);
   void begin_turn(const co::Message* first);
-  void drive_held(unsigned& rounds);
-  void finish_turn(unsigned rounds);
-  TimePoint settle(unsigned& rounds);
   bool linger_sleep(int command_fd, TimePoint until);
   bool poll_briefly();
   TimePoint net(TimePoint now) const;
-  TimePoint reactor_due();
-  void kick_reactor();
   TimePoint reactor_turn(bool was_idle);
   void reactor();
   static void* entry(void* self);
@@ -172,13 +134,10 @@ class Loop {
   UnderWay under_way_ = nullptr;
   void* under_way_context_ = nullptr;
   PollWorth poll_worth_;  // the holder's
-  std::atomic<std::uint32_t> baton_{free};
-  std::atomic<std::uint32_t> takers_{0};  // threads in take(): a lingerer makes room
+  Baton baton_;
   std::atomic<bool> stopping_{false};
   bool running_ = false;
   pthread_t thread_{};
-  std::atomic<TimePoint> due_{};           // when the reactor must be awake, as last given back
-  std::atomic<TimePoint> sleeps_until_{};  // the reactor; the past: it is awake or was kicked
 
   struct Counters {
     std::atomic<std::uint64_t> drives{0}, rounds{0}, lingers{0}, linger_sleeps{0}, polls{0},

@@ -1,0 +1,455 @@
+// SPDX-License-Identifier: Apache-2.0
+// Interleavings: runs a few small threads in every order that there is.
+//
+// The threads are functions that share atomics (Atomic), descriptors (Descriptor) and, under a lock
+// of theirs, plain values (Shared). Each operation on an atomic or a descriptor is a step; between
+// two steps any other thread may go on. A thread has no stack of its own: its state is the list of
+// what its operations returned. To go on it is run again from its beginning, is given these answers
+// again, does one operation more, and is thrown out at the next. So a state of the whole is a few
+// numbers: it is copied at each choice, and what follows from a state that was seen before is not
+// run again, but counted. A state that follows from itself is an interleaving without an end. (A
+// state is known by 64 bits of hash: among a million the chance that two are taken for one is 1 in
+// 40 millions.)
+//
+// An operation on a cell that no other thread touches, or that nobody writes, is no step. Which
+// cells those are is found out: all are taken for such, and when one proves to be none everything
+// begins again.
+//
+// Memory is x86's: a store that is not seq_cst waits in a buffer of its thread, where only that
+// thread sees it; it goes out at any time, in order, and at the latest before the thread's next
+// read-modify-write, seq_cst store or system call.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <limits>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "lib/base/units.h"
+
+namespace ballast::test {
+
+class Interleavings {
+ public:
+  using Value = std::int64_t;
+  static constexpr Value never = std::numeric_limits<Value>::max();
+
+  struct Result {
+    std::size_t states = 0;
+    double interleavings = 0;  // a count, of which a double holds the first 16 digits
+    std::string broken;        // what the first that went wrong broke; empty: none did
+    std::string schedule;      // of that one: who went on at each step
+  };
+  // Thrown by a thread, or by the check at the end.
+  struct Broken {
+    std::string what;
+  };
+
+  Interleavings() { current = this; }
+  ~Interleavings() { current = nullptr; }
+  Interleavings(const Interleavings&) = delete;
+  Interleavings& operator=(const Interleavings&) = delete;
+
+  // What a thread waits for in a step: that one of the cells is not 0, or that the clock is there.
+  struct Until {
+    std::array<int, 2> cells{-1, -1};
+    Value at = never;
+    bool now = false;  // it waits for nothing
+  };
+
+  int add_cell(Value value) {
+    start_.memory.push_back(value);
+    return static_cast<int>(start_.memory.size()) - 1;
+  }
+  // A thread; it calls `body` again until that says done. `sleeps_for_ever`: it may be left waiting
+  // at the end.
+  enum class Next : bool { done, again };
+  void add_thread(const char* name, std::function<Next()> body, bool sleeps_for_ever = false) {
+    programs_.push_back({name, std::move(body), sleeps_for_ever});
+    start_.threads.emplace_back();
+    awake_.push_back(add_cell(1));
+  }
+  // Asked whenever nobody can go on.
+  void at_end(std::function<void()> check) { check_ = std::move(check); }
+
+  Result enumerate() {
+    shared_.assign(start_.memory.size(), false);
+    touched_.assign(start_.memory.size(), 0);
+    written_.assign(start_.memory.size(), false);
+    for (;;) {
+      try {
+        seen_.clear();
+        path_.clear();
+        enumerate_once();
+        result_.states = seen_.size();
+        return result_;
+      } catch (const FoundShared&) {
+      }
+    }
+  }
+
+  // --- for the threads
+  struct Step {
+    int cell = -1;        // touches it
+    bool writes = false;  // and writes it
+    bool whole = false;   // what the thread has stored so far goes out before
+    Until until{.now = true};
+  };
+  template <class Operation>
+  Value step(const Step& step, Operation operation) {
+    Thread& thread = state_->threads[running_];
+    if (position_ < thread.answers.size()) {
+      return thread.answers[position_++];
+    }
+    // The first operation of a run is what the thread was to do next; those behind it are free.
+    const bool alone = steps_ == 0 && step.cell >= 0 &&
+                       !shared_[static_cast<std::size_t>(step.cell)] &&
+                       (!step.whole || thread.buffer.empty());
+    if (!alone && steps_ == 0) {
+      thread.until = step.until;
+      throw Suspended{};
+    }
+    for (const int cell : {step.cell, step.until.cells[0], step.until.cells[1]}) {
+      touch(cell, step.writes);
+    }
+    steps_ -= alone ? 0 : 1;
+    while (step.whole && !thread.buffer.empty()) {
+      flush(thread);
+    }
+    return answer(operation);
+  }
+  // No step: what the thread does in the same breath.
+  template <class Operation>
+  Value answer(Operation operation) {
+    Thread& thread = state_->threads[running_];
+    if (position_ == thread.answers.size()) {
+      thread.answers.push_back(operation());
+      thread.hash = mix(thread.hash, static_cast<std::uint64_t>(thread.answers.back()));
+    }
+    return thread.answers[position_++];
+  }
+  Value read(int cell) const {
+    const auto& buffer = state_->threads[running_].buffer;
+    for (auto store = buffer.rbegin(); store != buffer.rend(); ++store) {
+      if (store->first == cell) {
+        return store->second;
+      }
+    }
+    return memory(cell);
+  }
+  void store_later(int cell, Value value) {
+    state_->threads[running_].buffer.emplace_back(cell, value);
+  }
+  Value& memory(int cell) const { return state_->memory[static_cast<std::size_t>(cell)]; }
+  std::size_t running() const { return running_; }
+  // As a futex: `awake_cell()` is 0 while the thread sleeps.
+  int awake_cell() const { return awake_[running_]; }
+  void wake_all() {
+    for (const int cell : awake_) {
+      memory(cell) = 1;
+    }
+  }
+  void set_clock(int cell) { clock_ = cell; }
+
+  static inline Interleavings* current = nullptr;
+
+ private:
+  static constexpr double not_counted_yet = -1;
+  static constexpr std::size_t most_steps = 1000;  // of one interleaving; more is no end
+
+  struct Suspended {};
+  struct FoundShared {};
+  struct Thread {
+    std::vector<Value> answers;
+    std::uint64_t hash = 0;
+    std::vector<std::pair<int, Value>> buffer;
+    Until until;
+    bool done = false;
+  };
+  struct State {
+    std::vector<Value> memory;
+    std::vector<Thread> threads;
+  };
+  struct Program {
+    const char* name;
+    std::function<Next()> body;
+    bool sleeps_for_ever;
+  };
+
+  static std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
+    hash = (hash ^ value) * 0x9e3779b97f4a7c15;
+    hash = (hash ^ (hash >> 32)) * 0xd6e8feb86659fd93;
+    return hash ^ (hash >> 29);
+  }
+  static std::uint64_t hash_of(const State& state) {
+    std::uint64_t hash = 0;
+    for (const Value value : state.memory) {
+      hash = mix(hash, static_cast<std::uint64_t>(value));
+    }
+    for (const Thread& thread : state.threads) {
+      hash = mix(hash, thread.hash);
+      hash = mix(hash, thread.answers.size());
+      for (const auto& [cell, value] : thread.buffer) {
+        hash = mix(mix(hash, static_cast<std::uint64_t>(cell)), static_cast<std::uint64_t>(value));
+      }
+    }
+    return hash;
+  }
+
+  void enumerate_once() {
+    State first = start_;
+    try {
+      for (std::size_t i = 0; i < programs_.size(); ++i) {
+        run(first, i, 0);
+      }
+      result_.interleavings = from(first);
+    } catch (const Broken& broken) {
+      result_.broken = broken.what;
+      for (const std::string& step : path_) {
+        result_.schedule += step + " ";
+      }
+    }
+  }
+  void touch(int cell, bool writes) {
+    if (cell < 0) {
+      return;
+    }
+    const auto i = static_cast<std::size_t>(cell);
+    touched_[i] |= 1U << running_;
+    written_[i] = written_[i] || writes;
+    if (!shared_[i] && written_[i] && !std::has_single_bit(touched_[i])) {
+      shared_[i] = true;
+      throw FoundShared{};
+    }
+  }
+  void flush(Thread& thread) {
+    memory(thread.buffer.front().first) = thread.buffer.front().second;
+    thread.buffer.erase(thread.buffer.begin());
+  }
+  void run(State& state, std::size_t thread, std::size_t steps) {
+    state_ = &state;
+    running_ = thread;
+    position_ = 0;
+    steps_ = steps;
+    try {
+      while (programs_[thread].body() == Next::again) {
+        state.threads[thread].answers.clear();
+        state.threads[thread].hash = 0;
+        position_ = 0;
+      }
+      state.threads[thread].done = true;
+    } catch (const Suspended&) {
+    }
+  }
+  bool can_go_on(const State& state, const Thread& thread) const {
+    const auto value = [&](int cell) { return state.memory[static_cast<std::size_t>(cell)]; };
+    const Until& until = thread.until;
+    return !thread.done && (until.now || (until.cells[0] >= 0 && value(until.cells[0]) != 0) ||
+                            (until.cells[1] >= 0 && value(until.cells[1]) != 0) ||
+                            (until.at != never && (clock_ < 0 || value(clock_) >= until.at)));
+  }
+  // How many interleavings begin with `state`.
+  double from(const State& state) {
+    const std::uint64_t hash = hash_of(state);
+    if (const auto [seen, is_new] = seen_.emplace(hash, not_counted_yet); !is_new) {
+      if (seen->second == not_counted_yet) {
+        throw Broken{"it does not end"};
+      }
+      return seen->second;
+    }
+    if (path_.size() > most_steps) {
+      throw Broken{"it does not end"};
+    }
+    double sum = 0;
+    for (std::size_t i = 0; i < state.threads.size(); ++i) {
+      if (can_go_on(state, state.threads[i])) {
+        State next = state;
+        path_.emplace_back(programs_[i].name);
+        run(next, i, 1);
+        sum += from(next);
+        path_.pop_back();
+      }
+      if (!state.threads[i].buffer.empty()) {
+        State next = state;
+        path_.push_back(programs_[i].name + std::string{"'s-store"});
+        state_ = &next;
+        flush(next.threads[i]);
+        sum += from(next);
+        path_.pop_back();
+      }
+    }
+    if (sum == 0) {
+      check_end(state);
+      sum = 1;
+    }
+    seen_[hash] = sum;
+    return sum;
+  }
+  void check_end(const State& state) {
+    for (std::size_t i = 0; i < programs_.size(); ++i) {
+      if (!state.threads[i].done && !programs_[i].sleeps_for_ever) {
+        throw Broken{std::string{programs_[i].name} + " waits for ever"};
+      }
+    }
+    State last = state;
+    state_ = &last;
+    check_();
+  }
+
+  State start_;
+  std::vector<Program> programs_;
+  std::vector<int> awake_;
+  std::function<void()> check_ = [] {};
+  int clock_ = -1;
+  // Of each cell: whether a step touches it; which threads did; whether one wrote it.
+  std::vector<bool> shared_;
+  std::vector<unsigned> touched_;
+  std::vector<bool> written_;
+  std::unordered_map<std::uint64_t, double> seen_;  // state, and the interleavings that follow
+  std::vector<std::string> path_;
+  Result result_;
+  State* state_ = &start_;
+  std::size_t running_ = 0;
+  std::size_t position_ = 0;
+  std::size_t steps_ = 0;
+};
+
+template <class T>
+Interleavings::Value to_value(T value) {
+  return static_cast<Interleavings::Value>(value);
+}
+inline Interleavings::Value to_value(TimePoint value) {
+  return value.since_start.count();
+}
+template <class T>
+T from_value(Interleavings::Value value) {
+  if constexpr (std::same_as<T, TimePoint>) {
+    return TimePoint{Nanoseconds{value}};
+  } else {
+    return static_cast<T>(value);
+  }
+}
+
+// In the place of std::atomic.
+template <class T>
+class Atomic {
+ public:
+  using Value = Interleavings::Value;
+
+  explicit(false) Atomic(T value = T{}) : cell_{world().add_cell(to_value(value))} {}
+  Atomic(const Atomic&) = delete;
+  Atomic& operator=(const Atomic&) = delete;
+
+  int cell() const { return cell_; }
+  T load(std::memory_order) const {
+    return from_value<T>(world().step({.cell = cell_}, [this] { return world().read(cell_); }));
+  }
+  void store(T value, std::memory_order order) {
+    const bool whole = order == std::memory_order_seq_cst;
+    (void)world().step({.cell = cell_, .writes = true, .whole = whole}, [&] {
+      if (whole) {
+        world().memory(cell_) = to_value(value);
+      } else {
+        world().store_later(cell_, to_value(value));
+      }
+      return Value{0};
+    });
+  }
+  T exchange(T value, std::memory_order) {
+    return modify([value](T) { return value; });
+  }
+  T fetch_add(T by, std::memory_order) {
+    return modify([by](T value) { return static_cast<T>(value + by); });
+  }
+  T fetch_sub(T by, std::memory_order) {
+    return modify([by](T value) { return static_cast<T>(value - by); });
+  }
+  bool compare_exchange_strong(T& expected, T desired, std::memory_order, std::memory_order) {
+    const T was = modify([&](T value) { return value == expected ? desired : value; });
+    return std::exchange(expected, was) == was;
+  }
+  bool compare_exchange_weak(T& expected, T desired, std::memory_order one, std::memory_order two) {
+    return compare_exchange_strong(expected, desired, one, two);
+  }
+  void wait(T old, std::memory_order) const {
+    for (;;) {
+      const Value is_old = world().step({.cell = cell_, .whole = true}, [&] {
+        const bool sleeps = world().memory(cell_) == to_value(old);
+        world().memory(world().awake_cell()) = sleeps ? 0 : 1;
+        return Value{sleeps};
+      });
+      if (is_old == 0) {
+        return;
+      }
+      (void)world().step({.until = {.cells = {world().awake_cell(), -1}}}, [] { return Value{0}; });
+    }
+  }
+  void notify_all() {
+    (void)world().step({}, [] {
+      world().wake_all();
+      return Value{0};
+    });
+  }
+
+ private:
+  static Interleavings& world() { return *Interleavings::current; }
+  template <class Change>
+  T modify(Change change) {
+    return from_value<T>(world().step({.cell = cell_, .writes = true, .whole = true}, [&] {
+      const Value was = world().memory(cell_);
+      world().memory(cell_) = to_value(change(from_value<T>(was)));
+      return was;
+    }));
+  }
+  int cell_;
+};
+
+// An integer that a lock guards: no step. Reading it outside of threads is for the check at the
+// end.
+class Shared {
+ public:
+  using Value = Interleavings::Value;
+  explicit Shared(Value value = 0) : cell_{world().add_cell(value)} {}
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+
+  int cell() const { return cell_; }
+  Value get() const {
+    return world().answer([this] { return world().memory(cell_); });
+  }
+  void set(Value value) {
+    (void)world().answer([&] { return world().memory(cell_) = value; });
+  }
+  Value at_end() const { return world().memory(cell_); }
+
+ private:
+  static Interleavings& world() { return *Interleavings::current; }
+  int cell_;
+};
+
+// An eventfd.
+class Descriptor {
+ public:
+  int cell() const { return readable_.cell(); }
+  void write() { readable_.store(1, std::memory_order_seq_cst); }
+  void drain() { readable_.store(0, std::memory_order_seq_cst); }
+
+ private:
+  Atomic<int> readable_;
+};
+
+// poll(2): until one of the cells is not 0, or the clock shows `at`.
+inline void poll(std::array<int, 2> cells, Interleavings::Value at) {
+  (void)Interleavings::current->step({.whole = true, .until = {.cells = cells, .at = at}},
+                                     [] { return Interleavings::Value{0}; });
+}
+
+}  // namespace ballast::test
