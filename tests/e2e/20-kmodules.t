@@ -59,7 +59,7 @@ unlike "$(dmesg)" '[Tt]cmu|[Tt]arget|TCM|CORE|uio' "the kernel's log has no word
 # --- TCMU, with a LUN ---
 bus_policy
 fresh_daemon
-expect_log 'org.ballast.Ballast1 is on the bus'
+expect_log 'org.ballast.Ballast1 is on the D-Bus system bus'
 json . --probe > "$TEST_DIR/said"
 like "$(< "$TEST_DIR/said")" 'no probe is made while tcmu-runner' "no probe beside the daemon"
 unlike "$(< "$DAEMON_LOG")" 'ballast.kmod' "the daemon's log has no word of it"
