@@ -27,7 +27,9 @@ CXXFLAGS_coverage := -O0 -g --coverage
 # Rooms are folders, not borders for the optimizer: the product is optimized as one program at its
 # link. Fat objects, so that tests link the same ones as they are.
 lto := -flto=auto
-CXXFLAGS_lto_release := $(lto) -ffat-lto-objects
+CXXFLAGS_product_release := $(lto) -ffat-lto-objects
+# What libFuzzer needs to see where its input leads; nothing to other programs.
+CXXFLAGS_product_asan := -fsanitize-coverage=inline-8bit-counters,indirect-calls,trace-cmp,pc-table
 LDFLAGS_release := -fno-lto
 LDFLAGS_lto_release := $(lto) -O2
 LDFLAGS_coverage := --coverage
@@ -45,7 +47,7 @@ B := $(BUILD)/$(VARIANT)
 endif
 
 # -MMD -MP: each object says what it was made from.
-cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) $(optimize) -I. $(system_headers) -fPIC \
+cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) $(product) -I. $(system_headers) -fPIC \
              -fvisibility=hidden -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
 # Silent: on a fresh machine the file is read before ci/deps has installed anything.
 pkg = $(shell pkg-config $(1) $(2) 2> /dev/null)
@@ -81,7 +83,7 @@ $(precompiled): ci/precompiled.h
 use_precompiled := -include-pch $(precompiled)
 endif
 
-$(B)/obj/lib/%.o $(B)/obj/handler/%.o: optimize = $(CXXFLAGS_lto_$(VARIANT))
+$(B)/obj/lib/%.o $(B)/obj/handler/%.o: product = $(CXXFLAGS_product_$(VARIANT))
 $(B)/obj/%.o: %.cpp $(precompiled)
 	@mkdir -p $(@D)
 	@echo "  CXX   $<"
@@ -118,8 +120,9 @@ $(patsubst %.cpp,$(B)/%,$(1)): $(patsubst %.cpp,$(B)/obj/%.o,$(1)) $(call archiv
 endef
 $(foreach t,$(unit_sources),$(eval $(call unit_test,$(t))))
 
-.PHONY: unit
-unit: $(unit_tests)
+.PHONY: unit build-unit
+build-unit: $(unit_tests) $(B)/kmodules/self_test
+unit: build-unit
 	@ci/run-tests unit-$(VARIANT) $(unit_tests)
 
 compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp targetcli-config/*/*.cpp targetcli-config/*/*/*.cpp tests/*/*.cpp tests/*/*/*.cpp)
@@ -137,32 +140,6 @@ deps-build deps-check deps-lab: deps-%:
 run: deps-build $(if $(HOST),,deps-lab)
 	@$(sub) all
 	@ci/run
-
-# All tests. The quick ones first, the guest last. Of lint's steps only `warnings` is left out: the
-# sanitizers' builds are clang's, with the same warnings, as errors.
-.PHONY: check
-check: deps-build deps-check deps-lab
-	@ci/step --begin
-	@ci/step "build" $(sub) all
-	@ci/step "lint" ci/lint format coroutines text opcodes dead headers shell manuals cppcheck
-	@ci/step "unit tests" $(sub) unit
-	@ci/step "unit tests under ASan and UBSan" $(sub) VARIANT=asan unit
-	@ci/step "unit tests under TSan" $(sub) VARIANT=tsan unit
-	@ci/step "scheduler without its guard must fail" $(sub) check-guard
-	@ci/step "compiler canaries" $(sub) check-compiler
-	@ci/step "ABI against the daemon's own headers" $(sub) check-abi
-	@ci/step "parts of the plugin that read foreign memory, ASan" $(sub) VARIANT=asan check-handler
-	@ci/step "plugin over a shared-memory ring" $(sub) check-ring
-	@ci/step "plugin over a shared-memory ring, ASan" $(sub) VARIANT=asan check-ring
-	@ci/step "plugin over a shared-memory ring, TSan" $(sub) VARIANT=tsan check-ring
-	@ci/step "instructions for a command" $(sub) check-instructions
-	@ci/step "simulation" $(sub) check-sim
-	@ci/step "simulation, ASan" $(sub) VARIANT=asan SIM_SECONDS=10 check-sim
-	@ci/step "D-Bus object and ballastctl on a bus of their own" $(sub) check-control
-	@ci/step "doctor, tune and watch on made-up machines" $(sub) check-ballastctl
-	@ci/step "fuzz" $(sub) FUZZ_SECONDS=15 fuzz-cdb fuzz-ring
-	@ci/step "end to end in the guest" ci/e2e
-	@ci/step --summary
 
 # Slower proofs, run by hand.
 .PHONY: check-long

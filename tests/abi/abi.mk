@@ -5,6 +5,7 @@ $(B)/abi/ours: $(B)/obj/tests/abi/ours.o
 	@mkdir -p $(@D)
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -o $@ $^
 
-.PHONY: check-abi
+.PHONY: check-abi build-abi
+build-abi: $(B)/abi/ours
 check-abi: $(B)/abi/ours
 	@ABI_DIRECTORY=$(B)/abi ci/run-tests abi tests/abi/abi_ring_test tests/abi/abi_runner_test

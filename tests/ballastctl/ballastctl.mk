@@ -10,8 +10,9 @@ $(ctl_tests): $(B)/%: $(B)/obj/%.o $$(ctl_test_objects) $(call archives_upto,bac
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)
 
-.PHONY: check-ballastctl
-check-ballastctl: $(ctl_tests) $(B)/tests/control/host $(B)/ballastctl
+.PHONY: check-ballastctl build-ballastctl
+build-ballastctl: $(ctl_tests) $(B)/tests/control/host $(B)/ballastctl
+check-ballastctl: build-ballastctl
 	@CONTROL_HOST=$(B)/tests/control/host BALLASTCTL=$(B)/ballastctl \
 	  ci/run-tests ballastctl-$(VARIANT) $(ctl_tests) tests/ballastctl/watch_bus_test
 

@@ -16,7 +16,8 @@ $(filter %-O2,$(canaries)): $(B)/%-O2: %.cpp tests/compiler/canary.h
 	@echo "  CXX   $< (-O2)"
 	@$(CXX) $(canary_flags) -O2 -o $@ $<
 
-.PHONY: check-compiler
-check-compiler: $(canaries)
-	@for canary in $^; do $$canary | sed "s|^|  $$(basename $$canary): |"; done
-	@ci/run-tests compiler $^
+.PHONY: check-compiler build-compiler
+build-compiler: $(canaries)
+check-compiler: build-compiler
+	@for canary in $(canaries); do $$canary | sed "s|^|  $$(basename $$canary): |"; done
+	@ci/run-tests compiler $(canaries)

@@ -16,7 +16,8 @@ $(guard_off)/double_entry_test: $(guard_off_objects)
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(call pkg,--libs,fmt cmocka)
 
-.PHONY: unit-guard-off check-guard
+.PHONY: unit-guard-off check-guard build-guard
+build-guard: $(guard_off)/double_entry_test $(B)/tests/unit/co/double_entry_test
 unit-guard-off: $(guard_off)/double_entry_test
 	@if timeout 60 $< >$<.log 2>&1; then \
 	  echo "unit-guard-off: the test of the double entry passes without the guard: it tests nothing"; \

@@ -24,7 +24,8 @@ $(B)/tests/control/output_test: $(B)/obj/tests/control/output_test.o \
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)
 
 control_tests := $(addprefix $(B)/tests/control/,lun_directory_test output_test)
-.PHONY: check-control
-check-control: $(control_tests) $(control_host) $(B)/ballastctl
+.PHONY: check-control build-control
+build-control: $(control_tests) $(control_host) $(B)/ballastctl
+check-control: build-control
 	@CONTROL_HOST=$(control_host) BALLASTCTL=$(B)/ballastctl ci/run-tests control-$(VARIANT) \
 	  $(control_tests) tests/control/ballastctl_test

@@ -11,6 +11,7 @@ $(handler_tests): $(B)/%: $(B)/obj/%.o $(handler_test_parts) $(B)/libbase.a
 
 $(B)/tests/handler/names_test: $(B)/obj/handler/lun_name.o
 
-.PHONY: check-handler
-check-handler: $(handler_tests)
+.PHONY: check-handler build-handler
+build-handler: $(handler_tests)
+check-handler: build-handler
 	@ci/run-tests handler-$(VARIANT) $(handler_tests)

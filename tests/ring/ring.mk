@@ -16,8 +16,9 @@ endef
 $(foreach p,$(ring_tests) fault_sweep bench,$(eval $(call ring_program,$(p))))
 $(B)/tests/ring/kernel_test: $(B)/obj/tests/ring/kernel.o
 
-.PHONY: check-ring
-check-ring: $(plugin) $(ring_tests:%=$(B)/tests/ring/%)
+.PHONY: check-ring build-ring
+build-ring: $(plugin) $(ring_tests:%=$(B)/tests/ring/%)
+check-ring: build-ring
 	@BALLAST_PLUGIN=$(plugin) ci/run-tests ring-$(VARIANT) $(ring_tests:%=$(B)/tests/ring/%)
 
 # Minutes long: each life is a process.

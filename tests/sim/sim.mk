@@ -21,7 +21,8 @@ $(foreach t,$(sim_tests),$(eval $(call sim_program,$(t))))
 
 SIM_SECONDS ?= 20
 
-.PHONY: check-sim
-check-sim: $(patsubst %,$(B)/tests/sim/%,$(sim_tests))
+.PHONY: check-sim build-sim
+build-sim: $(sim_tests:%=$(B)/tests/sim/%)
+check-sim: build-sim
 	@SIM_SECONDS=$(SIM_SECONDS) BALLAST_TEST_SECONDS=$$(($(SIM_SECONDS) + 300)) \
-	  ci/run-tests sim-$(VARIANT) $^
+	  ci/run-tests sim-$(VARIANT) $(sim_tests:%=$(B)/tests/sim/%)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# make check: all tests, one step after the other. Behind the steps, for what they leave of the cores,
+# the variants that later steps need are built, and lint reads the sources.
+
+# step NAME,NEEDS,TITLE,COMMAND: a step, after the one before it and after what is built for it.
+define step
+.PHONY: step-$(1)
+step-$(1): $(last_step) $(2)
+	@ci/step "$(3)" $(4)
+last_step := step-$(1)
+endef
+# behind NAME,AFTER,TITLE,COMMAND: done behind the steps. What it says is shown if it fails.
+define behind
+.PHONY: $(1)
+$(1): $(2)
+	@nice -n 19 ci/step --log $(BUILD)/$(1).log "$(3)" $(4)
+endef
+, := ,
+last_step :=
+# Expanded in the recipe only: so make sees that it is one, and lets it share the cores with the others.
+part = $$(MAKE) --no-print-directory
+
+.PHONY: built
+built:
+	@ci/step "build" $(MAKE) --no-print-directory all build-unit build-guard build-compiler build-abi build-ring \
+	  build-sim build-control build-ballastctl $(B)/tests/ring/bench
+$(eval $(call behind,built-asan,built,build for ASan and UBSan,$(part) VARIANT=asan build-unit build-handler build-ring build-sim build-fuzz))
+$(eval $(call behind,built-tsan,built-asan,build for TSan,$(part) VARIANT=tsan build-unit build-ring))
+# Of lint's steps only `warnings` is left out: the sanitizers' builds are clang's, with the same warnings, as errors.
+$(eval $(call behind,linted,built-tsan,lint,ci/lint format coroutines text opcodes dead headers shell manuals cppcheck))
+
+$(eval $(call step,unit,built,unit tests,$(part) unit))
+$(eval $(call step,guard,,scheduler without its guard must fail,$(part) check-guard))
+$(eval $(call step,compiler,,compiler canaries,$(part) check-compiler))
+$(eval $(call step,abi,,ABI against the daemon's own headers,$(part) check-abi))
+$(eval $(call step,ring,,plugin over a shared-memory ring,$(part) check-ring))
+$(eval $(call step,instructions,,instructions for a command,$(part) check-instructions))
+$(eval $(call step,sim,,simulation,$(part) check-sim))
+$(eval $(call step,control,,D-Bus object and ballastctl on a bus of their own,$(part) check-control))
+$(eval $(call step,ballastctl,,doctor$(,) tune and watch on made-up machines,$(part) check-ballastctl))
+$(eval $(call step,unit-asan,built-asan,unit tests under ASan and UBSan,$(part) VARIANT=asan unit))
+$(eval $(call step,handler,,parts of the plugin that read foreign memory$(,) ASan,$(part) VARIANT=asan check-handler))
+$(eval $(call step,ring-asan,,plugin over a shared-memory ring$(,) ASan,$(part) VARIANT=asan check-ring))
+$(eval $(call step,sim-asan,,simulation$(,) ASan,$(part) VARIANT=asan SIM_SECONDS=10 check-sim))
+$(eval $(call step,fuzz,,fuzz,$(part) VARIANT=asan FUZZ_SECONDS=15 fuzz-cdb fuzz-ring))
+# Not last: what TSan needs is built while tests in the guest wait for a freeze to end.
+$(eval $(call step,e2e,,end to end in the guest,ci/e2e))
+$(eval $(call step,unit-tsan,built-tsan,unit tests under TSan,$(part) VARIANT=tsan unit))
+$(eval $(call step,ring-tsan,,plugin over a shared-memory ring$(,) TSan,$(part) VARIANT=tsan check-ring))
+
+.PHONY: check check-steps
+check-steps: $(last_step) linted
+check: deps-build deps-check deps-lab
+	@ci/step --begin
+	@$(MAKE) --no-print-directory -j$$(($(jobs) + 1)) check-steps
+	@ci/step --summary
