@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # fio reads back what it wrote: blocks of 512 bytes to 8 MiB, random and sequential, one to 64 at
 # a time, several writers beside each other, with trims in between.
+# cpus: 2
 # timeout: 900
 . "$(dirname "$0")/disk.sh"
 plan 7

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The disk under one of two LUNs freezes for longer than the deadline. Nobody sees an error, the
 # session stands, the other LUN hardly notices, and no byte is lost.
+# cpus: 2
 # timeout: 240
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"

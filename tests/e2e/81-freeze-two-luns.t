@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Two LUNs freeze with as many commands as the session has room for. The third still gets through:
 # stalled LUNs give the room back.
+# cpus: 2
 # timeout: 240
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "shedding is ours; make bench-freeze shows what others do"

@@ -3,6 +3,7 @@
 # ABORT TASK and LOGICAL UNIT RESET while the disk is frozen. The kernel's target answers them only
 # when the commands they are about have been answered, and the initiator queues nothing to any LUN of
 # the session meanwhile; so these commands are answered at once, long before their deadline.
+# cpus: 2
 # timeout: 240
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What an operator does to a LUN whose disk is frozen comes back in bounded time: changing its limits
 # and its size, deleting it. Afterwards the data is right.
+# cpus: 2
 # timeout: 240
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"

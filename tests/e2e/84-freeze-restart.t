@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The daemon is restarted while a disk is frozen. What the old one had at the disk is still there, and
 # holds it, when the new one comes: the LUN is taken over once it lets go, and nobody sees an error.
+# cpus: 2
 # timeout: 240
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"

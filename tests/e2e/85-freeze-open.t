@@ -3,6 +3,7 @@
 # The daemon is restarted while a file system, or the disk below one, is frozen under an idle LUN: the
 # other LUN is served within seconds, the daemon's main thread does not sleep in the kernel, and the
 # LUN serves after the thaw. Nobody sees an error.
+# cpus: 2
 # timeout: 240
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"

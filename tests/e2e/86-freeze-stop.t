@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Ten LUNs on one frozen disk, all with commands under way, and the daemon is told to stop: it closes
 # them side by side. The next daemon takes them over, and nobody sees an error.
+# cpus: 2
 # timeout: 240
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"

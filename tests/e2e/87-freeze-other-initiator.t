@@ -3,6 +3,7 @@
 # An initiator that counts: QEMU's, which is libiscsi's, sends a command again after BUSY 8, 32, 128, 512,
 # 2048, 8192 and 32768 ms later, and then fails. So BUSY is answered late, never early as long as nobody
 # else needs the room.
+# cpus: 2
 # timeout: 400
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The quick form of 96-freeze-420s.t: BUSY ends after 10 s, the initiator believes it for 18 s, and its
 # error handler begins after 6 s instead of 60 s.
+# cpus: 2
 # timeout: 300
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"

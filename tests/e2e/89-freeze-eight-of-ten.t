@@ -3,6 +3,7 @@
 # Eight of ten LUNs in one session freeze, all ten with as many commands as an initiator sends to a LUN, in
 # LIO's own window of 64. The healthy two hardly notice: stalled LUNs share the room, and each new one finds
 # out sooner. Only with BALLAST_LONG=1: filling and verifying ten LUNs takes its time.
+# cpus: 2
 # timeout: 900
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "shedding is ours; make bench-freeze shows what others do"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The daemon's log is on a disk that freezes, and then also journald is stopped, while every command is
 # slow enough for a line: no thread waits for a line to be written.
+# cpus: 2
 # timeout: 420
 . "$(dirname "$0")/stores.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; docs/one-slow-disk.md shows what others do"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A store is frozen, and meanwhile another session logs out, the connection of the frozen LUN's session
 # is cut, the other session logs in again, and the clock is set. Nobody sees an error.
+# cpus: 2
 # timeout: 420
 . "$(dirname "$0")/stores.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; docs/one-slow-disk.md shows what others do"

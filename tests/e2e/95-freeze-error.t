@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A disk is frozen, then fails everything that it had, and works again. The LUN on it has errors, the
 # healthy one has none, the daemon lives, and afterwards the LUN works.
+# cpus: 2
 # timeout: 420
 . "$(dirname "$0")/stores.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; docs/one-slow-disk.md shows what others do"

@@ -7,6 +7,7 @@
 # every command that is out has timed out as well (scsi_abort_command, scsi_eh_wakeup in
 # drivers/scsi/scsi_error.c). So the healthy LUN is looked at in the first 240 s; what it waited in all is
 # said. Only with BALLAST_LONG=1. E2E_FROZEN: how many freeze, "1 2"; E2E_SECONDS: for how long.
+# cpus: 2
 # timeout: 1500
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; make bench-freeze shows what others do"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Each kind of store freezes by itself for 75 s, under LUNs with default limits: longer than anybody's
 # default but Linux's belief in BUSY. With BALLAST_LONG=1; E2E_STORES: which ("tags_ext4*2 nbd").
+# cpus: 2
 # timeout: 7200
 . "$(dirname "$0")/stores.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; docs/one-slow-disk.md shows what others do"
