@@ -8,7 +8,8 @@ plan 17
 
 serial=5f8f2a3e-7d1b-4c5e-9a57-0123456789ab
 fresh_daemon
-file_of /srv/vol0.raw 64M
+# Of a LUN in the saved configuration the file must be there.
+truncate -s 64M /srv/vol0.raw
 mkdir -p /etc/rtslib-fb-target
 (umask 077 && "$CONFIG_DIR/ballast-recipe" --print "$(recipe_file one-lun-chap.saveconfig.json)" \
     SIZE_BYTES=$((64 << 20)) "SERIAL=$serial" "${TO_US[@]}" > "$saved_config")

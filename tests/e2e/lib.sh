@@ -204,6 +204,8 @@ fresh_daemon() {
     load_modules || bail "the kernel modules do not load"
     bounded 30 systemctl stop tcmu-runner.service || bail "tcmu-runner does not stop"
     systemctl reset-failed tcmu-runner.service 2> /dev/null
+    # A daemon writes them until its last LUN is closed.
+    [[ ! -d $RECORDS ]] || rm -rf "$RECORDS"
     mkdir -p /etc/tcmu
     printf 'log_level = %s\n' "${E2E_LOG_LEVEL:-4}" > /etc/tcmu/tcmu.conf
     [[ $BACKSTORE != ballast ]] || install_plugin || bail "no plugin: run make first"
@@ -513,6 +515,8 @@ finish() {
     fi
     ! is_clean "$left" || echo yes 2>&9 > "$CLEAN"
     rm -f "$tap_said"
+    # Tests come in any order, and several name a file vol0.raw. (Not where somebody keeps his own in /srv.)
+    [[ -z ${IN_LAB-} ]] || rm -rf /srv/*
     exit "$status"
 }
 
