@@ -99,16 +99,16 @@ void Device::begin_batch(void* self, std::int64_t first_command) {
   auto* cmd = std::bit_cast<abi::tcmulib_cmd*>(first_command);
   RingCursor::Mark mark;
   std::memcpy(&mark, cmd->sense_buf, sizeof mark);
-  const bool passed_over = device.passed_over_->any_before(mark);
+  const bool passed_over = device.sweep_->any_before(mark);
   while (cmd != nullptr) {
     auto* const next = static_cast<abi::tcmulib_cmd*>(cmd->hm_private);
     if (passed_over) {
-      device.deal_with_passed_over(cmd->cmd_id);
+      device.sweep_->before(cmd->cmd_id);
     }
     device.begin(cmd);
     cmd = next;
   }
-  device.passed_over_->reached(mark);
+  device.sweep_->reached(mark);
   if (device.sweep_rests_) {
     device.sweep_rests_ = false;
     device.stirred_.set();
@@ -151,36 +151,24 @@ void Device::answer(scsi::Command& command, scsi::Status status) {
   incoming.next_free = std::exchange(free_incoming_, &incoming);
 }
 
-// What the daemon passed over in front of a command that is about to begin.
-void Device::deal_with_passed_over(std::uint16_t cmd_id) {
-  for (auto item = passed_over_->next_before(cmd_id); item;
-       item = passed_over_->next_before(cmd_id)) {
-    deal_with(*item);
-  }
-}
-
-void Device::deal_with(const PassedOver::Item& item) {
-  if (!item.is_notice) {
-    ring_->answer_thrown_away(item.cmd_id);
+void Device::abort_named(const PassedOver& names, std::size_t named) {
+  if (lun_->task_set() == nullptr || named == 0) {
     return;
   }
-  if (lun_->task_set() == nullptr || item.named == 0) {
-    return;
-  }
-  const std::size_t ended = lun_->abort([this](const scsi::Command& command) {
-    return passed_over_->is_named(static_cast<const Incoming&>(command).cmd->cmd_id);
+  const std::size_t ended = lun_->abort([&names](const scsi::Command& command) {
+    return names.is_named(static_cast<const Incoming&>(command).cmd->cmd_id);
   });
   log(LogLevel::info, "{}: task management: an initiator aborts {} commands; {} of them end now",
-      name_, item.named, ended);
+      name_, named, ended);
 }
 
 // Looks at the end of the ring for what nobody calls us for: ten times a second while commands come
 // or are under way, and now and then otherwise.
-co::Task<void> Device::sweep() {
-  std::uint32_t position = passed_over_->position();
+co::Task<void> Device::sweep_now_and_then() {
+  std::uint32_t position = sweep_->position();
   for (;;) {
-    sweep_rests_ = lun_->unanswered() == 0 && passed_over_->position() == position;
-    position = passed_over_->position();
+    sweep_rests_ = lun_->unanswered() == 0 && sweep_->position() == position;
+    position = sweep_->position();
     const Nanoseconds interval = sweep_rests_ ? sweep_interval : notice_interval;
     const bool stirred = co_await stirred_.wait_until(executor_.now() + interval);
     if (closing_) {
@@ -196,37 +184,10 @@ co::Task<void> Device::sweep() {
     if (ring_left_alone_.load(std::memory_order_relaxed)) {
       continue;
     }
-    for (auto notice = passed_over_->next_notice(); notice; notice = passed_over_->next_notice()) {
-      deal_with(*notice);
-    }
-    answer_left_over();
+    sweep_->look(executor_.now());
   }
 }
 
-// Behind the last command that began there may be commands that the daemon threw away; the daemon
-// cannot stop while anything stands in the ring. But an answer overwrites, and what it overwrites
-// the daemon must have read. It does not say so, but it reads as soon as it is woken: it has taken
-// the event, and the entries have stood there for long.
-void Device::answer_left_over() {
-  const PassedOver::Rest rest = passed_over_->rest(lun_->unanswered() == 0);
-  if (rest != left_over_) {
-    left_over_ = rest;
-    left_over_since_ = executor_.now();
-  }
-  if (executor_.now() - left_over_since_ < sweep_interval || !daemon_is_asleep()) {
-    return;
-  }
-  if (rest.from != rest.to && cursor_->pass_by(rest.from, rest.to)) {
-    for (auto item = passed_over_->next_of(rest); item; item = passed_over_->next_of(rest)) {
-      deal_with(*item);
-    }
-  }
-  if (lun_->unanswered() == 0 && passed_over_->is_at(rest.to)) {
-    ring_->skip_to(rest.to);
-  }
-}
-
-// It has taken the event of whatever stands in the ring.
 bool Device::daemon_is_asleep() const {
   pollfd event{.fd = abi::tcmu_dev_get_fd(dev_), .events = POLLIN, .revents = 0};
   return ::poll(&event, 1, 0) == 0;
@@ -234,7 +195,7 @@ bool Device::daemon_is_asleep() const {
 
 void Device::begin_sweep(void* self, std::int64_t) {
   Device& device = *static_cast<Device*>(self);
-  device.sweeps_.spawn("sweep", device.sweep());
+  device.sweeps_.spawn("sweep", device.sweep_now_and_then());
 }
 
 void Device::daemon_stops() {

@@ -30,10 +30,10 @@
 
 #include "handler/attributes.h"
 #include "handler/lun_directory.h"
-#include "handler/passed_over.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
 #include "handler/serial_claim.h"
+#include "handler/sweep.h"
 #include "handler/tcmur_abi.h"
 #include "lib/backend/factory.h"
 #include "lib/base/result.h"
@@ -53,15 +53,14 @@
 
 namespace ballast::handler {
 
-class Device final : public scsi::FrontEnd, public ControlledLun {
+class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep::Host {
  public:
   // Commands collected before the first is started although more wait.
   static constexpr std::size_t most_plugged = 64;
   static constexpr Nanoseconds linger_limit = std::chrono::milliseconds{20};
-  // How often the ring is looked at for task management (PassedOver) while commands are under way.
+  // How often the ring is looked at for task management (Sweep) while commands are under way.
   static constexpr Nanoseconds notice_interval = std::chrono::milliseconds{100};
-  // How often it is looked at when idle; and how long commands that the daemon threw away stand at
-  // its end before they are answered.
+  // How often it is looked at when idle.
   static constexpr Nanoseconds sweep_interval = std::chrono::seconds{2};
   // How often the backstore's attributes are looked at, because nobody says that they have changed.
   static constexpr Nanoseconds attribute_interval = std::chrono::seconds{10};
@@ -137,17 +136,18 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   static void begin_sweep(void* self, std::int64_t);
   static void begin_stop(void* self, std::int64_t);
   static void begin_close(void* self, std::int64_t patience);
-  [[gnu::cold]] void deal_with_passed_over(std::uint16_t cmd_id);
-  void deal_with(const PassedOver::Item& item);
   void begin(abi::tcmulib_cmd* cmd);
   void answer(scsi::Command& command, scsi::Status status) override;
   Incoming* take_incoming();
   void set_attributes();
   void look_at_attributes();
   void tell_cmd_time_out() const;
-  co::Task<void> sweep();
-  void answer_left_over();
-  bool daemon_is_asleep() const;
+  co::Task<void> sweep_now_and_then();
+  std::size_t unanswered() const override { return lun_->unanswered(); }
+  bool daemon_is_asleep() const override;
+  void answer_thrown_away(std::uint16_t cmd_id) override { ring_->answer_thrown_away(cmd_id); }
+  void abort_named(const PassedOver& names, std::size_t named) override;
+  void skip_to(std::uint32_t position) override { ring_->skip_to(position); }
 
   // Destroyed in reverse order: each outlives what stands below it.
   abi::tcmu_device* const dev_;
@@ -158,7 +158,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::HelperThread> helper_;
   std::unique_ptr<Ring> ring_;
-  std::unique_ptr<PassedOver> passed_over_;
+  std::unique_ptr<Sweep> sweep_;  // asks cursor_ only while it lives
   std::unique_ptr<Attributes> attributes_;
   TimePoint looked_at_attributes_{};
   int cmd_time_out_ = -1;  // seconds, as last seen; 0: the kernel waits for ever
@@ -169,8 +169,6 @@ class Device final : public scsi::FrontEnd, public ControlledLun {
   bool closing_ = false;
   std::atomic<bool> ring_left_alone_{false};
   bool sweep_rests_ = false;
-  PassedOver::Rest left_over_;  // at the last look, and since when
-  TimePoint left_over_since_{};
   std::vector<std::unique_ptr<Incoming[]>> incoming_;
   Incoming* free_incoming_ = nullptr;
 

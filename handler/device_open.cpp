@@ -235,7 +235,8 @@ Result<void> Device::open_ring() {
   const std::span<std::byte> mapping{static_cast<std::byte*>(base), length};
   ring_ = std::make_unique<Ring>(executor_, dev_, mapping);
   cursor_ = std::make_unique<RingCursor>(mapping);
-  passed_over_ = std::make_unique<PassedOver>(mapping);
+  Sweep::Host& host = *this;
+  sweep_ = std::make_unique<Sweep>(mapping, *cursor_, host);
   return {};
 }
 
