@@ -87,6 +87,12 @@ int ioctl(int fd, unsigned long request, ...) noexcept {
 
 namespace {
 
+// A store thread may still be on its way out of the submission that was answered last.
+void forget_submitted() {
+  const std::lock_guard lock{seen().mutex};
+  seen().submitted.clear();
+}
+
 struct Lun {
   Lun(const std::string& path, CacheMode cache)
       : backend{open_now(file_config(path, cache), lab.context(1_MiB, 4_KiB)).value()} {}
@@ -122,7 +128,7 @@ void a_durable_write_tells_the_kernel_so(void**) {
   for (const CacheMode cache : modes) {
     const Folder folder;
     Lun lun{folder.file("vol"), cache};
-    seen().submitted.clear();
+    forget_submitted();
     lun.write(Fua::no);
     assert_int_equal(lun.submitted(is_durable_write), 0);
     lun.write(Fua::yes);
@@ -137,7 +143,7 @@ void a_flush_reaches_the_kernel(void**) {
     const Folder folder;
     Lun lun{folder.file("vol"), cache};
     lun.write(Fua::no);
-    seen().submitted.clear();
+    forget_submitted();
     assert_true(ok(lun.lab.run(lun.backend->flush())));
     assert_int_equal(lun.submitted(is_flush), 1);
   }
