@@ -25,7 +25,7 @@ void* run(void* raw) {
     try {
       errand->work();
     } catch (const std::bad_alloc&) {
-      // Whoever waits sees that nothing came.
+      // A sender that waits gets no result.
     }
   }
   under_way.fetch_sub(1);
@@ -63,7 +63,7 @@ bool send_errand(const char* name, std::function<void()> work) noexcept {
       return true;
     }
   } catch (const std::bad_alloc&) {
-    // as if the thread could not be made
+    // the same as when the thread cannot be made
   }
   under_way.fetch_sub(1);
   return false;

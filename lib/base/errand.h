@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errand: a call that may hang, made on a thread of its own that nobody joins.
+// Errand: a call that may hang, made on a thread of its own that is never joined.
 //
-// A file system that is frozen, or a server that does not answer, keeps a thread asleep in the
-// kernel for as long as it likes. So the daemon's main thread and the threads of a LUN send
-// somebody else: whoever sent the errand waits as long as it can afford and goes on. The thread
-// ends when the kernel lets it, or with the process.
+// A frozen file system, or a server that does not answer, can keep a thread asleep in the kernel
+// without limit. The daemon's main thread and the threads of a LUN must not sleep so long, so they
+// send an errand: its thread makes the call, and the sender waits only as long as it can afford.
+// The errand's thread ends when the kernel lets it, or with the process.
 //
-// Any thread. An errand owns all that it uses (its closure holds values and shared pointers), logs
-// nothing that only its sender may say, and uses nothing that is destroyed when main() returns.
+// Any thread may send one. An errand owns all that it uses: its closure holds values and shared
+// pointers. It logs nothing that only its sender may say. It uses nothing that is destroyed when
+// main() returns.
 #pragma once
 
 #include <chrono>
@@ -23,18 +24,19 @@
 
 namespace ballast {
 
-// Errands under way at once; a store that hangs keeps one for each thing that was asked of it.
+// The most errands under way at once. A store that hangs keeps one for each question asked of it.
 inline constexpr std::size_t most_errands = 4096;
 
-// Starts `work` on a detached thread, called `name` (cut to 15 characters), with all signals
-// blocked. False, and nothing started: there are too many, or the thread cannot be made. `work`
-// must not throw anything but std::bad_alloc, which ends the errand.
+// Starts `work` on a detached thread with all signals blocked, called `name` (cut to 15
+// characters). Returns false, and starts nothing, if there are too many errands or the thread
+// cannot be made. `work` must not throw anything but std::bad_alloc, which ends the errand.
 bool send_errand(const char* name, std::function<void()> work) noexcept;
 
 std::size_t errands_under_way() noexcept;
 
-// What `work` returned; nothing if it did not return within `patience` (it goes on, and its result
-// is thrown away) or could not be started.
+// Runs `work` as an errand and returns its result. Returns nothing if the errand could not be
+// started or did not return within `patience`; in that case it goes on, and its result is thrown
+// away.
 template <class T>
 std::optional<T> ask_with_patience(const char* name, Nanoseconds patience,
                                    std::function<T()> work) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keys of the configuration string: <name>=<value>. Whoever has settings has a function keys_of()
-// beside them, which is their table: name, values, and whether it may change while the LUN is open.
-// All else follows from it: parsing, printing, messages, and what manuals and targetcli show.
+// Keys of the configuration string: <name>=<value>. A part of Ballast that has settings has a
+// function keys_of() beside them. It returns their table: the name of each, its values, and whether
+// it may change while the LUN is open. Parsing, printing, messages, the manuals and targetcli all
+// use this table.
 //
 // A key refers to the setting that it fills, which must outlive it. Pure functions, any thread.
 #pragma once
@@ -21,7 +22,7 @@ namespace ballast::config {
 struct Number {
   std::uint32_t& setting;
   std::uint32_t least, most;
-  std::string_view zero = {};  // the word for 0, where there is one
+  std::string_view zero = {};  // the word for 0; empty: 0 has none
 };
 struct Size {
   Bytes& setting;
@@ -31,7 +32,7 @@ struct Duration {
   Nanoseconds& setting;
   Nanoseconds least, most;
 };
-// One of a few words: those of the enumeration's values 0, 1, 2 …
+// One of a few words. They stand for the enumeration's values 0, 1, 2 …
 struct Choice {
   template <class Enum>
   requires(sizeof(Enum) == 1) Choice(Enum& value, std::span<const std::string_view> all)
@@ -50,11 +51,11 @@ struct Key {
 };
 using Keys = std::vector<Key>;
 
-// Sets it. `what` names it in the message: "key cache".
+// Parses `text` into the setting. `what` names the key in the message: "key cache".
 Result<void> assign(const Key& key, std::string_view what, std::string_view text);
-// The setting as assign() takes it; empty: a path that is not set.
+// The setting, written as assign() takes it. Empty: a path that is not set.
 std::string format(const Key& key);
-// What may stand behind the '=': "100ms to 1h", "direct, buffered".
+// The values that the key takes: "100ms to 1h", "direct, buffered".
 std::string describe_values(const Key& key);
 
 // Null if there is none.

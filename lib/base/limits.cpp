@@ -24,7 +24,7 @@ Keys keys_of(Limits& limits) {
   };
 }
 
-// A threshold that comes after the answer would never be seen.
+// A threshold at or above the deadline would never be reached: the command is answered before.
 Result<void> check(const Limits& limits) {
   const std::array thresholds{std::pair{"slow", limits.slow},
                               std::pair{"stall_after", limits.stall_after}};

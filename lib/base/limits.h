@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a LUN is held to in time, as far as its configuration string says so (lib/scsi/task_set.h
-// says what must come of it). Changes while the LUN is in use.
+// The time limits of a LUN that its configuration string sets. lib/scsi/task_set.h says how they
+// are kept. They may change while the LUN is in use.
 #pragma once
 
 #include <cstdint>
@@ -15,21 +15,22 @@ namespace ballast::config {
 struct Limits {
   Nanoseconds deadline = std::chrono::seconds{20};    // the age at which a command must be answered
   Nanoseconds slow = std::chrono::seconds{1};         // the age at which it is logged as slow
-  Nanoseconds stall_after = std::chrono::seconds{3};  // the age of an operation that stalls the LUN
+  Nanoseconds stall_after = std::chrono::seconds{3};  // an operation of this age stalls the LUN
   std::uint32_t stall_window = 0;  // commands that a stalled LUN holds; 0: its share
-  // How long BUSY is answered while the store does not answer. Of the 180 s that Linux believes it
-  // a third is left for the time that a command spends in the initiator before it comes here, in a
-  // queue or because the session's window is full.
+  // How long BUSY is answered while the store does not answer. Linux accepts BUSY for 180 s. A
+  // third of that is left for the time that a command spends in the initiator before it comes here:
+  // in a queue, or because the session's window is full.
   Nanoseconds busy_for = std::chrono::seconds{120};
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 
 Keys keys_of(Limits& limits);
-// Whether they go together: slow and stall_after are below the deadline.
+// Checks the limits against each other: slow and stall_after must be below the deadline.
 Result<void> check(const Limits& limits);
 
-// What a configuration string says of time, or the defaults. What is not understood is passed over:
-// for a reader of the string of a plugin that has accepted it, and may be newer.
+// The limits in a configuration string; the default for each that it does not set. Settings that
+// cannot be parsed are skipped, because the string may come from a newer plugin, which has accepted
+// it.
 Limits limits_of(std::string_view text);
 
 }  // namespace ballast::config

@@ -17,7 +17,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Below this nobody wants to know how long a line waited.
+// A line that waited at least so long says so.
 constexpr std::chrono::seconds worth_saying{2};
 constexpr std::size_t room_for_words = 96;
 
@@ -151,7 +151,7 @@ bool Writer::put(LogLevel level, std::string_view line) {
   return true;
 }
 
-// True unless lines were dropped and there is no room yet to say so.
+// Queues the line about dropped lines, if any were dropped. Returns false if it finds no room.
 bool Writer::put_dropped() {
   if (dropped_ == 0) {
     return true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The process's one T: made at its first use, without memory from the heap, and never destroyed,
-// because LUNs may outlive the end of main(). Any thread.
+// The process's one T. It is made at its first use, without memory from the heap. It is never
+// destroyed, because LUNs may outlive the end of main(). Any thread.
 #pragma once
 
 #include <cstddef>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Errors as values.
 //
-// Result<T> is for what may explain itself in words: opening, configuring, resizing. Its Error
-// carries an errno value for programs and one sentence for people (what was tried, with which
-// value, why it failed, what to do). IoStatus is for the data path: one trivial value, no heap; the
-// sentence was logged where the error was found.
+// Result<T> is for operations that can explain a failure in words: opening, configuring, resizing.
+// Its Error carries an errno value for programs and one sentence for people: what was tried, with
+// which value, why it failed, what to do. IoStatus is for the data path: one trivial value, no
+// heap. The place that found the error has logged the sentence.
 #pragma once
 
 #include <cstdint>
@@ -69,7 +69,7 @@ class [[nodiscard]] Result<void> {
   Error error_;
 };
 
-// What became of one backend operation. lib/scsi alone turns these into sense data.
+// The result of one backend operation. Only lib/scsi turns these into sense data.
 enum class IoStatus : std::uint8_t {
   ok,
   medium_error,     // the data could not be read or written (EIO and kin)
@@ -82,7 +82,7 @@ enum class IoStatus : std::uint8_t {
   not_ready,        // backend closed, lost or not yet open; nothing was done
 };
 
-// What a task ends with (lib/co/task.h).
+// A task that returns IoStatus ends with this when memory runs out (lib/co/task.h).
 constexpr IoStatus when_out_of_memory(const IoStatus*) {
   return IoStatus::no_resource;
 }
@@ -91,7 +91,7 @@ constexpr bool ok(IoStatus status) {
   return status == IoStatus::ok;
 }
 
-// The field's word for a status, for logs: "medium error", "no space", ...
+// The status in words, for logs: "medium error", "no space", ...
 const char* to_string(IoStatus status) noexcept;
 
 }  // namespace ballast

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// SharedPatience: how long each of several callers in a row may wait, so that all of them together
-// wait no longer than one.
+// SharedPatience: limits how long each of several callers in a row may wait, so that all of them
+// together wait hardly longer than one.
 //
-// The daemon opens and closes its LUNs one after the other on its main thread. Were each given five
-// seconds, ten LUNs on one frozen disk would keep that thread for most of a minute. The first of a
-// row gets the whole; whoever comes within `pause` after the last one was done gets what is left of
-// it, and always `least`. One thread only.
+// The daemon opens and closes its LUNs one after the other on its main thread. If each might wait
+// five seconds, ten LUNs on one frozen disk would block that thread for most of a minute. So the
+// first caller of a row gets the whole time. A caller that comes within `pause` after the last one
+// was done gets the rest of that time, and never less than `least`. One thread only.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ class SharedPatience {
   constexpr SharedPatience(Nanoseconds whole, Nanoseconds least, Nanoseconds pause)
       : whole_{whole}, least_{least}, pause_{pause} {}
 
-  // For the caller that begins to wait now.
+  // Returns how long the caller, which begins to wait now, may wait.
   Nanoseconds begin(TimePoint now) {
     if (!in_a_row_ || now - last_end_ > pause_) {
       until_ = now + whole_;
@@ -28,7 +28,7 @@ class SharedPatience {
     last_end_ = std::max(last_end_, now);
     return std::clamp(until_ - now, least_, whole_);
   }
-  // It has waited.
+  // The caller has stopped waiting.
   void end(TimePoint now) { last_end_ = now; }
 
  private:

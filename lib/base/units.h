@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers that know what they count: bytes, logical blocks, block addresses, time.
 //
-// Each is one machine word; mixing them does not compile. Arithmetic that could wrap is asserted,
-// so whoever holds one may rely on it. Ranges taken from a CDB are checked before they become Lba
-// and BlockCount, with fits().
+// Each is one machine word, and mixing them does not compile. Arithmetic that could wrap is
+// asserted. Check a range taken from a CDB with fits() before you make an Lba and a BlockCount of
+// it.
 #pragma once
 
 #include <chrono>

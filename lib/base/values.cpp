@@ -20,7 +20,7 @@ Error invalid(fmt::format_string<Args...> format, Args&&... args) {
   return Error{EINVAL, fmt::format(format, std::forward<Args>(args)...)};
 }
 
-// The length of the UTF-8 sequence of a printable character at the front of `text`; 0 if none.
+// The length of the UTF-8 sequence at the front of `text`; 0 if that is no printable character.
 std::size_t printable_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const auto continues = [&](std::size_t i) {
@@ -62,8 +62,8 @@ bool is_digit(char c) {
   return c >= '0' && c <= '9';
 }
 
-// `text` is digits followed by one of `units`; `hint` says so in words. The product stays within
-// `most`.
+// Parses digits followed by one of `units`; `hint` says so in words. A product above `most` is an
+// error.
 Result<std::uint64_t> parse_scaled(std::string_view what, std::string_view text,
                                    std::span<const Unit> units, std::uint64_t most,
                                    std::string_view hint) {

@@ -5,8 +5,8 @@
 //   durations  "500ms", "20s", "10min", "1h"
 //   numbers    whole
 //
-// No sign, no fraction, no blank. Pure functions, any thread. A message is one sentence in valid
-// UTF-8 whatever the input was: it travels over D-Bus.
+// A value has no sign, no fraction and no blank. Pure functions, any thread. An error message is
+// one sentence in valid UTF-8, whatever the input was, because it travels over D-Bus.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@
 
 namespace ballast::config {
 
-// `what` names the thing in the message: "key deadline", "delay on line 3". The error's errno_value
+// `what` names the value in the message: "key deadline", "delay on line 3". The error's errno_value
 // is EINVAL.
 Result<std::uint64_t> parse_number(std::string_view what, std::string_view text);
 Result<Bytes> parse_bytes(std::string_view what, std::string_view text);
@@ -28,7 +28,7 @@ Result<Nanoseconds> parse_duration(std::string_view what, std::string_view text)
 std::string format_bytes(Bytes bytes);
 std::string format_duration(Nanoseconds duration);
 
-// `text` in double quotes, shortened to a readable length; bytes that are not printable UTF-8
+// `text` in double quotes, shortened to a readable length. Bytes that are not printable UTF-8
 // appear as \xNN.
 std::string quote(std::string_view text);
 

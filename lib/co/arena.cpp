@@ -10,7 +10,7 @@
 namespace ballast::co {
 namespace {
 constexpr std::size_t alignment = 64;
-// What is taken out of the reserve at once.
+// The reserve is given out in pieces of this size, or of `least` if that is larger.
 constexpr std::size_t small_piece = std::size_t{4} << 10;
 constexpr std::size_t round_up(std::size_t bytes) {
   return (bytes + alignment - 1) / alignment * alignment;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory behind an executor: frames, wait records, names of tasks. It only grows, to the
-// high-water mark, and is given back as a whole.
+// The memory behind an executor: frames, wait records, names of tasks. It grows to its high-water
+// mark, never shrinks, and is given back as a whole.
 //
-// A coroutine that cannot have its frame cannot say so: its caller may be in the middle of a
-// command. So the arena keeps a RESERVE, taken when the LUN opens (and not touched, so that the
-// pages are not there). Where there is no memory otherwise, the reserve is used, in small pieces,
-// for what is under way already; is_short() says so, and whoever begins something new looks first
-// and refuses it until renew() has got a whole reserve again. Frames go back to their pools and are
-// used again, so what is under way needs no more than its own peak.
+// A coroutine that gets no memory for its frame cannot report that: its caller may be in the middle
+// of a command. So the arena takes a RESERVE when the LUN opens. It does not touch the reserve, so
+// this costs no pages. When the heap has no more memory, work that is already under way gets small
+// pieces of the reserve, and is_short() becomes true. Code that begins new work checks is_short()
+// first, and refuses the work until renew() has got a whole reserve again. Frames go back to their
+// pools and are used again, so the work under way needs no more than its own peak.
 //
 // Driving thread only.
 #pragma once
@@ -26,13 +26,13 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // Zeroes or not, aligned as operator new aligns. `wanted` bytes, or, out of the reserve, at least
-  // `least`. std::bad_alloc when the reserve is used up, too.
+  // Returns `wanted` bytes, or, out of the reserve, at least `least`. The memory may not be zeroed;
+  // it is aligned as operator new aligns. Throws std::bad_alloc when the reserve is used up, too.
   std::span<std::byte> take(std::size_t wanted, std::size_t least);
 
-  // There is less than a whole reserve.
+  // True while there is less than a whole reserve.
   bool is_short() const { return short_; }
-  // Tries to get one. True: there is one (again).
+  // Tries to get a whole reserve. Returns whether there is one now.
   bool renew() noexcept;
 
  private:

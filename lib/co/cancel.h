@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cancellation that only asks.
+// Cancellation is a request; it stops nothing by force.
 //
-// A CancelSource belongs to whoever may change his mind; its tokens go to those who should hear of
-// it. Asking stops nobody: code that holds a token looks at requested(), and a wait that registered
-// (sleep, event, or any Wait through a CancelLink) ends early. What was started at a backend goes
-// on until the backend says otherwise.
+// The code that may change its mind owns a CancelSource, and gives its tokens to the code that
+// should hear of it. Code that holds a token looks at requested(). A wait that is registered with
+// the source (sleep, event, or any Wait through a CancelLink) ends early. An operation that a
+// backend has begun goes on until the backend ends it.
 //
 // The source outlives its tokens and every wait registered with it. Driving thread only. Allocates
 // nothing.
@@ -34,32 +34,32 @@ class CancelToken {
   CancelSource* source_ = nullptr;
 };
 
-// Somebody who hears of it when a source asks. Leaves by itself.
+// Is called when a source is asked to cancel. Unregisters itself when it is destroyed.
 class CancelHook : public ListNode<CancelHook> {
  public:
   CancelHook() = default;
   virtual ~CancelHook() { unhook(); }
 
-  // Registers with the token's source, unless that has asked already: then nothing is registered
-  // and the answer is true. An empty token registers nothing.
+  // Registers with the token's source. If cancellation was requested already, it registers nothing
+  // and returns true. An empty token registers nothing.
   bool hook(CancelToken token);
   void unhook();
 
  private:
   friend class CancelSource;
-  // The source asks; the hook has left it. Must not destroy other hooks.
+  // Cancellation is requested. The hook is no longer registered. Must not destroy other hooks.
   virtual void cancel_requested() = 0;
   CancelSource* source_ = nullptr;
 };
 
-// The registration of one wait with one source. A local next to the Wait.
+// The registration of one wait with one source. A local variable next to the Wait.
 class CancelLink final : public CancelHook {
  public:
   CancelLink() = default;
 
-  // When the source asks: wakes `waker` with `value`, unless that wait is over by then (which is
-  // no mistake: one of several ways to end it came first). Wakes at once if it was asked before.
-  // An empty token registers nothing. Not armed already.
+  // When cancellation is requested, wakes `waker` with `value`, unless that wait is over by then: a
+  // wait may have several ways to end. If it was requested before, wakes at once. An empty token
+  // registers nothing. The link must not be armed already.
   void arm(CancelToken token, Waker waker, std::int64_t value = 0, Site site = Site::current());
   void disarm() { unhook(); }
 
@@ -73,11 +73,11 @@ class CancelLink final : public CancelHook {
 class CancelSource {
  public:
   CancelSource() = default;
-  ~CancelSource() = default;  // asserts that nobody is registered
+  ~CancelSource() = default;  // asserts that no hook is registered
   CancelSource(const CancelSource&) = delete;
   CancelSource& operator=(const CancelSource&) = delete;
 
-  // Tells everybody registered, in the order they came. A second request does nothing.
+  // Tells every registered hook, in the order of registration. A second request does nothing.
   void request();
   bool requested() const { return requested_; }
   CancelToken token() { return CancelToken{this}; }

@@ -18,7 +18,7 @@ class SteadyClock final : public Clock {
   TimePoint now() const noexcept override;
 };
 
-// Stands still until it is told to go on. One thread.
+// A clock that stands still until advance_to() moves it. One thread.
 class VirtualClock final : public Clock {
  public:
   TimePoint now() const noexcept override { return now_; }

@@ -5,10 +5,10 @@
 //   const bool came = co_await event.wait_until(deadline);      // false: the deadline came first
 //   const bool went = co_await event.wait(token);               // false: asked to stop
 //
-// Who was waiting at set() goes through, in the order they came, even if reset() follows at once.
-// A wait that ends by deadline or cancellation has left the event before its coroutine goes on. If
-// the event is set already, it wins over a past deadline and a requested token. Destroying an event
-// that is waited for is a bug (asserted). Driving thread only; allocates nothing.
+// set() lets all waiters through, in the order in which they came, even if reset() follows at once.
+// A wait that ends by deadline or cancellation has left the event before its coroutine goes on. An
+// event that is set already wins over a past deadline and a requested token. Destroying an event
+// that has waiters is a bug (asserted). Driving thread only; allocates nothing.
 #pragma once
 
 #include <coroutine>
@@ -22,7 +22,7 @@ class Event {
  public:
   explicit Event(Executor& executor, const char* what = "event")
       : executor_{executor}, what_{what} {}
-  ~Event() = default;  // asserts that nobody waits
+  ~Event() = default;  // asserts that there are no waiters
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
 
@@ -67,7 +67,7 @@ class Event {
   Waiter wait(CancelToken token, Site site = Site::current()) {
     return Waiter{*this, Timers::never, token, site};
   }
-  // At the first tick at or after `deadline` the wait is over. A past deadline does not suspend.
+  // The wait is over at the first tick at or after `deadline`. A past deadline does not suspend.
   Waiter wait_until(TimePoint deadline, Site site = Site::current()) {
     return Waiter{*this, deadline, CancelToken{}, site};
   }

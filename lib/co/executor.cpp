@@ -15,14 +15,14 @@ namespace ballast::co {
 namespace {
 
 constexpr std::size_t records_per_slab = 64;
-// Refused wakes logged one by one; after that, one at each power of two.
+// So many refused wakes are logged one by one; after that, one at each power of two.
 constexpr std::uint64_t refused_wakes_logged = 16;
 
 constinit std::mutex live_executors_mutex;
 
 }  // namespace
 
-// A debugger looks for this name.
+// lib/co/gdb finds the executors by this name.
 constinit Executor* live_executors = nullptr;
 
 Executor::Executor(const char* name, const Clock& clock)

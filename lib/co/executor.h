@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The executor of one LUN: a run queue, timers, a mailbox, and the pools behind them.
 //
-// One thread at a time drives it (whoever holds the baton, see lib/io/loop.h), so nothing above it
+// One thread at a time drives it: the one that holds the baton (lib/io/loop.h). So nothing above it
 // needs a lock, and nothing here is thread-local. A wake never runs a coroutine inline: it queues
-// it, and tick() runs what is queued. Calls are for the driving thread unless they say otherwise.
+// the coroutine, and tick() runs it. Call everything from the driving thread, unless its comment
+// says otherwise.
 #pragma once
 
 #include <atomic>
@@ -25,15 +26,15 @@ namespace ballast::co {
 
 struct PromiseBase;
 
-// Called once at the end of every tick: submit the batch, ring the doorbell.
+// Called once at the end of every tick, for example to submit a batch or to ring the doorbell.
 class TickHook {
  public:
   virtual ~TickHook() = default;
   virtual void tick_end() = 0;
 };
 
-// Chooses which of the ready coroutines runs next. The default is first come, first served; a
-// simulation draws lots.
+// Chooses which of the ready coroutines runs next. The default is first come, first served. A
+// simulation chooses at random.
 class ReadyOrder {
  public:
   virtual ~ReadyOrder() = default;
@@ -48,13 +49,13 @@ struct ExecutorStats {
   std::size_t live_waits_peak = 0;
 };
 
-// What a refused wake looked like; for the reporter. The story of the wait it was meant for is kept
-// until its slot has served another wait and then a third.
+// Describes a refused wake to the reporter. The story of the wait that it was meant for is known
+// until its slot has served another wait and begins a third.
 struct RefusedWake {
   const char* what;      // what that wait was for; null if its story is forgotten
-  Site wait_site;        // where it stood
-  Site first_wake;       // who woke it first; line 0 if it ended without a wake
-  Site second_wake;      // who was refused
+  Site wait_site;        // where it was awaited
+  Site first_wake;       // the first wake; line 0 if the wait ended without one
+  Site second_wake;      // the wake that was refused
   bool slot_reused;      // the slot has served another wait since
   const char* now_what;  // what the slot serves now; null if nothing
   Site now_wait_site;
@@ -65,25 +66,26 @@ class Executor {
  public:
   // `name` is the LUN's, for logs. `clock` outlives the executor.
   Executor(const char* name, const Clock& clock);
-  // Asserts that no task lives: whoever made tasks ends them first.
+  // Asserts that no task lives: the code that made tasks ends them first.
   ~Executor();
   Executor(const Executor&) = delete;
   Executor& operator=(const Executor&) = delete;
 
-  // After it was made: what it could not get, in words; null: nothing, it works. Then it may only
-  // be destroyed.
+  // Call it after construction. Returns the resource that the executor could not get, in words;
+  // then the executor may only be destroyed. Returns null if the executor works.
   const char* lacks() const;
 
   Executor& executor() { return *this; }
   const char* name() const { return name_; }
 
-  // In a turn, and in a tick, the time at its start, or as last refreshed (no reading of the clock,
-  // which is a system call on machines without a usable TSC). Outside, the clock's time, because
-  // the last tick may be hours ago.
+  // Within a turn or a tick: the time at its start, or as last refreshed. This reads no clock,
+  // because that is a system call on machines without a usable TSC. Otherwise: the clock's time,
+  // because the last tick may be hours ago.
   TimePoint now() const { return running_ || in_turn_ ? now_ : clock_.now(); }
 
-  // A turn: what a driver does between two sleeps is one moment. Begins, or goes on after a sleep,
-  // with one reading of the clock, which the next tick does not repeat; later ticks read it again.
+  // A turn is the work of a driver between two sleeps, and counts as one moment. begin_turn()
+  // begins a turn, or continues one after a sleep. It reads the clock once. The next tick uses that
+  // reading; later ticks read the clock again.
   void begin_turn() {
     now_ = clock_.now();
     in_turn_ = true;
@@ -94,14 +96,14 @@ class Executor {
     now_is_fresh_ = false;
   }
 
-  // One batch: reads the clock (but see begin_turn), takes in the mailbox, fires due timers, runs
-  // what is ready (what becomes ready meanwhile included, up to a bound), then calls the tick
-  // hooks. Returns whether anything ran.
+  // Runs one batch. It reads the clock (but see begin_turn), runs the messages of the mailbox,
+  // fires due timers, runs ready coroutines (and those that become ready meanwhile, up to a bound),
+  // then calls the tick hooks. Returns whether anything ran.
   bool tick();
 
-  // Nothing queued and nothing in the mailbox. Any thread for the mailbox part.
+  // Whether nothing is queued and the mailbox is empty. Driving thread.
   bool idle() const { return ready_count_ == 0 && mailbox_.empty(); }
-  // When tick() has something to do next on account of a timer; nullptr-like max if never.
+  // When the next timer is due; Timers::never if none is armed.
   TimePoint next_timer() const { return timers_.next(); }
 
   void add_tick_hook(TickHook& hook) { hooks_.push_back(&hook); }
@@ -113,7 +115,7 @@ class Executor {
   void post(const Message& message) { mailbox_.push(message); }
   Mailbox& mailbox() { return mailbox_; }
 
-  // Before something new is begun: see there.
+  // Check memory().is_short() before you begin new work (arena.h).
   Arena& memory() { return memory_; }
   FramePool& frames() { return frames_; }
   Timers& timers() { return timers_; }
@@ -123,7 +125,7 @@ class Executor {
 
   // How many coroutines one tick enters before completions, timers and the mailbox get their turn.
   static constexpr std::uint64_t resumes_per_tick = 4096;
-  // How far one chain of calls and returns goes before the others that are ready get theirs.
+  // How many steps one chain of calls and returns makes before the other ready coroutines run.
   static constexpr std::uint64_t transfers_per_run = 1024;
 
  private:
@@ -144,8 +146,8 @@ class Executor {
   void run_message(const Message& message);
   static void log_refused_wake(void* executor, const RefusedWake& refused);
 
-  // Where the running coroutine hands over to: a child it awaits, or the parent it returns to.
-  // run() goes there next, so that no chain of synchronous completions grows the stack.
+  // The running coroutine says where to go on: in a child that it awaits, or in the parent that it
+  // returns to. run() goes there next, so no chain of synchronous completions grows the stack.
   void transfer_to(std::coroutine_handle<> next) { transfer_ = next; }
   void start_soon(std::coroutine_handle<> handle, TaskInfo* task);
   void finish(PromiseBase* promise) { finished_ = promise; }
@@ -173,7 +175,7 @@ class Executor {
   RefusedWakeReporter reporter_ = nullptr;
   void* reporter_context_ = nullptr;
   ExecutorStats stats_;
-  // All executors of the process, for a debugger looking at a core file (lib/co/gdb).
+  // All executors of the process, for a debugger that looks at a core file (lib/co/gdb).
   Executor* next_live_ = nullptr;
   Executor** live_link_ = nullptr;
 };

@@ -59,7 +59,7 @@ void FramePool::grow(std::size_t size_class) {
     free_[size_class] =
         ::new (static_cast<void*>(slab.data() + at * block_size)) Free{free_[size_class]};
   }
-  // The list's links are read through unpoisoned memory only while a block is taken.
+  // allocate() unpoisons a block before it reads the block's link.
   for (std::size_t at = 0; at < slab.size() / block_size; ++at) {
     ASAN_POISON_MEMORY_REGION(slab.data() + at * block_size, block_size);
   }

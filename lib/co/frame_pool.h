@@ -2,9 +2,10 @@
 // Memory for coroutine frames: size classes over free lists, so that a steady state allocates
 // nothing.
 //
-// One pool an executor; the driving thread only. Frames up to 4 KiB come from slabs that grow to
-// the high-water mark and stay; larger ones come from the heap and are counted, because such a
-// frame holds something that belongs elsewhere. Under AddressSanitizer freed frames are poisoned.
+// Each executor has one pool; driving thread only. Frames that take up to 4 KiB with their header
+// come from slabs; these grow to the high-water mark and stay. Larger frames come from the heap and
+// are counted, because such a frame holds data that belongs elsewhere. Under AddressSanitizer freed
+// frames are poisoned.
 #pragma once
 
 #include <array>
@@ -32,7 +33,7 @@ class FramePool {
   FramePool& operator=(const FramePool&) = delete;
 
   void* allocate(std::size_t size);
-  // The pool a frame came from is written before it, so that the frame finds its way home.
+  // A header before the frame names its pool, so release() needs no other argument.
   static void release(void* frame) noexcept;
 
   const FramePoolStats& stats() const { return stats_; }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gate: counts who is inside, so that whoever closes it can wait for the last one to leave.
+// Gate: counts the operations inside, so that closing can wait until the last one has left.
 //
 //   const co::Gate::Guard inside{gate};    // a local of each operation
 //
-//   gate.close();                          // nobody enters any more
+//   gate.close();                          // no operation enters any more
 //   co_await gate.drain();                 // and the last one has left
 //
-// drain() ends once nobody is inside, or nobody was when it began. On a closed gate that is for
-// good; on an open one the next may have entered before the drainer runs. Any number of drainers.
+// drain() ends once nothing is inside, or at once if nothing was inside when it began. On a closed
+// gate this stays so. On an open gate, others may have entered before the drainer runs. There may
+// be any number of drainers.
 //
-// Destroying a gate with somebody inside, or with a drainer, is a bug (asserted). Driving thread
-// only; allocates nothing but a drainer's frame.
+// Destroying a gate with an operation inside, or with a drainer, is a bug (asserted). Driving
+// thread only; allocates nothing but a drainer's frame.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +31,7 @@ class Gate {
 
   Executor& executor() { return left_.executor(); }
 
-  // False: it is closed. After true the caller owes a leave().
+  // Returns false if the gate is closed. After true, the caller must call leave().
   [[nodiscard]] bool enter() {
     if (closed_) {
       return false;
@@ -47,7 +48,7 @@ class Gate {
     }
   }
 
-  // Inside for as long as this lives. Entering a closed gate this way is a bug (asserted).
+  // Enters, and leaves when it is destroyed. Entering a closed gate this way is a bug (asserted).
   class [[nodiscard]] Guard {
    public:
     explicit Guard(Gate& gate) : gate_{gate} {
@@ -62,14 +63,14 @@ class Gate {
     Gate& gate_;
   };
 
-  // Nobody enters any more; who is inside stays until it leaves.
+  // No operation enters any more; those inside stay until they leave.
   void close() { closed_ = true; }
   bool closed() const { return closed_; }
-  std::size_t count() const { return count_; }  // of those inside
-  bool used() const { return used_; }           // somebody entered, ever
+  std::size_t count() const { return count_; }  // operations inside
+  bool used() const { return used_; }           // whether any operation ever entered
 
   Task<void> drain();
-  // False: somebody was inside until `deadline`.
+  // Returns false if an operation was still inside at `deadline`.
   Task<bool> drain_until(TimePoint deadline);
 
  private:

@@ -2,8 +2,8 @@
 // A first-in first-out list whose links live in its members: queueing allocates nothing, and a
 // member can leave from the middle.
 //
-// The list owns nobody. A member is a node of one list at a time and must not move while linked.
-// Driving thread only.
+// The list does not own its members. A member is in one list at a time and must not move while it
+// is linked. Driving thread only.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +44,7 @@ class IntrusiveList {
   std::size_t size() const { return size_; }
   T* front() const { return head_; }
   T* back() const { return tail_; }
-  // The one behind a member; null behind the last.
+  // The member behind `member`; null behind the last.
   T* after(const T& member) const {
     const ListNode<T>& node = member;
     return node.next_;

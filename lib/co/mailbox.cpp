@@ -34,8 +34,8 @@ Mailbox::~Mailbox() {
   }
 }
 
-// Each cell counts the rounds: `sequence == position` says free for that position, `position + 1`
-// says written.
+// Each cell's `sequence` counts its rounds: `position` means free for that position, `position + 1`
+// means written.
 void Mailbox::push(const Message& message) {
   std::size_t position = tail_.load(std::memory_order_relaxed);
   for (;;) {
@@ -51,7 +51,7 @@ void Mailbox::push(const Message& message) {
         return;
       }
     } else if (sequence < position) {
-      // Only this thread could make room: a deadlock.
+      // The queue is full, and only this thread could make room: a deadlock.
       BALLAST_ASSERT(consumer_.load(std::memory_order_relaxed) != std::this_thread::get_id());
       full_waits_.fetch_add(1, std::memory_order_relaxed);
       ::sched_yield();

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// How other threads reach an executor: a bounded queue of messages, many producers, one consumer.
+// The way from other threads to an executor: a bounded queue of messages with many producers and
+// one consumer.
 //
-// A message is a function and two words; it is run on the executor at the start of its next tick,
-// in the order of posting. A producer that finds the queue full yields its time slice until there
-// is room, and the times that happened are counted. Foreign threads may wait so; code that runs on
-// the executor would wait for itself, which is asserted. Waking the consumer costs one eventfd
-// write per sleep: only the first message after the consumer said prepare_sleep() writes.
+// A message is a function and two words. The executor runs it at the start of its next tick, in the
+// order of posting. A producer that finds the queue full yields its time slice until there is room;
+// these waits are counted. Other threads may wait so. Code that runs on the executor would wait for
+// itself, so push() asserts that it does not. Waking the consumer costs one eventfd write per
+// sleep: only the first message after prepare_sleep() writes.
 #pragma once
 
 #include <atomic>
@@ -36,7 +37,7 @@ class Mailbox {
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
-  // False: there were no descriptors, and it may only be destroyed.
+  // False: there were no descriptors, and the mailbox may only be destroyed.
   bool is_open() const { return event_fd_ >= 0 && linger_fd_ >= 0; }
 
   // Any thread.
@@ -45,20 +46,20 @@ class Mailbox {
 
   // The consumer: the executor's driving thread.
   bool pop(Message& message);
-  // Around a tick: the calling thread is the one that makes room.
+  // Call them around a tick. In between, only the calling thread can make room in the queue.
   void begin_consuming();
   void end_consuming();
 
   // The sleeping protocol. fd() is an eventfd (non-blocking) that becomes readable when a message
-  // comes after prepare_sleep(). prepare_sleep() returns false if messages wait already: don't
-  // sleep then. wake_up() ends the sleep and drains the eventfd. kick() makes fd() readable.
+  // comes after prepare_sleep(). If prepare_sleep() returns false, messages wait already: do not
+  // sleep. wake_up() ends the sleep and drains the eventfd. kick() makes fd() readable.
   int fd() const { return event_fd_; }
   bool prepare_sleep() { return prepare_sleep(event_fd_); }
   void wake_up();
   void kick();
-  // The same for a second thread that may sleep instead, undisturbed by the first and not
-  // disturbing it: prepare_sleep(linger_fd()). end_sleep() is wake_up() without the system call;
-  // whoever polled a descriptor drains it himself.
+  // The same for a second thread that may sleep instead of the first: prepare_sleep(linger_fd()).
+  // The two do not disturb each other. end_sleep() is wake_up() without the system call; a thread
+  // that polled a descriptor drains it itself.
   int linger_fd() const { return linger_fd_; }
   bool prepare_sleep(int wake_fd);
   void end_sleep() { sleep_flag_.end(); }
@@ -75,7 +76,7 @@ class Mailbox {
   alignas(64) std::atomic<std::size_t> head_{0};  // next to read
   alignas(64) SleepFlag<std::atomic> sleep_flag_;
   std::atomic<std::uint64_t> full_waits_{0};
-  std::atomic<std::thread::id> consumer_{};  // who is in a tick now
+  std::atomic<std::thread::id> consumer_{};  // the thread that is in a tick now
   int event_fd_;
   int linger_fd_;
 };

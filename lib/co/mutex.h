@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A FIFO mutex for coroutines of one executor. Ownership moves to the first waiter before that
-// waiter runs, so nobody can slip in between, and a waiter that runs owns the lock.
+// A FIFO mutex for coroutines of one executor. unlock() gives the lock to the first waiter before
+// that waiter runs. So no other coroutine can take the lock in between, and a waiter that runs owns
+// it. Driving thread only.
 //
 //   const co::Mutex::Guard guard = co_await mutex.lock();
 #pragma once

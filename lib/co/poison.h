@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// AddressSanitizer's words for memory of ours that nobody may touch now; nothing without it.
+// AddressSanitizer's macros for memory of ours that must not be touched now. Without it they do
+// nothing.
 #pragma once
 
 #if defined(__SANITIZE_ADDRESS__)

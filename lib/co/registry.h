@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The live tasks of an executor: name, what each waits for, where, and since when.
+// The live tasks of an executor: the name of each, the thing it waits for, where, and since when.
 //
-// An entry is made by TaskGroup::spawn and goes when the task ends; coroutines awaited inside a
-// task share its entry, so wait_site is that of the innermost one. Driving thread only.
+// TaskGroup::spawn adds an entry, which goes when the task ends. Coroutines awaited inside a task
+// share its entry, so wait_site is that of the innermost one. Driving thread only.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ struct TaskInfo {
   Site spawn_site{};
   Site wait_site{};
   TimePoint spawned{};
-  TimePoint since{};  // since when it waits
+  TimePoint since{};  // when this wait began
   TaskInfo* prev = nullptr;
   TaskInfo* next = nullptr;
 };

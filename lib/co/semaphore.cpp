@@ -23,7 +23,7 @@ Semaphore::Guard Semaphore::Waiter::await_resume() {
   BALLAST_ASSERT(granted_ == (end == WaitEnd::happened));
   if (!granted_) {
     if (was_queued) {
-      semaphore_.grant();  // those behind may have waited for this one alone
+      semaphore_.grant();  // those behind it may have waited only because of it
     }
     return Guard{};
   }

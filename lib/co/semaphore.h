@@ -4,10 +4,10 @@
 //
 //   const co::Semaphore::Guard slots = co_await semaphore.acquire(4);
 //
-// Units move to the first waiter before that waiter runs. A large request at the head is not
-// overtaken by small ones behind it, nor by try_acquire(), so nobody starves. acquire_until() gives
-// up at a deadline or when asked to stop, and then returns an empty guard. Destroying a semaphore
-// with units out or with waiters is a bug (asserted). Driving thread only; allocates nothing.
+// Units go to the first waiter before that waiter runs. Small requests do not overtake a large one
+// at the head, and neither does try_acquire(), so no waiter starves. acquire_until() gives up at a
+// deadline or when cancelled, and then returns an empty guard. Destroying a semaphore with units
+// out or with waiters is a bug (asserted). Driving thread only; allocates nothing.
 #pragma once
 
 #include <coroutine>
@@ -87,7 +87,7 @@ class Semaphore {
   std::size_t available() const { return available_; }
   std::size_t waiting() const { return waiters_.size(); }
 
-  // More than units() could never be had: asserted.
+  // Asking for more than units() is a bug (asserted), because there will never be so many.
   Waiter acquire(std::size_t units = 1, Site site = Site::current()) {
     return acquire_until(units, Timers::never, CancelToken{}, site);
   }

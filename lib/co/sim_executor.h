@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The simulated driver: the same Executor and the same code above it, on a clock that moves only
-// when nothing is left to do, and with lots drawn over the order of everything ready at once.
+// The simulated driver. It drives the same Executor, and the same code above it, on a clock that
+// moves only when nothing is left to do. It chooses at random which of the ready coroutines runs
+// next.
 //
-// A run is a function of its seed and of what the test does: same seed, same order, same times. So
-// a failing seed fails again. One thread.
+// A run depends only on its seed and on the test: the same seed gives the same order and the same
+// times. So a failing seed fails again. One thread.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@
 
 namespace ballast::co {
 
-// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Our own,
-// because the standard library's distributions differ between implementations.
+// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). We have
+// our own, because the standard library's distributions differ between implementations.
 class Random {
  public:
   explicit Random(std::uint64_t seed) : state_{seed} {}
@@ -33,8 +34,8 @@ class Random {
   std::uint64_t state_;
 };
 
-// The seed for a random test: BALLAST_SEED from the environment, else from the system. Printed to
-// standard error, so that a failure names it.
+// Returns the seed for a random test: BALLAST_SEED from the environment, or else one from the
+// system. Prints it to standard error, so that a failure names it.
 std::uint64_t seed_from_environment(const char* test_name);
 
 class SeededOrder final : public ReadyOrder {
@@ -59,17 +60,17 @@ class SimExecutor {
   VirtualClock& clock() { return clock_; }
   TimePoint now() const { return clock_.now(); }
 
-  // Ticks until nothing is ready; time stands still. All of these run at least one tick, so that
-  // tick hooks see what was done outside. They assert that no more than max_ticks pass: whoever
-  // needs more is going round in circles.
+  // Ticks until nothing is ready; time stands still. This and the functions below run at least one
+  // tick, so that tick hooks see the work queued outside. They assert that no more than max_ticks
+  // pass: a test that needs more is in an endless loop.
   void run_ready();
-  // Moves the clock to the next timer, fires it and runs what it made ready. False, and nothing
-  // done, if no timer is armed.
+  // Moves the clock to the next timer, fires it and runs the coroutines that it made ready. Returns
+  // false, and does nothing, if no timer is armed.
   bool advance();
-  // Until nothing is ready and no timer is armed. Tasks that live on then wait for something that
-  // will not come.
+  // Runs until nothing is ready and no timer is armed. A task that still lives waits for something
+  // that will not come.
   void run_until_idle();
-  // Everything due up to and including `at`; the clock then shows `at`.
+  // Runs everything due up to and including `at`; the clock then shows `at`.
   void run_until(TimePoint at);
   void run_for(Nanoseconds time) { run_until(now() + time); }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sleeping, and giving way to others.
+// Sleeping, and letting other coroutines run.
 //
 //   co_await co::sleep_for(executor, 5ms);
 //   const bool whole = co_await co::sleep_until(executor, at, token);  // false: asked to stop
 //   co_await co::yield(executor);
 //
-// A sleeper goes on at the first tick at or after its time, and at once if that is past. Driving
+// A sleeper goes on at the first tick at or after its time, or at once if that is past. Driving
 // thread only; allocates nothing.
 #pragma once
 
@@ -52,7 +52,7 @@ inline CancellableSleep sleep_for(Executor& executor, Nanoseconds time, CancelTo
   return CancellableSleep{executor, executor.now() + time, token, site};
 }
 
-// One trip through the run queue: everything ready before this goes first.
+// Goes once through the run queue: everything that is ready already runs first.
 class Yield {
  public:
   Yield(Executor& executor, Site site) : wait_{executor, "yield", site}, site_{site} {}

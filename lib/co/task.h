@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Task<T>: a coroutine of this project. Lazy, awaited exactly once, bound to one executor.
+// Task<T>: a coroutine of this project. It is lazy, awaited exactly once, and bound to one
+// executor.
 //
-// A coroutine that returns Task must name its executor in its parameters: the first of them (for a
-// member function, the object itself) that is an Executor or has executor() decides. Its frame
-// comes from that executor's pool. Awaiting a task starts it; it runs on the caller's turn, and
-// returns to the caller, without the run queue and without deepening the stack.
+// A coroutine that returns Task must name its executor in its parameters. The first parameter that
+// is an Executor or has executor() decides; for a member function, the first parameter is the
+// object itself. The frame comes from that executor's pool. Awaiting a task starts it. It runs in
+// the caller's turn and returns to the caller, without the run queue and without deepening the
+// stack.
 //
-// Errors here are values. The one exception that may leave a task is std::bad_alloc, where its type
-// has a value that says so, found by name: when_out_of_memory(T*); the task then ends with that.
-// Any other exception ends the process.
+// Errors here are values. Only std::bad_alloc may leave the body of a task, and only if its type
+// has a value for it: the task then ends with the value of when_out_of_memory(T*), which is found
+// by name, or with -ENOMEM if T is int. Any other exception ends the process.
 //
 //   Task<IoStatus> File::read(Bytes offset, io::SgView to);   // File has executor()
 //   const IoStatus status = co_await file.read(offset, to);   // never inside a condition
 //
-// There are no detached tasks: what is not awaited is spawned into a TaskGroup.
+// There are no detached tasks: a task that is not awaited is spawned into a TaskGroup.
 #pragma once
 
 #include <cerrno>
@@ -35,22 +37,22 @@ class TaskGroup;
 template <class T>
 class Task;
 
-// Hears of the end of a task, after the task's locals are gone and before its awaiter goes on. What
-// would otherwise be a coroutine around another, only to do something afterwards, is a plain
-// function that returns the other's task and listens (Task::on_end): it costs no frame. Must not
-// destroy the task.
+// Is told when a task ends, after the task's locals are gone and before its awaiter goes on. It
+// saves a frame: a coroutine that would wrap another only to do something afterwards can be a plain
+// function that returns the other's task and listens to it (Task::on_end). Must not destroy the
+// task.
 template <class T>
 class TaskListener {
  public:
   virtual void task_ended(const T& value, std::uint32_t tag) = 0;
-  // Instead of that: nobody awaited the task, and it is destroyed.
+  // Called instead of task_ended() when the task is destroyed without having been awaited.
   virtual void task_dropped(std::uint32_t tag) = 0;
 
  protected:
   ~TaskListener() = default;
 };
 
-// Who listens; `tag` is his own.
+// A listener and its tag, whose meaning the listener chooses.
 template <class T>
 struct TaskEnding {
   TaskListener<T>* listener = nullptr;
@@ -97,7 +99,7 @@ struct PromiseBase {
   template <class... Args>
   explicit PromiseBase(Args&... args) : executor_{&executor_of(args...)} {}
 
-  // Inlined even at -O0: else g++ takes the template for a mismatch with the plain delete.
+  // Inlined even at -O0. Otherwise g++ takes the template for a mismatch with the plain delete.
   template <class... Args>
   [[gnu::always_inline]] static void* operator new(std::size_t size, Args&... args) {
     return executor_of(args...).frames().allocate(size);
@@ -216,8 +218,8 @@ class [[nodiscard]] Task {
     Handle child_;
   };
 
-  // Makes `ending` hear of the end of this task, which nobody has awaited yet. Returns who listened
-  // before, whom `ending` tells first (TaskEnding::tell, drop).
+  // Makes `ending` hear of the end of this task, which must not have been awaited yet. Returns the
+  // ending that was set before; `ending` must tell that one first (TaskEnding::tell, drop).
   TaskEnding<T> on_end(TaskEnding<T> ending) requires(!std::is_void_v<T>) {
     BALLAST_ASSERT(handle_);
     return std::exchange(handle_.promise().ending_, ending);
@@ -234,7 +236,7 @@ class [[nodiscard]] Task {
   explicit Task(Handle handle) : handle_{handle} {}
   void destroy() {
     if (handle_) {
-      // Never started, or finished: a task that is suspended in between has a waker out there.
+      // The task was never started, or it has finished. A suspended task is still known to a waker.
       BALLAST_ASSERT(!handle_.promise().continuation_ || handle_.done());
       if constexpr (!std::is_void_v<T>) {
         if (!handle_.done()) {

@@ -25,7 +25,7 @@ void TaskGroup::finished() {
 
 Task<void> TaskGroup::join(Site site) {
   BALLAST_ASSERT(!joiner_);
-  // A loop, because tasks may be spawned between the last one's end and this wake.
+  // A loop, because new tasks may be spawned between the last one's end and this wake.
   while (live_ > 0) {
     Wait wait{executor_, "task group", site};
     joiner_ = wait.waker();

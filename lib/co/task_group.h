@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // TaskGroup: tasks that run side by side under a parent that outlives them.
 //
-// spawn() queues the task (it never runs inline); join() ends when the last one has. Nothing
-// touches the group after its last task's end has been counted. The destructor asserts that all
-// ended. Driving thread only.
+// spawn() queues the task; it never runs inline. join() ends when the last task has ended. Nothing
+// touches the group after the end of its last task has been counted. The destructor asserts that
+// all tasks ended. Driving thread only.
 #pragma once
 
 #include <cstddef>
@@ -22,10 +22,10 @@ class TaskGroup {
   Executor& executor() { return executor_; }
   std::size_t live() const { return live_; }
 
-  // `name` is a literal; it stands in the registry while the task lives.
+  // `name` is a literal. The registry shows it while the task lives.
   void spawn(const char* name, Task<void> task, Site site = Site::current());
 
-  // One joiner at a time.
+  // Only one coroutine may join at a time.
   Task<void> join(Site site = Site::current());
 
  private:

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One suspension with up to three ways to end: what it waits for happened, its deadline came, or
-// cancellation was asked for. The first one wins; the others find the wait over and stay silent,
-// because losing such a race is no mistake. Event, semaphore and sleep are made of it.
+// One suspension with up to three ways to end: the event came, its deadline came, or cancellation
+// was requested. The first one wins. The others find the wait over and do nothing, because losing
+// this race is no mistake. Event, semaphore and sleep are made of it.
 //
-// Part of an awaiter, so it lives in the frame of the coroutine that waits, and its Waker never
-// leaves it. Driving thread only.
+// It is part of an awaiter, so it lives in the frame of the coroutine that waits, and its Waker
+// never leaves it. Driving thread only.
 #pragma once
 
 #include <coroutine>
@@ -20,7 +20,7 @@ enum class WaitEnd : std::uint8_t { happened, timed_out, cancelled };
 
 class TimedWait {
  public:
-  // `deadline` Timers::never: none. An empty token: none.
+  // `deadline` is Timers::never for none. `token` is empty for none.
   TimedWait(Executor& executor, const char* what, TimePoint deadline, CancelToken token, Site site)
       : executor_{executor},
         what_{what},
@@ -29,8 +29,8 @@ class TimedWait {
         site_{site},
         timer_{executor.timers()} {}
 
-  // True if the wait is over before it began: asked to stop, or the deadline is past. Then it need
-  // not suspend, and finish() says which.
+  // True if the wait is over before it began, because it is cancelled already or the deadline is
+  // past. Then it need not suspend, and finish() says which.
   bool over_before_it_began();
 
   template <class Promise>
@@ -42,13 +42,13 @@ class TimedWait {
   // Whether it waits and nothing has ended it yet.
   bool pending() const { return wait_.has_value() && wait_->waker().pending(); }
 
-  // What was waited for happened. Call only while pending().
+  // The event came. Call only while pending().
   void happened(Site site = Site::current()) {
     (void)wait_->waker().wake(static_cast<std::int64_t>(WaitEnd::happened), site);
   }
 
-  // For await_resume: leaves timers and cancel source, says how it ended. WaitEnd::happened if it
-  // never suspended.
+  // For await_resume: unregisters from timers and cancel source, and returns how the wait ended.
+  // WaitEnd::happened if it never suspended and was not over before it began.
   WaitEnd finish();
 
  private:

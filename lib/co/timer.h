@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Timers of one executor: an intrusive binary heap, logarithmic in the number armed.
 //
-// A Timer is a node owned by whoever waits (usually a local of a coroutine). Arming allocates
-// nothing in steady state. A timer that goes out of scope disarms itself. Driving thread only.
+// The code that waits owns the Timer, usually as a local of its coroutine. Arming allocates nothing
+// in steady state. A timer that goes out of scope disarms itself. Driving thread only.
 #pragma once
 
 #include <cstddef>
@@ -23,10 +23,10 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  // Wakes `waker` with `value` at the first tick at or after `at`. Not armed already.
+  // Wakes `waker` with `value` at the first tick at or after `at`. It must not be armed already.
   void arm(TimePoint at, Waker waker, std::int64_t value = 0, Site site = Site::current());
-  // The same for a wait with several ways to end: if it is over by then, nobody is woken and
-  // nothing is reported.
+  // The same for a wait with several ways to end: if the wait is over by then, the timer wakes
+  // nothing and reports nothing.
   void arm_deadline(TimePoint at, Waker waker, std::int64_t value = 0, Site site = Site::current());
   void disarm();
   bool armed() const { return index_ != none; }
@@ -54,7 +54,7 @@ class Timers {
 
   TimePoint next() const { return heap_.empty() ? never : heap_.front()->at_; }
   std::size_t size() const { return heap_.size(); }
-  // Wakes everything due at `now`.
+  // Wakes every waker that is due at `now`.
   void fire(TimePoint now);
 
  private:
@@ -65,7 +65,7 @@ class Timers {
   void down(std::size_t index);
   static bool before(const Timer* a, const Timer* b);
 
-  // Far more than the tasks of a LUN that wait for a time; no command has a timer of its own.
+  // Far more than the tasks of a LUN that wait for a time: a command has no timer of its own.
   static constexpr std::size_t reserved = 256;
   std::vector<Timer*> heap_;
   std::uint64_t next_order_ = 0;

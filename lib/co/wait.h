@@ -3,15 +3,15 @@
 //
 // A record goes armed -> queued -> consumed, once. It lives in a slab of the executor, not in the
 // coroutine's frame, and each use of a slot has a generation of its own. A Waker names slot and
-// generation: waking twice, or waking what was consumed long ago, finds another state or another
-// generation, and is refused, counted and reported with both places. So no completion, however late
-// or doubled, can enter a coroutine that waits for something else.
+// generation. A second wake, or a wake of a wait that ended long ago, finds another state or
+// another generation. The executor refuses it, counts it, and reports it with both places. So no
+// completion, however late or doubled, can enter a coroutine that waits for something else.
 //
 //   co::Wait wait{executor, "ring write"};     // a named local; the record is armed now
 //   start_something(wait.waker());             // may wake at once, later, or never
-//   const std::int64_t value = co_await wait;  // what the waker passed
+//   const std::int64_t value = co_await wait;  // the value that the waker passed
 //
-// Everything here runs on the executor's driving thread, but for Waker::post.
+// Everything here runs on the executor's driving thread, except Waker::post.
 #pragma once
 
 #include <coroutine>
@@ -30,7 +30,7 @@ using Site = std::source_location;
 
 enum class WaitState : std::uint8_t { free, armed, queued };
 
-// What a report says of one wait.
+// The part of a wait that reports show.
 struct WaitStory {
   const char* what = nullptr;
   Site wait_site{};
@@ -51,21 +51,21 @@ struct WaitRecord {
   bool transfer = false;  // a bounded inline run that goes on through the queue; no Wait behind it
 };
 
-// The right to end one wait, once. A copyable value; a default-constructed one wakes nobody.
+// The right to end one wait, once. A copyable value. wake() and post() need one that is not empty.
 class Waker {
  public:
   Waker() = default;
 
-  // Ends the wait with `value`. Never runs the coroutine: it is queued. Returns false if the wait
-  // was already over; the executor has then counted and reported it.
+  // Ends the wait with `value`. It queues the coroutine and never runs it. Returns false if the
+  // wait was already over; the executor has then counted and reported that.
   bool wake(std::int64_t value = 0, Site site = Site::current()) const;
 
-  // The same from any other thread, through the executor's mailbox; the executor must outlive it.
+  // The same from any other thread, through the executor's mailbox. The executor must outlive it.
   void post(std::int64_t value = 0, Site site = Site::current()) const;
 
   explicit operator bool() const { return record_ != nullptr; }
 
-  // Whether the wait this Waker names still goes on. Executor thread.
+  // Whether the wait that this Waker names still goes on. Driving thread.
   bool pending() const {
     return record_ != nullptr && record_->generation == generation_ &&
            record_->state == WaitState::armed;
@@ -83,13 +83,13 @@ class Waker {
 // One suspension of one coroutine. A local of the coroutine that awaits it; not movable.
 class Wait {
  public:
-  // `what` names the thing waited for, and must outlive the wait (a literal).
+  // `what` names the thing that is waited for. It must outlive the wait (a literal).
   Wait(Executor& executor, const char* what, Site site = Site::current());
-  ~Wait();  // ends the wait if nobody awaited it: a later wake is refused
+  ~Wait();  // ends the wait if it was not awaited: a later wake is refused
   Wait(const Wait&) = delete;
   Wait& operator=(const Wait&) = delete;
 
-  // Before it was awaited to its end only.
+  // Only before the wait was awaited to its end.
   Waker waker() const {
     BALLAST_ASSERT(record_ != nullptr);
     return Waker{record_, record_->generation};

@@ -1,56 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
-// Baton: which of a LUN's threads drives, and how it gives that back without losing a wake.
+// Baton: decides which of a LUN's threads drives, and how that thread gives it back without losing
+// a wake.
 //
-// Whoever holds the baton, and nobody else, touches the executor, the ring and everything above.
-// Threads: the command thread and others take it for a turn; the reactor thread sleeps in poll() on
-// the mailbox's descriptor, and drives when it is woken and nobody else does. Taking the baton
-// never blocks, but for take().
+// Only the thread that holds the baton (the holder) touches the executor, the ring and everything
+// above. The command thread and others take it for a turn. The reactor thread sleeps in poll() on
+// the mailbox's descriptor, and drives when it is woken and no other thread drives. Taking the
+// baton never blocks, except in take().
 //
-// THE SLEEPER. At any time one thread is woken by a message, by a completion and by a timer.
-// Normally that is the reactor thread. While a thread lingers it is that thread: it keeps the
-// baton and polls descriptors of its own, so the reactor thread sleeps on undisturbed. No handshake
-// passes the role on; what matters is the descriptor that a wake is written to:
+// THE SLEEPER. At any time messages, completions and timers wake one thread. Normally that is the
+// reactor thread. While a thread lingers it is that thread: it keeps the baton and polls
+// descriptors of its own, so the reactor thread sleeps on undisturbed. No handshake passes this
+// role on. The role depends only on the descriptor that a wake is written to:
 //
-//   holding the baton, at work   The holder counts as awake: messages and completions write nothing
-//                                anywhere.
+//   holding the baton, at work   The holder counts as awake: messages and completions write to no
+//                                descriptor.
 //   giving the baton back        1. The holder points messages and completions to the reactor.
-//   (give_back)                  2. It looks at both, and at the ready tasks, again. If anything is
-//                                   there it counts as awake again and goes on driving.
+//   (give_back)                  2. It looks at both, and at the ready tasks, again. If there is
+//                                   work, it counts as awake again and goes on driving.
 //                                3. It notes when the reactor must be awake (due_).
 //                                4. It frees the baton.
-//                                5. If the reactor sleeps longer than that, it kicks the reactor:
-//                                one
-//                                   write. If the reactor found the baton taken meanwhile, all
-//                                   begins again with 1.
-//   lingering                    As 1 and 2, but messages are pointed to the lingerer's own
-//                                descriptor; it polls the ring's itself (readable while completions
+//                                5. If the reactor sleeps longer than that, the holder kicks it:
+//                                   one write. If the reactor found the baton taken meanwhile, the
+//                                   holder begins again with 1.
+//   lingering                    As 1 and 2, but the holder points messages to its own descriptor.
+//                                It polls the ring's descriptor itself (readable while completions
 //                                wait), until the next timer at the latest.
 //
 // Why no wake is lost.
 // - A message: SleepFlag (lib/co/sleep_flag.h).
-// - A completion: the kernel publishes it before it looks at the notification flag (under the
-//   ring's completion lock, a full barrier on x86 where CQ eventfd signalling has it, Linux 6.1 and
-//   later). The holder sets the flag before it looks for completions, with a full barrier between.
-//   So either the kernel writes or the holder finds it. On older kernels a window of a few
-//   nanoseconds is left, bounded by Loop's `longest_sleep`.
+// - A completion: the kernel publishes it before it looks at the notification flag, with a full
+//   barrier between (Linux 6.1 and later, on x86: the ring's completion lock). The holder sets the
+//   flag before it looks for completions, with a full barrier between. So either the kernel writes
+//   or the holder finds the completion. On older kernels a window of a few nanoseconds is left,
+//   bounded by Loop's `longest_sleep`.
 // - A wake that finds the baton taken, between 2 and 4: the reactor marks the baton "wanted" in the
 //   same atomic step that finds it taken. The holder sees the mark as it frees the baton, and looks
-//   again itself. It does not kick: under load the next turn has begun by the time the reactor is
-//   awake, so the reactor would find the baton taken again, and again, a wake for every command.
-// - A timer: the reactor notes until when it will sleep before it asks for the baton; the holder
-//   compares after it has freed the baton. So either the holder sees the note, or the reactor finds
-//   the baton free.
+//   again itself. It does not kick. Under load the next turn has begun by the time the reactor is
+//   awake, so the reactor would find the baton taken again and again, with one wake per command.
+// - A timer: the reactor notes until when it will sleep before it asks for the baton. The holder
+//   compares this with due_ after it has freed the baton. So either the holder sees the note, or
+//   the reactor finds the baton free.
 //
-// MEMORY ORDERS. `state_` carries what the holders write: taking it acquires, freeing it releases.
-// Marking it releases as well, and freeing acquires: what the reactor was woken for, and its note,
-// are there when the holder looks again. That covers due_ and sleeps_until_ too, because every
-// access that counts is ordered by a read-modify-write of `state_` before or behind it; they say
-// seq_cst so that the argument above can be read as it stands. take() and free() each write one
-// variable and then read the other's (takers_, state_): one of the two must see the other, so all
-// four accesses need seq_cst.
+// MEMORY ORDERS. `state_` publishes what the holders write: taking it acquires, freeing it
+// releases. Marking it releases as well, and freeing it acquires: so when the holder looks again,
+// it sees the reactor's note and the work that the reactor was woken for. This covers due_ and
+// sleeps_until_ too, because every access that matters has a read-modify-write of `state_` before
+// or behind it. They are seq_cst all the same, so that the argument above can be read as it stands.
+// take() and free_it() each write one variable and then read the other's (takers_, state_). One of
+// the two must see the other's write, so all four accesses need seq_cst.
 //
-// `Atomic` is std::atomic, but for tests/unit/io/baton_test.cpp, which enumerates what the threads
-// may do in what order. ThreadSanitizer watches loop_stress_test for the memory orders.
+// `Atomic` is std::atomic, except in tests/unit/io/baton_test.cpp, which enumerates the orders in
+// which the threads can act. ThreadSanitizer checks the memory orders in loop_stress_test.
 #pragma once
 
 #include <algorithm>
@@ -63,7 +63,7 @@
 
 namespace ballast::io {
 
-// A Holder is what the baton asks of the thread that gives it back (Loop):
+// The thread that gives the baton back passes a Holder (the Loop), with these members:
 //   bool wake_reactor_for_messages()     points messages to the reactor; false: some wait already
 //   void wake_reactor_for_completions()
 //   void count_as_awake()                undoes both
@@ -85,7 +85,7 @@ class BasicBaton {
                                           std::memory_order_relaxed);
   }
 
-  // Waits for it. wake_lingerer() makes a holder that lingers look at is_asked_for().
+  // Waits for the baton. wake_lingerer() makes a holder that lingers look at is_asked_for().
   template <class Wake>
   void take(Wake wake_lingerer) {
     takers_.fetch_add(1, std::memory_order_seq_cst);
@@ -100,8 +100,8 @@ class BasicBaton {
   }
   bool is_asked_for() const { return takers_.load(std::memory_order_seq_cst) > 0; }
 
-  // Any holder but the reactor: steps 1 to 5. `rounds`: how many it may still drive; what is left
-  // then is the reactor's.
+  // For every holder but the reactor: steps 1 to 5. The holder may still drive `rounds` rounds; the
+  // reactor drives the rest.
   template <class Holder>
   void give_back(Holder& holder, unsigned rounds) {
     do {
@@ -120,8 +120,8 @@ class BasicBaton {
     } while (try_take());
   }
 
-  // The reactor, which then drives. A time: somebody else has the baton, and the reactor sleeps
-  // until then, `limit` at the latest.
+  // Called by the reactor. Returns nothing if it got the baton; it then drives. Otherwise another
+  // thread has the baton, and the reactor sleeps until the returned time, at most until `limit`.
   std::optional<TimePoint> take_or_sleep(TimePoint now, TimePoint limit) {
     const TimePoint known = due_.load(std::memory_order_seq_cst);
     const TimePoint until = known > now ? std::min(known, limit) : limit;
@@ -131,8 +131,9 @@ class BasicBaton {
     }
     return until;
   }
-  // The reactor, after take_or_sleep(): until when it may sleep, `limit` at the latest; `past`:
-  // work is left, and it comes again at once, so that others get a chance for the baton.
+  // Called by the reactor after take_or_sleep() and driving. Returns until when it may sleep,
+  // `limit` at the latest. Returns `past` if work is left: the reactor comes again at once, so that
+  // other threads get a chance to take the baton in between.
   template <class Holder>
   TimePoint give_back_and_sleep(Holder& holder, unsigned rounds, TimePoint limit) {
     const TimePoint due = std::min(settle(holder, rounds), limit);
@@ -142,7 +143,7 @@ class BasicBaton {
     (void)free_it();  // only the reactor marks it
     return due;
   }
-  // The reactor was kicked, or is none: no more kicks until it says again that it sleeps.
+  // The reactor was kicked, or has ended: no more kicks until it notes again that it sleeps.
   void reactor_is_awake() { sleeps_until_.store(past, std::memory_order_seq_cst); }
 
  private:
@@ -159,7 +160,7 @@ class BasicBaton {
     }
   }
 
-  // Whether the reactor found it taken.
+  // Returns whether the reactor has found the baton taken.
   bool free_it() {
     const std::uint32_t state = state_.exchange(free, std::memory_order_seq_cst);
     BALLAST_ASSERT(state != free);
@@ -169,7 +170,7 @@ class BasicBaton {
     return state == wanted;
   }
 
-  // Steps 1 and 2. False: there is work.
+  // Steps 1 and 2. Returns false if there is work.
   template <class Holder>
   static bool point_wakes_to_reactor(Holder& holder) {
     if (!holder.wake_reactor_for_messages()) {
@@ -179,7 +180,8 @@ class BasicBaton {
     return !holder.has_work();
   }
 
-  // Steps 1 and 2 until nothing is found, or no rounds are left: when the reactor must be awake.
+  // Repeats steps 1 and 2 until there is no work, or no rounds are left. Returns when the reactor
+  // must be awake.
   template <class Holder>
   static TimePoint settle(Holder& holder, unsigned& rounds) {
     bool quiet = point_wakes_to_reactor(holder);
@@ -197,8 +199,8 @@ class BasicBaton {
 
   Atomic<std::uint32_t> state_{free};
   Atomic<std::uint32_t> takers_{0};       // threads in take()
-  Atomic<TimePoint> due_{};               // when the reactor must be awake, as last given back
-  Atomic<TimePoint> sleeps_until_{past};  // the reactor; the past: it is awake or was kicked
+  Atomic<TimePoint> due_{};               // when the reactor must be awake (step 3)
+  Atomic<TimePoint> sleeps_until_{past};  // the reactor's note; `past`: it is awake or was kicked
 };
 
 using Baton = BasicBaton<std::atomic>;

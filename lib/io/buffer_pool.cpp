@@ -57,7 +57,6 @@ BufferPool::~BufferPool() {
 }
 
 // --- the buddy allocator
-// --------------------------------------------------------------------------
 
 std::size_t BufferPool::order_for(std::size_t size) {
   BALLAST_ASSERT(size > 0 && size <= largest);
@@ -84,7 +83,8 @@ void BufferPool::remove(std::uint32_t page) {
   entry.free = false;
 }
 
-// A block of `order`, split off the smallest that is large enough; none if there is none.
+// Splits a block of `order` off the smallest free block that is large enough. Returns `none` if no
+// block is.
 std::uint32_t BufferPool::split_off(std::size_t order) {
   std::size_t found = order;
   while (found < orders && free_[found] == none) {
@@ -113,7 +113,7 @@ std::uint32_t BufferPool::take_page(std::size_t order) {
   return page == none && join_all_aside() ? split_off(order) : page;
 }
 
-// Null if there is none.
+// Null if no block is free.
 std::byte* BufferPool::take(std::size_t order) {
   const std::uint32_t page = take_page(order);
   if (page == none) {
@@ -143,7 +143,7 @@ void BufferPool::give_back(std::byte* memory) {
   }
 }
 
-// Frees a block, together with its buddies that are free.
+// Frees a block, joined with its buddies as far as they are free.
 void BufferPool::join(std::uint32_t page, std::size_t order) {
   for (; order < orders - 1; ++order) {
     const std::uint32_t buddy = page ^ (std::uint32_t{1} << order);
@@ -156,7 +156,7 @@ void BufferPool::join(std::uint32_t page, std::size_t order) {
   push(page, order);
 }
 
-// Whether there was any.
+// Joins all blocks that are set aside. Returns whether there were any.
 bool BufferPool::join_all_aside() {
   bool any = false;
   for (std::size_t order = 0; order < orders; ++order) {
@@ -169,11 +169,10 @@ bool BufferPool::join_all_aside() {
 }
 
 // --- taking and waiting
-// ---------------------------------------------------------------------------
 
 void BufferPool::serve_waiters() {
   while (Waiter* const waiter = waiters_.front()) {
-    // One that was told to stop waiting leaves by itself, but holds up nobody until then.
+    // A cancelled waiter gets nothing, and must not hold up the others until its coroutine runs.
     if (waiter->waker.pending()) {
       waiter->memory = take(waiter->order);
       if (waiter->memory == nullptr) {

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// BufferPool: page-aligned memory of one LUN for data that cannot be moved where it lies.
+// BufferPool: page-aligned memory of one LUN, for data that cannot be used where it lies.
 //
-// Bounce copies (unaligned segments under O_DIRECT), patterns of WRITE SAME, kept copies. The pool
-// is one mapping of fixed size, divided by halves (a buddy allocator) into buffers of 4 KiB to
-// 8 MiB, powers of two. Some of each size are set aside when they come back, and joined again only
-// when another size is asked for and not there, so that steady work costs a stack's top.
+// It serves bounce copies (unaligned segments under O_DIRECT), patterns of WRITE SAME, and kept
+// copies. The pool is one mapping of fixed size. A buddy allocator divides it by halves into
+// buffers of 4 KiB to 8 MiB, powers of two. The pool sets some returned buffers of each size aside,
+// and joins them again only when another size is asked for and not there. So a steady load only
+// takes from the top of a stack.
 //
-// acquire() waits when nothing fits, first come, first served, and nobody overtakes: a big request
-// at the head holds back all behind it until enough came back, so it cannot starve. An operation
-// must hold at most one buffer at a time; then somebody can always go on, and the pool cannot
-// deadlock. Contents of a fresh buffer are whatever its last user left. Driving thread only.
+// acquire() waits when nothing fits. Waiters are served in the order in which they came, and none
+// overtakes: a big request at the head holds back all behind it until enough memory came back, so
+// it cannot starve. An operation must hold at most one buffer at a time. Then some operation can
+// always go on, and the pool cannot deadlock. A fresh buffer contains what its last user left in
+// it. Driving thread only.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +35,7 @@ namespace ballast::io {
 
 class BufferPool;
 
-// One buffer; gives itself back. Outlived by its pool.
+// One buffer, which gives itself back. The pool outlives it.
 class [[nodiscard]] Buffer {
  public:
   Buffer() = default;
@@ -50,7 +52,7 @@ class [[nodiscard]] Buffer {
   ~Buffer() { reset(); }
 
   explicit operator bool() const { return pool_ != nullptr; }
-  // As many bytes as were asked for, at a page boundary.
+  // As many bytes as were asked for; they begin at a page boundary.
   std::span<std::byte> bytes() const { return memory_; }
   iovec segment() const { return iovec{memory_.data(), memory_.size()}; }
   void reset() {
@@ -81,16 +83,17 @@ class BufferPool {
 
   // `limit` is rounded up to a multiple of `largest`. Error: no memory to map.
   static Result<std::unique_ptr<BufferPool>> open(co::Executor& executor, Bytes limit);
-  // Asserts that every buffer came back and nobody waits.
+  // Asserts that every buffer came back and that there are no waiters.
   ~BufferPool();
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
   co::Executor& executor() { return executor_; }
 
-  // A buffer of `size` bytes, 1 to `largest`. Empty if `cancel` asked before there was one.
+  // Returns a buffer of `size` bytes, 1 to `largest`. It is empty if `cancel` was requested before
+  // there was one.
   co::Task<Buffer> acquire(std::size_t size, co::CancelToken cancel = {});
-  // The same; empty when it would have to wait.
+  // The same without waiting: empty if acquire() would have to wait.
   Buffer try_acquire(std::size_t size);
 
   std::size_t capacity() const { return capacity_; }
@@ -105,13 +108,13 @@ class BufferPool {
     Waiter(std::size_t wanted, co::Waker to_wake) : order{wanted}, waker{to_wake} {}
     std::size_t order;
     co::Waker waker;
-    std::byte* memory = nullptr;  // set before it is woken: it owns it then
+    std::byte* memory = nullptr;  // set before the waiter is woken, which owns it from then on
   };
-  struct Page {  // of the first page of each block
+  struct Page {  // filled in for the first page of each block
     std::uint32_t next;
     std::uint32_t prev;
     std::uint8_t order;
-    bool free;  // and not set aside
+    bool free;  // in a free list, not set aside
   };
   struct Aside {  // of one size: a stack, linked by Page::next
     std::uint32_t top;

@@ -80,14 +80,14 @@ void HelperThread::serve() {
       result = job->work();
     } catch (const std::bad_alloc&) {
     }
-    // The job is gone as soon as its waiter is woken.
+    // The waiter owns the job, which may be gone as soon as the waiter is woken.
     const co::Waker waker = job->waker;
     waker.post(result);
     lock.lock();
   }
 }
 
-// Whether the call had not begun, and now never will.
+// Takes the call out of the queue. Returns false if it has begun already.
 bool HelperThread::withdraw(Job& job) {
   const std::lock_guard lock{mutex_};
   const bool waits = job.co::ListNode<Job>::linked();

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // HelperThread: runs calls that block, off the executor.
 //
-// For what has no asynchronous form: BLKDISCARD, BLKZEROOUT, open, fstat, ftruncate. One thread a
-// LUN, started by the first call, all signals blocked; calls run one after the other in the order
-// of coming. The result comes back through the executor's mailbox.
+// It is for calls that have no asynchronous form: BLKDISCARD, BLKZEROOUT, open, fstat, ftruncate.
+// Each LUN has one such thread, with all signals blocked; the first call starts it. It runs the
+// calls one after the other, in the order in which they came. The result comes back through the
+// executor's mailbox.
 //
-// A call that has to wait for others waits in its caller's frame, so there is no bound here of its
-// own: callers have theirs (the volume's queue_depth), and a second, lower one could only refuse
-// what those let through.
+// A call that has to wait for others waits in its caller's frame, so there is no bound here.
+// Callers have bounds of their own (the volume's queue_depth); a second, lower bound could only
+// refuse calls that those let through.
 #pragma once
 
 #include <pthread.h>
@@ -27,7 +28,8 @@ namespace ballast::io {
 
 class HelperThread {
  public:
-  // `name` as the executor's, for the thread's name. `executor` outlives the helper.
+  // The thread is named "helper/<executor's name>", cut to 15 characters. `executor` outlives the
+  // helper.
   explicit HelperThread(co::Executor& executor) : executor_{executor} {}
   // Asserts that no call runs; ends the thread. Driving thread, or after the loop has stopped.
   ~HelperThread();
@@ -36,11 +38,12 @@ class HelperThread {
 
   co::Executor& executor() { return executor_; }
 
-  // Runs `work` on the thread and returns what it returned: by custom 0 or more, or a negative
-  // errno. Nothing was run: -EBUSY, at once, if the thread cannot be made; -ECANCELED, if `cancel`
-  // asked while the call waited for others. One that runs cannot be ended: what `work` refers to
-  // lives until the task has ended. Driving thread. `work` must not throw, and must not touch the
-  // executor or anything it guards.
+  // Runs `work` on the thread and returns its result: by custom 0 or more, or a negative errno. In
+  // two cases `work` does not run: -EBUSY, at once, if the thread cannot be made; -ECANCELED if
+  // `cancel` was requested while the call waited for others. A call that runs cannot be ended, so
+  // everything that `work` refers to lives until the task has ended. Driving thread. `work` must
+  // not throw anything but std::bad_alloc, which gives -ENOMEM, and must not touch the executor or
+  // anything that it guards.
   //
   //   std::function<int()> work = [fd, range]() { ... };   // a named local, then moved
   //   const int result = co_await helper.run(std::move(work));
@@ -62,7 +65,7 @@ class HelperThread {
   pthread_t thread_{};
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
-  co::IntrusiveList<Job> waiting_;  // those that have not begun
+  co::IntrusiveList<Job> waiting_;  // calls that have not begun
   bool stopping_ = false;
 };
 

@@ -18,7 +18,7 @@ namespace ballast::io {
 namespace {
 
 void count(std::atomic<std::uint64_t>& counter) {
-  // One writer at a time (the baton): no need for an atomic addition.
+  // Only the holder of the baton writes, so this needs no atomic addition.
   counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
@@ -27,8 +27,8 @@ void drain(int event_fd) {
   [[maybe_unused]] const ssize_t got = ::read(event_fd, &value, sizeof value);
 }
 
-// Until `at`, which `never` means for ever. Returns when a descriptor is ready, the time is over or
-// a signal came.
+// Sleeps until a descriptor is ready, the time is `at` (co::Timers::never: no limit), or a signal
+// comes.
 void poll_until(std::span<pollfd> fds, TimePoint at, TimePoint now) {
   timespec timeout{};
   if (at > now) {
@@ -60,7 +60,6 @@ void Loop::set_under_way(UnderWay asks, void* context) {
 }
 
 // --- what the holder does
-// -------------------------------------------------------------------------
 
 bool Loop::wake_reactor_for_messages() {
   co::Mailbox& mailbox = executor_.mailbox();
@@ -89,7 +88,7 @@ bool Loop::under_way() const {
          (under_way_ != nullptr && under_way_(under_way_context_));
 }
 
-// Rounds until nothing is ready; `rounds` is what is left of the turn's.
+// Runs rounds until nothing is ready. `rounds`: how many are left in this turn.
 void Loop::drive_rounds(unsigned& rounds) {
   do {
     if (ring_ != nullptr) {
@@ -109,7 +108,7 @@ void Loop::begin_turn(const co::Message* first) {
     return;
   }
   if (!executor_.mailbox().empty()) {
-    (void)executor_.tick();  // what was posted before `first` runs before it
+    (void)executor_.tick();  // messages posted before `first` run before it
   }
   if (first->run != nullptr) {
     first->run(first->context, first->value);
@@ -138,7 +137,7 @@ void Loop::kick_reactor() {
   executor_.mailbox().kick();
 }
 
-// Points the mailbox to the lingerer, which polls the ring itself. False: there is work already.
+// Points messages to the lingerer, which polls the ring itself. False: there is work already.
 bool Loop::prepare_linger() {
   co::Mailbox& mailbox = executor_.mailbox();
   return mailbox.prepare_sleep(mailbox.linger_fd()) && executor_.idle();
@@ -153,7 +152,6 @@ void Loop::take() {
 }
 
 // --- the command thread
-// ---------------------------------------------------------------------------
 
 bool Loop::post_if_given(const co::Message* first) {
   counters_.contended.fetch_add(1, std::memory_order_relaxed);
@@ -205,8 +203,8 @@ LingerEnd Loop::linger(int command_fd, Nanoseconds limit, const co::Message* fir
   return end;
 }
 
-// Sleeps as the sleeper, at most until `until`; not at all when there is work. Returns whether
-// `command_fd` is readable.
+// Sleeps in the reactor's place, at most until `until`, and not at all when there is work. Returns
+// whether `command_fd` is readable.
 bool Loop::linger_sleep(int command_fd, TimePoint until) {
   if (poll_worth_.worth_it() && poll_briefly()) {
     executor_.begin_turn();
@@ -236,15 +234,15 @@ bool Loop::linger_sleep(int command_fd, TimePoint until) {
   return fds[2].revents != 0;
 }
 
-// Asks for completions again and again, for poll_limit at most, until there are a few of what is
-// under way. Whether there are any.
+// Polls for completions, for poll_limit at most, until some of the operations in flight (`enough`)
+// have completed. Returns whether any has.
 bool Loop::poll_briefly() {
   if (ring_ == nullptr || !ring_->busy() || ring_->in_flight() > poll_most || has_work()) {
     return false;
   }
   count(counters_.polls);
   const TimePoint end = clock_.now() + poll_limit;
-  // One answer alone costs as much to begin as a few together.
+  // Beginning to answer costs as much for one command as for a few together.
   const std::size_t enough = 1 + ring_->in_flight() / 8;
   std::size_t ready = 0;
   do {
@@ -272,7 +270,6 @@ void Loop::run_until(bool (*done)(void* context), void* context) {
 }
 
 // --- the reactor thread
-// ---------------------------------------------------------------------------
 
 Result<void> Loop::start() {
   BALLAST_ASSERT(!running_);
@@ -303,7 +300,7 @@ void Loop::stop() {
   pthread_join(thread_, nullptr);
   running_ = false;
   take();
-  baton_.reactor_is_awake();  // no more kicks for it
+  baton_.reactor_is_awake();  // so that no thread kicks it any more
   baton_.give_back(*this, 0);
 }
 
@@ -321,8 +318,9 @@ TimePoint Loop::reactor_turn(bool was_idle) {
   begin_turn(nullptr);
   unsigned rounds = rounds_per_turn;
   drive_rounds(rounds);
-  // It sleeps for ever only after a quiet second: the next command, whose turn would find no net
-  // under it, need not kick it.
+  // A thread that gives the baton back must kick a reactor that sleeps longer than longest_sleep.
+  // So the reactor sleeps without a limit only after a whole longest_sleep in which nothing woke
+  // it. Until then commands need no kick.
   return baton_.give_back_and_sleep(*this, rounds,
                                     was_idle ? co::Timers::never : net(executor_.now()));
 }

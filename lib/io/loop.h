@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Loop: the threads that drive a LUN's executor, and how they sleep.
 //
-// Two threads take turns: the daemon's command thread, which calls drive() or linger() when
-// commands have come, so that what can finish at once finishes without a change of threads; and the
-// reactor thread, which belongs to the Loop and drives when something happens while nobody else
-// does. Waking another thread costs more than the work it is woken for. So a thread that lingers
-// asks the ring for completions for a few microseconds where that pays (PollWorth), sleeps then,
-// and is woken itself by what comes; giving the baton back is a few stores. lib/io/baton.h has the
-// protocol, and why no wake is lost.
+// Two threads take turns. The daemon's command thread calls drive() or linger() when commands have
+// come, so a command that can finish at once finishes without a change of threads. The reactor
+// thread belongs to the Loop, and drives when something happens while no other thread drives.
+// Waking another thread costs more than the work that it is woken for. So a thread that lingers
+// polls the ring for completions for a few microseconds, where that pays (PollWorth), and then
+// sleeps; messages, completions and timers wake it directly. Giving the baton back takes a few
+// stores. lib/io/baton.h has the protocol, and says why no wake is lost.
 //
-// Threads: start, stop and run_until from whoever owns the LUN, one at a time; drive and linger
-// from any thread but the reactor, never from inside a task.
+// Threads: the owner of the LUN calls start, stop and run_until, one at a time. Any thread but the
+// reactor may call drive and linger, never from inside a task.
 #pragma once
 
 #include <pthread.h>
@@ -30,8 +30,8 @@ namespace ballast::io {
 enum class LingerEnd : std::uint8_t {
   commands,  // the command descriptor is readable; nothing was read from it
   idle,      // nothing is under way
-  limit,     // time is over, or somebody else asks for the baton
-  busy,      // another thread drives: not lingered at all (a message given was posted)
+  limit,     // time is over, or another thread asks for the baton
+  busy,      // another thread drives, so it did not linger (`first`, if given, was posted)
 };
 
 struct LoopStats {
@@ -39,10 +39,10 @@ struct LoopStats {
   std::uint64_t rounds = 0;  // ticks within them
   std::uint64_t lingers = 0;
   std::uint64_t linger_sleeps = 0;  // sleeps in poll(2) while lingering
-  std::uint64_t polls = 0;          // times it asked for completions before that
-  std::uint64_t poll_hits = 0;      // and found some
+  std::uint64_t polls = 0;          // times a lingerer polled the ring before such a sleep
+  std::uint64_t poll_hits = 0;      // polls that found completions
   std::uint64_t reactor_wakes = 0;  // times the reactor thread came out of its sleep
-  std::uint64_t reactor_kicks = 0;  // times it was woken by who gave the baton back
+  std::uint64_t reactor_kicks = 0;  // times a thread that gave the baton back woke it
   std::uint64_t contended = 0;      // drive or linger found the baton taken
 };
 
@@ -50,22 +50,22 @@ class Loop {
  public:
   // How long a lingerer polls before it sleeps.
   static constexpr Nanoseconds poll_limit = std::chrono::microseconds{25};
-  // With more than these in flight it sleeps at once: the wake is shared by many then, and answers
-  // and submissions in larger batches are worth more than early ones.
+  // With more than these in flight a lingerer sleeps at once. One wake then serves many
+  // completions, and larger batches of answers and submissions are worth more than early ones.
   static constexpr std::size_t poll_most = 16;
-  // The reactor never sleeps longer while tasks live: a net below the argument above. A test takes
-  // it away (Nanoseconds::max()), so that a lost wake is one.
+  // While tasks live, the reactor never sleeps longer than this. It is a safety net, in case a wake
+  // is lost after all. A test takes it away (Nanoseconds::max()), so that it notices a lost wake.
   static constexpr Nanoseconds default_longest_sleep = std::chrono::seconds{1};
   // How soon a refused submission is tried again.
   static constexpr Nanoseconds submit_retry = std::chrono::milliseconds{1};
-  // Ticks in one turn. What is left then goes to the reactor, so that no caller is kept for ever.
+  // Ticks in one turn. The reactor runs what is left then, so that no caller is kept for ever.
   static constexpr unsigned rounds_per_turn = 64;
 
   // `ring` may be null. Both outlive the Loop. `clock` is the executor's; it must be monotonic real
   // time.
   Loop(co::Executor& executor, const co::Clock& clock, Uring* ring,
        Nanoseconds longest_sleep = default_longest_sleep);
-  // Stops.
+  // Calls stop().
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -75,32 +75,33 @@ class Loop {
   // Starts the reactor thread, with all signals blocked, named "ballast/<executor's name>" cut to
   // 15 characters.
   Result<void> start();
-  // Ends it; waits for that. What is posted afterwards runs when somebody calls drive() or
-  // run_until(). Nothing happens if it is not running.
+  // Ends the reactor thread and waits for its end; does nothing if it is not running. Messages that
+  // are posted afterwards run when a thread calls drive() or run_until().
   void stop();
 
-  // Takes the baton if it is free, runs `first` (if given), then whatever is ready, until nothing
-  // is, gives the baton back, and returns true. When the baton is taken: posts `first` and returns
-  // false; the holder, or the reactor after it, will run it. Never blocks.
+  // If the baton is free: takes it, runs `first` (if given), runs whatever is ready until nothing
+  // is, gives the baton back, and returns true. If the baton is taken: posts `first` and returns
+  // false; the holder runs it, or the reactor afterwards. Never blocks.
   bool drive(const co::Message* first = nullptr);
 
-  // As drive(), then stays while operations are under way and drives as they complete, on this
-  // thread, so that a completion needs no change of threads. Returns when `command_fd` (-1: none)
-  // is readable, when nothing is under way, or after `limit`, whichever is first. Everything left
-  // is the reactor's from then on. The caller lingers when it has nothing better to do: the
-  // daemon's command thread, before it goes back to wait for commands.
+  // As drive(), then stays while operations are under way. The calling thread drives as they
+  // complete, so a completion needs no change of threads. Returns when `command_fd` (-1: none) is
+  // readable, when nothing is under way, or after `limit`, whichever is first. The reactor handles
+  // everything left from then on. A caller lingers when it has nothing better to do: the daemon's
+  // command thread does so before it goes back to wait for commands.
   LingerEnd linger(int command_fd, Nanoseconds limit, const co::Message* first = nullptr);
 
-  // What "under way" means besides the ring's operations, e.g. requests a library has. Asked with
-  // the baton held. Set before start().
+  // Adds to what counts as under way besides the ring's operations, for example a library's
+  // requests. `asks` is called with the baton held. Set it before start().
   using UnderWay = bool (*)(void* context);
   void set_under_way(UnderWay asks, void* context);
 
-  // Blocks the calling thread and drives (and sleeps, as a lingerer) until done(context), which is
-  // asked with the baton held. For opening and closing a LUN. Works with or without the reactor.
+  // Blocks the calling thread, which drives (and sleeps, as a lingerer) until done(context) returns
+  // true. done is called with the baton held. For opening and closing a LUN. Works with or without
+  // the reactor.
   void run_until(bool (*done)(void* context), void* context);
 
-  // A copy, taken without the baton: for people.
+  // A copy, read without the baton. The counters may not fit together exactly: they are for people.
   LoopStats stats() const;
 
  private:
@@ -133,7 +134,7 @@ class Loop {
   const Nanoseconds longest_sleep_;
   UnderWay under_way_ = nullptr;
   void* under_way_context_ = nullptr;
-  PollWorth poll_worth_;  // the holder's
+  PollWorth poll_worth_;  // only the holder uses it
   Baton baton_;
   std::atomic<bool> stopping_{false};
   bool running_ = false;

@@ -149,7 +149,7 @@ std::optional<std::size_t> first_difference(SgView a, SgView b) {
 
 bool is_zero(SgView view) {
   return view.for_each([](std::span<std::byte> piece) {
-    // The first byte is zero, and each equals the one before it.
+    // All are zero if the first byte is, and each other byte equals the one before it.
     return piece[0] == std::byte{0} &&
            std::memcmp(piece.data(), piece.data() + 1, piece.size() - 1) == 0;
   });

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scatter-gather lists: bytes scattered over segments of any length and alignment.
 //
-// An SgView names memory that somebody else owns (the ring's data area, a pooled buffer) and the
-// segment table (struct iovec, as the kernel takes it), which somebody else owns too: both outlive
-// the view and every operation given it. A view may begin and end anywhere inside a segment, so
-// slicing copies nothing. Segments may be empty, and as small as a byte: no operation here assumes
-// that a segment is a page, or that two lists break at the same places. Any thread; the functions
-// keep no state.
+// An SgView does not own the memory that it names (the ring's data area, a pooled buffer), nor the
+// segment table (struct iovec, as the kernel takes it). Both outlive the view and every operation
+// that gets it. A view may begin and end anywhere inside a segment, so slicing copies nothing.
+// Segments may be empty, and as small as a byte: no operation here assumes that a segment is a
+// page, or that two lists break at the same places. Any thread; the functions keep no state.
 #pragma once
 
 #include <sys/uio.h>
@@ -33,12 +32,12 @@ class SgView {
     return offset == 0 && length == size_ ? *this : cut(offset, length);
   }
 
-  // Calls visit(std::span<std::byte>) for each non-empty contiguous piece, in order; stops early
-  // when visit returns false. Returns whether it got to the end.
+  // Calls visit(std::span<std::byte>) for each non-empty contiguous piece, in order. Stops early
+  // when visit returns false. Returns whether it reached the end.
   template <class Visit>
   bool for_each(Visit visit) const;
 
-  // All of it, if it lies within one segment; else empty.
+  // The whole view, if it lies within one segment; else empty.
   std::span<std::byte> contiguous() const {
     if (size_ == 0 || skip_ + size_ > segments_->iov_len) {
       return {};
@@ -67,7 +66,8 @@ void zero(SgView to);
 // Fills with `pattern` repeated; byte i of `to` gets pattern[(phase + i) % pattern.size()].
 void fill(SgView to, std::span<const std::byte> pattern, std::size_t phase = 0);
 
-// The offset of the first byte that differs, or nullopt when all to the length are equal.
+// Returns the offset of the first byte that differs, or nullopt if the views, of equal length, have
+// equal bytes.
 std::optional<std::size_t> first_difference(SgView a, SgView b);
 
 bool is_zero(SgView view);

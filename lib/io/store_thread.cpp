@@ -15,9 +15,9 @@
 namespace ballast::io {
 namespace {
 
-// Segments in one system call. One operation has at most UIO_MAXIOV, so it always fits alone.
+// Segments in one system call. One operation has at most UIO_MAXIOV (1024), so at least one fits.
 constexpr std::size_t most_segments = 1024;
-// How soon a submission that the kernel refuses for now is tried again.
+// A submission that the kernel refuses for now is tried again after this time.
 constexpr timespec retry{.tv_sec = 0, .tv_nsec = 1'000'000};
 
 }  // namespace
@@ -81,7 +81,6 @@ StoreThread::~StoreThread() {
 }
 
 // --- the driving thread
-// ---------------------------------------------------------------------------
 
 void StoreThread::push(Op* op) {
   op->next = nullptr;
@@ -119,14 +118,13 @@ bool StoreThread::take_back(Op* op) {
   return true;
 }
 
-// The kernel has ended it, so the thread has read it; the lock says so to the compiler's memory
-// model, too.
+// The kernel has ended the operation, so the store thread has read its fields before. The C++
+// memory model knows nothing of the kernel; the lock gives it the same order.
 void StoreThread::forget() {
   const std::lock_guard lock{mutex_};
 }
 
-// --- the thread
-// -----------------------------------------------------------------------------------
+// --- the store thread
 
 void* StoreThread::entry(void* self) {
   static_cast<StoreThread*>(self)->serve();
@@ -149,7 +147,7 @@ void StoreThread::serve() {
   }
 }
 
-// With the lock held: moves what comes first into the submission queue, which is empty.
+// Moves the first operations into the submission queue, which is empty. Call it with the lock held.
 void StoreThread::take_batch() {
   segments_used_ = 0;
   for (unsigned count = 0; count < most_at_once && first_ != nullptr; ++count) {
@@ -191,11 +189,11 @@ bool StoreThread::prepare(const Op& op) {
   return true;
 }
 
-// This is where a store that hangs is waited for.
+// If the store hangs, the store thread sleeps here.
 void StoreThread::submit() {
   while (io_uring_sq_ready(&ring_) > 0) {
     if (io_uring_submit(&ring_) <= 0) {
-      ::nanosleep(&retry, nullptr);  // EAGAIN, ENOMEM: no memory now. EINTR.
+      ::nanosleep(&retry, nullptr);  // EAGAIN, ENOMEM: no memory now; EINTR
     }
   }
 }

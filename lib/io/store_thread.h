@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // StoreThread: the one thread of a LUN that hands operations to the kernel and may sleep there.
 //
-// io_uring_submit(2) can sleep for as long as a store hangs: a direct write to a file on ext4 or
-// XFS waits for a tag of the disk's queue (iomap sets no REQ_NOWAIT), for the journal, for a frozen
-// file system. And what the kernel cannot begin at once (fsync, fallocate, buffered and allocating
-// writes) it gives to workers (io-wq) of the submitting thread, whose exit waits for them. So the
-// threads that answer commands, keep deadlines or are joined submit only what cannot sleep; the
-// rest goes through here, into a ring of its own. The thread departs with its LUN: it ends when the
-// last operation has ended, and nobody waits for it before.
+// io_uring_submit(2) can sleep for as long as a store hangs. A direct write to a file on ext4 or
+// XFS waits for a tag of the disk's queue (iomap sets no REQ_NOWAIT), for the journal, or for a
+// frozen file system. Operations that the kernel cannot begin at once (fsync, fallocate, buffered
+// and allocating writes) go to workers (io-wq) of the submitting thread, and this thread's exit
+// waits for them. So threads that answer commands, keep deadlines or are joined submit only
+// operations that cannot sleep. All others go through the store thread, into a ring of its own. The
+// store thread departs with its LUN: it ends when the last operation has ended, and no thread waits
+// for it before.
 //
-// Threads. push(), ring_bell(), take_back() and forget(): the driving thread. ring(): its
-// completion queue is the driving thread's, its submission queue is this thread's own.
+// Threads. The driving thread calls push(), ring_bell(), take_back() and forget(). It also owns the
+// completion queue of ring(); the store thread owns the submission queue.
 #pragma once
 
 #include <liburing.h>
@@ -31,25 +32,28 @@ struct Op;
 
 class StoreThread {
  public:
-  // Operations that one system call takes along. What waits behind them can still be taken back.
+  // The most operations in one system call. Those that wait behind them can still be taken back.
   static constexpr unsigned most_at_once = 8;
 
-  // Makes ring and thread, which is named "store/<executor's name>" cut to 15 characters, with all
-  // signals blocked. `completions`: entries of the completion queue. The error says what to raise.
+  // Makes the ring and the thread. The thread is named "store/<executor's name>", cut to 15
+  // characters, and blocks all signals. `completions`: entries of the completion queue. The error
+  // says which limit to raise.
   static Result<std::unique_ptr<StoreThread>> open(co::Executor& executor, unsigned completions);
-  // Asserts that nothing waits to be submitted but what nobody waits for; ends the thread.
+  // Ends the thread, which first submits what is still queued. By then only cancel requests may be
+  // left, which have no waiter; ~Uring asserts that.
   ~StoreThread();
   StoreThread(const StoreThread&) = delete;
   StoreThread& operator=(const StoreThread&) = delete;
 
-  // Queues `op`, first come, first served. Its fields and what its list points to stay as they are
-  // until its completion or take_back().
+  // Queues `op`, first come, first served. The fields of `op`, and the memory that its list points
+  // to, must not change until it completes or take_back() returns it.
   void push(Op* op);
-  // Wakes the thread if anything was pushed since.
+  // Wakes the thread if anything was pushed since the last call.
   void ring_bell();
-  // Whether `op` is the caller's again: the kernel has not been given it, and will not be.
+  // Takes `op` out of the queue and returns true, unless the thread has begun to submit it. After
+  // true, `op` is the caller's again, and the kernel will never get it.
   bool take_back(Op* op);
-  // `op` has completed: this thread is done with its fields, too.
+  // Call it when an operation of this thread has completed, before you reuse its fields.
   void forget();
 
   io_uring& ring() { return ring_; }
@@ -68,8 +72,8 @@ class StoreThread {
   bool ring_open_ = false;
   bool started_ = false;
   pthread_t thread_{};
-  bool bell_due_ = false;        // the driving thread's
-  std::vector<iovec> segments_;  // this thread's: tables of what is being submitted
+  bool bell_due_ = false;        // only the driving thread uses it
+  std::vector<iovec> segments_;  // the store thread's: tables of what is being submitted
   std::size_t segments_used_ = 0;
   std::mutex mutex_;  // guards what follows, and the fields of an operation that is handed over
   std::condition_variable changed_;

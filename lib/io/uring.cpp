@@ -16,9 +16,9 @@
 namespace ballast::io {
 namespace {
 
-// Segment tables of one submission, in pieces; a longer batch is submitted in parts.
+// Segments in the tables of one submission. A batch with more is submitted in parts.
 constexpr std::size_t iovec_arena = 4096;
-// Cancel requests take slots too, so that they never wait behind what they are to cancel.
+// Slots for cancel requests alone, so that these never wait behind the operations that they cancel.
 constexpr std::size_t slots_for_cancels = 64;
 
 Error setup_error(int errno_value) {
@@ -51,7 +51,6 @@ Error setup_error(int errno_value) {
 }  // namespace
 
 // --- making and ending
-// ----------------------------------------------------------------------------
 
 Result<std::unique_ptr<Uring>> Uring::open(co::Executor& executor, UringOptions options) {
   BALLAST_ASSERT(options.entries > 0 && options.max_operations > 0);
@@ -112,7 +111,7 @@ Result<void> Uring::setup() {
 
 Uring::~Uring() {
   if (hooked_) {
-    // What is left are cancel requests, which nobody waits for.
+    // Only cancel requests may be left, which have no waiter.
     executor_.remove_tick_hook(*this);
     for (const auto& slab : slabs_) {
       for (std::size_t i = 0; i < ops_per_slab; ++i) {
@@ -128,7 +127,6 @@ Uring::~Uring() {
 }
 
 // --- slots
-// ----------------------------------------------------------------------------------------
 
 // False: out of memory.
 bool Uring::add_slab() {
@@ -184,7 +182,6 @@ void Uring::release(Op* op) {
 }
 
 // --- starting
-// -------------------------------------------------------------------------------------
 
 void Uring::start(Running& running) {
   if (slots_in_use_ < options_.max_operations && waiting_head_ == nullptr) {
@@ -214,7 +211,7 @@ void Uring::launch(Running& running) {
   op->waker = waker;
   op->ticket = running.ticket_;
   if (op->ticket != nullptr) {
-    BALLAST_ASSERT(op->ticket->op_ == nullptr);  // one operation a ticket
+    BALLAST_ASSERT(op->ticket->op_ == nullptr);  // one operation per ticket
     op->ticket->op_ = op;
   }
   enqueue(op);
@@ -246,9 +243,9 @@ void Uring::unqueue(Op* op) {
 }
 
 // --- submitting
-// -----------------------------------------------------------------------------------
 
-// Moves `op` into the submission ring; false when there is no room in it, or for its segments.
+// Moves `op` into the submission ring. Returns false if the ring, or the table for its segments,
+// has no room.
 bool Uring::prepare(Op* op) {
   OpRequest& request = op->request;
   if (io_uring_sq_space_left(&ring_) == 0) {
@@ -299,7 +296,8 @@ void Uring::tick_end() {
   }
 }
 
-// Hands everything queued to the kernel. What it refuses for now stays in the submission ring.
+// Hands everything queued to the kernel. Entries that the kernel refuses for now stay in the
+// submission ring.
 void Uring::submit_queued() {
   while (queue_head_ != nullptr || io_uring_sq_ready(&ring_) > 0) {
     while (queue_head_ != nullptr && prepare(queue_head_)) {
@@ -318,15 +316,15 @@ void Uring::submit() {
   if (result > 0) {
     stats_.operations += static_cast<std::uint64_t>(result);
   }
-  // The kernel stops at an entry that it finds invalid, whose completion says so, and goes on with
-  // the rest when asked again; hence the loop around this.
+  // The kernel stops at an invalid entry, whose completion reports the error. Another call goes on
+  // with the rest; hence the loop around this.
   if (io_uring_sq_ready(&ring_) == 0) {
     iovecs_used_ = 0;
     return;
   }
   if (result <= 0 || io_uring_sq_ready(&ring_) == before) {
-    // EAGAIN: no memory. EBUSY: completions overflowed, and must be reaped first. EINTR. Anything
-    // else is our own mistake.
+    // EAGAIN, ENOMEM: no memory. EBUSY: completions overflowed, and must be reaped first. EINTR: a
+    // signal. Any other error is a bug of ours.
     BALLAST_ASSERT(result == -EAGAIN || result == -EBUSY || result == -EINTR || result == -ENOMEM ||
                    result == 0);
     ++stats_.refused_submits;
@@ -335,7 +333,6 @@ void Uring::submit() {
 }
 
 // --- completing
-// -----------------------------------------------------------------------------------
 
 std::size_t Uring::fetch_completions() {
   if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) {
@@ -375,7 +372,7 @@ void Uring::complete(const io_uring_cqe& cqe) {
   BALLAST_ASSERT(op->id() == cqe.user_data);
   BALLAST_ASSERT(op->state == Op::State::submitted || op->state == Op::State::at_store);
   if ((cqe.flags & IORING_CQE_F_MORE) != 0) {
-    op->result = cqe.res;  // the kernel still has it; the result comes first
+    op->result = cqe.res;  // the kernel has not let go of it yet, but this is its result
     return;
   }
   const int result = (cqe.flags & IORING_CQE_F_NOTIF) != 0 ? op->result : cqe.res;
@@ -391,7 +388,6 @@ void Uring::complete(const io_uring_cqe& cqe) {
 }
 
 // --- cancelling
-// -----------------------------------------------------------------------------------
 
 // Ends the operation of `ticket` that waits for a slot, if there is one.
 void Uring::abandon_waiting(const OpTicket& ticket) {
@@ -417,7 +413,7 @@ void Uring::cancel(OpTicket& ticket) {
   ticket.cancel_requested_ = true;
   Op* const op = ticket.op_;
   if (op == nullptr) {
-    abandon_waiting(ticket);  // or it is between two parts: launch() looks before it goes on
+    abandon_waiting(ticket);  // between two parts, launch() sees the request
     return;
   }
   if (op->state == Op::State::queued) {
@@ -431,7 +427,7 @@ void Uring::cancel(OpTicket& ticket) {
     return;
   }
   if (slots_in_use_ >= options_.max_operations + slots_for_cancels) {
-    return;  // asked too much at once; the operation ends by itself, and asking was all we promised
+    return;  // no slot for the request; cancel() only promises to try
   }
   Op* const request = acquire();
   if (request == nullptr) {
@@ -440,13 +436,13 @@ void Uring::cancel(OpTicket& ticket) {
   request->request = OpRequest{};
   request->request.opcode = IORING_OP_ASYNC_CANCEL;
   request->request.address = op->id();
-  request->request.lane = op->request.lane;  // to the ring that has it
+  request->request.lane = op->request.lane;  // to the ring that has the operation
   request->view = {};
   request->vectored = false;
   enqueue(request);
 }
 
-// The kernel does not know it: certainly nothing of it is done.
+// Ends an operation that the kernel never got: certainly nothing of it is done.
 void Uring::end_before_submission(Op* op) {
   const co::Waker waker = op->waker;
   release(op);
@@ -454,7 +450,6 @@ void Uring::end_before_submission(Op* op) {
 }
 
 // --- registered files
-// -----------------------------------------------------------------
 
 UringFile Uring::register_file(int fd) {
   const auto free = std::find(file_slots_.begin(), file_slots_.end(), false);
@@ -481,7 +476,6 @@ void Uring::unregister_file(UringFile file) {
 }
 
 // --- waking a sleeper
-// -----------------------------------------------------------------------------
 
 void Uring::set_notify(bool on) {
   (void)io_uring_cq_eventfd_toggle(&ring_, on);
@@ -489,7 +483,7 @@ void Uring::set_notify(bool on) {
     (void)io_uring_cq_eventfd_toggle(&store_->ring(), on);
   }
   if (on) {
-    // The flag is seen by the kernel before we look for completions.
+    // The kernel must see the flag before we look for completions.
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
 }

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uring: the io_uring of one LUN.
 //
-// Operations are tasks on the LUN's executor; each returns what the kernel would: a count of bytes
-// or 0, or a negative errno. Starting one only queues it; the queue is handed to the kernel with
-// one io_uring_submit by whoever makes it submit_batch long, and at the latest by tick_end().
-// reap() turns completions into wakes; the Loop calls it.
+// Operations are tasks on the LUN's executor. Each returns the kernel's result: a count of bytes or
+// 0, or a negative errno. Starting an operation only queues it. When the queue is submit_batch
+// long, one io_uring_submit hands all of it to the kernel; tick_end() hands over the rest. reap()
+// turns completions into wakes; the Loop calls it.
 //
 // Ownership and lifetime. An operation's state lives in a slab of the Uring, not in the coroutine
-// that waits for it, and its slot is given back at the operation's LAST completion (a completion
-// with IORING_CQE_F_MORE is not it). Whatever becomes of the waiter, the kernel never writes into
-// memory that was given away, provided the data buffer is kept as long: the caller keeps it until
-// the operation's task has ended, cancelled or not. Segment tables and the ticket: the same.
-// File descriptors too, and a registered file stays registered.
+// that waits for it. Its slot is given back at the operation's LAST completion (a completion with
+// IORING_CQE_F_MORE is not the last). The caller keeps the data buffer until the operation's task
+// has ended, cancelled or not. Then the kernel never writes into memory that has another owner,
+// whatever becomes of the waiter. Segment tables, the ticket and file descriptors live as long, and
+// a registered file stays registered as long.
 //
-// Bounds. At most `max_operations` are known to the kernel at once, and the completion queue is
-// made at least as long, so it cannot overflow; further operations wait their turn, first come,
-// first served. A submission that the kernel refuses for now (EAGAIN, EBUSY, EINTR) stays queued
-// and goes out with a later tick; submission_stalled() then asks the Loop for a short sleep.
+// Bounds. The kernel knows at most `max_operations` operations at once. The completion queue is at
+// least as long, so it cannot overflow. Further operations wait for a slot, first come, first
+// served. A submission that the kernel refuses for now (EAGAIN, EBUSY, EINTR) stays queued and goes
+// out with a later tick; submission_stalled() then asks the Loop for a short sleep.
 //
-// Lanes. Submitting can sleep in the kernel for as long as a store hangs, so each operation says
-// how it goes there (Lane). Where the ring has a store thread (UringOptions::store_thread), sync
-// and fallocate always go through it, and a caller sends reads and writes that way which could
-// sleep.
+// Lanes. Submitting can sleep in the kernel for as long as a store hangs, so each operation has a
+// Lane that says how it reaches the kernel. Where the ring has a store thread
+// (UringOptions::store_thread), sync and fallocate always go through it. Callers choose that lane
+// for reads and writes that could sleep.
 //
 // Threads. Driving thread only. The two threads that take turns on an executor both submit, so
-// IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN cannot be used. Operations outlive the thread that
-// submitted them, but for those on the worker threads that the kernel made for it: without a store
-// thread these end with ECANCELED or EINTR when it exits. What was ended so, without anybody having
-// asked, is started again (a few times).
+// IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN cannot be used. Most operations outlive the thread
+// that submitted them. The exceptions run on worker threads that the kernel made for that thread:
+// without a store thread they end with ECANCELED or EINTR when it exits. An operation that ended
+// so, although no caller had asked for that, is started again (a few times).
 #pragma once
 
 #include <liburing.h>
@@ -48,7 +48,7 @@
 namespace ballast::io {
 
 // A file as io_uring takes it: a descriptor, and its place in the ring's table of registered files
-// (register_file), which saves the kernel a lookup and two atomics an operation.
+// (register_file). A registered file saves the kernel a lookup and two atomics per operation.
 struct UringFile {
   int fd = -1;
   int slot = -1;  // -1: not registered
@@ -58,20 +58,20 @@ struct UringOptions {
   unsigned entries = 128;            // submission queue; rounded up to a power of two
   std::size_t max_operations = 512;  // in the kernel at once
   unsigned file_slots = 8;           // registered files; 0: none
-  bool store_thread = false;         // a StoreThread, and the lane `store`
+  bool store_thread = false;         // makes a StoreThread, for the lane `store`
 };
 
 // How an operation gets to the kernel.
 enum class Lane : std::uint8_t {
-  here,     // from the thread that drives: for files on which submission cannot sleep
-  at_once,  // the same with RWF_NOWAIT: what cannot be begun without waiting is not begun
-            // (-EAGAIN; -EOPNOTSUPP where the file does not know NOWAIT), and then goes the next
-            // way
+  here,     // from the driving thread: for files on which submission cannot sleep
+  at_once,  // the same with RWF_NOWAIT: the kernel refuses to begin an operation that would wait
+            // (-EAGAIN, or -EOPNOTSUPP if the file has no NOWAIT); a Transfer then goes on in
+            // `store`
   store,    // through the store thread; `here` if there is none
 };
 
-// Names a running operation so that it can be cancelled. A local of whoever waits for the
-// operation; it outlives it. One operation at a time.
+// Names a running operation so that it can be cancelled. A local of the coroutine that waits for
+// the operation; it outlives the operation. One operation at a time.
 class OpTicket {
  public:
   OpTicket() = default;
@@ -102,29 +102,30 @@ struct OpRequest;
 
 class Uring final : public co::TickHook {
  public:
-  // So many operations do not wait for the end of the tick: the storage works on them while the
-  // executor starts the next.
+  // When so many operations are queued, they do not wait for the end of the tick: the storage works
+  // on them while the executor starts the next.
   static constexpr std::size_t submit_batch = 8;
 
-  // Makes the ring, and a tick hook of `executor`, which outlives the Uring. The error says what
-  // the operator has to change where io_uring is switched off (kernel.io_uring_disabled, seccomp).
+  // Makes the ring and registers it as a tick hook of `executor`, which outlives the Uring. Where
+  // io_uring is switched off (kernel.io_uring_disabled, seccomp), the error says what the operator
+  // has to change.
   static Result<std::unique_ptr<Uring>> open(co::Executor& executor, UringOptions options = {});
-  // Asserts that no operation runs.
+  // Asserts that no operation runs. Only cancel requests may be left.
   ~Uring() override;
   Uring(const Uring&) = delete;
   Uring& operator=(const Uring&) = delete;
 
   co::Executor& executor() { return executor_; }
 
-  // Moves to.size() bytes between `file` and memory; lists of any length and alignment (O_DIRECT
-  // has its own opinion about alignment: EINVAL), at most INT_MAX bytes. Short transfers are
-  // continued until all is moved. Returns
+  // Moves to.size() bytes between `file` and memory, at most INT_MAX. Lists may have any length and
+  // alignment, but O_DIRECT may refuse an alignment with EINVAL. Short transfers are continued
+  // until all is moved. Returns
   //   the size of the list     all was moved
   //   less                     read: the file ends there; write: never
   //   -ECANCELED               cancelled, and certainly nothing was moved
   //   another negative errno   some may have been moved; -EINTR: cancelled after some was moved
-  // `rw_flags` as pwritev2(2): RWF_DSYNC makes a write durable by itself. uring_transfer.h has the
-  // same without a task of its own, and for any lane; these use `lane` alone.
+  // `rw_flags` as pwritev2(2): RWF_DSYNC makes a write durable by itself. These use the lane
+  // `here`, or `lane` where they have it. uring_transfer.h does the same without a task of its own.
   co::Task<int> read(UringFile file, Bytes offset, SgView to, OpTicket* ticket = nullptr);
   co::Task<int> write(UringFile file, Bytes offset, SgView from, int rw_flags = 0,
                       OpTicket* ticket = nullptr);
@@ -140,41 +141,41 @@ class Uring final : public co::TickHook {
   // `mode` as fallocate(2): FALLOC_FL_PUNCH_HOLE and so on.
   co::Task<int> fallocate(UringFile file, int mode, Bytes offset, Bytes length,
                           OpTicket* ticket = nullptr);
-  // Once. Returns the events that came (POLLIN, ...) or a negative errno.
+  // Waits once. Returns the events that came (POLLIN, ...) or a negative errno.
   co::Task<int> poll(int fd, unsigned events, OpTicket* ticket = nullptr);
 
-  // Asks the ticket's operation to end early. Only asks: the operation's task ends when the kernel
-  // has let go of it, with -ECANCELED, or with its ordinary result when it was too late. Work that
-  // the kernel had not been given yet ends at once.
+  // Requests that the ticket's operation ends early. The operation's task still ends only when the
+  // kernel has let go of it: with -ECANCELED, or with its ordinary result if the request came too
+  // late. An operation that the kernel has not been given yet ends at once.
   void cancel(OpTicket& ticket);
 
-  // A free place of the file table for `fd`. Not registered (slot -1, and still usable) when the
-  // table is full or the kernel won't; never an error.
+  // Puts `fd` in a free place of the file table. If the table is full, or the kernel refuses, the
+  // result is not registered (slot -1) and still usable. Never an error.
   UringFile register_file(int fd);
   void unregister_file(UringFile file);
 
-  // Wakes whoever waits for what has completed; returns how many operations ended. No system call.
+  // Wakes the waiters of all completed operations, and returns how many ended. No system call.
   std::size_t reap();
   void tick_end() override;
 
-  // Operations that the kernel has, and those that wait to be handed over (tick_end had no luck, or
-  // has not run yet).
+  // Operations that the kernel or the store thread has, and those that still wait to be handed
+  // over, because tick_end() has not run yet or the kernel refused them.
   std::size_t in_flight() const { return in_flight_; }
   std::size_t queued() const { return queued_count_ + waiting_count_; }
   bool busy() const { return in_flight_ + queued_count_ + waiting_count_ > 0; }
-  // The kernel refused the last submission: come back soon, even if nothing completes.
+  // The kernel refused the last submission: try again soon, even if nothing completes.
   bool submission_stalled() const { return stalled_; }
 
-  // Waking a sleeper. The rings' descriptors are readable (poll) while completions wait; the
-  // executor's mailbox().fd() gets a write for each completion while set_notify(true) holds. Off is
-  // free: no system call either way. After set_notify(true) look at completions_waiting() before
-  // sleeping: what had completed by then writes nothing.
+  // Waking a sleeper. The rings' descriptors are readable (poll) while completions wait. While
+  // set_notify(true) holds, each completion also writes to the executor's mailbox().fd(). Switching
+  // this on or off needs no system call. After set_notify(true), look at completions_waiting()
+  // before you sleep: operations that had completed by then write nothing.
   int fd() const { return ring_.ring_fd; }
   int store_fd() const { return store_ != nullptr ? store_->ring().ring_fd : -1; }
   void set_notify(bool on);
   bool completions_waiting() const;
-  // How many, after asking the kernel for those that it keeps back until this thread enters it
-  // (IORING_SETUP_COOP_TASKRUN); a system call only if there are such. For who polls.
+  // For a thread that polls. Returns how many completions wait. If the kernel keeps some back until
+  // this thread enters it (IORING_SETUP_COOP_TASKRUN), it asks for them, with one system call.
   std::size_t fetch_completions();
 
   const UringStats& stats() const { return stats_; }
@@ -213,7 +214,7 @@ class Uring final : public co::TickHook {
   std::vector<std::unique_ptr<Op[]>> slabs_;
   Op* free_ = nullptr;
   std::size_t slots_in_use_ = 0;
-  // Not yet in the kernel's hands, in order.
+  // Queued, in order; the kernel does not have them yet.
   Op* queue_head_ = nullptr;
   Op* queue_tail_ = nullptr;
   std::size_t queued_count_ = 0;
@@ -222,7 +223,7 @@ class Uring final : public co::TickHook {
   Running* waiting_tail_ = nullptr;
   std::size_t waiting_count_ = 0;
   std::size_t in_flight_ = 0;
-  // Segment tables of what is being submitted; the kernel has read them when io_uring_submit
+  // Segment tables of the operations being submitted. The kernel has read them when io_uring_submit
   // returns (IORING_FEAT_SUBMIT_STABLE).
   std::vector<iovec> iovecs_;
   std::size_t iovecs_used_ = 0;
@@ -230,7 +231,7 @@ class Uring final : public co::TickHook {
   UringStats stats_;
 };
 
-// What to ask of the kernel: the fields of a submission that we use.
+// The fields of a submission that we use.
 struct OpRequest {
   std::uint8_t opcode = IORING_OP_NOP;
   UringFile file{};
@@ -241,15 +242,15 @@ struct OpRequest {
   Lane lane = Lane::here;
 };
 
-// A slot of the slab. Only uring.cpp writes it; while the store thread has it, only that (see
-// there).
+// A slot of the slab. Only uring.cpp writes it. While the store thread has it, only that thread
+// does (see store_thread.h).
 struct Op {
   // at_store: the store thread has it, or the kernel got it from there.
   enum class State : std::uint8_t { free, queued, submitted, at_store };
   std::uint64_t id() const { return std::uint64_t{generation} << 32 | index; }
   OpRequest request{};
-  SgView view{};      // where vectored: what to move; request's address and length come from it
-  co::Waker waker{};  // none: nobody waits for it (a cancel request)
+  SgView view{};      // if vectored: the memory to move; request's address and length come from it
+  co::Waker waker{};  // none: no coroutine waits for it (a cancel request)
   OpTicket* ticket = nullptr;
   std::uint32_t index = 0;
   std::uint32_t generation = 0;

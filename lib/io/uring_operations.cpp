@@ -11,8 +11,8 @@ namespace {
 
 // Pieces in one readv or writev: the kernel's UIO_MAXIOV.
 constexpr std::size_t pieces_per_operation = 1024;
-// How often an operation that ended for a reason of no consequence (EINTR, EAGAIN, the submitting
-// thread's exit) is started again.
+// An operation that ended for a reason of no consequence (EINTR, EAGAIN, the submitting thread's
+// exit) is started again so many times.
 constexpr int restarts_allowed = 8;
 
 // The part of `rest` that one operation may carry.
@@ -33,7 +33,6 @@ bool of_no_consequence(int result) {
 }  // namespace
 
 // --- reading and writing
-// --------------------------------------------------------------------------
 
 Transfer::Transfer(Way way, UringFile file, Bytes offset, SgView view, int rw_flags,
                    OpTicket* ticket, Lane lane)
@@ -106,14 +105,14 @@ void Transfer::took(int result) {
   if (lane_ == Lane::at_once && (result == -EAGAIN || result == -EOPNOTSUPP)) {
     lane_ = Lane::store;
     refused_ = -result;
-    return;  // if the operation was asked to end, launch() ends it
+    return;  // if cancellation was requested, launch() ends it
   }
   if (!of_no_consequence(result)) {
     result_ = result;
     return;
   }
   if (asked) {
-    // Of a write that the device splits a part may have been begun before the rest was refused.
+    // The device may split a write, begin one part, and then refuse the rest.
     const bool untouched = done_ == 0 && restarts_ == 0 && refused_ == 0;
     result_ = result == -ECANCELED && untouched ? -ECANCELED : -EINTR;
     return;
@@ -152,9 +151,9 @@ co::Task<int> Uring::move(Transfer transfer) {
 }
 
 // --- everything else
-// ------------------------------------------------------------------------------
 
-// Again as often as it ends for a reason of no consequence; the result, or a negative errno.
+// Starts the operation again while it ends for a reason of no consequence (restarts_allowed times
+// at most). Returns the result, or a negative errno.
 co::Task<int> Uring::run(OpRequest request, const char* what, OpTicket* ticket) {
   int restarts = 0;
   for (;;) {

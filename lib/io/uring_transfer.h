@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operations of a Uring as the coroutine that waits for them sees them.
+// Operations of a Uring, from the side of the coroutine that waits for them.
 //
-// Uring::read and Uring::write are tasks, with a frame of their own. Who is a coroutine already and
-// moves data with every command saves that frame:
+// Uring::read and Uring::write are tasks with a frame of their own. A coroutine that moves data
+// with every command can save that frame:
 //
 //   io::Transfer transfer{io::Transfer::Way::read, file, offset, to, 0, &ticket};
 //   while (!transfer.ended()) {
@@ -21,12 +21,12 @@
 
 namespace ballast::io {
 
-// A read or write of any length, in the parts that the kernel makes of it. All arguments as those
-// of Uring::read and Uring::write, and as long-lived.
+// A read or write of any length, in the parts that the kernel makes of it. The arguments are those
+// of Uring::read and Uring::write, and must live as long.
 class Transfer {
  public:
   enum class Way : std::uint8_t { read, write };
-  // `lane`: as in OpRequest. What `at_once` refuses goes on through `store`.
+  // `lane`: as in OpRequest. A part that `at_once` refuses goes on through `store`.
   Transfer(Way way, UringFile file, Bytes offset, SgView view, int rw_flags, OpTicket* ticket,
            Lane lane = Lane::here);
   Transfer(Way way, UringFile file, Bytes offset, std::span<const std::byte> bytes, int rw_flags,
@@ -34,21 +34,21 @@ class Transfer {
 
   bool ended() const { return result_ != going_on; }
   int result() const { return result_; }
-  // A part ended with `result`.
+  // Call it when a part has ended with `result`.
   void took(int result);
-  // What the kernel refused to begin at once, 0 if nothing: EAGAIN, or EOPNOTSUPP.
+  // Why the kernel refused to begin a part at once: EAGAIN or EOPNOTSUPP; 0 if it did not refuse.
   int refused() const { return refused_; }
 
  private:
   friend class Running;
   static constexpr int going_on = INT_MIN;
-  // The next part; its segments, where it has more than one, go to `segments`.
+  // Returns the next part. If it moves an SgView, its segments go to `segments`.
   OpRequest next(SgView* segments) const;
 
   Way way_;
   UringFile file_;
   std::uint64_t offset_;
-  SgView view_{};  // else:
+  SgView view_{};  // used if bytes_ is empty
   std::span<const std::byte> bytes_{};
   Lane lane_;
   int refused_ = 0;
@@ -60,8 +60,9 @@ class Transfer {
   int result_ = going_on;
 };
 
-// One operation, given to the kernel when it is awaited. A local of the coroutine. The operation's
-// slot is the kernel's and is given back by its last completion; this only waits for the result.
+// One operation, which goes to the kernel when it is awaited. A local of the coroutine. The
+// operation's slot does not belong to it: the last completion gives the slot back. This object only
+// waits for the result.
 class Running {
  public:
   Running(Uring& ring, const Transfer& transfer)

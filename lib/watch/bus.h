@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The D-Bus interface that the plugin offers and ballastctl asks: names and methods, for both ends.
-// What the answers say is in report.h.
+// The D-Bus interface that the plugin offers and ballastctl uses: names and methods, for both ends.
+// report.h describes the answers.
 #pragma once
 
 #include <array>
@@ -8,7 +8,7 @@
 
 namespace ballast::watch::bus {
 
-inline constexpr const char* name = "org.ballast.Ballast1";  // the bus name's and the interface's
+inline constexpr const char* name = "org.ballast.Ballast1";  // of the bus name and of the interface
 inline constexpr const char* object_path = "/org/ballast/Ballast1";
 inline constexpr const char* no_such_lun = "org.ballast.Error.NoSuchLun";
 inline constexpr const char* failed = "org.ballast.Error.Failed";
@@ -16,7 +16,7 @@ inline constexpr const char* failed = "org.ballast.Error.Failed";
 // Each returns one string, a JSON document.
 struct Method {
   const char* name;
-  bool takes_lun;  // a string: the backstore's name; empty: all LUNs
+  bool takes_lun;  // one string argument: the backstore's name; empty: all LUNs
 };
 inline constexpr Method list{"List", false};
 inline constexpr Method in_flight{"InFlight", true};
@@ -25,7 +25,7 @@ inline constexpr Method stats{"Stats", true};
 inline constexpr Method tasks{"Tasks", true};
 inline constexpr std::array methods{list, in_flight, slow, stats, tasks};
 
-// As D-Bus describes interfaces (org.freedesktop.DBus.Introspectable).
+// The interface in the XML of org.freedesktop.DBus.Introspectable.
 std::string introspection();
 
 }  // namespace ballast::watch::bus

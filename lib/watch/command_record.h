@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of one command while it lives: what it is, how old it is, and where its time went.
+// The record of one command while it lives: what it is, how old it is, and where its time went.
 //
-// The task set (lib/scsi/task_set.h) owns one record per command and moves it from stage to stage;
-// the volume tells it when a command waits behind a fence and when the backend has it. Everybody
-// else reads copies. Driving thread only. Plain values; nothing here allocates.
+// The task set (lib/scsi/task_set.h) owns one record per command and moves it from stage to stage.
+// The volume tells it when a command waits behind a fence and when the backend has it. All other
+// code reads copies. Driving thread only. Plain values; nothing here allocates.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@
 
 namespace ballast::watch {
 
-// Where a command is. It may go back and forth: a WRITE SAME visits the backend many times.
+// The stage of a command. It may go back and forth: a WRITE SAME visits the backend many times.
 enum class Stage : std::uint8_t {
   queue,    // waits for its turn: a buffer, a slot at the backend
   fence,    // waits for an overlapping command or orphan
@@ -28,7 +28,7 @@ struct CommandRecord {
   std::uint64_t number = 0;  // counted from 1, per LUN, since it was opened
   const char* name = "";     // the operation's, as SPC and SBC write it: "WRITE(10)"; a literal
   std::uint8_t opcode = 0;   // OPERATION CODE
-  bool has_range = false;    // lba and blocks mean something
+  bool has_range = false;    // whether lba and blocks mean something
   Lba lba{};                 // first logical block
   BlockCount blocks{};
   TimePoint arrived{};   // when it came out of the ring
@@ -38,7 +38,7 @@ struct CommandRecord {
   std::array<Nanoseconds, stage_count> spent{};  // in each stage, the present one not counted
   bool orphan = false;                           // answered, but its operations still run
   bool adopts = false;    // waits for the result of an orphan instead of doing the work again
-  bool reported = false;  // the slow-request log has told of its beginning
+  bool reported = false;  // the slow-request log has reported it as slow
 
   void enter(Stage next, TimePoint now) {
     spent[static_cast<std::size_t>(stage)] += now - stage_since;
@@ -46,7 +46,7 @@ struct CommandRecord {
     stage_since = now;
   }
   Nanoseconds age(TimePoint now) const { return now - arrived; }
-  // In `which`, the present stay included.
+  // The time spent in `which`, including the present stay.
   Nanoseconds time_in(Stage which, TimePoint now) const {
     return spent[static_cast<std::size_t>(which)] +
            (which == stage ? now - stage_since : Nanoseconds{});

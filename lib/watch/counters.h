@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a LUN counts: the name of each counter, its meaning in words, and where a snapshot has it.
+// The counters of a LUN: the name of each, its meaning in words, and where a snapshot has it.
 // Reports and ballastctl are made from this table.
 #pragma once
 
@@ -14,11 +14,11 @@ namespace ballast::watch {
 struct Counter {
   std::string_view name;  // ends with "_bytes" where it counts bytes, else it counts commands
   const char* meaning;
-  bool in_list;  // the short report, too
+  bool in_list;  // whether the short report shows it, too
   std::uint64_t (*value)(const LunSnapshot& lun);
 };
 
-// In the order in which one reads them.
+// In the order in which a person reads them.
 inline constexpr std::array<Counter, 18> counters{{
     {"commands", "received", true, [](const LunSnapshot& lun) { return lun.counters.commands; }},
     {"good", "answered GOOD or CONDITION MET", true,
@@ -55,7 +55,8 @@ inline constexpr std::array<Counter, 18> counters{{
     {"written_bytes", "written, answered GOOD", true,
      [](const LunSnapshot& lun) { return lun.counters.written.value(); }},
 }};
-// A member of LunCounters without a row would be counted for nobody. Two rows are the snapshot's.
+// Every member of LunCounters needs a row, or no report would show it. Two rows come from other
+// members of the snapshot.
 static_assert(sizeof(LunCounters) == (counters.size() - 2) * sizeof(std::uint64_t));
 
 }  // namespace ballast::watch

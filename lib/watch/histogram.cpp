@@ -24,7 +24,7 @@ std::size_t Histogram::bucket_of(Nanoseconds latency) {
   if (ns <= unit_ns) {
     return 0;
   }
-  // Bounds are inclusive: with one nanosecond less, the leading bits are the bucket.
+  // Bounds are inclusive. So the leading bits of the time less one nanosecond give the bucket.
   const std::uint64_t below = ns - 1;
   const auto doubling = static_cast<unsigned>(std::bit_width(below)) - 1 - unit_bits;
   const std::uint64_t step =

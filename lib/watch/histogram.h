@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A histogram of latencies with fixed buckets: eight to each doubling, from 1 us (1024 ns) to about
-// 18 min, so that a percentile is at most one part in eight too high, and never too low. What is
-// shorter counts as 1 us; what is longer is in the last bucket. Adding is a few instructions and
-// allocates nothing. A plain value, copied for a snapshot. Driving thread only.
+// A histogram of latencies with fixed buckets. There are eight to each doubling, from 1 us (1024
+// ns) to about 18 min, so a percentile is at most one part in eight too high, and never too low. A
+// shorter latency counts as 1 us; a longer one is in the last bucket. Adding takes a few
+// instructions and allocates nothing. A plain value, copied for a snapshot. Driving thread only.
 #pragma once
 
 #include <array>
@@ -27,8 +27,8 @@ class Histogram {
   // longest(); 0 if nothing was added. fraction in (0, 1].
   Nanoseconds quantile(double fraction) const;
 
-  // For whoever exports the buckets themselves. bucket < bucket_count; bounds are inclusive and
-  // grow with it.
+  // For code that exports the buckets themselves. `bucket` is below bucket_count. Bounds are
+  // inclusive, and a higher bucket has a higher bound.
   std::uint64_t count_in(std::size_t bucket) const;
   static Nanoseconds upper_bound(std::size_t bucket);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Ballast takes for granted of an initiator that nobody has tuned; ballastctl's timeline.h has
-// the mechanism.
+// The behaviour that Ballast assumes of an initiator with default settings. ballastctl's timeline.h
+// describes the mechanism.
 #pragma once
 
 #include <chrono>
@@ -9,8 +9,9 @@
 
 namespace ballast::watch {
 
-// When its error handler begins with a command that is not answered: after two SCSI timeouts of
-// 30 s, between which a NOP sees that the connection lives (libiscsi).
+// The error handler begins when a command has not been answered for this time: two SCSI timeouts of
+// 30 s. After the first, a NOP shows that the connection lives, and the command gets the second
+// (libiscsi).
 inline constexpr Nanoseconds error_handler_begins = std::chrono::seconds{60};
 
 }  // namespace ballast::watch

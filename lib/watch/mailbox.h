@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The head of a LUN's command ring, by which the kernel's TCMU says what it can do: the members of
-// struct tcmu_mailbox (linux/target_core_user.h) that do not change while the LUN is there.
+// The head of a LUN's command ring, in which the kernel's TCMU describes its abilities. These are
+// the members of struct tcmu_mailbox (linux/target_core_user.h) that never change while the LUN
+// exists.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +11,7 @@ namespace ballast::watch {
 struct Mailbox {
   std::uint16_t version = 0;
   std::uint16_t flags = 0;        // TCMU_MAILBOX_FLAG_CAP_*
-  std::uint32_t ring_offset = 0;  // bytes, of the command ring, from the mailbox's beginning
+  std::uint32_t ring_offset = 0;  // of the command ring, in bytes from the mailbox's beginning
   std::uint32_t ring_bytes = 0;
 };
 

@@ -15,12 +15,12 @@ namespace ballast::watch::report {
 
 namespace {
 
-// Members in the order of the manual.
+// Keeps the members in the order of the manual (report.h).
 using Json = nlohmann::ordered_json;
 
 constexpr int version = 1;
 
-// Durations are at least 0, whatever two clocks made of them.
+// A duration is at least 0, even if two clocks disagree.
 std::uint64_t ns(Nanoseconds time) {
   return static_cast<std::uint64_t>(std::max(time, Nanoseconds{}).count());
 }

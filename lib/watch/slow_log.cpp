@@ -12,7 +12,8 @@ namespace ballast::watch {
 
 namespace {
 
-// A log is read on terminals: no control character, and none of a multibyte one cut in two.
+// Replaces all but printable ASCII. A log is read on terminals, which control characters and cut
+// multibyte characters would disturb.
 std::string printable(std::string_view text) {
   std::string clean{text};
   std::ranges::replace_if(
@@ -20,7 +21,7 @@ std::string printable(std::string_view text) {
   return clean;
 }
 
-// Three figures, about: what an operator compares at a glance.
+// About three figures, so that an operator compares two times at a glance.
 std::string readable(Nanoseconds time) {
   const auto ns = static_cast<double>(std::max(time, Nanoseconds{}).count());
   if (ns >= 9.995e9) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The slow-request log of one LUN: a line when a command passes the `slow` threshold, a line when
-// it ends, and the last of them kept for `ballastctl slow`. (Lines here are folded.)
+// The slow-request log of one LUN. It writes one line when a command passes the `slow` threshold
+// and one line when that command ends, and keeps the last ended ones for `ballastctl slow`. (The
+// lines here are folded.)
 //
 //   vol0: slow: command 4711, WRITE(10) of 8 blocks (4 KiB) at lba 2048, is 1.00 s old
 //     (queue 20 ms, backend 980 ms); the initiator's error handler begins in 59.0 s by default
@@ -8,17 +9,17 @@
 //   vol0: slow: command 4711, WRITE(10) of 8 blocks (4 KiB) at lba 2048, was answered GOOD after
 //     3.20 s (queue 20 ms, backend 3.18 s)
 //
-// "By default": with the settings that Linux has where nobody changed them (initiator.h). A stage
-// in which a command spent less than a thousandth of its time is left out.
+// "By default": with the settings that Linux has if they were not changed (initiator.h). A stage
+// that took less than a thousandth of the command's time is left out.
 //
-// Rate-limited: at most `lines_per_window` lines in each `window`, both kinds together; what is
-// left out is counted, and the next line that is let through says how many lines that were:
-// "vol0: slow (12 left out): ...".
+// Rate limit: at most `lines_per_window` lines in each `window`, both kinds together. Lines above
+// the limit are left out and counted, and the next line says how many they were: "vol0: slow (12
+// left out): ...".
 //
 // The daemon cuts a line of its log at 255 bytes, so a line has at most `longest_line` bytes, of
-// printable ASCII. What is too long loses the end of the LUN's name, then all stages but the
-// longest, then that. Lines go to the log (lib/base/log.h) as warnings. Driving thread only.
-// Allocates when it speaks, and only then.
+// printable ASCII. A line that would be longer loses the end of the LUN's name, then all stages but
+// the longest, then that one. Lines go to the log (lib/base/log.h) as warnings. Driving thread
+// only. Allocates only when it writes a line.
 #pragma once
 
 #include <array>
@@ -35,7 +36,7 @@
 
 namespace ballast::watch {
 
-// One slow command that has ended (or been answered, for one that became an orphan).
+// One slow command that has ended, or that was answered and became an orphan.
 struct SlowRequest {
   CommandRecord record;
   TimePoint ended{};
@@ -49,13 +50,12 @@ class SlowLog {
   static constexpr std::size_t kept = 64;  // ended ones, the newest
   static constexpr std::size_t longest_line = 199;
 
-  // `lun` for the lines; it may hold any bytes. `block` bytes are one logical block.
+  // `lun` names the LUN in the lines; it may hold any bytes. `block`: the size of a logical block.
   SlowLog(std::string_view lun, Bytes block);
 
-  // A command has become slow. The caller keeps in record.reported that it has told.
+  // A command has become slow. The caller sets record.reported afterwards.
   void begin(const CommandRecord& record, TimePoint now);
-  // A slow command has ended. One that was slow and ended before begin() could be called is counted
-  // here.
+  // A slow command has ended. It is counted here if it ended before begin() could be called.
   void end(const CommandRecord& record, TimePoint now, const Ending& ending);
 
   std::uint64_t begun() const { return begun_; }              // all that were slow
@@ -65,7 +65,7 @@ class SlowLog {
 
  private:
   bool may_speak(TimePoint now);
-  // The first of `stages` that there is room for.
+  // Writes the line with the first of `stages` that fits.
   void speak(std::string_view command, std::initializer_list<std::string_view> stages,
              std::string_view ending);
 

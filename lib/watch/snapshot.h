@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an operator may ask of one LUN, copied at one moment on its executor, to be read at leisure
-// on any thread.
+// The data that an operator may ask of one LUN. It is copied at one moment on the LUN's executor,
+// and may then be read on any thread.
 #pragma once
 
 #include <cstdint>
@@ -17,21 +17,21 @@
 
 namespace ballast::watch {
 
-// Since the LUN was opened, but for those that say "now".
+// Counted since the LUN was opened.
 struct LunCounters {
-  std::uint64_t commands = 0;  // that came
+  std::uint64_t commands = 0;  // that arrived
   std::uint64_t good = 0;      // answered GOOD or CONDITION MET
   std::uint64_t check_condition = 0;
-  std::uint64_t busy = 0;  // BUSY: deadline, shed, aborted, or the backend said cancelled
+  std::uint64_t busy = 0;  // by deadline, shed or aborted, or the backend said cancelled
   std::uint64_t task_set_full = 0;
   std::uint64_t deadlines = 0;         // answered because their deadline came
   std::uint64_t shed = 0;              // answered early because the LUN was stalled
   std::uint64_t aborted = 0;           // answered early because task management asked
   std::uint64_t orphaned = 0;          // answered with their operations still running
   std::uint64_t adoptions = 0;         // retries that took over an orphan
-  std::uint64_t adoption_refused = 0;  // reads that looked like an orphan but an overlapping change
-                                       // had been admitted since
-  std::uint64_t cancelled = 0;         // ended for certain by cancelling
+  std::uint64_t adoption_refused = 0;  // reads that repeat an orphan's, but an
+                                       // overlapping change has been admitted since
+  std::uint64_t cancelled = 0;         // certainly stopped before they were done
   std::uint64_t held = 0;              // past their deadline and still held: not repeatable, or the
                                        // store is not exclusively ours
   std::uint64_t stalls = 0;            // times the LUN became stalled
@@ -46,17 +46,17 @@ struct TaskView {
   Nanoseconds for_how_long{};
 };
 
-// The lists of a snapshot, which may be long: only what is asked for is copied.
+// Which of the snapshot's lists to copy. They may be long, so only those asked for are.
 struct Lists {
   bool in_flight = false;
   bool slow_requests = false;
   bool tasks = false;
 };
 
-// The limits are those that count now: the window's share may change.
+// The limits are those in force now: the window's share may change.
 struct LunSnapshot : config::Limits {
   std::string name;           // the backstore's
-  std::string configuration;  // as lib/base/config.h writes it
+  std::string configuration;  // as lib/lun/config.h writes it
   std::string backend;        // "file=/srv/vol0.raw"
   std::string fault_control;  // the control file's path; empty: no fault wrapper
   Bytes capacity{};
@@ -73,11 +73,10 @@ struct LunSnapshot : config::Limits {
   Histogram reads;  // latency from arrival to answer, of those answered GOOD
   Histogram writes;
   Histogram others;
-  std::uint64_t refused_wakes = 0;  // lib/co: second wakes that were refused
-  std::optional<TimePoint>
-      oldest;  // the arrival of the oldest command in flight, orphans among them
+  std::uint64_t refused_wakes = 0;  // lib/co: second or late wakes, all refused
+  std::optional<TimePoint> oldest;  // when the oldest command in flight arrived, orphans too
   std::uint64_t slow_begun = 0;
-  // Each only where it was asked for.
+  // Each is filled only if Lists asked for it.
   std::vector<CommandRecord> in_flight;    // oldest first, orphans among them
   std::vector<SlowRequest> slow_requests;  // oldest first
   std::vector<TaskView> tasks;
