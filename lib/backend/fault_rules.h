@@ -9,7 +9,7 @@
 //   all freeze
 //
 // Operations   read write zero discard flush block_status, or all of these; and resize
-// Happens      delay=<duration>   as lib/base/config.h: 500ms, 20s, 2min
+// Happens      delay=<duration>   as lib/base/values.h: 500ms, 20s, 2min
 //              error=<status>     medium_error no_space no_resource not_ready write_protected
 //                                 not_supported, as far as the operation may answer so
 //              error=<errno>      EIO, ENOSPC, EROFS and all others of errno(3): what the operation
