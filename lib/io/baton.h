@@ -29,10 +29,12 @@
 // Why no wake is lost.
 // - A message: SleepFlag (lib/co/sleep_flag.h).
 // - A completion: the kernel publishes it before it looks at the notification flag, with a full
-//   barrier between (Linux 6.1 and later, on x86: the ring's completion lock). The holder sets the
-//   flag before it looks for completions, with a full barrier between. So either the kernel writes
-//   or the holder finds the completion. On older kernels a window of a few nanoseconds is left,
-//   bounded by Loop's `longest_sleep`.
+//   barrier between. (In Linux 6.1 on x86 the barrier is the completion lock that
+//   io_eventfd_flush_signal takes first; in newer kernels it is in io_cqring_wake, before the
+//   flush, for rings without IORING_SETUP_DEFER_TASKRUN.) The holder sets the flag before it looks
+//   for completions, with a full barrier between. So either the kernel writes or the holder finds
+//   the completion. Where a kernel has no such barrier, a window of a few nanoseconds is left;
+//   Loop's `longest_sleep` bounds what it costs.
 // - A wake that finds the baton taken, between 2 and 4: the reactor marks the baton "wanted" in the
 //   same atomic step that finds it taken. The holder sees the mark as it frees the baton, and looks
 //   again itself. It does not kick. Under load the next turn has begun by the time the reactor is
