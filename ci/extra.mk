@@ -8,7 +8,7 @@ deps-extra:
 coverage: deps-build deps-check deps-extra
 	@ci/coverage
 
-# clang-tidy with the checks of .clang-tidy, which says why each is there. Half an hour.
+# clang-tidy with the checks of .clang-tidy, which says why each is there. Ten minutes on two cores.
 tidy: deps-build deps-check deps-extra compile_commands.json
 	@git ls-files 'lib/*.cpp' 'handler/*.cpp' 'kmodules/*.cpp' 'targetcli-config/*.cpp' | \
 	  xargs -P $(jobs) -n 4 clang-tidy-19 --quiet -p . --extra-arg=-Wno-unknown-warning-option

@@ -224,7 +224,8 @@ int handle_cmd(abi::tcmu_device* dev, abi::tcmur_cmd* unaligned) noexcept {
   const auto* const bytes = reinterpret_cast<const std::byte*>(unaligned);
   abi::tcmulib_cmd* lib_cmd = nullptr;
   std::timespec start_time{};
-  std::memcpy(&lib_cmd, bytes + offsetof(abi::tcmur_cmd, lib_cmd), sizeof lib_cmd);
+  std::memcpy(static_cast<void*>(&lib_cmd), bytes + offsetof(abi::tcmur_cmd, lib_cmd),
+              sizeof(abi::tcmulib_cmd*));
   std::memcpy(&start_time, bytes + offsetof(abi::tcmur_cmd, start_time), sizeof start_time);
   Device* const device = device_of(dev);
   if (start_time.tv_sec != 0) {

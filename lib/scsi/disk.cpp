@@ -237,7 +237,7 @@ Status Disk::finish(Command& command, const volume::Comparison& found, Lba from,
   }
   return fail(command, Sense{.key = SenseKey::miscompare,
                              .what = asc::miscompare_during_verify,
-                             .information = *found.difference});
+                             .information = found.difference});
 }
 
 Status Disk::reply(Command& command, std::span<const std::uint8_t> data,

@@ -50,7 +50,7 @@ std::string latency_table(const nlohmann::json& lun) {
     for (const char* const member : {"mean_ns", "p50_ns", "p99_ns", "p999_ns", "longest_ns"}) {
       cells.push_back(none ? "" : duration_cell(histogram.at(member)));
     }
-    table.add(std::move(cells));
+    table.add(cells);
   }
   return table.text();
 }

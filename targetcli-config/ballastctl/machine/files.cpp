@@ -102,7 +102,7 @@ std::vector<std::string> Files::list(std::string_view directory) const {
 
 std::optional<std::string> Files::resolve(std::string_view path) const {
   std::error_code error;
-  const std::string found = fs::canonical(real(path), error).string();
+  std::string found = fs::canonical(real(path), error).string();
   if (error) {
     return std::nullopt;
   }
