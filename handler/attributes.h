@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attributes: the files of a LUN's backstore in configfs, attrib/cmd_time_out and its like, which
-// targetcli calls attributes.
+// Attributes: the files in the folder attrib of a LUN's backstore in configfs (cmd_time_out, for
+// example). targetcli calls them attributes.
 //
-// The folder is opened once, and a file by its name in it. A path would be walked from the root;
-// the kernel holds the folders above a backstore locked while it is removed, and the removal waits
-// for our close(): whoever walks a path then waits for ever. Reading costs two system calls and
-// waits for no storage.
+// The constructor opens the folder, and read() and write() open a file by its name in it. They must
+// not walk a path from the root. While a backstore is removed, the kernel holds the folders above
+// it locked, and the removal waits for our close(). A thread of ours that walks a path meanwhile
+// would wait for ever. Reading costs three system calls and waits for no storage.
 //
-// Any thread; one at a time.
+// Any thread, but only one at a time.
 #pragma once
 
 #include <optional>
@@ -18,15 +18,15 @@ namespace ballast::handler {
 
 class Attributes {
  public:
-  // Walks a path: only while the daemon adds the device.
+  // Walks a path, so make it only while the daemon adds the device.
   explicit Attributes(abi::tcmu_device* dev);
   ~Attributes();
   Attributes(const Attributes&) = delete;
   Attributes& operator=(const Attributes&) = delete;
 
-  // Nothing: there is no such attribute, or no such folder.
+  // Returns nothing if the folder or the attribute does not exist, or its value is not a number.
   std::optional<int> read(const char* name) const;
-  // False: the kernel does not take it, or not now.
+  // Returns false if the kernel does not accept the value, or does not accept it now.
   bool write(const char* name, int value) const;
 
  private:

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The daemon's configuration string begins with the subtype,
-// "ballast/file=/srv/vol0.raw;cache=direct"; what follows is lib/base/config.h's. A newline at its
-// end is what `echo … > attrib/dev_config` leaves there, and means nothing.
+// Takes the daemon's prefix off a configuration string.
+//
+// The daemon's string begins with the subtype: "ballast/file=/srv/vol0.raw;cache=direct". The rest
+// is a configuration string of lib/lun/config.h. `echo … > attrib/dev_config` leaves a newline at
+// the end, which means nothing.
 #pragma once
 
 #include <string_view>

@@ -30,7 +30,7 @@ namespace {
 
 namespace bus = watch::bus;
 
-constexpr std::size_t most_names = 50;  // in a message
+constexpr std::size_t most_names = 50;  // the most names that one message lists
 
 struct Report {
   watch::bus::Method method;
@@ -60,7 +60,7 @@ struct Answer {
   std::string text;             // JSON, or the error's message
 };
 
-// `lun` comes from the caller, and is UTF-8: the bus sees to that.
+// `lun` comes from the caller. It is valid UTF-8, because the bus checks this.
 Answer unknown(std::string_view lun) {
   std::vector<std::string> names = directory().names();
   const std::size_t left_out = names.size() - std::min(names.size(), most_names);
@@ -69,14 +69,14 @@ Answer unknown(std::string_view lun) {
   message +=
       names.empty() ? "; no LUN is open" : fmt::format("; there are {}", fmt::join(names, ", "));
   message += left_out == 0 ? "" : fmt::format(" and {} more", left_out);
-  // A backstore's name may be any bytes, and GDBus wants UTF-8.
+  // A backstore's name may contain any bytes, but GDBus wants UTF-8.
   gchar* const valid = g_utf8_make_valid(message.c_str(), -1);
   message = valid;
   g_free(valid);
   return {bus::no_such_lun, std::move(message)};
 }
 
-// For the next LUN that is asked, `gone` after the call came.
+// How long the next LUN may take to answer, if `gone` has passed since the call came.
 Nanoseconds patience_after(Nanoseconds gone) {
   const Nanoseconds least = std::clamp(control_limit - gone, Nanoseconds{}, control_least_patience);
   return std::max(control_patience - gone, least);
@@ -107,7 +107,7 @@ Answer answer_safely(std::string_view method, const gchar* lun) noexcept {
     const auto* const found =
         std::find_if(reports.begin(), reports.end(),
                      [method](const Report& r) { return r.method.name == method; });
-    if (found == reports.end()) {  // GDBus lets through what the XML names, and no more
+    if (found == reports.end()) {  // GDBus only lets through the methods in the XML
       return {bus::failed, "there is no such method"};
     }
     return answer(*found, lun);
@@ -116,7 +116,6 @@ Answer answer_safely(std::string_view method, const gchar* lun) noexcept {
   }
 }
 
-// Consumes `invocation`.
 void on_method_call(GDBusConnection*, const gchar*, const gchar*, const gchar*, const gchar* method,
                     GVariant* parameters, GDBusMethodInvocation* invocation, gpointer) noexcept {
   const gchar* lun = "";
@@ -134,7 +133,7 @@ void on_method_call(GDBusConnection*, const gchar*, const gchar*, const gchar*, 
 
 GVariant* on_get_property(GDBusConnection*, const gchar*, const gchar*, const gchar*, const gchar*,
                           GError**, gpointer) noexcept {
-  return g_variant_new_string(version);  // the only one
+  return g_variant_new_string(version);  // Version is the only property
 }
 
 const GDBusInterfaceVTable* vtable() {
@@ -148,17 +147,17 @@ const GDBusInterfaceVTable* vtable() {
 }
 
 // --- the bus
-// ----------------------------------------------------------------------------------
 
-// Main thread only. The bus may come after us, or go and come again: we ask for it until the end.
+// Main thread only. The bus may start after us, or stop and start again. So Ballast tries to
+// connect for as long as it runs.
 constexpr guint retry_seconds = 2;
 GDBusConnection* connection = nullptr;
 guint owned_name = 0;
-bool said = false;  // that it does not work; once, until it does
+bool said = false;  // whether the log says already that it does not work
 
 gboolean connect(gpointer) noexcept;
 
-// Says once why it does not work, and connects anew in a while.
+// Logs the reason, unless the log says already that it does not work, and connects again later.
 void try_later(const char* what, const char* detail = nullptr) noexcept {
   if (!std::exchange(said, true)) {
     log(LogLevel::warning,
@@ -188,7 +187,7 @@ void on_closed(GDBusConnection*, gboolean, GError*, gpointer) noexcept {
   try_later("the D-Bus system bus has closed the connection");
 }
 
-// Null: out of memory.
+// Returns null if memory runs out.
 GDBusNodeInfo* describe_interface() noexcept {
   try {
     return g_dbus_node_info_new_for_xml(bus::introspection().c_str(), nullptr);
@@ -210,7 +209,8 @@ void on_connection(GObject*, GAsyncResult* result, gpointer) noexcept {
     try_later("out of memory");
     return;
   }
-  // Before the name is asked for, so that whoever sees the name finds the object.
+  // Register the object before the name is requested, so that a caller who sees the name finds the
+  // object.
   if (g_dbus_connection_register_object(connection, bus::object_path, node->interfaces[0], vtable(),
                                         nullptr, nullptr, &raw) == 0) {
     try_later(
@@ -222,9 +222,10 @@ void on_connection(GObject*, GAsyncResult* result, gpointer) noexcept {
                                             on_name, on_no_name, nullptr, nullptr);
 }
 
-// A connection of our own, not GLib's shared one, which is the daemon's. The bus applies the rules
-// of every name a connection owns to all that is sent to it, and what the daemon lets anybody ask
-// is not what we do. And GLib ends the process when the shared connection is lost.
+// Ballast has a connection of its own. GLib's shared connection is the daemon's, and does not suit.
+// The bus checks a message to a connection against the rules of every name that the connection
+// owns, so callers who may talk to the daemon could talk to Ballast as well. And GLib ends the
+// process when the shared connection is lost.
 gboolean connect(gpointer) noexcept {
   if (owned_name != 0) {
     g_bus_unown_name(std::exchange(owned_name, 0));
@@ -246,7 +247,6 @@ gboolean connect(gpointer) noexcept {
 }
 
 // --- the end
-// ----------------------------------------------------------------------------------
 
 gboolean on_stop(gpointer) noexcept {
   try {
@@ -259,8 +259,8 @@ gboolean on_stop(gpointer) noexcept {
   return G_SOURCE_CONTINUE;
 }
 
-// Beside the daemon's own watch of these signals, which ends its main loop. Not before the loop
-// runs: until then they are to end the process.
+// The daemon watches these signals too, and ends its main loop when they come. Our watch begins
+// when the loop runs. Before that, these signals must end the process.
 gboolean watch_for_stop(gpointer) noexcept {
   g_unix_signal_add(SIGTERM, on_stop, nullptr);
   g_unix_signal_add(SIGINT, on_stop, nullptr);
@@ -273,8 +273,9 @@ bool control_before_main_loop() noexcept {
   return g_main_depth() == 0;
 }
 
-// libtcmu's descriptor is watched as a GIOChannel (tcmu-runner's main.c); GDBus calls from idle
-// sources. Where GLib calls it something else one day, a kernel event counts as a question.
+// tcmu-runner watches libtcmu's descriptor as a GIOChannel (its main.c), and GDBus calls us from
+// idle sources. If GLib changes the source's name one day, a kernel event is taken for a question
+// on the bus.
 bool control_in_kernel_event() noexcept {
   GSource* const source = g_main_current_source();
   const char* const name = source == nullptr ? nullptr : g_source_get_name(source);

@@ -8,8 +8,8 @@
 namespace ballast::handler {
 namespace {
 
-// The daemon's buffer has 255 bytes (LOG_MSG_LEN), of which "ballast:0: ", "...", the newline and
-// the terminating null are taken.
+// The daemon's buffer has 255 bytes (LOG_MSG_LEN). "ballast:0: ", "...", the newline and the
+// terminating null take up to 20 of them.
 constexpr std::size_t longest_piece = 255 - 20;
 
 void log_piece(LogLevel level, const char* continued, std::string_view piece) {
@@ -38,7 +38,7 @@ void log_to_daemon(LogLevel level, std::string_view line) {
     std::size_t length = line.size();
     if (length > longest_piece) {
       const std::size_t blank = line.rfind(' ', longest_piece);
-      // No blank in the second half: break a word rather than make a short line.
+      // There is no blank in the second half. A broken word is better than a short line.
       length =
           blank != std::string_view::npos && blank > longest_piece / 2 ? blank + 1 : longest_piece;
     }

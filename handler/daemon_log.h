@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log sink of the plugin: every line goes to tcmu-runner's own log (journal and
-// /var/log/tcmu-runner.log), whose level the operator sets in /etc/tcmu/tcmu.conf.
+// The log sink of the plugin: it writes every line to tcmu-runner's own log (journal and
+// /var/log/tcmu-runner.log). The operator sets the level of that log in /etc/tcmu/tcmu.conf.
 #pragma once
 
 #include <string_view>
@@ -9,9 +9,10 @@
 
 namespace ballast::handler {
 
-// A LogSink. Any thread. The daemon cuts a line off after 254 bytes, so a longer one goes out in
-// pieces, broken at blanks; the pieces after the first begin with "...". It writes its file inside
-// this call, and so waits for /var/log: for the log writer's thread only (lib/base/log_writer.h).
+// A LogSink. The daemon cuts a line off after 254 bytes, so a longer line is logged in pieces,
+// broken at blanks. The pieces after the first begin with "...". The daemon writes its file inside
+// this call, so the call can block on /var/log. Therefore only the log writer's thread should call
+// it (lib/base/log_writer.h), although any thread may.
 void log_to_daemon(LogLevel level, std::string_view line);
 
 }  // namespace ballast::handler

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands of a LUN, from the daemon and back to it; and its end.
+// Takes a LUN's commands from the daemon and gives their answers back; closes the LUN.
 #include "handler/device.h"
 
 #include <poll.h>
@@ -73,9 +73,9 @@ void Device::flush_plug(bool stay) {
 void Device::linger(const co::Message& batch) {
   const int fd = abi::tcmu_dev_get_fd(dev_);
   io::LingerEnd end = loop_->linger(fd, linger_limit, &batch);
-  // The kernel raises an event for each command, and the daemon may have read several commands for
-  // the first: an event without a command behind it is eaten, as the daemon would. The clock is
-  // read only then.
+  // The kernel raises an event for each command, and the daemon may have read several commands
+  // after the first event. So there can be an event without a command behind it. This thread takes
+  // that event off the descriptor, as the daemon would. It reads the clock only in this case.
   TimePoint until{};
   while (end == io::LingerEnd::commands && !cursor_->more()) {
     abi::tcmulib_processing_start(dev_);
@@ -115,7 +115,7 @@ void Device::begin_batch(void* self, std::int64_t first_command) {
   }
 }
 
-// Null: out of memory.
+// Returns null if memory runs out.
 Device::Incoming* Device::take_incoming() {
   if (free_incoming_ == nullptr) {
     try {
@@ -162,8 +162,9 @@ void Device::abort_named(const PassedOver& names, std::size_t named) {
       name_, named, ended);
 }
 
-// Looks at the end of the ring for what nobody calls us for: ten times a second while commands come
-// or are under way, and now and then otherwise.
+// Looks at the end of the ring, because the daemon does not call us for the entries that it passes
+// over. It looks ten times a second while commands come or are unanswered, and every two seconds
+// otherwise.
 co::Task<void> Device::sweep_now_and_then() {
   std::uint32_t position = sweep_->position();
   for (;;) {
@@ -199,7 +200,7 @@ void Device::begin_sweep(void* self, std::int64_t) {
 }
 
 void Device::daemon_stops() {
-  // Not driven here: this is the thread that serves all LUNs.
+  // Posted and not driven here: this thread serves all LUNs.
   executor_.post(co::Message{.run = &begin_stop, .context = this});
 }
 

@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Device: a LUN (lib/lun/lun.h) behind a device of the daemon. What TCMU alone knows is here: the
-// daemon's callbacks, the ring, the kernel's attributes, and the threads.
+// Device: a LUN (lib/lun/lun.h) behind a device of the daemon. All that is specific to TCMU is
+// here: the daemon's callbacks, the ring, the kernel's attributes, and the threads.
 //
-// Life. From open() to close(). Where the storage hangs, close() lets go of the daemon's device and
-// leaves the rest behind: a departed Device, which its reactor thread drives until the last
-// operation has ended. Its operations use memory of its own, never the ring's. is_gone() says when
-// it may be destroyed.
+// Life. It lasts from open() to close(). If the storage hangs, close() lets go of the daemon's
+// device and leaves a departed Device behind. The reactor thread drives it until its last operation
+// has ended. These operations use memory of the Device, never the ring's. is_gone() says when it
+// may be destroyed.
 //
-// Threads. open, close, resize and reconfigure: the daemon's main thread (or the thread that it
-// closes on), one at a time. handle(): the device's cmdproc thread. The daemon ends that thread
-// before it calls close(), so the two never run at once; the one way around it in tcmu-runner,
-// recovery after tcmur_cmd_time_out, is refused in check_config. Everything else runs on the
-// executor, on whichever thread holds the baton (lib/io/loop.h).
+// Threads. The daemon calls open, close, resize and reconfigure on its main thread (or on the
+// thread on which it closes devices), one at a time. The device's cmdproc thread calls handle().
+// The daemon ends that thread before it calls close(), so handle() and close() never run at the
+// same time. In tcmu-runner there is one exception, the recovery after tcmur_cmd_time_out, and
+// check_config refuses that setting. Everything else runs on the executor, on the thread that holds
+// the baton (lib/io/loop.h).
 //
-// A command's way. handle() plugs: while the ring holds more commands it only collects, and the
-// last one starts them all in one turn, then lingers, so that what completes soon is answered on
-// this thread, in batches, with one doorbell each. What is still under way after that belongs to
-// the LUN's reactor thread. handle() never waits for storage longer than twice
-// `linger_limit`: the daemon's pthread_cancel and join of the cmdproc thread wait for it.
+// A command's way. While the ring holds more commands, handle() only collects them (it plugs). The
+// last command starts them all in one turn. Then the cmdproc thread lingers: it answers the
+// commands that complete soon, in batches, with one doorbell for each batch. The LUN's reactor
+// thread handles the commands that are still under way after that. handle() never waits for storage
+// longer than twice `linger_limit`, because the daemon's pthread_cancel and join of the cmdproc
+// thread wait for it.
 #pragma once
 
 #include <atomic>
@@ -55,25 +57,27 @@ namespace ballast::handler {
 
 class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep::Host {
  public:
-  // Commands collected before the first is started although more wait.
+  // With so many commands collected, handle() starts them, even if more wait in the ring.
   static constexpr std::size_t most_plugged = 64;
   static constexpr Nanoseconds linger_limit = std::chrono::milliseconds{20};
-  // How often the ring is looked at for task management (Sweep) while commands are under way.
+  // How often the Device looks at the ring for task management (Sweep) while commands are under
+  // way.
   static constexpr Nanoseconds notice_interval = std::chrono::milliseconds{100};
-  // How often it is looked at when idle.
+  // How often it looks at the ring when it is idle.
   static constexpr Nanoseconds sweep_interval = std::chrono::seconds{2};
-  // How often the backstore's attributes are looked at, because nobody says that they have changed.
+  // How often it reads the backstore's attributes. It must poll them: nothing reports their
+  // changes.
   static constexpr Nanoseconds attribute_interval = std::chrono::seconds{10};
-  // How long a reconfiguration keeps the daemon's main thread, which serves all LUNs.
+  // How long a reconfiguration may block the daemon's main thread, which serves all LUNs.
   static constexpr Nanoseconds reconfiguration_limit = std::chrono::seconds{10};
 
-  // Everything about the LUN comes from `dev`, which outlives the Device. The error is one sentence
-  // for the log; nothing is left behind. `at_start`: the daemon is starting, see StoreOrder.
-  // `patience`: how long the store is waited for; then, and after a failure that may pass, the LUN
-  // is becoming ready, and that is no error.
+  // Takes everything about the LUN from `dev`, which outlives the Device. The error is one sentence
+  // for the log, and open() then leaves nothing behind. `at_start`: the daemon is starting, see
+  // StoreOrder. `patience`: how long open() waits for the store. If the store has not answered by
+  // then, or failed in a way that may pass, the LUN is becoming ready; that is no error.
   static Result<std::unique_ptr<Device>> open(abi::tcmu_device* dev, bool at_start,
                                               Nanoseconds patience);
-  // Once gone.
+  // Destroy it only once is_gone() returns true, or after an open() that failed.
   ~Device() override;
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
@@ -81,37 +85,39 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   co::Executor& executor() { return executor_; }
   std::string name() const override { return name_; }
 
-  // Takes the command over; it is answered later, or has been when this returns.
+  // Takes `cmd` over. It is answered before this returns, or later.
   void handle(abi::tcmulib_cmd* cmd);
-  // The daemon answers this LUN's commands itself, on its own thread: the ring is left alone.
+  // Called when the daemon answers this LUN's commands itself, on its own thread. From then on the
+  // sweep does not touch the ring.
   void leave_ring_alone() { ring_left_alone_.store(true, std::memory_order_relaxed); }
 
-  // Lun::close(), and waits for its departure. True if the LUN is gone. False: the storage holds
-  // operations that it can neither finish nor end; the Device has departed, and its owner keeps it
-  // until is_gone().
+  // Calls Lun::close() and waits for the LUN's departure. Returns true if the LUN is gone. Returns
+  // false if the storage holds operations that it can neither finish nor end. Then the Device has
+  // departed, and its owner keeps it until is_gone().
   bool close(Nanoseconds patience);
-  // Any thread. Destroying the Device then does not block.
+  // Any thread. Once it returns true, destroying the Device does not block.
   bool is_gone() const { return lun_->is_gone(); }
 
-  // Both answer within reconfiguration_limit.
+  // Both return within reconfiguration_limit.
   Result<void> resize(Bytes size);
   Result<void> reconfigure(std::string_view daemon_string);
 
-  // Its owner's, once it has departed.
+  // For the owner's list of departed Devices.
   std::unique_ptr<Device> next_departed;
 
   bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) override;
-  // Lun::stop(): what close() waits for is over then. The daemon waits for each ring to be empty
-  // before it closes the LUN.
+  // Calls Lun::stop(), so that commands that would hold up close() are answered. The daemon waits
+  // until a LUN's ring is empty before it calls close() for it.
   void daemon_stops() override;
 
  private:
-  // A command and where its answer goes.
+  // A command, and the daemon's command that its answer goes to.
   struct Incoming : scsi::Command {
     abi::tcmulib_cmd* cmd = nullptr;
     Incoming* next_free = nullptr;
   };
-  // The commands of one turn, linked through hm_private, which the daemon does not read again.
+  // The commands of one turn. They are linked through hm_private, which the daemon does not read
+  // again.
   struct Plug {
     abi::tcmulib_cmd* first = nullptr;
     abi::tcmulib_cmd* last = nullptr;
@@ -149,33 +155,33 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   void abort_named(const PassedOver& names, std::size_t named) override;
   void skip_to(std::uint32_t position) override { ring_->skip_to(position); }
 
-  // Destroyed in reverse order: each outlives what stands below it.
+  // Members are destroyed in reverse order, so each outlives those below it.
   abi::tcmu_device* const dev_;
-  const std::string name_;  // the backstore's, as targetcli shows it
+  const std::string name_;  // the backstore's name, as targetcli shows it
   const co::SteadyClock clock_;
   co::Executor executor_;
   std::unique_ptr<io::Uring> uring_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::HelperThread> helper_;
   std::unique_ptr<Ring> ring_;
-  std::unique_ptr<Sweep> sweep_;  // asks cursor_ only while it lives
+  std::unique_ptr<Sweep> sweep_;  // uses cursor_ only until it is destroyed
   std::unique_ptr<Attributes> attributes_;
   TimePoint looked_at_attributes_{};
-  int cmd_time_out_ = -1;  // seconds, as last seen; 0: the kernel waits for ever
+  int cmd_time_out_ = -1;  // seconds, as last read; 0: the kernel waits for ever; -1: not known
   std::unique_ptr<lun::Lun> lun_;
   std::unique_ptr<io::Loop> loop_;
   co::TaskGroup sweeps_;
-  co::Event stirred_;  // commands have come while the sweep rests, or close() was called
+  co::Event stirred_;  // commands came while the sweep rested, or close() was called
   bool closing_ = false;
   std::atomic<bool> ring_left_alone_{false};
   bool sweep_rests_ = false;
   std::vector<std::unique_ptr<Incoming[]>> incoming_;
   Incoming* free_incoming_ = nullptr;
 
-  // The cmdproc thread's.
+  // Only the cmdproc thread uses these.
   std::unique_ptr<RingCursor> cursor_;
   Plug plug_;
-  lun::Identity identity_;  // written before the first batch is handed over, and moved from then
+  lun::Identity identity_;  // written before the first batch; the executor moves it out
   std::atomic<bool> identity_read_{false};
   SerialClaim serial_claim_;
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attributes of its backstore that decide how a LUN may answer, cmd_time_out and
+// The attributes of the backstore that decide how a LUN may answer: cmd_time_out and
 // tmr_notification.
 //
-// The kernel lets cmd_time_out be changed only while the backstore is not exported, so it is set
-// when the LUN is opened. But rtslib writes the attributes that it has saved after it has enabled a
-// backstore, that is after open(), and tells nobody; so they are looked at again: with the first
-// command, at each reconfiguration, and now and then.
+// The kernel accepts a change of cmd_time_out only while the backstore is not exported. So Ballast
+// sets it when it opens the LUN. But rtslib writes its saved attributes after it has enabled the
+// backstore, which is after open(), and tells nobody. So Ballast reads them again: with the first
+// command, at each reconfiguration, and every attribute_interval.
 #include <algorithm>
 
 #include "handler/device.h"
@@ -17,11 +17,12 @@ namespace {
 
 constexpr const char* cmd_time_out = "cmd_time_out";
 constexpr const char* tmr_notification = "tmr_notification";
-// Seconds: what a backstore has if nobody chose another (TCMU_TIME_OUT in
-// drivers/target/target_core_user.c). It would be the kernel that answers, with an error.
+// In seconds. A backstore has this value unless somebody sets another (TCMU_TIME_OUT in
+// drivers/target/target_core_user.c). After this time the kernel answers the command itself, with
+// an error.
 constexpr int kernels_default = 30;
 
-// When to have answered, if the kernel answers by itself after so many seconds.
+// The age at which Ballast must have answered, if the kernel answers after `seconds`.
 Nanoseconds before(int seconds) {
   const Nanoseconds all = std::chrono::seconds{seconds};
   return all - std::min<Nanoseconds>(all / 4, std::chrono::seconds{2});

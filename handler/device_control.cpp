@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What other threads than the LUN's own ask of it: the daemon's main thread and the D-Bus object.
+// Requests of other threads: the daemon's main thread and the D-Bus object.
 #include <fmt/format.h>
 
 #include <cerrno>
@@ -41,7 +41,7 @@ Result<void> Device::reconfigure(std::string_view daemon_string) {
       [this, config = std::move(wanted).value()](const std::shared_ptr<Asked>& asked) {
         Result<void> changed = lun_->reconfigure(config);
         if (changed) {
-          cmd_time_out_ = -1;  // what follows from it may be told anew
+          cmd_time_out_ = -1;  // so that look_at_attributes() applies and logs it again
           look_at_attributes();
         }
         asked->answer(std::move(changed));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a device of the daemon to a LUN that takes commands.
+// Makes a LUN that takes commands out of a device of the daemon.
 #include "handler/device.h"
 
 #include <sys/random.h>
@@ -24,21 +24,22 @@
 namespace ballast::handler {
 namespace {
 
-// The data of all commands of one LUN, orphans included. Mapped, and only what is used is there.
+// Room for the data of all commands of one LUN, orphans included. It is mapped, and takes memory
+// only where it is used.
 constexpr Bytes data_limit{std::uint64_t{64} << 20};
 
 scsi::StalledLuns& stalled_luns() {
   return never_destroyed<scsi::StalledLuns>();
 }
 
-// In blocks.
+// In logical blocks.
 struct TransferLimits {
   std::uint32_t offered;
   std::uint32_t tolerated;
 };
-// `hw_max_sectors` counts blocks, too. The kernel enforces none of it for TCMU, and 128, its
-// default, is taken for "nobody asked": 64 KiB would make 16 commands of a megabyte. Any other
-// value is somebody's wish.
+// `hw_max_sectors` counts blocks, too. The kernel enforces none of it for TCMU. Its default, 128,
+// is taken for "not set": 64 KiB would make 16 commands of a megabyte. Any other value is taken as
+// set by the operator.
 TransferLimits transfer_limits(std::uint32_t hw_max_sectors, Bytes block) {
   constexpr std::uint32_t kernel_default = 128;
   constexpr std::uint64_t usual{std::uint64_t{1} << 20};
@@ -50,7 +51,8 @@ TransferLimits transfer_limits(std::uint32_t hw_max_sectors, Bytes block) {
   return {asked, asked};
 }
 
-// What no initiator can know. Never waits: by the time a daemon runs the kernel has random numbers.
+// A number that initiators cannot guess. It never waits: by the time a daemon runs, the kernel has
+// random numbers. If it has none all the same, the clock must do.
 std::uint64_t random_number() {
   std::uint64_t number = 0;
   if (::getrandom(&number, sizeof number, GRND_NONBLOCK) != static_cast<ssize_t>(sizeof number)) {
@@ -101,7 +103,7 @@ Result<void> Device::set_up(const lun::LunConfig& config, bool at_start, Nanosec
   if (Result<void> machinery = open_machinery(config); !machinery) {
     return machinery;
   }
-  // Last of what can fail: from here on there is something to close.
+  // This is the last step that can fail: once there is a store, it must be closed in order.
   if (Result<void> store = open_store(at_start, patience); !store) {
     return store;
   }
@@ -127,7 +129,7 @@ Result<void> Device::check_geometry() const {
   return {};
 }
 
-// What a LUN has besides its store: memory, a ring of the kernel's, threads.
+// Opens what a LUN needs besides its store: memory, the io_uring, the command ring, threads.
 Result<void> Device::open_machinery(const lun::LunConfig& config) {
   if (const char* const lacks = executor_.lacks(); lacks != nullptr) {
     return Error{EMFILE, lacks};
@@ -186,7 +188,7 @@ backend::OpenContext Device::open_context() {
                               .logical_block = block};
 }
 
-// Waits for the store, but not for ever.
+// Waits for the store, `patience` at most.
 Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
   const backend::StoreConfig& config = lun_->config().store;
   const backend::OpenContext context = open_context();
@@ -208,7 +210,7 @@ Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
           name_, backend::to_string(config));
       break;
     case backend::StoreSource::State::waiting:
-      break;  // it has said why
+      break;  // the source has logged the reason
   }
   backend::StoreSource* const waited_for = source.value().release();
   const co::Message waiting{
@@ -240,8 +242,8 @@ Result<void> Device::open_ring() {
   return {};
 }
 
-// Not in open(): targetcli's library sets the serial number after it has enabled the backstore,
-// which is when open() is called. The first command comes later than both.
+// open() is too early for this: the daemon calls open() when the backstore is enabled, and
+// targetcli's library sets the serial number after that. The first command comes later than both.
 void Device::read_identity() {
   struct Free {
     void operator()(char* text) const noexcept { std::free(text); }
@@ -252,8 +254,8 @@ void Device::read_identity() {
   } catch (const std::bad_alloc&) {
     return;  // the next command tries again
   }
-  // The kernel answers reservations unless these say no; an attribute that it does not have says
-  // nothing.
+  // The kernel answers reservations unless one of these attributes is 0. One that the kernel does
+  // not have does not count.
   identity_.kernel_reserves =
       attributes_->read("emulate_pr") != 0 && attributes_->read("pgr_support") != 0;
   const std::string_view unit_serial = serial != nullptr ? serial.get() : "";

@@ -26,7 +26,7 @@ void LunDirectory::remove(ControlledLun& lun) noexcept {
     return found == entries_.end() || !found->visited;
   });
   std::erase_if(entries_, is_it);
-  left_.notify_all();  // who waits to visit it
+  left_.notify_all();  // wakes threads that wait to visit this LUN
 }
 
 std::vector<std::string> LunDirectory::names() const {
@@ -38,7 +38,8 @@ std::vector<std::string> LunDirectory::names() const {
   return names;
 }
 
-// Leaves also when the visitor throws. The entry is still there: remove() waits for this.
+// Ends the visit, also when the visitor throws. The entry is still there, because remove() waits
+// for this.
 class LunDirectory::Visit {
  public:
   Visit(LunDirectory& directory, std::unique_lock<std::mutex>& lock, std::uint64_t number)
@@ -68,7 +69,7 @@ std::size_t LunDirectory::visit(const std::string* name,
   }
   std::size_t count = 0;
   for (const std::uint64_t number : wanted) {
-    // Looked for anew each time: entries move when others come and go.
+    // Find the entry again each time: entries move when LUNs are added and removed.
     left_.wait(lock, [this, number] {
       const Entry* const entry = find(number);
       return entry == nullptr || !entry->visited;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The LUNs that are open, for whoever looks at them from another thread.
+// The LUNs that are open, for threads that look at them from outside.
 //
-// All functions: any thread, at once. The mutex is never held while a LUN is visited, so a LUN that
-// is slow to answer keeps nobody else from coming or going.
+// Any thread may call any function, also beside other threads. The mutex is not held while a LUN is
+// visited, so a LUN that is slow to answer does not keep others from being added or removed.
 #pragma once
 
 #include <condition_variable>
@@ -18,23 +18,22 @@
 
 namespace ballast::handler {
 
-// What an open LUN lets an operator see. Not owned by whoever holds a reference.
+// What an operator can see of an open LUN. The directory does not own it.
 class ControlledLun {
  public:
   virtual ~ControlledLun() = default;
 
-  // The backstore's name, the same all along.
+  // The backstore's name. It never changes.
   virtual std::string name() const = 0;
 
-  // Copies the LUN's state, with these lists, taken on its executor, to `into`; false if the
-  // executor did not get to it within `patience`. After it has returned `into` is not touched any
-  // more, either way: an executor that is late must not write to it. From any thread but the LUN's
-  // own (it would wait for itself), one caller at a time; neither from within nor after
-  // control_remove().
+  // Copies the LUN's state, with these lists, to `into`. The copy is made on the LUN's executor.
+  // Returns false if the executor did not get to it within `patience`. Either way `into` is not
+  // touched after the return, even if the executor is late. One caller at a time, from any thread
+  // but the LUN's own, which would wait for itself. Not from within control_remove(), nor after it.
   virtual bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into,
                         Nanoseconds patience) = 0;
 
-  // The daemon was told to stop, and will close its LUNs one after the other. At once.
+  // The daemon was told to stop and will close its LUNs one after the other. Must not wait.
   virtual void daemon_stops() {}
 };
 
@@ -44,18 +43,19 @@ class LunDirectory {
   LunDirectory(const LunDirectory&) = delete;
   LunDirectory& operator=(const LunDirectory&) = delete;
 
-  // Not added twice. May throw std::bad_alloc, and then it is not added.
+  // A LUN must not be added twice. If it throws std::bad_alloc, the LUN was not added.
   void add(ControlledLun& lun);
-  // Returns once nobody visits the LUN, and nobody will. What was never added is fine. Not from
-  // within a visit to the same LUN: it would wait for itself.
+  // Waits until no thread visits the LUN; after the return none will. A LUN that was never added
+  // may be passed as well. Must not be called from within a visit to the same LUN: it would wait
+  // for itself.
   void remove(ControlledLun& lun) noexcept;
 
-  // Of the LUNs that are here now, in the order in which they came.
+  // The names of the LUNs that are open now, in the order in which they were added.
   std::vector<std::string> names() const;
 
-  // Visits the LUNs, all or those called `name`, one after the other in the order in which they
-  // came; one that goes before its turn is left out. Returns how many were visited. One visitor at
-  // a time has a LUN; a second one waits.
+  // Visits the LUNs that are open now, or those of them that are called `name`, one after the other
+  // in the order in which they were added. A LUN that is removed before its turn is skipped.
+  // Returns how many were visited. A second visitor of the same LUN waits for the first one.
   std::size_t visit(const std::string* name, const std::function<void(ControlledLun&)>& visitor);
 
  private:
@@ -63,13 +63,13 @@ class LunDirectory {
   struct Entry {
     ControlledLun* lun;
     std::string name;
-    std::uint64_t number;  // of this coming: another LUN may later have the address
+    std::uint64_t number;  // unique: another LUN may later have the same address
     bool visited;
   };
   Entry* find(std::uint64_t number);
 
-  mutable std::mutex mutex_;      // over entries_
-  std::condition_variable left_;  // a visit has ended
+  mutable std::mutex mutex_;      // guards entries_ and last_number_
+  std::condition_variable left_;  // a visit has ended, or a LUN was removed
   std::vector<Entry> entries_;
   std::uint64_t last_number_ = 0;
 };

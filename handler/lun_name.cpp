@@ -10,7 +10,7 @@ namespace ballast::handler {
 
 namespace {
 
-// What /sys/class/uio/<uio>/name says, or nothing.
+// The content of /sys/class/uio/<uio>/name; empty if it cannot be read.
 std::string uio_device_name(const std::string& uio) {
   const std::string path = "/sys/class/uio/" + uio + "/name";
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);

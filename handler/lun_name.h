@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What to call a LUN in the log, in thread names and in INQUIRY; and where its attributes are.
+// The name of a LUN in the log, in thread names and in INQUIRY, and the folder of its attributes.
 #pragma once
 
 #include <string>
@@ -9,16 +9,16 @@
 
 namespace ballast::handler {
 
-// The backstore's name as targetcli shows it. libtcmu knows it and has no function for it, so it is
-// read where libtcmu read it: /sys/class/uio/<uio>/name, "tcm-user/<hba>/<name>/<config>". Where
-// that cannot be read: the uio device's name.
+// Returns the backstore's name, as targetcli shows it. libtcmu knows the name but has no function
+// for it. So it is read from the same file that libtcmu read: /sys/class/uio/<uio>/name, which has
+// "tcm-user/<hba>/<name>/<config>". If the file cannot be read: the uio device's name.
 std::string lun_name(abi::tcmu_device* dev);
 
-// The folder of its backstore in configfs, made out of the same text; empty where that cannot be
+// Returns the backstore's folder in configfs, made out of the same text; empty if that cannot be
 // read.
 std::string configfs_folder(abi::tcmu_device* dev);
 
-// The second and third part of such a text, or nothing.
+// Returns the second and third part of such a text; empty parts if it has another form.
 struct Backstore {
   std::string_view hba;
   std::string_view name;

@@ -13,12 +13,12 @@ PassedOver::PassedOver(std::span<const std::byte> mapping)
       seen_{at_},
       known_{entries_.size() > 0} {}
 
-// The entry at `position`; nothing at the ring's end, and where what stands there makes no sense.
+// Returns the entry at `position`; nothing at the ring's end, or if the entry is not valid.
 std::optional<RingEntries::Entry> PassedOver::entry_at(std::uint32_t position) const {
   return entries_.at(position, entries_.head());
 }
 
-// Moves on over one entry. Returns it if it is an item that was not seen before.
+// Moves on over one entry. Returns it if it is an item that was not returned before.
 std::optional<PassedOver::Item> PassedOver::pass(const RingEntries::Entry& entry) {
   const std::uint32_t position = at_;
   const bool seen = seen_ != at_;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plugin as tcmu-runner sees it: handler_init, the sole export, and the callbacks it registers.
+// The plugin as tcmu-runner sees it: handler_init, which is the only export, and the callbacks.
 //
-// Each callback disables cancellation first: the daemon cancels its cmdproc threads, and an unwind
-// through these noexcept frames would end the process. No exception leaves them; what can throw is
-// memory running out, and then the callback fails.
+// Each callback first disables cancellation. The daemon cancels its cmdproc threads, and unwinding
+// through these noexcept frames would end the process. No exception leaves a callback. Only
+// std::bad_alloc can be thrown inside; the callback then fails.
 #include <fmt/format.h>
 #include <pthread.h>
 
@@ -47,12 +47,12 @@ class NotCancellable {
   int before_ = PTHREAD_CANCEL_ENABLE;
 };
 
-// LUNs that are closed, but whose storage still holds operations (Device::close). At the daemon's
-// end the process takes them along.
+// LUNs that are closed, but whose storage still holds operations (Device::close). They are never
+// destroyed when the daemon ends; they end with the process.
 class Departed {
  public:
   static Departed& all() { return never_destroyed<Departed>(); }
-  // Needs no memory.
+  // Allocates nothing.
   void add(std::unique_ptr<Device> device) {
     const std::lock_guard lock{mutex_};
     device->next_departed = std::move(first_);
@@ -79,8 +79,9 @@ Device* device_of(abi::tcmu_device* dev) {
   return static_cast<Device*>(abi::tcmur_dev_get_private(dev));
 }
 
-// The daemon's main thread serves all LUNs, so it waits for none; and it opens and closes LUNs in a
-// row. (At its start, where every failure is waited out, nothing is gained by waiting long.)
+// The daemon's main thread serves all LUNs, and opens and closes them one after the other. So it
+// must not wait long for any of them. At the daemon's start every failure is waited out in the
+// background, so a long wait in open() gains nothing there.
 constexpr Nanoseconds check_patience = std::chrono::seconds{2};
 SharedPatience start_patience{std::chrono::seconds{1}, std::chrono::milliseconds{20},
                               std::chrono::seconds{5}};
@@ -98,9 +99,10 @@ Result<void> check(std::string_view text) {
   if (!config) {
     return config.error();
   }
-  // Before it opens a LUN the daemon asks here, too. open() looks at the store anyway, and can wait
-  // for it, which a LUN needs that is there already or comes out of a saved configuration. So what
-  // is left is the question of somebody who is about to make one.
+  // The daemon also calls this before it opens a LUN. For those LUNs nothing is checked here,
+  // because open() looks at the store anyway. open() can wait for the store as well, which a LUN
+  // needs that exists already or comes out of a saved configuration. So only a request of a user
+  // who is about to create a LUN is checked here.
   if (control_before_main_loop() || control_in_kernel_event()) {
     return {};
   }
@@ -117,7 +119,7 @@ bool check_config(const char* daemon_string, char** reason) noexcept {
     }
     *reason = ::strdup(checked.error().message.c_str());
   } catch (const std::bad_alloc&) {
-    *reason = nullptr;  // the daemon says "unknown"
+    *reason = nullptr;  // the daemon then says "unknown"
   }
   return false;
 }
@@ -179,9 +181,9 @@ int reconfig_lun(abi::tcmu_device* dev, abi::tcmulib_cfg_info* change) noexcept 
         done = device->reconfigure(change->data.dev_cfgstring);
         break;
       case abi::TCMULIB_CFG_WRITE_CACHE:
-        // The kernel's attribute is 0 unless somebody sets it, and every restore of a saved
-        // configuration writes it. What INQUIRY and the Caching page say follows from the backend,
-        // and an initiator changes it with MODE SELECT.
+        // The kernel's attribute is 0 unless somebody sets it, and restoring a saved configuration
+        // always writes it. INQUIRY and the Caching page take the write cache from the backend, and
+        // an initiator changes it with MODE SELECT. So the attribute is ignored.
         log(LogLevel::debug, "{}: emulate_write_cache={} has no meaning for this handler",
             device->name(), change->data.write_cache ? 1 : 0);
         break;
@@ -198,9 +200,10 @@ int reconfig_lun(abi::tcmu_device* dev, abi::tcmulib_cfg_info* change) noexcept 
   }
 }
 
-// A command that the daemon tracks must be completed by the daemon, which takes it off its list.
-// The daemon does so on this thread, without a lock; that is safe because it tracks either all
-// commands of a device or none, so that no answer of ours can be under way.
+// If the daemon tracks a command, the daemon must complete it, because it must take the command off
+// its list. The daemon completes it on this thread, without a lock. That is safe: the daemon tracks
+// either all commands of a device or none, so this plugin answers no command of the device at the
+// same time.
 int refuse_tracked(Device* device, abi::tcmulib_cmd* cmd) {
   if (device != nullptr) {
     device->leave_ring_alone();
@@ -220,7 +223,7 @@ int refuse_tracked(Device* device, abi::tcmulib_cmd* cmd) {
 
 int handle_cmd(abi::tcmu_device* dev, abi::tcmur_cmd* unaligned) noexcept {
   const NotCancellable guard;
-  // Copied out field by field: it lies at any address.
+  // The struct may lie at any address, so copy the fields out.
   const auto* const bytes = reinterpret_cast<const std::byte*>(unaligned);
   abi::tcmulib_cmd* lib_cmd = nullptr;
   std::timespec start_time{};
@@ -244,7 +247,7 @@ void end_log() noexcept {
   end_log_writer(std::chrono::seconds{1});
 }
 
-// What targetcli shows for `/backstores/user:ballast help create`.
+// The text that targetcli shows for `/backstores/user:ballast help create`.
 std::string describe_strings() {
   std::string kinds;
   for (const backend::Kind& kind : backend::kinds()) {
@@ -271,7 +274,8 @@ abi::tcmur_handler handler = [] {
   h.close = close_lun;
   h.handle_cmd = handle_cmd;
   h.destroy = end_log;
-  // read, write and flush stay null and nr_threads 0: passthrough-only.
+  // read, write and flush stay null and nr_threads stays 0: this makes the handler
+  // passthrough-only.
   return h;
 }();
 
@@ -289,7 +293,7 @@ extern "C" [[gnu::visibility("default")]] int handler_init() noexcept {
   try {
     strings = ballast::handler::describe_strings();
   } catch (const std::bad_alloc&) {
-    // The daemon does without.
+    // The daemon works without the text.
   }
   ballast::handler::handler.cfg_desc = strings.c_str();
   ballast::handler::control_start();

@@ -12,8 +12,8 @@ namespace {
 int to_tcmu(scsi::Status status) {
   switch (status) {
     case scsi::Status::good:
-    // libtcmu has no word for CONDITION MET. GOOD to PRE-FETCH says that the blocks may not all be
-    // in the cache, which is true.
+    // libtcmu has no status for CONDITION MET. As the answer to PRE-FETCH, GOOD only claims less:
+    // that the cache may have no room for all blocks.
     case scsi::Status::condition_met:
       return abi::TCMU_STS_OK;
     case scsi::Status::check_condition:
@@ -21,7 +21,7 @@ int to_tcmu(scsi::Status status) {
     case scsi::Status::task_set_full:
       return abi::TCMU_STS_NO_RESOURCE;
     case scsi::Status::busy:
-    // The kernel keeps reservations; we never say this.
+    // The kernel handles reservations, so Ballast never answers this.
     case scsi::Status::reservation_conflict:
       return abi::TCMU_STS_BUSY;
   }
@@ -44,8 +44,8 @@ Ring::~Ring() {
   executor_.remove_tick_hook(*this);
 }
 
-// Where the next answer goes. Null: there is no command in the ring, as after somebody had the
-// kernel reset it (the attribute reset_ring).
+// The entry that the next answer is written to. Returns null if the ring holds no command. That
+// happens if somebody had the kernel reset the ring (the attribute reset_ring).
 abi::tcmu_cmd_entry_hdr* Ring::oldest_command(std::uint32_t* behind) {
   std::uint32_t tail = mailbox_->cmd_tail;
   while (tail != __atomic_load_n(&mailbox_->cmd_head, __ATOMIC_ACQUIRE)) {
@@ -60,7 +60,7 @@ abi::tcmu_cmd_entry_hdr* Ring::oldest_command(std::uint32_t* behind) {
   return nullptr;
 }
 
-// The kernel takes READ_LEN from the entry that carries the answer.
+// The kernel reads READ_LEN from the entry that carries the answer.
 void Ring::report_short_read(const scsi::Command& command) {
   std::uint32_t behind = 0;
   abi::tcmu_cmd_entry_hdr* const entry = oldest_command(&behind);
@@ -78,7 +78,7 @@ void Ring::answer(abi::tcmulib_cmd* cmd, const scsi::Command& command, scsi::Sta
     const std::span<std::uint8_t> rest = command.sense.subspan(command.sense_length);
     std::fill(rest.begin(), rest.end(), std::uint8_t{0});
   } else if (command.transferred < command.data.size()) {
-    // The kernel takes a READ_LEN of 0 for none (tcmu_handle_completion).
+    // The kernel ignores a READ_LEN of 0 (tcmu_handle_completion).
     if (command.transferred > 0 && (mailbox_->flags & abi::TCMU_MAILBOX_FLAG_CAP_READ_LEN) != 0) {
       report_short_read(command);
     } else {
@@ -93,8 +93,8 @@ void Ring::answer(abi::tcmulib_cmd* cmd, scsi::Status status) {
   complete(cmd, to_tcmu(status));
 }
 
-// There is no tcmulib_cmd of it, and there may be no memory for one: written as
-// tcmulib_command_complete would.
+// This command has no tcmulib_cmd, and there may be no memory for one. So the answer is written
+// here, in the same way as tcmulib_command_complete writes it.
 void Ring::answer_thrown_away(std::uint16_t cmd_id) {
   constexpr std::uint8_t check_condition = 0x02;
   std::uint32_t behind = 0;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ring: the way of answers back into a device's command ring, and the doorbell.
+// Ring: writes answers into a device's command ring and rings the doorbell.
 //
-// An answer is tcmulib_command_complete(), which frees the command and writes into the oldest
-// unanswered entry; the doorbell is tcmulib_processing_complete(), a write(2) to the uio device
-// that makes the kernel look. All answers of one tick share one doorbell, rung by the tick hook.
+// An answer is a call of tcmulib_command_complete(), which frees the command and writes into the
+// oldest unanswered entry. The doorbell is a call of tcmulib_processing_complete(), a write(2) to
+// the uio device that makes the kernel look at the ring. All answers of one tick share one
+// doorbell, which the tick hook rings.
 //
-// Neither of the daemon's functions takes a lock, and none is needed: only the thread that drives
-// the LUN's executor calls them, and the executor has one driver at a time. The daemon's own
-// tcmulib_get_next_command, which may run beside them on the cmdproc thread, touches only the
-// device's private read position and entries that no answer can have reached: an answer lands at or
-// before the last entry that the daemon has read, because each answers one command that it has
-// read.
+// These two functions take no lock, and need none: only the thread that drives the LUN's executor
+// calls them, and the executor has one driver at a time. The daemon's own tcmulib_get_next_command
+// may run beside them on the cmdproc thread. It touches only the device's private read position,
+// and entries that no answer can have reached. Each answer is for a command that the daemon has
+// read, so an answer lands at or before the last entry that the daemon has read.
 #pragma once
 
 #include <cstdint>
@@ -27,27 +27,27 @@ namespace ballast::handler {
 struct RingStats {
   std::uint64_t answers = 0;
   std::uint64_t doorbells = 0;
-  std::uint64_t thrown_away = 0;  // commands that the daemon dropped and we answered
+  std::uint64_t thrown_away = 0;  // commands that the daemon dropped and Ballast answered
 };
 
 class Ring final : public co::TickHook {
  public:
-  // `mapping` begins with the mailbox; it and `dev` outlive the Ring. Becomes a tick hook of
-  // `executor`.
+  // `mapping` begins with the mailbox. `mapping` and `dev` outlive the Ring. The Ring becomes a
+  // tick hook of `executor`.
   Ring(co::Executor& executor, abi::tcmu_device* dev, std::span<std::byte> mapping);
   ~Ring() override;
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
-  // Answers `cmd` with what became of `command`; `cmd`, its CDB and its segment table are gone
-  // afterwards. Data-in that falls short of what the initiator was ready to take is reported as a
-  // residual where the kernel can do that, and the rest of the buffer, which holds whatever the
-  // data area held before, is zeroed where it can't.
+  // Answers `cmd` with the result in `command`. Afterwards `cmd`, its CDB and its segment table are
+  // gone. If less was transferred than the initiator was ready to take, the Ring reports a
+  // residual. If the kernel cannot do that, or nothing was transferred, the Ring zeroes the rest of
+  // the buffer, because it still has old content of the data area.
   void answer(abi::tcmulib_cmd* cmd, const scsi::Command& command, scsi::Status status);
-  // Answers with a bare status.
+  // Answers with `status` alone, without data or sense; not for CHECK CONDITION.
   void answer(abi::tcmulib_cmd* cmd, scsi::Status status);
-  // Answers a command that the daemon read and threw away: CHECK CONDITION, INVALID COMMAND
-  // OPERATION CODE. Needs no memory.
+  // Answers a command that the daemon read and threw away with CHECK CONDITION, INVALID COMMAND
+  // OPERATION CODE. Allocates nothing.
   void answer_thrown_away(std::uint16_t cmd_id);
 
   // Moves cmd_tail to `head`, over entries that need no answer.
@@ -55,7 +55,7 @@ class Ring final : public co::TickHook {
 
   void tick_end() override;
 
-  // Its flags are TCMU_MAILBOX_FLAG_CAP_* bits.
+  // The member `flags` has TCMU_MAILBOX_FLAG_CAP_* bits.
   watch::Mailbox mailbox() const {
     return {mailbox_->version, mailbox_->flags, mailbox_->cmdr_off, mailbox_->cmdr_size};
   }
@@ -74,7 +74,7 @@ class Ring final : public co::TickHook {
   RingStats stats_;
 };
 
-// "out-of-order completion, short reads, keep-buffer": the mailbox flags in words, for the log.
+// Returns the mailbox flags in words, for the log: "out-of-order completion, short reads".
 std::string describe_mailbox_flags(std::uint16_t flags);
 
 }  // namespace ballast::handler

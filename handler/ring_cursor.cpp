@@ -25,7 +25,7 @@ class RingCursor::Held {
 RingCursor::RingCursor(std::span<const std::byte> mapping)
     : entries_{mapping}, position_{entries_.tail()}, in_step_{entries_.size() > 0} {}
 
-// In step, the next command that is handed over must be this one.
+// If the position is known, the next command that is handed over must be this one.
 bool RingCursor::step_over(std::uint16_t cmd_id) {
   bool found = false;
   std::uint32_t passed_over = passed_over_;
@@ -45,8 +45,8 @@ bool RingCursor::step_over(std::uint16_t cmd_id) {
   return found;
 }
 
-// From cmd_tail on all entries are the kernel's own, and the last that bears a live id is that
-// command's: those before it are of commands that were answered.
+// Entries from cmd_tail on are as the kernel wrote them. Several may bear this id, because the
+// kernel reuses the ids of answered commands. The last of them is this command's.
 bool RingCursor::find(std::uint16_t cmd_id) {
   bool found = false;
   const auto visit = [&](std::uint32_t position, const RingEntries::Entry& entry) {
@@ -92,8 +92,8 @@ bool RingCursor::look_for_more() {
   return true;
 }
 
-// Whether a command waits behind what is passed over. arrived() has to count that, so it is not
-// noted as the next.
+// Whether a command waits behind entries that the daemon passes over. Such a command is not noted
+// in next_, because arrived() must count those entries first.
 bool RingCursor::is_behind_others(std::uint32_t head) const {
   bool found = false;
   const auto visit = [&found](std::uint32_t, const RingEntries::Entry& entry) {

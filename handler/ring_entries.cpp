@@ -11,7 +11,7 @@ namespace {
 using abi::tcmu_cmd_entry_hdr;
 using abi::tcmu_cmd_req;
 
-// As tcmu_cdb_get_length of libtcmu 1.5.4.
+// The same rule as tcmu_cdb_get_length of libtcmu 1.5.4.
 bool has_known_length(std::uint8_t operation_code) {
   switch (operation_code >> 5) {
     case 3:
@@ -39,7 +39,7 @@ RingEntries::RingEntries(std::span<const std::byte> mapping)
 }
 
 std::uint32_t RingEntries::head() const {
-  // Acquire: entries before the head are whole.
+  // Acquire, so that the entries before the head are complete.
   return __atomic_load_n(&mailbox_->cmd_head, __ATOMIC_ACQUIRE);
 }
 
@@ -78,7 +78,7 @@ std::optional<RingEntries::Entry> RingEntries::at(std::uint32_t position) const 
 
 std::optional<RingEntries::Entry> RingEntries::at(std::uint32_t position, std::uint32_t end) const {
   if (position == end || end >= size_) {
-    return std::nullopt;  // at `end` itself the kernel may be writing
+    return std::nullopt;  // the kernel may be writing at `end`
   }
   const std::optional<Entry> entry = at(position);
   const std::uint32_t left = end > position ? end - position : size_ - position + end;

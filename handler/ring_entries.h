@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// RingEntries: a device's command ring as the kernel wrote it, entry by entry.
+// RingEntries: reads the entries that the kernel wrote into a device's command ring.
 //
-// Layout and rules: <linux/target_core_user.h>. The kernel writes entries and then cmd_head;
-// entries from cmd_tail on are as the kernel wrote them (answers overwrite only what cmd_tail has
-// passed). Only reads. Any thread; what is between cmd_tail and cmd_head stays put as long as
-// nobody answers.
+// The layout and the rules are in <linux/target_core_user.h>. The kernel writes entries and then
+// cmd_head. Entries from cmd_tail on are as the kernel wrote them, because answers overwrite only
+// entries that cmd_tail has passed. This class only reads. Any thread, as long as no command is
+// answered meanwhile: that keeps the entries between cmd_tail and cmd_head in place.
 #pragma once
 
 #include <cstddef>
@@ -27,25 +27,27 @@ class RingEntries {
     bool is_passed_over() const { return droppable || opcode == abi::TCMU_OP_TMR; }
   };
 
-  // `mapping` begins with the mailbox and outlives this.
+  // `mapping` begins with the mailbox and outlives this object.
   explicit RingEntries(std::span<const std::byte> mapping);
 
-  // 0: the ring does not fit its mapping, which is the kernel's bug; then there is nothing to read.
+  // 0 if the ring does not fit into its mapping, which is a bug of the kernel. Then there is
+  // nothing to read.
   std::uint32_t size() const { return size_; }
-  std::uint32_t offset() const { return offset_; }  // of the ring, in the mapping
+  std::uint32_t offset() const { return offset_; }  // of the ring, from the start of the mapping
   std::uint32_t head() const;
   std::uint32_t tail() const;
-  // The entry at `position`, or nothing if what stands there makes no sense.
+  // Returns the entry at `position`, or nothing if it is not valid.
   std::optional<Entry> at(std::uint32_t position) const;
-  // The same, if it ends at `end` or before: who goes on so until `end` comes there.
+  // The same, but also returns nothing if the entry reaches beyond `end`. So a caller that goes on
+  // from entry to entry comes exactly to `end`.
   std::optional<Entry> at(std::uint32_t position, std::uint32_t end) const;
-  // at() sees to it that no entry reaches beyond the ring.
+  // The position of the next entry. at() makes sure that no entry reaches beyond the ring's end.
   std::uint32_t after(std::uint32_t position, const Entry& entry) const {
     const std::uint32_t next = position + entry.length;
     return next == size_ ? 0 : next;
   }
-  // Calls visit(position, entry) for the entries from `from` to `end`, once around at most. False:
-  // visit returned it, or an entry makes no sense; nothing behind that was visited.
+  // Calls visit(position, entry) for the entries from `from` to `end`, at most once around the
+  // ring. Stops and returns false if visit returns false, or an entry is not valid.
   template <class Visit>
   bool walk(std::uint32_t from, std::uint32_t end, Visit visit) const;
 

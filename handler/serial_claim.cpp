@@ -33,7 +33,8 @@ void SerialClaim::take(const std::string& lun, std::string_view unit_serial) {
     lun_ = lun;
     naa_ = naa;
     for (const SerialClaim* const claim : claims().all) {
-      // One of the same name is this LUN's last life, whose storage still holds operations.
+      // An entry with the same LUN name is this LUN before it was closed; its storage still holds
+      // operations.
       if (claim->naa_ == naa && claim->lun_ != lun) {
         other = claim->lun_;
       }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the daemon's plugin asks of a StoreOpener: where records are, and what is saved.
+// Makes the order that the plugin gives to backend::open(): it adds where records are, and how to
+// ask for saved LUNs.
 #pragma once
 
 #include <string>
@@ -8,8 +9,8 @@
 
 namespace ballast::handler {
 
-// Records are in StoreRecords::default_folder, or in what the environment's BALLAST_RECORDS names
-// (for tests; empty: none).
+// Records are in StoreRecords::default_folder. Tests set another folder with the environment
+// variable BALLAST_RECORDS; if it is set and empty, there are no records.
 backend::StoreOrder store_order(const backend::StoreConfig& config, const std::string& lun,
                                 Bytes size, Bytes logical_block, bool at_start);
 

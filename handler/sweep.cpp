@@ -25,10 +25,11 @@ void Sweep::look(TimePoint now) {
   answer_left_over(now);
 }
 
-// Behind the last command that began there may be commands that the daemon threw away; the daemon
-// cannot stop while anything stands in the ring. But an answer overwrites, and what it overwrites
-// the daemon must have read. It does not say so, but it reads as soon as it is woken: it has taken
-// the event, and the entries have stood there for long.
+// Behind the last command that began there may be commands that the daemon threw away. They must be
+// answered, because the daemon cannot stop while the ring holds entries. But an answer overwrites
+// an entry, so the daemon must have read that entry before. The daemon does not report how far it
+// has read; but it reads the ring as soon as it wakes. So Ballast answers only when the entries
+// have stood there for left_over_age and the daemon has taken their event.
 void Sweep::answer_left_over(TimePoint now) {
   const PassedOver::Rest rest = passed_over_.rest(host_.unanswered() == 0);
   if (rest != left_over_) {

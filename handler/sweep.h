@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sweep: deals with what the daemon passes over in a device's ring (PassedOver): it answers
-// commands that were thrown away, acts on notices, and lets cmd_tail go over what needs no answer.
+// Sweep: deals with the entries that the daemon passes over in a device's ring (PassedOver). It
+// answers commands that were thrown away, acts on notices, and moves cmd_tail over entries that
+// need no answer.
 //
 // Driving thread only.
 #pragma once
@@ -18,16 +19,17 @@ namespace ballast::handler {
 
 class Sweep {
  public:
-  // How long commands that the daemon threw away stand at the ring's end before they are answered.
+  // How long commands that were thrown away stand at the ring's end before Sweep answers them.
   static constexpr Nanoseconds left_over_age = std::chrono::seconds{2};
 
-  // What it asks of the device.
+  // The functions of the device that Sweep needs.
   class Host {
    public:
     virtual std::size_t unanswered() const = 0;  // commands that began
-    virtual bool daemon_is_asleep() const = 0;   // it has taken the event of what stands there
+    virtual bool daemon_is_asleep() const = 0;   // it took the event of all entries
     virtual void answer_thrown_away(std::uint16_t cmd_id) = 0;
-    // Ends those of the `named` commands that have begun: see PassedOver::is_named().
+    // Ends the commands that the last notice names and that have begun; `named` says how many the
+    // notice names. See PassedOver::is_named().
     virtual void abort_named(const PassedOver& names, std::size_t named) = 0;
     virtual void skip_to(std::uint32_t position) = 0;  // moves cmd_tail
 
@@ -35,7 +37,7 @@ class Sweep {
     ~Host() = default;
   };
 
-  // `mapping` begins with the mailbox; all outlive this.
+  // `mapping` begins with the mailbox. All three outlive this object.
   Sweep(std::span<const std::byte> mapping, RingCursor& cursor, Host& host)
       : passed_over_{mapping}, cursor_{cursor}, host_{host} {}
 
@@ -43,7 +45,7 @@ class Sweep {
   bool any_before(const RingCursor::Mark& mark) const { return passed_over_.any_before(mark); }
   void reached(const RingCursor::Mark& mark) { passed_over_.reached(mark); }
   std::uint32_t position() const { return passed_over_.position(); }
-  // Deals with what stands in front of a command that is about to begin.
+  // Deals with the items in front of a command that is about to begin.
   [[gnu::cold]] void before(std::uint16_t cmd_id);
 
   // Looks at the end of the ring, behind the last command that began.
@@ -56,7 +58,7 @@ class Sweep {
   PassedOver passed_over_;
   RingCursor& cursor_;
   Host& host_;
-  PassedOver::Rest left_over_;  // at the last look, and since when
+  PassedOver::Rest left_over_;  // at the last look
   TimePoint left_over_since_{};
 };
 
