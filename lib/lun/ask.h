@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a thread that does not drive a LUN asks of it, and the answer.
+// Asks a LUN something from a thread that does not drive it, and waits for the answer.
 //
 //   const std::optional<Result<Count>> answer =
 //       ask<Count>(executor, patience, [&lun](const auto& asked) { asked->answer(lun.count()); });
 //
-// The question is a message to the executor, and is answered there, at once or later. Whoever asks
-// waits no longer than `patience`: nullopt then, and the question is still dealt with. So it must
-// own all that it refers to, but for what outlives every message. Not from a thread that drives the
-// executor: it would wait for itself.
+// The question is a message to the executor, which answers it at once or later. The asking thread
+// waits no longer than `patience`, and then gets nullopt. The executor still deals with the
+// question. So the question must own everything that it refers to, except objects that outlive
+// every message. A thread that drives the executor must not ask: it would wait for itself.
 #pragma once
 
 #include <bit>
@@ -25,16 +25,16 @@
 
 namespace ballast::lun {
 
-// Shared by both sides, because whoever asks may stop waiting.
+// Both sides share it, because the asking thread may stop waiting.
 template <class T>
 class Asked {
  public:
-  // Once. Driving thread.
+  // Call it once, on the driving thread.
   void answer(Result<T> with) {
     answer_.emplace(std::move(with));
     done_.release();
   }
-  // Once. The asking thread.
+  // Call it once, on the asking thread.
   std::optional<Result<T>> wait(Nanoseconds patience) {
     return done_.try_acquire_for(patience) ? std::move(answer_) : std::nullopt;
   }
@@ -44,7 +44,8 @@ class Asked {
   std::binary_semaphore done_{0};
 };
 
-// May throw std::bad_alloc, and then nothing is asked; out of memory at the other end is an answer.
+// If it throws std::bad_alloc, nothing was asked. If memory runs out while the executor serves the
+// question, the answer is ENOMEM.
 template <class T, class Serve>
 std::optional<Result<T>> ask(co::Executor& executor, Nanoseconds patience, Serve serve) {
   struct Question {
@@ -57,7 +58,7 @@ std::optional<Result<T>> ask(co::Executor& executor, Nanoseconds patience, Serve
                                 [](void*, std::int64_t value) {
                                   const std::unique_ptr<Question> here{
                                       std::bit_cast<Question*>(value)};
-                                  // An exception would leave the executor with nobody to drive it.
+                                  // An exception would take the driving thread out of the executor.
                                   try {
                                     here->serve(here->asked);
                                   } catch (const std::bad_alloc&) {

@@ -28,7 +28,7 @@ constexpr Bytes operator""_KiB(unsigned long long count) {
 
 Keys keys_of(LunConfig& config) {
   Keys keys = backend::keys_of(config.store);
-  // A multiple of 4096 is one of every block size; 32 MiB bound what a single command may hold.
+  // A multiple of 4096 is a multiple of every block size. 32 MiB bounds the work of one command.
   keys.push_back({"write_same_max", config::Size{config.write_same_max, 4_KiB, 32768_KiB, 4_KiB}});
   keys.push_back({"queue_depth", config::Number{config.queue_depth, 1, 1024}});
   for (const Key& key : config::keys_of(static_cast<config::Limits&>(config))) {
@@ -37,7 +37,7 @@ Keys keys_of(LunConfig& config) {
   return keys;
 }
 
-// "a, b or c".
+// Returns "a, b or c" if `last` is " or ".
 std::string list(const std::vector<std::string_view>& items, std::string_view last) {
   std::string text;
   for (std::size_t i = 0; i < items.size(); ++i) {
@@ -135,7 +135,7 @@ Result<void> parse_target(std::string_view text, backend::StoreConfig& store) {
   return config::assign(key, fmt::format("the {}", key.name), target);
 }
 
-// A key that this configuration does not know.
+// The error for a key that this configuration does not know.
 Error unknown_key(std::string_view name, const LunConfig& config, const Keys& keys) {
   for (const Kind& kind : backend::kinds()) {
     backend::StoreConfig other;

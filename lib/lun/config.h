@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The configuration string of one LUN, as targetcli hands it over in cfgstring= once the daemon's
-// prefix "ballast/" is gone:
+// The configuration string of one LUN, as targetcli passes it in cfgstring=, without the daemon's
+// prefix "ballast/":
 //
 //   <kind>=<target>[;<key>=<value>…]
 //
@@ -8,17 +8,17 @@
 //   memory
 //   null;write_same_max=64KiB
 //
-// An absolute path alone is a file. A ':' may stand for the first '=', but not in targetcli: rtslib
-// refuses any configuration with one in it ("':' not allowed in config string", rtslib_fb/tcm.py).
-// Kinds are rows of lib/backend/kinds.cpp. Keys are each at most once, in any order; one may end
-// with ';'.
+// An absolute path alone means a file. A ':' may take the place of the first '=', but targetcli
+// does not accept it: rtslib refuses any configuration with a ':' in it ("':' not allowed in config
+// string", rtslib_fb/tcm.py). The kinds are rows of lib/backend/kinds.cpp. Each key may be given
+// once, and the order does not matter. The string may end with ';'.
 //
-// The kernel keeps 255 characters (TCMU_CONFIG_LEN) and cuts off the rest without a word, so what
-// is longer is refused here.
+// The kernel keeps 255 characters (TCMU_CONFIG_LEN) and cuts off the rest without an error, so a
+// longer string is refused here.
 //
 // Everything here is a pure function of its arguments, allocates no more than a few times the
-// input, and may be called from any thread. A message is one sentence in valid UTF-8 whatever the
-// input was: it travels over D-Bus.
+// input, and may be called from any thread. An error message is one sentence. It is valid UTF-8 for
+// any input, because it travels over D-Bus.
 #pragma once
 
 #include <cstddef>
@@ -34,34 +34,34 @@
 
 namespace ballast::lun {
 
-// What was asked for, with defaults filled in. Only parse() and tests make one.
+// The settings of a LUN. A setting that the string does not have has its default.
 struct LunConfig : config::Limits {
   backend::StoreConfig store;
-  Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096, so of every block size
+  Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096: of every block size
   std::uint32_t queue_depth = 128;
 
   friend bool operator==(const LunConfig&, const LunConfig&) = default;
 };
 
-// TCMU_CONFIG_LEN - 1 (Linux), less the "ballast/" in front.
+// TCMU_CONFIG_LEN - 1 (Linux), less the prefix "ballast/".
 inline constexpr std::size_t longest_string = 255 - 8;
 
-// The error's errno_value is EINVAL, or ENAMETOOLONG where something is too long.
+// On error, errno_value is EINVAL, or ENAMETOOLONG if the string or the path is too long.
 Result<LunConfig> parse(std::string_view text);
 
-// A string that parse() turns into the same LunConfig, and that targetcli takes; keys at their
-// default are left out.
+// Returns a string that parse() turns into the same LunConfig and that targetcli accepts. It leaves
+// out keys that have their default.
 std::string to_string(const LunConfig& config);
 
-// The keys of every kind, for people.
+// The keys of every kind, for help texts.
 struct KeyText {
   std::string_view name;
   std::string values;  // "100ms to 1h", "direct, buffered"
-  std::string usual;   // its value where the string does not have it
-  bool live;           // may change while the LUN is in use
+  std::string usual;   // the default
+  bool live;           // the key may change while the LUN is in use
 };
 std::vector<KeyText> describe_keys();
-// "deadline, slow and busy_for": those that are live.
+// Returns the live keys as text: "deadline, slow and busy_for".
 std::string live_keys();
 
 }  // namespace ballast::lun

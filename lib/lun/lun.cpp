@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commands of a LUN, and what may be changed meanwhile.
+// Takes the commands of a LUN, and changes its size and limits.
 #include "lib/lun/lun.h"
 
 #include <fmt/format.h>
@@ -50,7 +50,7 @@ Lun::~Lun() {
 }
 
 void Lun::begin(scsi::Command& command) {
-  // What the executor's memory still holds is for the commands that it has begun.
+  // The rest of the executor's memory is for commands that have begun.
   const bool no_memory = executor_.memory().is_short() && !executor_.memory().renew();
   if (task_set_ == nullptr) {
     begin_not_ready(command);
@@ -107,7 +107,7 @@ co::Task<void> Lun::do_resize(Bytes size, std::shared_ptr<Done> done) {
   }
 }
 
-// What the LUN does about a resize that ended so, and what is said of it.
+// Acts on the end of a resize, logs it, and returns the result for the caller.
 Result<void> Lun::resized(Bytes size, BlockCount blocks, IoStatus status) {
   if (status == IoStatus::cancelled) {
     log(LogLevel::info, "{}: the resize to {} bytes is dropped: a later one takes its place",

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lun: one logical unit, from the store to the task set, without the transport that brings its
-// commands. It knows no tcmu-runner, no ring and no thread: all runs on the executor that it is
-// given.
+// commands. It uses no tcmu-runner, no ring and no thread. Everything runs on the executor that it
+// is given.
 //
-// Life. use() gives it a store, or wait_for() a source that will have one: the LUN is "becoming
-// ready" until then. It is there, says who it is and otherwise BUSY. close() answers every command
-// in bounded time. Where the storage neither finishes nor ends an operation the LUN has departed
-// all the same: nothing of the front end is touched any more, and the rest lives on, with the store
-// locked, until the last operation has ended. is_gone() says when it may be destroyed.
+// Life. use() gives the LUN a store. wait_for() gives it a source that will have one; until then
+// the LUN is "becoming ready". In this time it answers INQUIRY, and nearly everything else BUSY
+// (Disk::answer_becoming_ready). close() answers every command in bounded time. If the storage
+// neither finishes nor ends an operation, the LUN departs all the same: it does not touch the front
+// end any more. The rest of it stays, and the store stays locked, until the last operation has
+// ended. is_gone() says when the LUN may be destroyed.
 //
-// Threads. The executor's driving thread, but for is_gone(). Other threads ask (ask.h).
+// Threads. Only the executor's driving thread calls it, except for is_gone(). Other threads ask
+// with ask.h.
 //
 // Bounds. Those of the task set (lib/scsi/task_set.h).
 #pragma once
@@ -41,26 +43,26 @@
 
 namespace ballast::lun {
 
-// What a LUN runs on; all of it outlives the LUN.
+// The objects that a LUN runs on. All of them outlive the LUN.
 struct Runtime {
   co::Executor& executor;
   io::BufferPool& buffers;          // for the data of all commands, orphans included
-  scsi::StalledLuns& stalled_luns;  // the process'
+  scsi::StalledLuns& stalled_luns;  // one for the whole process
 };
 
 struct LunSetup {
-  std::string name;  // the backstore's, as targetcli shows it
+  std::string name;  // the backstore's name, as targetcli shows it
   LunConfig config;
   Bytes logical_block;  // 512 to 4096, a power of two
   BlockCount capacity;
-  // As in scsi::DiskConfig.
+  // See scsi::DiskConfig.
   std::uint32_t max_transfer_blocks = 0;
   std::uint32_t tolerated_transfer_blocks = 0;
-  std::uint64_t fence_seed = 1;  // as in volume::VolumeConfig
+  std::uint64_t fence_seed = 1;  // see volume::VolumeConfig
   scsi::TaskSetSabotage sabotage{};
 };
 
-// What a front end may learn late, with the first command perhaps. As in scsi::DiskConfig.
+// A front end may learn these only later, for example with the first command. See scsi::DiskConfig.
 struct Identity {
   std::string unit_serial;
   bool kernel_reserves = true;
@@ -68,15 +70,16 @@ struct Identity {
 
 class Lun final {
  public:
-  // How long a closing LUN waits for its commands at most, and then for the backend to close.
+  // How long a closing LUN waits for its commands at most, and then how long for the backend to
+  // close.
   static constexpr Nanoseconds close_patience = std::chrono::seconds{5};
   static constexpr Nanoseconds depart_patience = std::chrono::seconds{1};
-  // How often a LUN that is becoming ready looks whether its store is open.
+  // How often a LUN that is becoming ready checks whether its store is open.
   static constexpr Nanoseconds look_interval = std::chrono::milliseconds{50};
 
-  // `front_end` outlives the LUN's departure.
+  // `front_end` must live until the LUN has departed.
   Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end);
-  // Once gone, or without a store.
+  // Only if is_gone(), or if the LUN never had a store.
   ~Lun();
   Lun(const Lun&) = delete;
   Lun& operator=(const Lun&) = delete;
@@ -85,48 +88,60 @@ class Lun final {
   const std::string& name() const { return setup_.name; }
   const LunConfig& config() const { return setup_.config; }
 
-  // --- open. One of the two, once. use() also before the executor is driven, by whoever opens the
-  // LUN; it may throw std::bad_alloc, and the LUN has no store then.
+  // --- open
+  //
+  // Call one of the two, once. The thread that opens the LUN may also call use() before the
+  // executor is driven. If use() throws std::bad_alloc, the LUN has no store.
   void use(backend::Store store);
   void wait_for(std::unique_ptr<backend::StoreSource> source);
-  // Once. Until then every command is answered BUSY.
+  // Call it once. Until then every command is answered BUSY.
   void identify(Identity identity) { identity_ = std::move(identity); }
   bool is_identified() const { return identity_.has_value(); }
 
-  // --- serve. Takes `command` over; it has been answered when this returns, or will be.
+  // --- serve
+  //
+  // Takes `command` over. It is answered before this returns, or later.
   void begin(scsi::Command& command);
-  // As TaskSet::abort().
+  // See TaskSet::abort().
   std::size_t abort(const std::function<bool(const scsi::Command&)>& meant);
   std::size_t unanswered() const { return task_set_ == nullptr ? 0 : task_set_->unanswered(); }
 
-  // --- change. `done` is called once, within this call perhaps.
+  // --- change
+  //
+  // Each resize calls `done` once, possibly within resize().
   using Done = std::function<void(Result<void>)>;
   void resize(Bytes size, Done done);
-  // The limits change at once; for the rest the LUN must be made anew.
+  // Changes the limits at once. If any other setting differs, nothing changes and it returns an
+  // error: then the LUN must be made anew.
   Result<void> reconfigure(const LunConfig& wanted);
-  // The front end's own patience with a command: every one is answered by then. 0: it has no end.
+  // How long the front end waits for a command before it answers by itself; 0: without end.
+  // Commands are answered by then, except those that the task set holds because they must not be
+  // repeated.
   void set_longest_hold(Nanoseconds longest_hold);
 
   // --- look
   void describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const;
-  // Null: becoming ready.
+  // Null while the LUN is becoming ready.
   scsi::TaskSet* task_set() { return task_set_.get(); }
   const volume::Volume* volume() const { return volume_.get(); }
 
-  // --- close. Where the storage hangs still after close_patience, all commands end as in close(),
-  // and further ones are answered BUSY: LUNs that are told so together end side by side.
+  // --- close
+  //
+  // If the storage still hangs after close_patience, ends all commands as close() does, and answers
+  // later ones BUSY. So LUNs that are told to stop together end at the same time, not one after the
+  // other.
   void stop();
-  // Waits until every command is answered, no longer than `patience` (close_patience at most) and a
-  // moment: then those that are left are answered BUSY. Once; no command may begin after it.
+  // Begins to close, and returns at once. Commands have `patience` to be answered (close_patience
+  // at most). Then the task set answers those that are left (TaskSet::shut). Call it once; no
+  // command may begin after it.
   void close(Nanoseconds patience);
-  // All is answered, and the backend is closed, or holds operations that it can neither finish nor
-  // end.
+  // All commands are answered, and the backend is closed or has had depart_patience to close.
   bool has_departed() const { return departed_; }
-  // The backend is closed, every task has ended. Any thread.
+  // The backend is closed and every task has ended. Any thread.
   bool is_gone() const { return gone_.load(std::memory_order_acquire); }
 
  private:
-  // What the LUN is taken for while it is becoming ready.
+  // Stands for the LUN's disk while the LUN is becoming ready.
   struct Expected {
     Expected(std::unique_ptr<backend::Backend> store, Bytes logical_block, scsi::DiskConfig config)
         : absent{std::move(store)},
@@ -155,7 +170,7 @@ class Lun final {
   co::Task<void> close_backend();
   co::Task<void> leave();
 
-  // Destroyed in reverse order: each outlives what stands below it.
+  // Members are destroyed in reverse order, so each outlives those below it.
   co::Executor& executor_;
   io::BufferPool& buffers_;
   scsi::StalledLuns& stalled_luns_;
@@ -166,7 +181,7 @@ class Lun final {
   std::optional<Identity> identity_;
   std::unique_ptr<backend::StoreSource> source_;  // while becoming ready
   std::unique_ptr<backend::Backend> backend_;
-  std::string store_{"its store"};  // the backend, described, for what must not fail
+  std::string store_{"its store"};  // the backend's description, made early: log lines need it
   std::unique_ptr<volume::Volume> volume_;
   watch::SlowLog slow_log_;
   std::unique_ptr<scsi::Disk> disk_;
@@ -176,7 +191,7 @@ class Lun final {
   co::TaskGroup closing_;
   co::Event leaving_;  // close() was called
   co::Event closed_;   // the backend is closed and every task has ended
-  co::Event ended_;    // every command is answered, further ones are answered BUSY
+  co::Event ended_;    // every command is answered, and further ones are answered BUSY
   bool ending_ = false;
   bool departed_ = false;
   std::atomic<bool> gone_{false};

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of a LUN.
+// Closes a LUN.
 #include <algorithm>
 #include <utility>
 
@@ -27,7 +27,7 @@ void Lun::close(Nanoseconds patience) {
 }
 
 co::Task<void> Lun::close_in_order(Nanoseconds patience) {
-  source_.reset();  // nobody wants the store any more
+  source_.reset();  // ends the search for a store
   co_await end_in_order(patience);
   departed_ = true;
 }
@@ -77,7 +77,7 @@ co::Task<void> Lun::close_backend() {
   closing_.spawn("close: last", leave());
 }
 
-// Waits for the tasks that closed_ has woken, so that nothing is left when is_gone() says so.
+// Waits for the tasks that closed_ has woken, so that none is left when is_gone() returns true.
 co::Task<void> Lun::leave() {
   co_await leaving_.wait();
   while (closing_.live() > 1) {

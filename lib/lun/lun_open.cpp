@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a store to a LUN that takes commands.
+// Gives a LUN its store, and makes the disk and the task set that take its commands.
 #include <bit>
 #include <new>
 #include <utility>
@@ -77,7 +77,8 @@ void Lun::use_found() {
   source_.reset();
 }
 
-// Where the store and the identity are there. Out of memory: the next command tries again.
+// Does nothing until both the store and the identity are there. If memory runs out, the next
+// command tries again.
 void Lun::make_task_set() {
   if (volume_ == nullptr || !identity_.has_value()) {
     return;
@@ -95,7 +96,8 @@ void Lun::make_task_set() {
   }
 }
 
-// Out of memory, or not identified yet: nothing is expected, and the next command tries again.
+// Makes expected_. If memory runs out, or the LUN is not identified yet, the next command tries
+// again.
 void Lun::expect() {
   if (expected_ != nullptr || !identity_.has_value()) {
     return;
@@ -107,7 +109,7 @@ void Lun::expect() {
     scsi::DiskConfig config = disk_config(absent->geometry());
     expected_ = std::make_unique<Expected>(std::move(absent), block, std::move(config));
   } catch (const std::bad_alloc&) {
-    // There is none yet.
+    // expected_ stays null
   }
 }
 
