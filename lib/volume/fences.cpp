@@ -12,7 +12,7 @@ bool Fences::visit_overlapping(Hold* node, Lba first, Lba end, Visit visit) {
       return false;
     }
     if (node->first_ >= end) {
-      return true;  // and so is everything to the right
+      return true;  // everything to the right begins even later
     }
     if (node->end_ > first && !visit(*node)) {
       return false;
@@ -29,7 +29,7 @@ Fences::Hold::Hold(Fences& fences, Lba first, BlockCount count, Kind kind)
       order_{fences.next_order_++},
       kind_{kind},
       furthest_{end_} {
-  // A linear congruential generator: the treap needs no better, and a run stays repeatable.
+  // A linear congruential generator: it is good enough for a treap, and runs can be repeated.
   fences_.random_ = fences_.random_ * 6364136223846793005U + 1442695040888963407U;
   priority_ = static_cast<std::uint32_t>(fences_.random_ >> 32);
   (void)visit_overlapping(fences_.root_, first_, end_, [this](const Hold& earlier) {
@@ -55,8 +55,8 @@ bool Fences::Hold::waits_for(const Hold& earlier) const {
   if (earlier.kind_ != Kind::change || (earlier.fenced_ && fences_.sabotaged_)) {
     return false;
   }
-  // Granted or not, it came first. A read that came before the fence goes ahead: it is older than
-  // the answer that made the fence necessary.
+  // The earlier change counts even if it is not granted yet. A read that came before the fence need
+  // not wait: it is older than the answer that made the fence necessary.
   return kind_ != Kind::read ? order_ > earlier.order_
                              : earlier.fenced_ && order_ > earlier.fenced_at_;
 }
@@ -117,7 +117,6 @@ bool Fences::changed_since(std::uint64_t mark, Lba first, BlockCount count) cons
 }
 
 // --- the treap
-// ------------------------------------------------------------------------------------
 
 void Fences::update(Hold* node) {
   node->furthest_ = node->end_;
@@ -128,8 +127,8 @@ void Fences::update(Hold* node) {
   }
 }
 
-// What is below `node` becomes what is below `pivot`: to its left what comes before it, to its
-// right the rest.
+// Moves the nodes below `node` to below `pivot`: those before `pivot` to its left, the others to
+// its right.
 void Fences::split(Hold* node, Hold* pivot) {
   Hold** left = &pivot->left_;
   Hold** right = &pivot->right_;
@@ -176,7 +175,7 @@ void Fences::erase(Hold* hold) {
   if (parent != nullptr) {
     place = parent->left_ == hold ? &parent->left_ : &parent->right_;
   }
-  // Its two halves are merged in its place.
+  // Merge the two subtrees in its place.
   Hold* left = hold->left_;
   Hold* right = hold->right_;
   while (left != nullptr && right != nullptr) {
@@ -193,7 +192,7 @@ void Fences::erase(Hold* hold) {
   if (rest != nullptr) {
     rest->parent_ = parent;
   }
-  // The ancestors' furthest ends may shrink.
+  // The furthest ends of the ancestors may shrink.
   for (Hold* at = parent; at != nullptr; at = at->parent_) {
     update(at);
   }

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may touch which blocks now.
+// Fences: decides when an operation may touch its blocks.
 //
-// Changes that overlap go one after the other, in the order of coming: each waits for every earlier
-// one that overlaps it. So whichever of them is answered early and goes on as an orphan, everything
-// that overlaps it and is not at the backend yet waits behind it: a late write cannot land over
-// newer data. Reads wait only for what is fenced off (an orphan's change, see
-// Request::fence_off): beside an ordinary change SCSI orders nothing for them. An onlooker waits as
-// a change would, and nothing waits for it.
+// Changes that overlap run one after the other, in the order in which they came: each waits for
+// every earlier change that overlaps it. A change may be answered early and go on as an orphan.
+// Then every change that overlaps it, and is not at the backend yet, waits behind it. So a late
+// write cannot land over newer data. Reads wait only for changes that are fenced off: those of
+// orphans, see Request::fence_off. SCSI does not order a read and an ordinary change that are under
+// way together. An onlooker waits as a change would, but nothing waits for it.
 //
-// A Hold is a local of the coroutine that works on the blocks; it takes its place when it is made
+// A Hold is a local of the coroutine that works on the blocks. It takes its place when it is made
 // and leaves it when it goes out of scope:
 //
 //   Fences::Hold hold{fences, lba, count, Fences::Kind::change};
 //   if (!hold.granted()) {
 //     const bool granted = co_await hold.wait(executor, token);
 //
-// Holds are kept in a treap by their first block, each node knowing the furthest end below it, so
-// that finding those that overlap takes logarithmic time in what is in flight, plus their number.
-// Whatever the order of coming is: the priorities are drawn from a seed that no initiator knows.
+// Holds are kept in a treap by their first block. Each node knows the furthest end below it. So
+// finding the holds that overlap takes logarithmic time in the number of all holds, plus the number
+// of those found. The order in which they come does not matter, because the priorities come from a
+// seed that no initiator knows.
 //
-// A read that began before a change and is asked for again after it must not be answered with the
-// old data: mark() and changed_since() tell. Changes that have ended are remembered for a while;
-// who asks about a longer time is told "changed".
+// A read may begin before a change and be asked for again after it. The second one must not be
+// answered with the old data. mark() and changed_since() find this out. The last `remembered`
+// changes that ended are kept. If more have ended since the mark, changed_since() returns true.
 //
 // Driving thread only; allocates nothing.
 #pragma once
@@ -49,9 +50,10 @@ class Fences {
     Hold& operator=(const Hold&) = delete;
 
     bool granted() const { return blockers_ == 0; }
-    // Waits until granted, true, or until `cancel` asks, false. Only while not granted.
+    // Waits until the hold is granted or `cancel` is requested. Returns true if it is granted and
+    // not cancelled. Call it only if the hold is not granted.
     co::Task<bool> wait(co::Executor& executor, co::CancelToken cancel);
-    // From now on reads wait too. For a granted change.
+    // From now on reads wait, too. Only for a granted change.
     void fence_off();
 
    private:
@@ -63,13 +65,13 @@ class Fences {
     Fences& fences_;
     Lba first_;
     Lba end_;
-    std::uint64_t order_;         // of coming
-    std::uint32_t blockers_ = 0;  // earlier ones that it waits for
+    std::uint64_t order_;         // place in the order in which holds came
+    std::uint32_t blockers_ = 0;  // the earlier holds that it waits for
     Kind kind_;
     bool fenced_ = false;
-    std::uint64_t fenced_at_ = 0;  // in the order of coming: later reads wait
+    std::uint64_t fenced_at_ = 0;  // place in the same order: later reads wait
     co::Waker waker_{};
-    // The treap.
+    // For the treap.
     std::uint32_t priority_;
     Lba furthest_;  // the largest end_ in this subtree
     Hold* left_ = nullptr;
@@ -77,21 +79,21 @@ class Fences {
     Hold* parent_ = nullptr;
   };
 
-  // `seed`: the priorities of the treap come from it. Unknown to initiators, who choose the order
-  // of ranges and could otherwise make a list of it.
+  // The treap draws its priorities from `seed`. Initiators choose the order of the ranges. If they
+  // knew the seed, they could turn the treap into a list.
   explicit Fences(std::uint64_t seed = 1) : random_{seed} {}
   ~Fences() { BALLAST_ASSERT(root_ == nullptr); }
   Fences(const Fences&) = delete;
   Fences& operator=(const Fences&) = delete;
 
-  std::size_t holds() const { return count_; }    // those that wait included
-  std::size_t fenced() const { return fenced_; }  // orphans' changes
-  // So that tests can see that they would notice: nothing waits for what is fenced off.
+  std::size_t holds() const { return count_; }    // including those that wait
+  std::size_t fenced() const { return fenced_; }  // changes of orphans
+  // For tests, which must notice it: nothing waits for changes that are fenced off any more.
   void sabotage() { sabotaged_ = true; }
 
-  // A point in the order of changes.
+  // A point in the order in which changes end.
   std::uint64_t mark() const { return ended_count_; }
-  // Whether a change that overlaps has ended since `mark`, or is under way.
+  // Whether an overlapping change has ended since `mark`, or is under way.
   bool changed_since(std::uint64_t mark, Lba first, BlockCount count) const;
 
  private:
@@ -107,7 +109,8 @@ class Fences {
   static void split(Hold* node, Hold* pivot);
   void insert(Hold* hold);
   void erase(Hold* hold);
-  // Calls visit(Hold&) for each that overlaps [first, end); stops when it returns false.
+  // Calls visit(Hold&) for each hold that overlaps [first, end). Stops when visit returns false,
+  // and then returns false.
   template <class Visit>
   static bool visit_overlapping(Hold* node, Lba first, Lba end, Visit visit);
 

@@ -15,7 +15,7 @@ FlushFailures::FlushFailures(const char* name, std::shared_ptr<backend::UnheardF
 
 IoStatus FlushFailures::judge(Request& request, std::uint64_t mark, IoStatus status) {
   if (status == IoStatus::cancelled || status == IoStatus::no_resource) {
-    return status;  // it did not take place, and took no failure off the kernel
+    return status;  // the flush did not take place: the kernel still reports a failure later
   }
   const IoStatus before = unheard_->exchange(IoStatus::ok, std::memory_order_relaxed);
   if (!ok(status)) {
@@ -36,7 +36,7 @@ void FlushFailures::durable_write_ended(Request& request, IoStatus status) {
   }
 }
 
-// The request's owner will be told, unless it stops the request before.
+// The request's owner is told by the operation's result, unless it stops the request before.
 void FlushFailures::tell(Request& request, IoStatus status) {
   if (request.stopped()) {
     unheard(status);

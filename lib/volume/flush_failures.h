@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Failed flushes, until an initiator was told.
+// FlushFailures: remembers failed flushes until an initiator is told.
 //
-// A kernel reports a failed flush once: the next one of the same file is answered with success,
-// although what was acknowledged before both may be gone. So the failure must not get lost on its
-// way: where the command that flushed was answered before its flush failed (it went on as an
-// orphan, or was asked to end meanwhile), the failure is UNHEARD, and the next flush that ends well
-// takes it over and fails. And a flush that ends well beside one that failed proves nothing of what
-// both covered: it fails as well. An unheard failure is the store's: it outlives the LUN, whose
-// last flush may fail when the next one has the store.
+// A kernel reports a failed flush only once. The next flush of the same file succeeds, although
+// data that was acknowledged before both may be lost. So the failure must not be dropped on its way
+// to the initiator. If a command was answered before its flush failed (it went on as an orphan, or
+// was asked to end), the failure is UNHEARD: the next flush that succeeds takes it over and fails.
+// A flush that succeeds while another one fails proves nothing for the data that both cover, so it
+// fails as well. An unheard failure belongs to the store and outlives the LUN, because the LUN's
+// last flush may fail when the next LUN has the store already.
 //
-// "Flush" is whatever makes acknowledged data durable: a flush by itself, or the second half of a
-// write with FUA. A native FUA write that fails without a receiver counts as one.
+// Here a flush is every operation that makes acknowledged data durable: a flush by itself, or the
+// second half of a write with FUA. A native FUA write that ends with medium_error counts, too, if
+// its command was answered before.
 //
-// One for each Volume. Driving thread only.
+// Each Volume has one. Driving thread only.
 #pragma once
 
 #include <cstdint>
@@ -27,17 +28,19 @@ class Request;
 
 class FlushFailures {
  public:
-  // `name` is the LUN's, for the log, and outlives this. Null: nobody will have the store after it.
+  // `name` is the LUN's, for the log, and outlives this object. `unheard` is the store's. It may be
+  // null if no LUN uses the store after this one.
   FlushFailures(const char* name, std::shared_ptr<backend::UnheardFlush> unheard);
   FlushFailures(const FlushFailures&) = delete;
   FlushFailures& operator=(const FlushFailures&) = delete;
 
-  // Now, among the failures. A flush is asked to cover what was under way since then.
+  // The number of failed flushes so far. A caller takes the mark before the change begins that a
+  // flush must cover.
   std::uint64_t mark() const { return count_; }
-  // How a flush of `request` ends that has to cover what began at `mark`, when the backend says
-  // `status`.
+  // Returns how a flush of `request` ends. It must cover everything that began since `mark`, and
+  // the backend ended it with `status`.
   IoStatus judge(Request& request, std::uint64_t mark, IoStatus status);
-  // A native FUA write of `request` ended so.
+  // Call it when a native FUA write of `request` has ended with `status`.
   void durable_write_ended(Request& request, IoStatus status);
 
  private:

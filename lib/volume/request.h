@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// One command as the volume sees it: what it is told while it works, and whether to go on.
+// Request: one command as the volume sees it. The volume reports progress to it, and asks it
+// whether to go on.
 //
-// Whoever asks for an operation passes a Request; all operations of one command pass the same one.
-// The volume reports through it where the command is (behind a fence, at the backend), and looks at
-// it before each operation that it would start at the backend: once stop() was called, none is
-// started any more, waits end at once, and what is at the backend is asked to end. What the backend
-// cannot end goes on; at_backend() says how much that is.
+// The asker passes a Request to each operation; all operations of one command get the same one. The
+// volume reports where the command is: behind a fence, or at the backend. It checks the Request
+// before it starts an operation at the backend. After stop(), it starts none any more, all waits
+// end, and the backend is asked to end its operations of this request. An operation that the
+// backend cannot end goes on; at_backend() says how many there are.
 //
-// Owned by the asker; outlives its operations. Driving thread only. Allocates nothing.
+// The asker owns the Request, which outlives its operations. Driving thread only. Allocates
+// nothing.
 #pragma once
 
 #include <cstdint>
@@ -24,20 +26,21 @@
 
 namespace ballast::volume {
 
-// Hears where a request is. Calls come from inside the volume's operations and must not start any.
+// Is told where a request is. The calls come from inside the volume's operations and must not start
+// any.
 class RequestObserver {
  public:
   virtual ~RequestObserver() = default;
-  virtual void entered_fence() = 0;    // waits for something that overlaps
-  virtual void left_fence() = 0;       // and does not any more
-  virtual void entered_backend() = 0;  // the first operation of it is there
-  virtual void left_backend() = 0;     // the last operation of it that was there has ended
+  virtual void entered_fence() = 0;    // it waits for an overlapping operation
+  virtual void left_fence() = 0;       // it does not wait any more
+  virtual void entered_backend() = 0;  // its first operation is there
+  virtual void left_backend() = 0;     // its last operation there has ended
 };
 
 class Request;
 class Volume;
 
-// The range that a request changes, held for as long as this lives.
+// The range that a request changes. It is held while this object lives.
 class Change {
  public:
   Change(Fences& fences, Request& request, Lba lba, BlockCount count);
@@ -52,12 +55,12 @@ class Change {
   Fences::Hold hold_;
 };
 
-// A place at the backend for one operation of a request, from its start to its last completion.
-// Empty where nothing of the request may reach the backend any more.
+// A place at the backend for one operation of a request, from its start to its end. It is empty if
+// nothing of the request may reach the backend any more.
 class Place {
  public:
   enum class Kind : std::uint8_t { looks, changes };
-  // `mark`: where Fences::mark() stands.
+  // `mark` is the current Fences::mark().
   Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark);
   ~Place();
   Place(const Place&) = delete;
@@ -70,8 +73,8 @@ class Place {
   const co::Semaphore::Guard slot_;
 };
 
-// An operation that went to the backend without a coroutine of the volume's, and what has to be
-// given back at its end. One at a time.
+// An operation that is at the backend without a coroutine of the volume, and the things that must
+// be given back at its end. A request has at most one at a time.
 class Direct final : private co::TaskListener<IoStatus> {
  public:
   explicit Direct(Request& request) : request_{request} {}
@@ -82,9 +85,9 @@ class Direct final : private co::TaskListener<IoStatus> {
   void task_dropped(std::uint32_t) override;
   void over();
   Request& request_;
-  std::optional<Place> place_;        // none: none is under way
-  std::optional<Change> change_;      // what a write holds
-  FlushFailures* durable_ = nullptr;  // of a write with native FUA: hears how it ended
+  std::optional<Place> place_;        // none: no operation is under way
+  std::optional<Change> change_;      // the range that a write holds
+  FlushFailures* durable_ = nullptr;  // is told how a native FUA write failed
   co::TaskEnding<IoStatus> before_;
 };
 
@@ -95,8 +98,9 @@ class Request {
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
-  // --- for its owner ---
-  // Nothing more reaches the backend, and what is there is asked to end. Once.
+  // --- for its owner
+  // From now on nothing of the request reaches the backend, and its operations there are asked to
+  // end. A second call does nothing.
   void stop() {
     if (!ok(untold_)) {
       failures_->unheard(std::exchange(untold_, IoStatus::ok));
@@ -105,25 +109,26 @@ class Request {
   }
   bool stopped() const { return stop_.requested(); }
   std::uint32_t at_backend() const { return at_backend_; }
-  bool reached_backend() const { return reached_backend_; }  // ever
-  // A change of it is there now. (One that has ended cannot land late any more.)
+  bool reached_backend() const { return reached_backend_; }  // now or before
+  // Whether a change of it is at the backend now. (A change that has ended cannot land late.)
   bool change_at_backend() const { return changes_at_backend_ > 0; }
-  // An operation that may not be done twice has reached the backend: the write of a COMPARE AND
-  // WRITE.
+  // Whether an operation that may not be done twice has reached the backend: the write of a COMPARE
+  // AND WRITE.
   bool irrevocable() const { return irrevocable_; }
-  // Reads that arrive from now on wait for the change that this request makes, until it has ended.
-  // Whoever answers a request whose change is still at the backend calls this first.
+  // From now on new reads wait for the change that this request makes, until the change has ended.
+  // Call it before the request is answered while its change is at the backend.
   void fence_off() {
     if (hold_ != nullptr && hold_->granted()) {
       hold_->fence_off();
     }
   }
-  // Whether nobody can have changed what it changed: it holds a range, and has let go of none yet.
+  // Whether no other change can have overwritten what it changed: it holds a range, and has
+  // released no range that it was granted.
   bool holds_all() const { return hold_ != nullptr && !let_go_; }
-  // Where Fences::mark() stood when the first operation of it reached the backend.
+  // The value of Fences::mark() when its first operation reached the backend.
   std::uint64_t read_mark() const { return read_mark_; }
 
-  // --- for the volume ---
+  // --- for the volume
   co::CancelToken token() { return stop_.token(); }
   RequestObserver* observer() const { return observer_; }
 
@@ -137,13 +142,13 @@ class Request {
   Fences::Hold* hold_ = nullptr;  // the range that it changes now
   Direct direct_{*this};
   FlushFailures* failures_ = nullptr;
-  IoStatus untold_ = IoStatus::ok;  // a failed flush that the owner has yet to hear of
+  IoStatus untold_ = IoStatus::ok;  // a failed flush that its owner has not been told of yet
   std::uint64_t read_mark_ = 0;
   std::uint32_t at_backend_ = 0;
   std::uint32_t changes_at_backend_ = 0;
   bool reached_backend_ = false;
   bool irrevocable_ = false;
-  bool let_go_ = false;  // of a range that it was granted
+  bool let_go_ = false;  // it has released a range that it was granted
 };
 
 inline Place::Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark)
@@ -176,7 +181,7 @@ inline Change::Change(Fences& fences, Request& request, Lba lba, BlockCount coun
 }
 inline Change::~Change() {
   request_.hold_ = nullptr;
-  if (granted()) {  // else nothing was changed under it
+  if (granted()) {  // otherwise it changed nothing there
     request_.let_go_ = true;
   }
 }

@@ -9,7 +9,7 @@ namespace ballast::volume {
 
 std::size_t ScratchPool::claim() {
   constexpr std::size_t page = 4096;
-  // Who holds a slot finds a buffer: there are as many of the one as of the other.
+  // There are as many buffers as slots, so the holder of a slot always finds one.
   const auto found = std::find(busy_.begin(), busy_.end(), false);
   BALLAST_ASSERT(found != busy_.end());
   const auto index = static_cast<std::size_t>(found - busy_.begin());

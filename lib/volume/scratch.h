@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A few buffers for what the volume has to read or repeat by itself: patterns and comparisons.
+// ScratchPool: a few buffers in which the volume repeats patterns and reads blocks for comparisons.
 //
-// Each buffer is made on first use and kept, page-aligned for O_DIRECT. Who finds none free waits,
-// first come, first served. Driving thread only.
+// Each buffer is made on first use and then kept. It is page-aligned for O_DIRECT. If it cannot be
+// made, the process ends (asserted). A coroutine that finds no free buffer waits, first come, first
+// served. Driving thread only.
 #pragma once
 
 #include <array>
@@ -23,7 +24,7 @@ class ScratchPool {
 
   explicit ScratchPool(co::Executor& executor) : slots_{executor, buffer_count, "scratch buffer"} {}
 
-  // One buffer, from take() until it goes out of scope.
+  // One buffer. It is taken while this object lives.
   class Buffer {
    public:
     Buffer(ScratchPool& pool, co::Semaphore::Guard slot)
@@ -40,9 +41,9 @@ class ScratchPool {
     std::size_t index_;
   };
 
-  // ScratchPool::Buffer buffer{pool, co_await pool.slot(token)} would await inside an initializer:
+  // Take the slot first, because an initializer must not await:
   //   co::Semaphore::Guard slot = co_await pool.slot(token);
-  //   if (!slot) ...                                        // the token's source asked
+  //   if (!slot) ...                                        // cancelled
   //   const ScratchPool::Buffer buffer{pool, std::move(slot)};
   co::Semaphore::Waiter slot(co::CancelToken cancel) {
     return slots_.acquire_until(1, co::Timers::never, cancel);

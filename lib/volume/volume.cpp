@@ -9,12 +9,13 @@ namespace ballast::volume {
 
 namespace {
 
-// One stretch of pattern, repeated by reference: small enough to stay in the processor's cache.
+// The pattern is repeated by reference from one buffer of this size, small enough for the
+// processor's cache.
 constexpr std::size_t pattern_bytes = 64 * 1024;
 constexpr std::size_t repeats = Volume::repeat_chunk.value() / pattern_bytes;
 static_assert(pattern_bytes <= ScratchPool::buffer_size);
 
-// Never written; O_DIRECT wants it aligned. Not const, so that it costs no room in the file.
+// Never written. Aligned for O_DIRECT. It is not const, so that it takes no space in the file.
 alignas(4096) std::array<std::byte, pattern_bytes> zeros{};
 
 iovec segment_of(std::span<std::byte> bytes) {
@@ -60,7 +61,6 @@ void Direct::over() {
 }
 
 // --- the way to the backend
-// -------------------------------------------------------------------------------
 
 template <class Ending>
 co::Task<Ending> Volume::hold(Request& request, Lba lba, BlockCount count, co::Task<Ending> work) {
@@ -107,9 +107,8 @@ co::Task<IoStatus> Volume::follow(Request& request, co::Task<IoStatus> task) {
 }
 
 // --- read and write
-// -------------------------------------------------------------------------------
 
-// A read that has nothing to wait for is the backend's own task, and costs no coroutine here.
+// A read that need not wait returns the backend's own task, which saves a coroutine.
 co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
   BALLAST_ASSERT(whole_blocks(to));
   BALLAST_ASSERT(inside(lba, blocks_in(Bytes{to.size()})));
@@ -142,7 +141,7 @@ co::Task<IoStatus> Volume::read_in_turn(Request& request, Lba lba, io::SgView to
   co_return status;
 }
 
-// As read(): without a coroutine where nothing is to be waited for, and no flush has to follow.
+// As in read(), there is no coroutine if the write need not wait and needs no flush after it.
 co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua fua) {
   const BlockCount count = blocks_in(Bytes{from.size()});
   BALLAST_ASSERT(whole_blocks(from));
@@ -182,7 +181,6 @@ co::Task<IoStatus> Volume::write_held(Request& request, Bytes offset, io::SgView
 }
 
 // --- the other changes
-// -------------------------------------------------------------------------------
 
 co::Task<IoStatus> Volume::zero(Request& request, Lba lba, BlockCount count, MayUnmap may_unmap) {
   return hold(request, lba, count, zero_held(request, offset_of(lba), bytes_of(count), may_unmap));
@@ -259,7 +257,7 @@ co::Task<IoStatus> Volume::unmap_held(Request& request, Bytes offset, Bytes leng
     co_return IoStatus::cancelled;
   }
   const IoStatus status = co_await backend_.discard(offset, length, request.token());
-  // Giving back is a wish: what cannot be given back stays.
+  // UNMAP is only a hint: if the backend cannot give the space back, the blocks stay.
   co_return status == IoStatus::not_supported ? IoStatus::ok : status;
 }
 
@@ -280,7 +278,6 @@ co::Task<Comparison> Volume::compare_and_write_held(Request& request, Lba lba, i
 }
 
 // --- flush
-// -------------------------------------------------------------------------------
 
 co::Task<IoStatus> Volume::flush(Request& request, std::uint64_t since) {
   const Place place = co_await admit(request, Place::Kind::looks);
@@ -319,7 +316,7 @@ co::Task<IoStatus> Volume::block_status(Request& request, Lba lba, BlockCount co
 co::Task<IoStatus> Volume::resize(BlockCount capacity) {
   const std::uint64_t turn = ++resizes_;
   if (next_resize_.pending()) {
-    (void)next_resize_.wake();  // overtaken
+    (void)next_resize_.wake();  // that resize is overtaken
   }
   if (bytes_of(capacity) > geometry().size) {
     const IoStatus status = co_await grow(bytes_of(capacity), turn);

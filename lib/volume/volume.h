@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// A LUN's blocks: the block-addressed face of one backend.
+// Volume: gives block addresses to one backend.
 //
-// The disk (lib/scsi) has judged every range before it gets here; a range outside the store is a
-// bug and asserted. The volume turns blocks into bytes, keeps what a backend lacks (FUA, zeroing),
-// replicates patterns, orders what overlaps (fences.h), and admits no more than `queue_depth`
-// operations to the backend at once, first come, first served. An operation that goes on as an
-// orphan keeps its place among them, and its fence.
+// The disk (lib/scsi) has checked every range before. A range outside the store is a bug
+// (asserted). The volume turns blocks into bytes. It does what a backend cannot do (FUA, zeroing),
+// replicates patterns, and orders overlapping operations (fences.h). It lets no more than
+// `queue_depth` operations to the backend at once, first come, first served. An operation that goes
+// on as an orphan keeps its place among these, and its fence.
 //
-// Every operation names the Request it belongs to (request.h): it reports there where it is, and
-// ends with cancelled, before its next step, once the request was stopped. Then nothing more of it
+// Every operation names its Request (request.h) and reports to it where it is. After the request
+// was stopped, the operation ends with cancelled before its next step, and nothing more of it
 // reaches the backend.
 //
-// Owned by the LUN; the backend outlives it and is closed by its owner, after shut(). Driving
-// thread of the backend's executor only. Buffers have any alignment and segmentation, are a whole
-// number of blocks long, and stay valid until the operation ends. Nothing here allocates from the
-// heap per operation.
+// The LUN owns the volume. The backend outlives it, and the backend's owner closes it after shut().
+// Only the driving thread of the backend's executor uses it. Buffers may have any alignment and
+// segmentation. They are a whole number of blocks long, and stay valid until the operation ends. No
+// operation allocates from the heap, except a scratch buffer on its first use, and the `out` of
+// block_status().
 //
-// The logical block of a LUN (512 or 4096) is a multiple of the backend's.
+// The logical block of a LUN is 512, 1024, 2048 or 4096 bytes, and a multiple of the backend's.
 #pragma once
 
 #include <cstddef>
@@ -45,23 +46,24 @@ using backend::Fua;
 using backend::MayUnmap;
 
 struct VolumeConfig {
-  Bytes logical_block{512};       // the LUN's, as INQUIRY and READ CAPACITY tell it
+  Bytes logical_block{512};       // the LUN's, as READ CAPACITY reports it
   BlockCount capacity{};          // 0: all of the backend; at most what the backend has
-  std::size_t queue_depth = 128;  // operations at the backend at once
-  std::uint64_t fence_seed = 1;   // see Fences: in production from the kernel's random numbers
-  // The store's (FlushFailures); null: nobody has the store after this volume.
+  std::size_t queue_depth = 128;  // the most operations at the backend at once
+  std::uint64_t fence_seed = 1;   // see Fences; the plugin uses random numbers of the kernel
+  // The store's, see FlushFailures. Null if no LUN uses the store after this volume.
   std::shared_ptr<backend::UnheardFlush> unheard_flush{};
 };
 
-// What a comparison found.
+// The result of a comparison.
 struct Comparison {
-  IoStatus status = IoStatus::ok;             // whether the blocks could be read (and written)
-  std::optional<std::uint64_t> difference{};  // offset in bytes of the first byte that differs
+  IoStatus status = IoStatus::ok;             // whether reading (and writing) worked
+  std::optional<std::uint64_t> difference{};  // offset in bytes of the first different byte
 };
 
 class Volume {
  public:
-  // How much a zero or pattern write moves at once. (Comparisons go by one scratch buffer.)
+  // How many bytes a zero or pattern write moves at once. Comparisons read ScratchPool::buffer_size
+  // at once.
   static constexpr Bytes repeat_chunk{1024 * 1024};
 
   Volume(backend::Backend& backend, const VolumeConfig& config);
@@ -72,67 +74,70 @@ class Volume {
   const backend::Geometry& geometry() const { return backend_.geometry(); }
   const backend::Capabilities& capabilities() const { return backend_.capabilities(); }
   Bytes logical_block() const { return Bytes{std::uint64_t{1} << block_shift_}; }
-  // The same within one turn; resize() changes it at once.
+  // Does not change within one turn unless resize() is called.
   BlockCount capacity() const { return capacity_; }
   BlockCount blocks_in(Bytes bytes) const { return BlockCount{bytes.value() >> block_shift_}; }
 
   co::Task<IoStatus> read(Request& request, Lba lba, io::SgView to);
-  // Durable when it ends, if asked: natively, or by a flush where the backend has no FUA.
+  // With Fua::yes the data is durable when the write ends with ok. If the backend has a volatile
+  // cache but no FUA, a flush follows the write.
   co::Task<IoStatus> write(Request& request, Lba lba, io::SgView from, Fua fua);
-  // Makes blocks read as zeros, by writing zeros in chunks where the backend has no other way.
+  // Makes blocks read as zeros. If the backend has no other way, it writes zeros in chunks.
   co::Task<IoStatus> zero(Request& request, Lba lba, BlockCount count, MayUnmap may_unmap);
-  // Gives space back. Blocks read as zeros afterwards only if capabilities().discard_zeroes.
+  // Gives space back. Afterwards the blocks read as zeros only if capabilities().discard_zeroes.
   co::Task<IoStatus> unmap(Request& request, Lba lba, BlockCount count);
-  // Writes `block` (exactly one logical block) to each block. All zeros become zero(), which alone
-  // looks at may_unmap; anything else is replicated. After an error any of the blocks may have
-  // changed.
+  // Writes `block` (exactly one logical block) to each block. A block of zeros becomes zero(); only
+  // then may_unmap matters. Any other block is replicated. After an error any of the blocks may
+  // have changed.
   co::Task<IoStatus> write_same(Request& request, Lba lba, BlockCount count, io::SgView block,
                                 MayUnmap may_unmap);
-  // Everything acknowledged before it began is durable when it ends with ok. It fails once for a
-  // failed one that nobody heard of (flush_failures.h); and if one has failed since flush_mark()
-  // gave `since`, when the change began that this makes durable.
+  // When it ends with ok, everything that was acknowledged before it began is durable. It fails
+  // once for an earlier flush whose failure is unheard (flush_failures.h). It also fails if a flush
+  // failed since `since`: that is flush_mark() at the time when the change began that this flush
+  // makes durable.
   co::Task<IoStatus> flush(Request& request) { return flush(request, flush_mark()); }
   co::Task<IoStatus> flush(Request& request, std::uint64_t since);
   std::uint64_t flush_mark() const { return flush_failures_.mark(); }
-  // The same, and everything that was under way when it began, acknowledged or not, is durable.
+  // The same. Also makes everything durable that was under way when it began, acknowledged or not.
   co::Task<IoStatus> flush_all(Request& request);
-  // Reads the blocks and looks at nothing but whether they can be read.
+  // Reads the blocks only to see whether they can be read.
   co::Task<IoStatus> verify(Request& request, Lba lba, BlockCount count);
   // Compares blocks with `expected`.
   co::Task<Comparison> compare(Request& request, Lba lba, io::SgView expected);
-  // Compares each block with `block` (exactly one logical block); the offset is from the first
-  // block compared.
+  // Compares each block with `block` (exactly one logical block). The offset of a difference is
+  // from the first block compared.
   co::Task<Comparison> compare_same(Request& request, Lba lba, BlockCount count, io::SgView block);
-  // Compares, and if nothing differs writes, with no other change of these blocks in between.
+  // Compares, and writes if nothing differs. No other change of these blocks comes in between.
   co::Task<Comparison> compare_and_write(Request& request, Lba lba, io::SgView expected,
                                          io::SgView data, Fua fua);
-  // Appends the allocation state of blocks from `lba` on, at most `limit` extents of bytes.
+  // Appends the allocation state of the blocks from `lba` on: at most `limit` extents, in bytes.
   co::Task<IoStatus> block_status(Request& request, Lba lba, BlockCount count, std::size_t limit,
                                   std::vector<backend::Extent>* out);
 
-  // Sets the capacity. A store that is too small is grown first; one that is larger is left alone,
-  // so that shrinking a LUN loses nothing. With any other result than ok the capacity is what it
-  // was. One at a time asks the store; whoever is asked last wins: one that is overtaken ends with
-  // cancelled, whenever it ends.
+  // Sets the capacity. If the store is too small, it is grown first. A larger store is left alone,
+  // so that shrinking a LUN loses nothing. If it does not end with ok, it has not changed the
+  // capacity. Only one resize at a time asks the store. A later resize overtakes earlier ones that
+  // still wait or ask: these end with cancelled.
   co::Task<IoStatus> resize(BlockCount capacity);
 
-  // From now on nothing reaches the backend: what would ends with cancelled, and a resize that
-  // would grow the store with not_ready. What was let through before may begin until the next turn
-  // of the run queue, so yield once between shut() and the backend's close().
+  // From now on nothing reaches the backend. Operations end with cancelled instead, and a resize
+  // that would grow the store with not_ready. Operations that were let through before may still
+  // begin until the next turn of the run queue. So yield once between shut() and the backend's
+  // close().
   void shut() { shut_ = true; }
 
   // Whether a read that began at `mark` (Request::read_mark) may have missed a change.
   bool changed_since(std::uint64_t mark, Lba lba, BlockCount count) const {
     return fences_.changed_since(mark, lba, count);
   }
-  // So that tests can see that they would notice.
+  // For tests, see Fences::sabotage().
   void sabotage_fences() { fences_.sabotage(); }
 
  private:
   Bytes offset_of(Lba lba) const { return Bytes{lba.value() << block_shift_}; }
   Bytes bytes_of(BlockCount count) const { return Bytes{count.value() << block_shift_}; }
-  // Within the store, not the capacity: a command judged before the LUN shrank may still be under
-  // way.
+  // Checks against the store's size, not the capacity: a command may have been checked before the
+  // LUN shrank.
   bool inside(Lba lba, BlockCount count) const {
     return fits(lba.value(), count.value(), blocks_in(geometry().size));
   }
@@ -141,12 +146,12 @@ class Volume {
   }
   // Whether nothing of the request may reach the backend any more.
   bool refuses(const Request& request) const { return shut_ || request.stopped(); }
-  // Does `work`, which changes the range, once the range is the request's alone.
+  // Awaits `work`, which changes the range, once no other change holds the range.
   template <class Ending>
   co::Task<Ending> hold(Request& request, Lba lba, BlockCount count, co::Task<Ending> work);
-  // Waits behind what overlaps; false if the request was stopped.
+  // Waits behind the holds that overlap. Returns false if the request was stopped.
   co::Task<bool> wait_for(Request& request, Fences::Hold& hold);
-  // The way to the backend, first come, first served.
+  // Awaited for a Place at the backend, first come, first served.
   class Admission final : public co::Semaphore::Waiter {
    public:
     Admission(Volume& volume, Request& request, Place::Kind kind, co::Site site)
@@ -164,20 +169,20 @@ class Volume {
   Admission admit(Request& request, Place::Kind kind, co::Site site = co::Site::current()) {
     return Admission{*this, request, kind, site};
   }
-  // The same for an operation without a coroutine of ours: empty if it has to wait. `follow` sees
-  // the backend's task to its end.
+  // The same for an operation without a coroutine of the volume. Returns an empty guard if it would
+  // have to wait. follow() gives the place back when the backend's task ends.
   co::Semaphore::Guard admit_at_once(const Request& request);
   static co::Task<IoStatus> follow(Request& request, co::Task<IoStatus> task);
   co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
-  // The store grows to at least `size`, unless the resize is overtaken: cancelled.
+  // Grows the store to at least `size`. Returns cancelled if a later resize overtakes it.
   co::Task<IoStatus> grow(Bytes size, std::uint64_t turn);
-  // Whether a write of this kind is durable only by a flush after it.
+  // Whether a write of this kind needs a flush after it to be durable.
   bool needs_flush(Fua fua) const {
     return fua == Fua::yes && !capabilities().fua && capabilities().volatile_cache;
   }
-  // Of the backend's own FUA.
+  // The FUA to pass to the backend.
   Fua native(Fua fua) const { return fua == Fua::yes && capabilities().fua ? Fua::yes : Fua::no; }
-  // The callers hold the range. `once`: the write of a COMPARE AND WRITE.
+  // The caller holds the range. `once`: this is the write of a COMPARE AND WRITE.
   co::Task<IoStatus> write_held(Request& request, Bytes offset, io::SgView from, Fua fua,
                                 bool once = false);
   co::Task<IoStatus> zero_held(Request& request, Bytes offset, Bytes length, MayUnmap may_unmap);
@@ -189,22 +194,22 @@ class Volume {
   // Writes `segment` again and again over `length` bytes.
   co::Task<IoStatus> write_repeated(Request& request, Bytes offset, Bytes length,
                                     std::span<std::byte> segment);
-  // Reads the blocks a piece at a time. differs(piece, offset in bytes) may find a difference in
-  // it.
+  // Reads the blocks piece by piece, and stops when differs(piece, offset in bytes) returns the
+  // position of a difference in the piece.
   template <class Differs>
   co::Task<Comparison> read_through(Request& request, Lba lba, BlockCount count, Differs differs);
 
   backend::Backend& backend_;
-  co::Executor& executor_;  // asked for by each coroutine made here
+  co::Executor& executor_;  // kept here because each coroutine of this class asks for it
   unsigned block_shift_;
   BlockCount capacity_;
   co::Semaphore admission_;
   Fences fences_;
   FlushFailures flush_failures_;
   bool shut_ = false;
-  std::uint64_t resizes_ = 0;  // asked for so far
-  bool resizing_ = false;      // the store is being asked
-  co::Waker next_resize_{};    // of the one that waits for that
+  std::uint64_t resizes_ = 0;  // requests so far
+  bool resizing_ = false;      // a resize is asking the store
+  co::Waker next_resize_{};    // of the resize that waits for that one
   ScratchPool scratch_;
 };
 

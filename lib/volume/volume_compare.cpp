@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What reads blocks only to look at them.
+// Operations that read blocks only to look at them.
 #include <algorithm>
 
 #include "lib/volume/volume.h"
