@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading and writing the big-endian fields of CDBs, parameter lists and pages.
+// Reads and writes the big-endian fields of CDBs, parameter lists and pages.
 //
-// An offset outside the span is a bug and asserted: lengths are judged before fields are read.
+// An offset outside the span is a bug (asserted): callers check lengths before they read fields.
 #pragma once
 
 #include <array>
@@ -15,14 +15,15 @@
 
 namespace ballast::scsi {
 
-// The length of a CDB by the GROUP CODE of its opcode (SPC-5, 4.2.5.1). 0 for vendor-specific
-// opcodes and for 7F (variable length), none of which is served here.
+// The length of a CDB by the GROUP CODE of its opcode (SPC-5, 4.2.5.1). 0 for opcodes that are not
+// served here: vendor-specific ones (C0-FF), reserved ones (60-7D), and 7F (variable length).
 constexpr std::size_t cdb_length(std::uint8_t opcode) {
   constexpr std::array<std::uint8_t, 8> of_group{6, 10, 10, 0, 16, 12, 0, 0};
   return opcode == 0x7e ? 16 : of_group[opcode >> 5];
 }
 
-// Where the TRANSFER LENGTH stands in a CDB of that length, in the usual layout: 1, 2 or 4 bytes.
+// The offset of the TRANSFER LENGTH in a CDB of this length, in the usual layout. The field has 1,
+// 2 or 4 bytes.
 constexpr std::size_t count_at(std::size_t length) {
   switch (length) {
     case 6:
@@ -40,7 +41,7 @@ template <std::size_t n>
 constexpr std::uint64_t big_endian(std::span<const std::uint8_t> from, std::size_t offset) {
   static_assert(n >= 1 && n <= 8);
   BALLAST_ASSERT(offset <= from.size() && n <= from.size() - offset);
-  // One load where the machine has one: every READ and WRITE pays for this.
+  // Read with one load if possible, because every READ and WRITE does this.
   if constexpr (n == 2 || n == 4 || n == 8) {
     if (!std::is_constant_evaluated()) {
       using Word = std::conditional_t<n == 8, std::uint64_t,

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// One SCSI command as an initiator sent it, and the answer to it.
+// Command: one SCSI command as an initiator sent it, and the answer to it.
 //
-// The front end (handler/ring, a test) owns the Command and everything it points to, and keeps them
-// until Disk::execute has ended. Which way the data goes follows from the opcode: `data` is where
-// data-in is written or data-out is read, and its size is what the initiator is ready to move. That
-// may be less or more than the CDB speaks of; the disk never touches a byte outside it.
+// The front end (handler/ring, a test) owns the Command and everything it points to. It keeps them
+// until the task set has answered the command, or until Disk::execute has ended. The opcode decides
+// which way the data goes: data-in is written to `data`, and data-out is read from it. The size of
+// `data` is what the initiator is ready to move. That may be less or more than the CDB asks for.
+// The disk never touches a byte outside `data`.
 #pragma once
 
 #include <cstddef>
@@ -27,18 +28,18 @@ enum class Status : std::uint8_t {
   task_set_full = 0x28,
 };
 
-// What a task ends with (lib/co/task.h).
+// The value with which a task ends if memory runs out (lib/co/task.h).
 constexpr Status when_out_of_memory(const Status*) {
   return Status::busy;
 }
 
-// "GOOD", "BUSY", ...
+// Returns "GOOD", "BUSY" and so on.
 const char* to_string(Status status) noexcept;
 
-// What TCMU has room for (TCMU_SENSE_BUFFERSIZE), and more than any sense built here needs.
+// The room that TCMU has (TCMU_SENSE_BUFFERSIZE). No sense data built here needs more.
 inline constexpr std::size_t sense_size = 96;
 
-// Blocks of a LUN.
+// A range of a LUN's blocks.
 struct Range {
   Lba lba{};
   BlockCount count{};
@@ -47,18 +48,17 @@ struct Range {
 struct Command {
   std::span<const std::uint8_t> cdb;  // at least as long as the opcode's group says (cdb.h)
   io::SgView data{};
-  // Where the volume is told what belongs to this command; null: nobody is told and it cannot be
-  // stopped.
+  // Where the volume reports the progress of this command. Null: nothing is reported, and the
+  // command cannot be stopped.
   volume::Request* request = nullptr;
-  // Where sense data is put: sense_size bytes.
+  // Where the disk writes sense data: sense_size bytes.
   std::span<std::uint8_t> sense{};
 
-  // Filled by the disk:
-  Range range{};                 // what the CDB names, where it names one (Operation::range)
-  std::uint64_t turn = 0;        // of a command whose effect comes late: its place in the order of
-                                 // coming, among those that set the same
-  std::size_t transferred = 0;   // bytes of data-in written to the front of `data`, or of data-out
-                                 // taken from it; data.size() - transferred is the residual
+  // The disk fills in these:
+  Range range{};                 // the range in the CDB, if it has one (Operation::range)
+  std::uint64_t turn = 0;        // its place in the order of the commands that take effect late
+  std::size_t transferred = 0;   // bytes written to the front of `data`, or taken from it;
+                                 // data.size() - transferred is the residual
   std::size_t sense_length = 0;  // valid bytes of sense; above 0 only with check_condition
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dispatch, what ends a command before its handler, and the commands about the unit itself.
+// Dispatch, the checks before a command's handler, and the commands about the unit itself.
 #include "lib/scsi/disk.h"
 
 #include <algorithm>
@@ -163,8 +163,8 @@ std::optional<Status> Disk::refuse_bits(Command& command, const Operation& opera
   if (command.cdb.size() < length) {
     return fail(command, invalid_field_in_cdb(command.cdb.size()));
   }
-  // All bytes at once: what a read or write pays. This LUN's map may differ from the table's in
-  // byte 1 alone.
+  // Check all bytes at once, because every read and write pays for this. This LUN's map can differ
+  // from the table's only in byte 1.
   std::array<std::uint8_t, 16> cdb{};
   std::copy_n(command.cdb.begin(), length, cdb.begin());
   using Halves = std::array<std::uint64_t, 2>;
@@ -177,7 +177,8 @@ std::optional<Status> Disk::refuse_bits(Command& command, const Operation& opera
   for (std::size_t i = 1; i < length; ++i) {
     const auto bad = static_cast<std::uint8_t>(cdb[i] & ~usage(operation, i));
     if (bad != 0) {
-      // The pointer is to the top of the field; RDPROTECT and its kin are the top three bits.
+      // The pointer must name the field's most significant bit. RDPROTECT and similar fields are
+      // the top three bits.
       const bool protection = i == 1 && (bad & 0xe0) != 0;
       return fail(command, invalid_field_in_cdb(i, protection ? 7 : std::bit_width(bad) - 1));
     }
@@ -204,7 +205,8 @@ Status Disk::finish(Command& command, IoStatus status, Lba from, bool changes) {
     case IoStatus::medium_error:
       sense.key = SenseKey::medium_error;
       sense.what = changes ? asc::write_error : asc::unrecovered_read_error;
-      // Which block it was the backend does not say: from the first on, none is to be trusted.
+      // The backend does not say which block failed. So the first block is reported, and none from
+      // there on can be trusted.
       sense.information = from.value();
       break;
     case IoStatus::no_space:
@@ -283,8 +285,8 @@ Status Disk::request_sense(Command& command) {
   return reply(command, std::span{data}.first(length), command.cdb[4]);
 }
 
-// IMMED is answered when the work is done. POWER CONDITION, NO_FLUSH aside, and LOEJ are refused by
-// the usage map: there are no power conditions here, and the medium does not come out.
+// With IMMED it is answered only when the work is done, too. The usage map refuses POWER CONDITION
+// and LOEJ: there are no power conditions here, and the medium cannot be ejected.
 co::Task<Status> Disk::start_stop_unit(Command& command) {
   const bool start = (command.cdb[4] & 0x01) != 0;
   const bool no_flush = (command.cdb[4] & 0x04) != 0;
@@ -294,9 +296,9 @@ co::Task<Status> Disk::start_stop_unit(Command& command) {
     status = co_await volume_.flush(request_of(command));
   }
   if (ok(status) && request_of(command).stopped()) {
-    status = IoStatus::cancelled;  // answered BUSY, or about to be: it has no effect any more
+    status = IoStatus::cancelled;  // answered BUSY, or soon will be: it must have no effect
   }
-  // A newer one was carried out meanwhile: as if this one had been before it.
+  // If a newer one was carried out meanwhile, this one counts as done before it.
   if (ok(status) && turn > start_stop_done_) {
     start_stop_done_ = turn;
     stopped_ = !start;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// INQUIRY: what the unit is, and the vital product data pages.
+// INQUIRY: the standard data and the vital product data pages.
 #include <algorithm>
 #include <string_view>
 
@@ -11,7 +11,7 @@ namespace ballast::scsi {
 
 namespace {
 
-// The longest page: two designators, one with a serial number of 252 bytes.
+// Room for the longest page: two designators, one of them with a serial number.
 constexpr std::size_t longest_page = 4 + 4 + 8 + 16 + 1 + 252 + 4 + 16;
 
 enum Page : std::uint8_t {
@@ -51,7 +51,7 @@ Status Disk::inquiry(Command& command) {
   if (code != 0) {
     return fail(command, invalid_field_in_cdb(2));
   }
-  // Standard data (SPC-5, 6.7.2), to the end of the version descriptors.
+  // Standard data (SPC-5, 6.7.2), up to the end of the version descriptors.
   std::array<std::uint8_t, 74> data{};
   data[2] = 0x06;  // SPC-4
   data[3] = 0x02;
@@ -66,7 +66,7 @@ Status Disk::inquiry(Command& command) {
   return reply(command, data, allocation_length);
 }
 
-// Fills in a page, all zeros so far; 0 for a page that there isn't.
+// Fills in a page, whose bytes are all 0 before. Returns its length, or 0 if there is no such page.
 std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) const {
   constexpr std::size_t header = 4;
   const std::span<std::uint8_t> body = out.subspan(header);
@@ -89,7 +89,7 @@ std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) con
       break;
     case block_characteristics:  // SBC-4, 6.6.3
       length = 60;
-      // 1: does not rotate; 0: no rate is reported, since none is known.
+      // 1: it does not rotate; 0: the rate is not reported, because it is not known
       put16(body, 0, volume_.geometry().rotational ? 0 : 1);
       break;
     case logical_block_provisioning: {  // SBC-4, 6.6.7
@@ -108,7 +108,7 @@ std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) con
   return header + length;
 }
 
-// SPC-5, 7.7.6: T10 vendor identification, and NAA.
+// SPC-5, 7.7.6: a T10 vendor identification, and an NAA designator if there is a serial number.
 std::size_t Disk::designators(std::span<std::uint8_t> out) const {
   constexpr std::size_t header = 4;
   constexpr std::size_t naa_length = sizeof(Naa);
@@ -142,7 +142,7 @@ bool Disk::looks_like(const Disk& other) const {
   });
 }
 
-// SBC-4, 6.6.4. Offsets are those of the page, less its header of four.
+// SBC-4, 6.6.4. at() takes an offset in the page, which has a header of four bytes before `out`.
 std::size_t Disk::block_limits(std::span<std::uint8_t> out) const {
   constexpr std::size_t header = 4;
   const std::span<std::uint8_t> page = out;

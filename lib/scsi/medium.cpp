@@ -77,7 +77,7 @@ co::Task<Status> Disk::read(Command& command) {
   if (ended.has_value()) {
     co_return *ended;
   }
-  // What FUA reads must be on the medium, so what is cached goes there first (SBC-4, 5.15).
+  // FUA must read from the medium, so cached data is written there first (SBC-4, 5.15).
   if (asks_fua(command)) {
     const IoStatus flushed = co_await volume_.flush(request_of(command));
     if (!ok(flushed)) {
@@ -155,13 +155,14 @@ co::Task<Status> Disk::verify(Command& command) {
   co_return finish(command, found, range.lba, false);
 }
 
-// There is no cache to fetch into, and GOOD is how a unit says so (SBC-4, 5.11).
+// There is no cache to fetch into. GOOD is the status for this case (SBC-4, 5.11).
 Status Disk::pre_fetch(Command& command) {
   const std::optional<Status> refused = refuse_range(command, command.range);
   return refused.value_or(Status::good);
 }
 
-// The range is judged and then everything is flushed; IMMED is answered when that is done.
+// Checks the range, and then flushes everything. With IMMED it is answered only when that is done,
+// too.
 co::Task<Status> Disk::synchronize_cache(Command& command) {
   const Range range = command.range;
   const std::optional<Status> refused = refuse_range(command, range);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// MODE SENSE and MODE SELECT, 6 and 10: headers, block descriptors, and what is in the CDB.
+// MODE SENSE and MODE SELECT, 6 and 10: headers, block descriptors, and the fields of the CDB.
 #include <algorithm>
 
 #include "lib/scsi/cdb.h"
@@ -29,7 +29,8 @@ std::size_t put_block_descriptor(std::span<std::uint8_t> to, BlockCount capacity
   return short_descriptor;
 }
 
-// Neither size nor block length can be set: the descriptor says what is, or nothing.
+// Neither the size nor the block length can be set. So the descriptor must have the current values,
+// or a count of 0 or all ones.
 std::optional<Sense> judge_block_descriptor(std::span<const std::uint8_t> descriptor,
                                             std::size_t offset, BlockCount capacity, Bytes block) {
   const bool long_lba = descriptor.size() == long_descriptor;
@@ -111,8 +112,8 @@ Disk::ModeList Disk::read_mode_list(const Command& command) const {
   const std::span<std::uint8_t> list = std::span{bytes}.first(length);
   io::copy(std::as_writable_bytes(list), command.data.slice(0, length));
   result.length = length;
-  // MODE DATA LENGTH is reserved here, WP and DPOFUA mean nothing; initiators send back what MODE
-  // SENSE gave them, so neither is held against them.
+  // In MODE SELECT, MODE DATA LENGTH is reserved, and WP and DPOFUA have no meaning. Initiators
+  // send back what MODE SENSE gave them, so these fields are ignored.
   const std::size_t type_at = six ? 1 : 2;
   if (list[type_at] != 0) {
     result.error = invalid_field_in_parameter_list(type_at);
@@ -163,7 +164,8 @@ bool Disk::turns_cache_off(Command& command) {
   return true;
 }
 
-// With GOOD nothing that was acknowledged is in a cache any more (SBC-4, 6.5.6: WCE 0).
+// If it answers GOOD, nothing that was acknowledged is only in a cache any more (SBC-4, 6.5.6: WCE
+// 0).
 co::Task<Status> Disk::turn_cache_off(Command& command) {
   const ModeList list = read_mode_list(command);
   if (list.error.has_value()) {
@@ -173,7 +175,7 @@ co::Task<Status> Disk::turn_cache_off(Command& command) {
   IoStatus status = co_await volume_.flush_all(request_of(command));
   --turning_cache_off_;
   if (ok(status) && request_of(command).stopped()) {
-    status = IoStatus::cancelled;  // answered BUSY, or about to be: it has no effect any more
+    status = IoStatus::cancelled;  // answered BUSY, or soon will be: it must have no effect
   }
   if (ok(status)) {
     modes_.apply(list.selection, command.turn);

@@ -72,7 +72,7 @@ std::size_t ModePages::read_control(PageControl which, std::span<std::uint8_t> o
   out[2] = flag(values.descriptor_sense, d_sense);
   out[3] = unrestricted_reordering;
   out[4] = flag(values.software_write_protect, swp);
-  out[5] = tas;  // LIO answers TASK ABORTED itself, unless its emulate_tas is switched off
+  out[5] = tas;  // LIO itself answers TASK ABORTED, unless its emulate_tas is off
   return control_length;
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mode pages of a LUN: Caching (08) and Control (0A), what of them can be changed, and what
-// they say now.
+// ModePages: the mode pages of a LUN, Caching (08) and Control (0A), and their current values.
 //
-// Changeable: WCE, where the backend has a volatile cache; D_SENSE; SWP. Changes last until the LUN
-// is closed; nothing is saved. MODE SELECT first judges the whole list, then applies it, so that a
-// list with an error changes nothing. What is applied late (turning the cache off takes a flush)
-// does not undo what came after it. Driving thread only.
+// Initiators can change WCE (if the backend has a volatile cache), D_SENSE and SWP. Changes last
+// until the LUN is closed; nothing is saved. MODE SELECT first checks the whole list and then
+// applies it, so a list with an error changes nothing. Turning the cache off takes a flush, so it
+// is applied late; it does not undo a newer MODE SELECT. Driving thread only.
 #pragma once
 
 #include <cstddef>
@@ -39,26 +38,26 @@ class ModePages {
   bool descriptor_sense() const { return values_.descriptor_sense; }
   bool software_write_protect() const { return values_.software_write_protect; }
 
-  // Whether MODE SENSE may ask for this page; 3F asks for all.
+  // Whether MODE SENSE may ask for this page. Page 3F stands for all pages.
   static bool has(std::uint8_t page, std::uint8_t subpage);
-  // Writes the page (or all, in ascending order) to the front of `out`, at least `longest` bytes;
-  // returns the length. Not for PageControl::saved.
+  // Writes the page (or all pages, in ascending order) to the front of `out`, which has at least
+  // `longest` bytes. Returns the length. Not for PageControl::saved.
   std::size_t read(std::uint8_t page, PageControl which, std::span<std::uint8_t> out) const;
 
-  // What a MODE SELECT asks for: of the pages that are in its list.
+  // The values that a MODE SELECT sets. Only those of the pages in its list count.
   struct Selection {
     Values values;
     bool caching = false;
     bool control = false;
     bool turns_cache_off() const { return caching && !values.write_cache; }
   };
-  // Judges the pages of a MODE SELECT list; `offset` is where they begin in the list, for the field
-  // pointer. Fills in the selection and returns nothing, or returns the error.
+  // Checks the pages of a MODE SELECT list. `offset` is where they begin in the list; the field
+  // pointer needs it. Fills in the selection and returns nothing, or returns the error.
   std::optional<Sense> judge(std::span<const std::uint8_t> pages, std::size_t offset,
                              Selection* selection) const;
-  // The place of a MODE SELECT in the order of coming.
+  // Gives a MODE SELECT its place in their order.
   std::uint64_t next_turn() { return ++turns_; }
-  // Applies what no newer one has set.
+  // Applies the pages that no newer MODE SELECT has set.
   void apply(const Selection& selection, std::uint64_t turn);
 
  private:
@@ -69,7 +68,7 @@ class ModePages {
   bool volatile_cache_;
   Values values_;
   std::uint64_t turns_ = 0;
-  std::uint64_t caching_set_ = 0;  // the turn that set it
+  std::uint64_t caching_set_ = 0;  // the turn that set the page
   std::uint64_t control_set_ = 0;
 };
 

@@ -26,7 +26,7 @@ bool is_hexadecimal(std::string_view serial) {
                      [](char c) { return c == '-' || hex_digit(c) >= 0; });
 }
 
-// Fowler, Noll, Vo: FNV-1a with 64 bits.
+// FNV-1a (Fowler, Noll, Vo) with 64 bits.
 constexpr std::uint64_t fnv_begin = 0xcbf29ce484222325U;
 std::uint64_t fnv(std::uint64_t hash, std::string_view bytes) {
   for (const char c : bytes) {

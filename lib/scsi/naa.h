@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The NAA designator of a LUN (SPC-5, 7.7.6.6.5): what multipath and /dev/disk/by-id tell disks
-// apart by. Two LUNs with one NAA are one disk to them.
+// The NAA designator of a LUN (SPC-5, 7.7.6.6.5). multipath and /dev/disk/by-id identify disks by
+// it, and take two LUNs with the same NAA for one disk.
 //
-// 6, the IEEE company id 001405 that LIO uses, then 25 hexadecimal digits made of the unit serial:
+// The digit 6, the IEEE company id 001405 that LIO uses, then 25 hexadecimal digits made of the
+// unit serial:
 //
 //   hexadecimal digits and dashes only, as in a UUID    its first 25 digits, zeros where it is
 //                                                       shorter: LIO's rule, so that a LUN keeps
@@ -11,8 +12,9 @@
 //                                                       FNV-1a (16 digits), then the first 9 digits
 //                                                       of the same over the serial and a 0 byte
 //
-// (LIO leaves out what is no hexadecimal digit: vol-x and vol-y would have one name.) The rule must
-// stay as it is: a changed NAA is another disk to every initiator. Pure functions.
+// LIO leaves out all characters that are not hexadecimal digits, which would give vol-x and vol-y
+// the same name. The rule must stay as it is: to every initiator, a changed NAA is another disk.
+// Pure functions.
 #pragma once
 
 #include <array>
@@ -25,7 +27,7 @@ namespace ballast::scsi {
 using Naa = std::array<std::uint8_t, 16>;
 
 Naa naa_of(std::string_view unit_serial);
-// "6001405…", 32 digits.
+// Returns 32 digits: "6001405…".
 std::string to_string(const Naa& naa);
 
 }  // namespace ballast::scsi

@@ -12,12 +12,12 @@ namespace {
 
 using Usage = std::array<std::uint8_t, 16>;
 
-// DPO, FUA, and FUA_NV: obsolete, and taken for FUA.
+// DPO, FUA, and FUA_NV. FUA_NV is obsolete and treated as FUA.
 constexpr std::uint8_t dpo_fua = 0x1a;
-// GROUP NUMBER: may be anything, means nothing here.
+// GROUP NUMBER: any value is accepted and ignored.
 constexpr std::uint8_t group = 0x1f;
 
-// The usual layouts; `flags` is byte 1.
+// The usual layouts. `flags` is the map of byte 1.
 constexpr Usage usage_6(std::uint8_t opcode, std::uint8_t flags, std::uint8_t b2, std::uint8_t b3,
                         std::uint8_t b4) {
   return {opcode, flags, b2, b3, b4};
@@ -149,8 +149,8 @@ constexpr Operation table[] = {
     ranged(RangeAt::usual,
            on_medium(immediate("PRE-FETCH (16)", lba_16(0x90, 0x02), &Disk::pre_fetch))),
     flushing(reading("SYNCHRONIZE CACHE (16)", lba_16(0x91, 0x06), &Disk::synchronize_cache)),
-    // Without NDOB: a change without data-out passes a mapped LUN that LIO write-protects, because
-    // LIO refuses data-out alone.
+    // The map has no NDOB. LIO write-protects a mapped LUN by refusing data-out, so a change
+    // without data-out would get through.
     repeatable(changing("WRITE SAME (16)", lba_16(0x93, 0x08), &Disk::write_same)),
     with_service_action(on_medium(immediate(
         "READ CAPACITY (16)", Usage{0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
@@ -225,7 +225,7 @@ constexpr bool sorted() {
 }
 static_assert(sorted());
 
-// The first row of each opcode.
+// The first row of each opcode, or no_row.
 constexpr std::array<std::uint8_t, 256> make_index() {
   std::array<std::uint8_t, 256> index{};
   index.fill(no_row);

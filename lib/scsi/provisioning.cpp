@@ -40,7 +40,8 @@ co::Task<IoStatus> Disk::settle(Command& command, IoStatus status, std::uint64_t
 co::Task<Status> Disk::write_same(Command& command) {
   constexpr std::uint8_t unmap_bit = 0x08;
   const Range range = command.range;
-  // WSNZ is 1, so that zero blocks are not "all to the end"; and beyond the limit nothing is done.
+  // WSNZ is 1, so a count of 0 does not mean "up to the end". A count beyond the limit is refused,
+  // too.
   if (range.count.value() == 0 || range.count.value() > write_same_max_blocks()) {
     co_return fail(command, invalid_field_in_cdb(count_at(cdb_length(command.cdb[0]))));
   }
@@ -62,8 +63,8 @@ co::Task<Status> Disk::write_same(Command& command) {
   co_return finish(command, status, range.lba, true);
 }
 
-// A list that the CDB cuts short, and a descriptor that is not whole, are no errors: what is whole
-// counts (SBC-4, 5.35). The whole list is judged before anything is unmapped.
+// It is no error if the CDB cuts the list short, or if the last descriptor is not whole: the whole
+// descriptors count (SBC-4, 5.35). The whole list is checked before anything is unmapped.
 co::Task<Status> Disk::unmap(Command& command) {
   const std::size_t list_length = be16(command.cdb, 7);
   if (list_length == 0) {
@@ -141,7 +142,7 @@ co::Task<Status> Disk::get_lba_status(Command& command) {
   std::uint64_t begin = from.value();
   const std::uint64_t end = begin + asked.value();
   for (const backend::Extent& extent : extents) {
-    // A block that is allocated in part is mapped.
+    // A block that is allocated only in part counts as mapped.
     const std::uint64_t bytes_end = (extent.offset + extent.length).value();
     const std::uint64_t until =
         std::min(end, extent.allocated ? (bytes_end + block - 1) / block : bytes_end / block);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// READ CAPACITY, and the commands that say which commands there are.
+// READ CAPACITY, and the commands that report which commands there are.
 #include <algorithm>
 
 #include "lib/scsi/cdb.h"
@@ -9,7 +9,8 @@ namespace ballast::scsi {
 
 namespace {
 
-// A command timeouts descriptor (SPC-5, 6.35.4): 12 bytes, all times 0, which is "none indicated".
+// A command timeouts descriptor (SPC-5, 6.35.4): 12 bytes. All times are 0, which means "none
+// indicated".
 constexpr std::size_t timeouts_length = 12;
 void put_timeouts(std::span<std::uint8_t> to) {
   put16(to, 0, timeouts_length - 2);
@@ -43,7 +44,7 @@ std::size_t Disk::describe(const Operation& operation, bool timeouts,
                            std::span<std::uint8_t> out) const {
   constexpr std::size_t header = 4;
   const std::size_t length = cdb_length(operation.opcode);
-  out[1] = timeouts ? 0x83 : 0x03;  // CTDP; supported as the standard says
+  out[1] = timeouts ? 0x83 : 0x03;  // CTDP; supported in conformance with the standard
   put16(out, 2, length);
   for (std::size_t i = 0; i < length; ++i) {
     out[header + i] = usage(operation, i);
@@ -122,7 +123,8 @@ Status Disk::report_supported_operation_codes(Command& command) {
   return reply(command, std::span{data}.first(length), allocation_length);
 }
 
-// What the kernel's target core carries out for us (target_core_tmr.c): ABORT TASK, LUN RESET.
+// The functions that the kernel's target core carries out for us (target_core_tmr.c): ABORT TASK,
+// LUN RESET.
 Status Disk::report_supported_task_management(Command& command) {
   const bool extended = (command.cdb[2] & 0x80) != 0;
   const std::size_t allocation_length = be32(command.cdb, 6);

@@ -44,7 +44,7 @@ constexpr Name names[] = {
 
 constexpr std::size_t sense_key_specific_length = 3;
 
-// SKSV, C/D, BPV and the bit pointer; then the field pointer (SPC-5, 4.4.2.4.2).
+// Writes SKSV, C/D, BPV and the bit pointer, and then the field pointer (SPC-5, 4.4.2.4.2).
 void put_field(std::span<std::uint8_t> out, const FieldPointer& field) {
   const bool has_bit = field.bit >= 0;
   out[0] = static_cast<std::uint8_t>(0x80 | (field.in_cdb ? 0x40 : 0) |

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sense data: what is built here, in both formats (SPC-5, 4.4).
+// Sense data, in both formats (SPC-5, 4.4).
 //
-// Fixed format unless the Control mode page has D_SENSE set. An INFORMATION value that needs more
-// than 32 bits is left out of fixed format, which then says so (VALID 0).
+// The disk uses fixed format unless the Control mode page has D_SENSE set. Fixed format has only 32
+// bits for INFORMATION. A larger value is left out, and VALID is 0.
 #pragma once
 
 #include <cstddef>
@@ -32,7 +32,7 @@ struct AdditionalSense {
   friend constexpr bool operator==(const AdditionalSense&, const AdditionalSense&) = default;
 };
 
-// SPC-5, annex F.2; only those that are used.
+// From SPC-5, annex F.2; only those that are used.
 namespace asc {
 inline constexpr AdditionalSense no_additional_sense{0x00, 0x00};
 inline constexpr AdditionalSense cause_not_reportable{0x04, 0x00};
@@ -58,15 +58,16 @@ inline constexpr AdditionalSense inquiry_data_has_changed{0x3f, 0x03};
 inline constexpr AdditionalSense internal_target_failure{0x44, 0x00};
 }  // namespace asc
 
-// The name of an additional sense code used here, as SPC writes it; "unknown" for others.
+// Returns the name of an additional sense code that is used here, as SPC writes it; "unknown" for
+// others.
 const char* to_string(AdditionalSense what) noexcept;
 const char* to_string(SenseKey key) noexcept;
 
-// SENSE KEY SPECIFIC for ILLEGAL REQUEST: where the error is.
+// SENSE KEY SPECIFIC for ILLEGAL REQUEST: the position of the error.
 struct FieldPointer {
-  bool in_cdb = true;  // C/D: the CDB, or the parameter list
+  bool in_cdb = true;  // C/D: true for the CDB, false for the parameter list
   std::uint16_t byte = 0;
-  std::int8_t bit = -1;  // most significant bit of the field; below 0: BPV is 0
+  std::int8_t bit = -1;  // the most significant bit of the field; below 0: no bit is given (BPV 0)
 };
 
 struct Sense {
@@ -76,10 +77,11 @@ struct Sense {
   std::optional<FieldPointer> field{};
 };
 
-// Writes current sense to the front of `out` (at least 32 bytes); returns its length.
+// Writes the sense data of a current error to the front of `out` (at least 32 bytes). Returns its
+// length.
 std::size_t encode(const Sense& sense, bool descriptor_format, std::span<std::uint8_t> out);
 
-// The shorthands of handlers.
+// Short forms for the handlers.
 constexpr Sense illegal_request(AdditionalSense what) {
   return Sense{.key = SenseKey::illegal_request, .what = what};
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stalled LUNs of one process, and how many commands each of them may hold.
+// StalledLuns: counts the stalled LUNs of one process, and says how many commands each of them may
+// hold.
 //
-// The LUNs of an iSCSI session share one command window: 64 commands unless the target says
-// otherwise (LIO's default_cmdsn_depth). What a stalled LUN holds of it the healthy ones miss. So
-// the stalled LUNs of the process share half of it: one alone keeps 32, which is all that Linux
-// sends to a LUN, two keep 16 each, eight 4. Which sessions a LUN is in TCMU does not tell: LUNs
-// that are in different ones share all the same.
+// The LUNs of an iSCSI session share one command window: 64 commands, unless the target has another
+// limit (LIO's default_cmdsn_depth). The healthy LUNs miss the part of it that a stalled LUN holds.
+// So the stalled LUNs of the process share half of the window. One stalled LUN may hold 32, which
+// is all that Linux sends to a LUN; two may hold 16 each, eight may hold 4 each. TCMU does not tell
+// which sessions a LUN is in. So LUNs that are in different sessions share the half as well.
 //
-// One for all LUNs of the process; it outlives them. Any thread.
+// There is one for all LUNs of the process, and it outlives them. Any thread.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +21,7 @@ class StalledLuns {
  public:
   static constexpr std::uint32_t room = 32;
 
-  // One stalled LUN, for as long as this lives.
+  // Counts one stalled LUN while this object lives.
   class Place {
    public:
     explicit Place(StalledLuns& luns) : luns_{luns} {
@@ -35,7 +36,7 @@ class StalledLuns {
   };
 
   std::uint32_t count() const { return count_.load(std::memory_order_relaxed); }
-  // Of one stalled LUN.
+  // The number of commands that one stalled LUN may hold.
   std::uint32_t share() const { return std::max(1U, room / std::max(1U, count())); }
 
  private:

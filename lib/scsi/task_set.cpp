@@ -102,7 +102,7 @@ co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
       slot.adoption.waker = {};
       slot.record.adopts = false;
       if (slot.outer == nullptr) {
-        co_return;  // answered: with the orphan's result, or because its own deadline came
+        co_return;  // it is answered: with the orphan's result, or because it was ended early
       }
       slot.record.enter(watch::Stage::queue, executor().now());
     }
@@ -117,7 +117,8 @@ co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
   }
 }
 
-// A buffer of our own for the command's data. False: there is none now, or there can't be one.
+// Gets a buffer of our own for the command's data. Returns false if no buffer is free now, or none
+// is large enough.
 bool TaskSet::take_data_at_once(Slot& slot) {
   const std::size_t size = slot.outer->data.size();
   if (size == 0) {
@@ -134,7 +135,7 @@ bool TaskSet::take_data_at_once(Slot& slot) {
   return true;
 }
 
-// Waits for it. False: it was told to end before there was one, or was refused.
+// Waits for the buffer. Returns false if the command was ended early, or refused.
 co::Task<bool> TaskSet::take_data(Slot& slot) {
   const std::size_t size = slot.outer->data.size();
   if (size > io::BufferPool::largest) {
@@ -159,7 +160,6 @@ void TaskSet::use_buffer(Slot& slot) {
 }
 
 // --- answering
-// ------------------------------------------------------------------------------------
 
 void TaskSet::leave_list(Slot& slot) {
   if (slot.list != nullptr) {
@@ -174,14 +174,15 @@ void TaskSet::move_to(Slots& list, Slot& slot) {
   slot.list = &list;
 }
 
-// The command's work has ended.
+// The command's work has ended. Answers the command and its adopters.
 void TaskSet::finish(Slot& slot, Status status) {
   const TimePoint now = executor().now();
   if (slot.operation.changes_modes) {
     ++mode_epoch_;
   }
-  // What was told to end and was not done has lost nothing but time: the initiator asks again. But
-  // what must not be done twice may have been done in part, or all of it but a flush.
+  // A command that was told to end and was not done has lost only time: the initiator sends it
+  // again. But a command that must not be done twice may have been done in part, or completely
+  // except for its flush.
   bool done = true;
   if (status != Status::good && slot.request.stopped()) {
     done = slot.request.irrevocable();
@@ -211,7 +212,8 @@ void TaskSet::finish(Slot& slot, Status status) {
   }
 }
 
-// `result` has the data and the sense; the slot's own command, or the orphan's that it adopts.
+// `result` has the data and the sense: it is the slot's own command, or that of the orphan that it
+// adopts.
 void TaskSet::answer(Slot& slot, const Command& result, Status status, watch::Because because) {
   BALLAST_ASSERT(slot.outer != nullptr);
   Command& outer = *slot.outer;
@@ -234,7 +236,7 @@ void TaskSet::answer(Slot& slot, const Command& result, Status status, watch::Be
   }
   leave_list(slot);
   if (said_holding_) [[unlikely]] {
-    wake_.set();  // without this one BUSY may be believed of the next
+    wake_.set();  // BUSY may be believed again for the next command
   }
   slot.outer = nullptr;
   slot.inner.sense = nobodys_sense_;
@@ -273,7 +275,6 @@ void TaskSet::count(const Slot& slot, const Command& result, Status status, Time
 }
 
 // --- adoption
-// -------------------------------------------------------------------------------------
 
 TaskSet::Slot* TaskSet::find_twin(const Slot& slot) {
   for (Slot* orphan = orphans_.front(); orphan != nullptr; orphan = orphans_.after(*orphan)) {
@@ -286,7 +287,7 @@ TaskSet::Slot* TaskSet::find_twin(const Slot& slot) {
 
 bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
   if (orphan.mode_epoch != slot.mode_epoch || orphan.capacity != slot.capacity) {
-    return false;  // the same would be judged, or done, in another way now
+    return false;  // the same CDB would now be checked or done in another way
   }
   if (slot.operation.flushes) {
     return sabotage_.adopt_flushes;
@@ -302,13 +303,12 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
     }
     return !fua;
   }
-  // An orphan that has let go of its range waits for a flush, or goes through the list of an UNMAP:
-  // what it wrote may have been written over since, by a change that is acknowledged.
+  // An orphan that has released a range waits for a flush, or works on the next range of an UNMAP.
+  // An acknowledged change may have overwritten its data in that range since.
   return slot.operation.repeats && orphan.request.holds_all();
 }
 
 // --- for the owner
-// --------------------------------------------------------------------------------
 
 void TaskSet::set_limits(const TaskSetLimits& limits) {
   limits_ = limits;
@@ -323,7 +323,7 @@ void TaskSet::set_limits(const TaskSetLimits& limits) {
 
 co::Task<void> TaskSet::shut() {
   unanswered_.close();
-  stalled_place_.reset();  // it will hold nothing
+  stalled_place_.reset();  // the LUN will hold no commands
   while (Slot* const oldest = waiting_.front()) {
     end_early(*oldest, Reason::closing);
   }

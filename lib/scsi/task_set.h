@@ -1,69 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
-// The task set of one LUN (SAM-5, 4.6.6): every command that came and is not over yet. It answers
-// each exactly once, whatever the backend does, and by its deadline as long as BUSY is believed.
+// TaskSet: the task set of one LUN (SAM-5, 4.6.6). It has every command that came and is not over
+// yet. It answers each command exactly once, whatever the backend does. It answers by the deadline
+// as long as initiators believe BUSY, except for HELD commands (4 below).
 //
-// A command's way. begin() judges it. What needs no medium is answered at once. The rest becomes a
-// task: its data-out is copied to a buffer of our own (so that whatever becomes of the command,
-// what the backend reads and writes is never memory that somebody else uses again), the disk
-// carries it out, its data-in is copied back, and it is answered.
+// A command's way. begin() checks it. A command that needs no storage operation is answered at
+// once. Any other becomes a task, which works on a buffer of its own: the backend must never read
+// or write memory that is used for another command by then. The task copies data-out to the buffer,
+// the disk carries the command out, the task copies data-in back, and the command is answered.
 //
-// When its deadline comes, when it is shed, or when task management aborts it:
-//   1. nothing of it is at the backend: it is answered BUSY, and nothing of it reaches the backend
-//      any more. Always safe.
-//   2. something is at the backend: the backend is asked to cancel, and has `cancel_grace` (before
-//      the deadline) to do it. Ended without being done: BUSY. Done: that is the answer.
-//   3. else it becomes an ORPHAN: it is answered BUSY, and what is at the backend goes on. It keeps
-//      its buffer and its range, behind which everything waits that overlaps it, until its last
-//      operation has ended. No further operation of it is started.
-//   4. A change is orphaned only where the store is exclusively ours (Capabilities::exclusive), and
-//      a COMPARE AND WRITE never once its write is at the backend. Such a command is HELD: answered
-//      when it ends, however late.
+// A command is ended early when its deadline comes, when it is shed (STALL), or when task
+// management aborts it:
+//   1. Nothing of it is at the backend. It is answered BUSY, and nothing of it reaches the backend
+//      any more. This is always safe.
+//   2. Something of it is at the backend. The backend is asked to cancel it, and has `cancel_grace`
+//      (before the deadline) to do so. If it ends without having been done, the answer is BUSY. If
+//      it was done, its result is the answer.
+//   3. If it does not end in that time, it becomes an ORPHAN. It is answered BUSY, and its
+//      operation at the backend goes on. It keeps its buffer and its range until this operation
+//      has ended, and everything that overlaps the range waits. No further operation of it is
+//      started.
+//   4. A change may become an orphan only if the store is exclusively ours
+//      (Capabilities::exclusive). A COMPARE AND WRITE may not once its write is at the backend.
+//      A command that must not become an orphan is HELD: it is answered when it ends, however late.
 //
-// BELIEF. An initiator believes BUSY only for so long. Linux gives up a command that is answered
-// BUSY (max_retries + 1) x timeout after it was first issued (scsi_cmd_runtime_exceeced in
-// drivers/scsi/scsi_lib.c): 180 s unless somebody changed that. But a command that it has aborted,
-// because no answer came, it sends again whatever its age (scmd_eh_abort_handler), up to five times
+// BELIEF. An initiator believes BUSY only for a limited time. Linux gives up a command that is
+// answered BUSY (max_retries + 1) x timeout after it was first issued (scsi_cmd_runtime_exceeced in
+// drivers/scsi/scsi_lib.c). That is 180 s with the default settings. But if no answer comes, Linux
+// aborts the command and sends it again whatever its age (scmd_eh_abort_handler), up to five times
 // with 60 s each. So BUSY is answered for no longer than `busy_for`, counted from the arrival of
-// the oldest command that was answered BUSY in this trouble. After that nobody is answered BUSY for
-// a deadline or a stall any more: commands are kept, those that come as well, until they are done
-// or aborted. (Or until `longest_hold`, where the front end would answer by itself.) The trouble is
-// over when the LUN is not stalled, nothing unanswered is past its deadline, and nobody was
-// answered BUSY for a whole deadline: whoever was has asked again by then. `busy_for` below
-// `deadline` means that nobody is answered BUSY at all.
+// the oldest command that was answered BUSY in this trouble. After that, no command is answered
+// BUSY for a deadline or a stall. Commands are kept, also those that come then, until they are done
+// or aborted (or until `longest_hold`, if the front end would answer by itself). The trouble is
+// over when the LUN is not stalled, no unanswered command is past its deadline, and no command was
+// answered BUSY for the time of a whole deadline: by then the initiators have sent those commands
+// again. If `busy_for` is not above deadline - cancel_grace, no command is answered BUSY for its
+// deadline.
 //
-// BUSY and not TASK SET FULL, because after the latter Linux shrinks the LUN's queue depth and
-// takes minutes to raise it again.
+// The answer is BUSY and not TASK SET FULL. After TASK SET FULL, Linux shrinks the LUN's queue
+// depth and takes minutes to raise it again.
 //
-// ADOPTION. A command that says the same as an orphan (the same CDB and, for data-out, the same
-// bytes) does no work: it takes over the orphan's result. Only WRITE, WRITE SAME and UNMAP; and
-// READ (without FUA) if no overlapping change was under way or has ended since the orphan's read
-// began. Where the orphan ends as certainly not done, the adopter does the work itself.
+// ADOPTION. A command equals an orphan if it has the same CDB and, for data-out, the same bytes.
+// Such a command does no work. It adopts the orphan: it takes over the orphan's result. This is
+// allowed for WRITE, WRITE SAME and UNMAP. It is allowed for READ (without FUA) if no overlapping
+// change is under way, and none has ended since the orphan's read began. Nothing is adopted across
+// a change of the capacity or the mode pages. If the orphan ends with anything but GOOD, the
+// adopter does the work itself.
 //
-// STALL. The LUN is stalled while its oldest operation at the backend, orphans' included, is older
-// than `stall_after`; a third of that while other LUNs of the process are stalled (StalledLuns),
-// because what those do not hold any more this one would take. A stalled LUN holds at most
-// `stall_window` unanswered commands, or its share of the room: the youngest beyond that are
-// answered early (as above), and further ones are answered BUSY when they come, both as long as
-// BUSY is believed. Shares change as LUNs stall and recover; a LUN looks every `share_interval`.
-// The moment nothing is that old any more its full depth is back. Commands that need no medium are
-// always answered.
+// STALL. The LUN is stalled while its oldest operation at the backend, including those of orphans,
+// is older than `stall_after`. While other LUNs of the process are stalled (StalledLuns), a third
+// of that time is enough, because this LUN would take the commands that they do not hold any more.
+// A stalled LUN holds at most `stall_window` unanswered commands, or its share of the room. The
+// youngest commands beyond that are ended early (they are shed), and commands that come then are
+// answered BUSY. Both happen only as long as BUSY is believed. Shares change as LUNs stall and
+// recover, so a LUN checks every `share_interval`. As soon as no operation is that old any more,
+// the LUN has its full depth again. Commands that need no storage operation are always answered.
 //
-// CLOSING. shut() answers everything in bounded time, held commands too. What would have been
-// orphaned anyway is answered BUSY. A command that is held because nobody may repeat it, and that
-// the backend cannot end, is answered CHECK CONDITION, HARDWARE ERROR, INTERNAL TARGET FAILURE,
-// which initiators report and do not repeat: what became of it is unknown. After BUSY a COMPARE AND
-// WRITE would miscompare with what it has written itself; and a WRITE to a store that is not locked
-// would be repeated through another target, or the next daemon, acknowledged there, and written
-// over when the first one lands.
+// CLOSING. shut() answers everything in bounded time, held commands too. A command that may become
+// an orphan is answered BUSY. If a command must not become one, and the backend cannot end it, it
+// is answered CHECK CONDITION, HARDWARE ERROR, INTERNAL TARGET FAILURE, because its outcome is
+// unknown. Initiators report this and do not repeat the command. After BUSY they would repeat it. A
+// COMPARE AND WRITE would then miscompare with the data that it has written itself. A WRITE to a
+// store that is not locked would be repeated through another target, or through the next daemon. It
+// would be acknowledged there, and the first WRITE could land over newer data later.
 //
-// Bounds. `most_commands` at once; further ones are answered TASK SET FULL. Data of all of them,
-// orphans included, is within the buffer pool; orphans are no more than the volume's queue_depth.
+// Bounds. There are at most `most_commands` at once; further ones are answered TASK SET FULL. The
+// data of all of them, orphans included, is in the buffer pool. There are no more orphans than the
+// volume's queue_depth.
 //
-// Time. All commands of a LUN have the same deadline, so they expire in the order of coming: one
-// list, and one timer that a single task (the patrol) sleeps on. A command costs no timer.
+// Time. All commands of a LUN have the same deadline, so they expire in the order in which they
+// came. One list and one timer are enough, on which a single task sleeps (the patrol). A command
+// needs no timer.
 //
-// Driving thread of the disk's executor only. No heap allocation per command in steady state. The
-// disk and the front end outlive it.
+// Only the driving thread of the disk's executor uses it. In steady state a command allocates
+// nothing from the heap. The disk and the front end outlive it.
 #pragma once
 
 #include <algorithm>
@@ -92,73 +101,74 @@
 
 namespace ballast::scsi {
 
-// Where answers go.
+// Receives the answers.
 class FrontEnd {
  public:
   virtual ~FrontEnd() = default;
-  // Answers `command`, which, with all it points to, is the front end's again. Once per command.
+  // Answers `command`. From then on the command, and all it points to, belong to the front end
+  // again. Called once per command.
   virtual void answer(Command& command, Status status) = 0;
 };
 
-// What may be changed while commands run.
+// Limits that may be changed while commands run.
 struct TaskSetLimits : config::Limits {
   Nanoseconds longest_hold{};  // 0: for ever; otherwise not below deadline
   friend bool operator==(const TaskSetLimits&, const TaskSetLimits&) = default;
 };
 
-// Bugs on purpose, to see that the tests find them. All false but in tests.
+// Deliberate bugs, to check that the tests find them. All are false except in tests.
 struct TaskSetSabotage {
   bool no_fences = false;      // nothing waits for an orphan
-  bool adopt_flushes = false;  // a flush takes over an older one
+  bool adopt_flushes = false;  // a flush adopts an older flush
   bool reads_adopt_over_changes = false;
 };
 
 class TaskSet {
  public:
   static constexpr std::size_t most_commands = 2048;
-  // How long before its deadline a command is asked to end. (Half the deadline where that is less.)
+  // How long before its deadline a command is asked to end, but at most half the deadline.
   static constexpr Nanoseconds cancel_grace = std::chrono::milliseconds{200};
-  // How often it is looked whether other LUNs have stalled or recovered, where that matters.
+  // How often a LUN checks whether other LUNs have stalled or recovered, when that matters.
   static constexpr Nanoseconds share_interval = std::chrono::milliseconds{100};
-  // While others are stalled a LUN counts as stalled after this part of stall_after.
+  // While other LUNs are stalled, a LUN counts as stalled after stall_after divided by this.
   static constexpr int sooner = 3;
 
   TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch::SlowLog& slow_log,
           StalledLuns& stalled_luns, const TaskSetLimits& limits,
           const TaskSetSabotage& sabotage = {});
-  // After drained() has ended.
+  // Only after drained() has ended.
   ~TaskSet();
   TaskSet(const TaskSet&) = delete;
   TaskSet& operator=(const TaskSet&) = delete;
 
   co::Executor& executor() { return executor_; }
 
-  // Takes `command` over; it has been answered when this returns, or will be.
+  // Takes `command` over. It is answered before this returns, or later.
   void begin(Command& command);
-  // ABORT TASK, LUN RESET and their kin: the unanswered commands that are `meant` are answered as
-  // if their deadline had come, within cancel_grace. (Those that are held stay so.) Returns how
-  // many.
+  // For ABORT TASK, LUN RESET and the like. The unanswered commands for which `meant` returns true
+  // are ended early: they are answered within cancel_grace, except those that must be held. Returns
+  // how many were ended early. Commands that are held or asked to end already are not counted.
   std::size_t abort(const std::function<bool(const Command&)>& meant);
 
   void set_limits(const TaskSetLimits& limits);
   const TaskSetLimits& limits() const { return limits_; }
 
-  // Commands not answered yet; orphans.
+  // Commands that are not answered yet.
   std::size_t unanswered() const { return unanswered_.count(); }
   std::size_t orphans() const { return orphans_.size(); }
   bool stalled() const { return stalled_; }
-  // BUSY for the oldest command would not be believed any more: commands are kept.
+  // Whether the oldest command is kept, because initiators would not believe BUSY for it any more.
   bool holding() const;
 
-  // Ends once every command is answered: true; or else at `deadline`.
+  // Returns true once every command is answered, or false at `deadline`.
   co::Task<bool> idle_until(TimePoint deadline) { return unanswered_.drain_until(deadline); }
-  // Answers everything that is not answered yet (CLOSING above), and whatever begin() is given from
-  // now on with BUSY. Returns when all is answered, which takes no longer than cancel_grace.
+  // Answers every command that is not answered yet (see CLOSING). From now on begin() answers BUSY.
+  // Ends when all are answered, which takes cancel_grace at most.
   co::Task<void> shut();
-  // Ends when the last orphan has. After shut().
+  // Ends when the last orphan has ended. Call it after shut().
   co::Task<void> drained();
 
-  // Fills in what the task set knows: counters, histograms, commands in flight, limits, slow ones.
+  // Fills in counters, histograms, commands in flight, limits and slow commands.
   void describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const;
 
  private:
@@ -207,7 +217,7 @@ class TaskSet {
   void end_late(TimePoint now, TimePoint* next);
 
   Nanoseconds grace() const { return std::min(cancel_grace, limits_.deadline / 2); }
-  // Nothing that comes from now on needs the patrol sooner.
+  // A command that comes from now on does not need the patrol sooner than this.
   Nanoseconds patrol_interval() const {
     return std::min({limits_.slow, limits_.stall_after / sooner, limits_.deadline - grace()});
   }
@@ -225,28 +235,28 @@ class TaskSet {
   StalledLuns& stalled_luns_;
   TaskSetLimits limits_;
   const TaskSetSabotage sabotage_;
-  // Each slot is in one of these; by age, but for orphans_ and ending_, which are by when they got
-  // there.
+  // A slot is in one of these lists until its command has ended. waiting_ is ordered by age; the
+  // others are ordered by the time of entry.
   Slots waiting_;  // not answered
   Slots ending_;   // not answered; asked to end
-  Slots held_;     // not answered, past its deadline
+  Slots held_;     // not answered; kept until it ends (4 above)
   Slots orphans_;
-  Slots forgotten_;  // answered; nothing at the backend; on its way out
+  Slots forgotten_;  // answered; nothing is at the backend; the coroutine is about to end
   struct AtBackend : co::ListNode<AtBackend> {
     Slot* slot = nullptr;
     TimePoint since{};
   };
   co::IntrusiveList<AtBackend>
-      at_backend_;  // slots with something at the backend, by when it began
-  std::array<std::uint8_t, sense_size> nobodys_sense_{};  // of commands that are answered already
-  co::Gate unanswered_;                                   // closed once shut
+      at_backend_;  // slots with an operation at the backend, in the order in which it began
+  std::array<std::uint8_t, sense_size> nobodys_sense_{};  // for commands that are answered already
+  co::Gate unanswered_;                                   // closed by shut()
   std::uint64_t numbered_ = 0;
-  std::uint64_t mode_epoch_ = 0;  // of mode pages: across a change nothing is adopted
+  std::uint64_t mode_epoch_ = 0;  // of the mode pages; nothing is adopted across a change of them
   bool stalled_ = false;
   TimePoint stalled_since_{};
   std::optional<StalledLuns::Place> stalled_place_;
   bool in_trouble_ = false;
-  TimePoint trouble_since_{};  // the oldest arrival of what was answered BUSY in it
+  TimePoint trouble_since_{};  // the oldest arrival of the commands answered BUSY in this trouble
   TimePoint last_busy_{};
   bool said_holding_ = false;
   bool leaving_ = false;
@@ -256,7 +266,7 @@ class TaskSet {
   watch::Histogram reads_;
   watch::Histogram writes_;
   watch::Histogram others_;
-  co::Event wake_;  // of the patrol
+  co::Event wake_;  // wakes the patrol
   co::TaskGroup commands_;
   co::TaskGroup patrol_;
 };

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What time does to commands: deadlines, orphans, the stalled LUN (task_set.h says what must come
-// of it).
+// The patrol: deadlines, orphans, and the stalled LUN. task_set.h has the rules.
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -12,7 +11,6 @@
 namespace ballast::scsi {
 
 // --- the patrol
-// -----------------------------------------------------------------------------------
 
 co::Task<void> TaskSet::keep_watch() {
   while (!leaving_) {
@@ -28,7 +26,7 @@ co::Task<void> TaskSet::keep_watch() {
   }
 }
 
-// Does what is due; returns when to look again at the latest.
+// Does everything that is due. Returns the time at which it must run again at the latest.
 TimePoint TaskSet::patrol() {
   const TimePoint now = executor().now();
   TimePoint next = now + patrol_interval();
@@ -46,7 +44,8 @@ TimePoint TaskSet::patrol() {
   return next;
 }
 
-// What has come to its deadline; or, where BUSY is not believed any more, to the longest hold.
+// Ends the commands whose deadline has come. If BUSY is not believed any more, ends those that have
+// come to the longest hold.
 void TaskSet::end_late(TimePoint now, TimePoint* next) {
   while (Slot* const oldest = waiting_.front()) {
     const TimePoint arrived = oldest->record.arrived;
@@ -78,7 +77,6 @@ void TaskSet::report_slow(TimePoint now, TimePoint* next) {
 }
 
 // --- the stalled LUN
-// -----------------------------------------------------------------------------------
 
 Nanoseconds TaskSet::stall_after() const {
   const std::uint32_t others = stalled_luns_.count() - (stalled_place_.has_value() ? 1 : 0);
@@ -98,7 +96,7 @@ void TaskSet::look_for_stall(TimePoint now, TimePoint* next) {
     *next = std::min(*next, now + grace());
   }
   if (oldest != nullptr) {
-    // From then on it matters how many others are stalled.
+    // From this time on, stall_after() depends on other LUNs.
     const TimePoint matters = oldest->since + limits_.stall_after / sooner;
     *next = std::min(*next, std::max(matters, now + share_interval));
   }
@@ -138,14 +136,14 @@ void TaskSet::left_backend(Slot& slot) {
   slot.record.enter(watch::Stage::queue, executor().now());
   at_backend_.remove(slot.at_backend);
   if (slot.list == &held_ && !slot.request.irrevocable()) {
-    slot.request.stop();  // its time was up long ago: what is left of it is not begun
+    slot.request.stop();  // its time was up long ago, so the rest of it is not begun
   }
   if (stalled_) {
     recover(executor().now());
   }
 }
 
-// No longer stalled, unless what is oldest now is too old as well.
+// Ends the stall, unless the operation that is the oldest now is too old as well.
 void TaskSet::recover(TimePoint now) {
   const AtBackend* const oldest = at_backend_.front();
   if (oldest != nullptr && oldest->since + stall_after() <= now) {
@@ -153,16 +151,16 @@ void TaskSet::recover(TimePoint now) {
   }
   stalled_ = false;
   stalled_place_.reset();
-  wake_.set();  // while the LUN was stalled the patrol did not look out for the next stall
+  wake_.set();  // while the LUN was stalled, the patrol did not watch for the next stall
   log(LogLevel::warning, "{}: the storage answers again after {:.1f} s; orphans left: {}",
       executor().name(), std::chrono::duration<double>(now - stalled_since_).count(),
       orphans_.size());
 }
 
 // --- belief
-// ---------------------------------------------------------------------------------------
 
-// Whether BUSY, now, for a command that came at `arrived` leaves nobody too old for it.
+// Whether BUSY may be answered now for a command that came at `arrived`: no initiator would have
+// seen BUSY for longer than busy_for.
 bool TaskSet::believed(TimePoint arrived, TimePoint now) const {
   const TimePoint since = in_trouble_ ? std::min(trouble_since_, arrived) : arrived;
   return now - since < limits_.busy_for;
@@ -196,7 +194,6 @@ void TaskSet::look_for_calm(TimePoint now) {
 }
 
 // --- ending early
-// ---------------------------------------------------------------------------------
 
 std::size_t TaskSet::abort(const std::function<bool(const Command&)>& meant) {
   std::size_t aborted = 0;
@@ -209,7 +206,7 @@ std::size_t TaskSet::abort(const std::function<bool(const Command&)>& meant) {
     }
   }
   if (aborted > 0) {
-    wake_.set();  // the patrol looks after those that have cancel_grace
+    wake_.set();  // the patrol must see those that have cancel_grace
   }
   return aborted;
 }
@@ -256,7 +253,7 @@ void TaskSet::ask_to_end(Slot& slot) {
   slot.request.stop();
 }
 
-// Whether its initiator may do it again while it is still at the backend.
+// Whether the initiator may send the command again while it is still at the backend.
 bool TaskSet::may_be_repeated(const Slot& slot) const {
   return !slot.request.irrevocable() &&
          (!slot.request.change_at_backend() || disk_.volume().capabilities().exclusive);
@@ -275,7 +272,7 @@ void TaskSet::hold(Slot& slot) {
 
 void TaskSet::orphan(Slot& slot) {
   BALLAST_ASSERT(slot.request.stopped());
-  // Not there any more: the coroutine is queued and ends in this very turn.
+  // If it is not there any more, its coroutine is queued and ends in this turn.
   const bool still_there = slot.request.at_backend() > 0;
   if (still_there) {
     slot.request.fence_off();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One command in a task set, from its coming to the end of its last operation: a local of the
-// coroutine that serves it. Part of task_set*.cpp alone.
+// TaskSet::Slot: one command in a task set, from its arrival to the end of its last operation. It
+// is a local of the coroutine that serves the command. Only task_set*.cpp use it.
 #pragma once
 
 #include <algorithm>
@@ -12,13 +12,13 @@
 
 namespace ballast::scsi {
 
-// The place of an adopter in the orphan's list.
+// The place of an adopter in the orphan's list of adopters.
 struct Adoption : co::ListNode<Adoption> {
   TaskSet::Slot* slot = nullptr;
   co::IntrusiveList<Adoption>* of = nullptr;
   co::Waker waker{};
 
-  // Its own deadline came before the orphan's end.
+  // Call it when the adopter must be answered before the orphan has ended.
   void leave() {
     of->remove(*this);
     (void)waker.wake();
@@ -73,15 +73,15 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
 
   Command* outer;  // null once answered
   const Operation& operation;
-  std::array<std::uint8_t, 16> cdb{};  // the outer one is gone when an orphan still works
-  Command inner;                       // what the disk carries out
+  std::array<std::uint8_t, 16> cdb{};  // a copy, because an orphan outlives the outer command
+  Command inner;                       // the command that the disk carries out
   volume::Request request;
   io::Buffer buffer;
   iovec segment{};
   watch::CommandRecord record;
   TimePoint ending_since{};
   std::uint64_t mode_epoch;
-  BlockCount capacity;  // of the LUN when it came
+  BlockCount capacity;  // the LUN's capacity when the command came
   Slots* list = nullptr;
   AtBackend at_backend;
   Adoption adoption;
