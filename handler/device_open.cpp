@@ -107,8 +107,6 @@ Result<void> Device::set_up(const lun::LunConfig& config, bool at_start, Nanosec
   if (Result<void> store = open_store(at_start, patience); !store) {
     return store;
   }
-  log(LogLevel::info, "{}: the kernel's command ring supports: {}", name_,
-      describe_mailbox_flags(ring_->mailbox().flags));
   const co::Message sweep{.run = &begin_sweep, .context = this};
   (void)loop_->drive(&sweep);
   return {};

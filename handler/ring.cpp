@@ -28,6 +28,11 @@ int to_tcmu(scsi::Status status) {
   return abi::TCMU_STS_BUSY;
 }
 
+// No target sends the data of a command that ends with another status.
+constexpr bool gives_data(scsi::Status status) {
+  return status == scsi::Status::good || status == scsi::Status::condition_met;
+}
+
 }  // namespace
 
 Ring::Ring(co::Executor& executor, abi::tcmu_device* dev, std::span<std::byte> mapping)
@@ -77,7 +82,7 @@ void Ring::answer(abi::tcmulib_cmd* cmd, const scsi::Command& command, scsi::Sta
     BALLAST_ASSERT(command.sense.data() == cmd->sense_buf);
     const std::span<std::uint8_t> rest = command.sense.subspan(command.sense_length);
     std::fill(rest.begin(), rest.end(), std::uint8_t{0});
-  } else if (command.transferred < command.data.size()) {
+  } else if (gives_data(status) && command.transferred < command.data.size()) {
     // The kernel ignores a READ_LEN of 0 (tcmu_handle_completion).
     if (command.transferred > 0 && (mailbox_->flags & abi::TCMU_MAILBOX_FLAG_CAP_READ_LEN) != 0) {
       report_short_read(command);

@@ -40,9 +40,9 @@ class Ring final : public co::TickHook {
   Ring& operator=(const Ring&) = delete;
 
   // Answers `cmd` with the result in `command`. Afterwards `cmd`, its CDB and its segment table are
-  // gone. If less was transferred than the initiator was ready to take, the Ring reports a
-  // residual. If the kernel cannot do that, or nothing was transferred, the Ring zeroes the rest of
-  // the buffer, because it still has old content of the data area.
+  // gone. If a command with data ends well, and less was transferred than the initiator was ready
+  // to take, the Ring reports a residual. If the kernel cannot do that, or nothing was transferred,
+  // the Ring zeroes the rest of the buffer, because it still has old content of the data area.
   void answer(abi::tcmulib_cmd* cmd, const scsi::Command& command, scsi::Status status);
   // Answers with `status` alone, without data or sense; not for CHECK CONDITION.
   void answer(abi::tcmulib_cmd* cmd, scsi::Status status);

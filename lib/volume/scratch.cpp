@@ -15,7 +15,6 @@ std::size_t ScratchPool::claim() {
   const auto index = static_cast<std::size_t>(found - busy_.begin());
   if (memory_[index] == nullptr) {
     memory_[index].reset(static_cast<std::byte*>(std::aligned_alloc(page, buffer_size)));
-    BALLAST_ASSERT(memory_[index] != nullptr);
   }
   busy_[index] = true;
   return index;

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // ScratchPool: a few buffers in which the volume repeats patterns and reads blocks for comparisons.
 //
-// Each buffer is made on first use and then kept. It is page-aligned for O_DIRECT. If it cannot be
-// made, the process ends (asserted). A coroutine that finds no free buffer waits, first come, first
-// served. Driving thread only.
+// Each buffer is made on first use and then kept. It is page-aligned for O_DIRECT. A coroutine that
+// finds no free buffer waits, first come, first served. Driving thread only.
 #pragma once
 
 #include <array>
@@ -24,7 +23,7 @@ class ScratchPool {
 
   explicit ScratchPool(co::Executor& executor) : slots_{executor, buffer_count, "scratch buffer"} {}
 
-  // One buffer. It is taken while this object lives.
+  // One buffer. It is taken while this object lives. Empty: out of memory.
   class Buffer {
    public:
     Buffer(ScratchPool& pool, co::Semaphore::Guard slot)
@@ -33,6 +32,7 @@ class ScratchPool {
     Buffer(const Buffer&) = delete;
     Buffer& operator=(const Buffer&) = delete;
 
+    explicit operator bool() const { return pool_.memory_[index_] != nullptr; }
     std::span<std::byte> bytes() const { return {pool_.memory_[index_].get(), buffer_size}; }
 
    private:
@@ -45,6 +45,7 @@ class ScratchPool {
   //   co::Semaphore::Guard slot = co_await pool.slot(token);
   //   if (!slot) ...                                        // cancelled
   //   const ScratchPool::Buffer buffer{pool, std::move(slot)};
+  //   if (!buffer) ...                                      // out of memory
   co::Semaphore::Waiter slot(co::CancelToken cancel) {
     return slots_.acquire_until(1, co::Timers::never, cancel);
   }

@@ -238,6 +238,9 @@ co::Task<IoStatus> Volume::write_same_held(Request& request, Bytes offset, Bytes
     co_return IoStatus::cancelled;
   }
   const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
+  if (!buffer) {
+    co_return IoStatus::no_resource;
+  }
   const std::span<std::byte> pattern = buffer.bytes().first(pattern_bytes);
   const std::span<std::byte> first = pattern.first(block.size());
   io::copy(first, block);

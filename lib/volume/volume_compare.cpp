@@ -15,6 +15,9 @@ co::Task<Comparison> Volume::read_through(Request& request, Lba lba, BlockCount 
     co_return Comparison{IoStatus::cancelled};
   }
   const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
+  if (!buffer) {
+    co_return Comparison{IoStatus::no_resource};
+  }
   BlockCount done{};
   while (done < count) {
     const BlockCount here = std::min(count - done, blocks_in(Bytes{buffer.bytes().size()}));

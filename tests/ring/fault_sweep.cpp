@@ -185,6 +185,10 @@ const char* life(const std::string& config) {
   (void)lun->execute(write_16(1, 127), Direction::to_device, std::span{data}.first(127 * 512));
   (void)lun->execute(cdb_10(0x35, 0, 0));
   (void)lun->execute(cdb_16(0x93, 0, 64, 0x08), Direction::to_device, std::span{data}.first(512));
+  // A pattern to repeat, and blocks to compare: both take scratch memory.
+  (void)lun->execute(cdb_16(0x93, 64, 64, 0), Direction::to_device, std::span{data}.first(512));
+  (void)lun->execute(cdb_16(0x8f, 64, 64, 0x02), Direction::to_device,
+                     std::span{data}.first(64 * 512));
   (void)lun->execute(Cdb{0x12, 1, 0xb0, 0, 255, 0}, Direction::from_device,
                      std::span{data}.first(255));
   (void)lun->execute(Cdb{0xc0, 0, 0, 0, 0, 0});
