@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Absent: a store that is not open yet. It says what a store is expected to be, a file that can
-// give space back, so that a LUN can say who it is meanwhile; every operation ends with not_ready.
+// Absent: stands in for a store that is not open yet. It claims the abilities of a usual store, a
+// file that can give space back, so that the LUN can already describe itself to an initiator. Every
+// operation ends with not_ready.
 #pragma once
 
 #include <memory>
@@ -9,7 +10,7 @@
 
 namespace ballast::backend {
 
-// `executor` outlives it.
+// `executor` must outlive the backend. Sizes in bytes, as in OpenContext (factory.h).
 std::unique_ptr<Backend> make_absent(co::Executor& executor, Bytes size, Bytes logical_block);
 
 }  // namespace ballast::backend

@@ -43,7 +43,7 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
   void check_geometry() const;
   void check_range(Bytes offset, Bytes length) const;
   IoStatus check_status(OpKind kind, IoStatus status) const;
-  // `task` counts as in flight from here to its end, which must be one that its kind may have.
+  // Counts `task` as running until it ends, and then asserts that its status is legal for `kind`.
   co::Task<IoStatus> watch(OpKind kind, co::Task<IoStatus> task);
   void task_ended(const IoStatus& status, std::uint32_t kind) override;
   void task_dropped(std::uint32_t) override { running_.leave(); }
@@ -78,7 +78,7 @@ void Checked::check_range(Bytes offset, Bytes length) const {
 
 IoStatus Checked::check_status(OpKind kind, IoStatus status) const {
   BALLAST_ASSERT(may_end_with(kind, status));
-  // A change is never ok on what is read only.
+  // A change never ends with ok on a read-only store.
   const bool change = kind == OpKind::write || kind == OpKind::zero || kind == OpKind::discard;
   BALLAST_ASSERT(!change || !ok(status) || !inner_->capabilities().read_only);
   return status;
@@ -180,7 +180,7 @@ co::Task<void> Checked::close() {
   BALLAST_ASSERT(!running_.closed());
   running_.close();
   co_await inner_->close();
-  // The backend is done with them; their last step may still be queued.
+  // The backend has ended all operations, but the last step of their tasks may still be queued.
   co_await running_.drain();
   closed_ = true;
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The choke point: wraps a backend and asserts its contract on both sides.
+// The choke point: wraps a backend and asserts its contract (backend.h) on both sides.
 //
-// Towards the caller: blocks whole, range within the size at the time of the call, fua only where
-// it is supported, nothing after close, close once. Towards the backend: a status that the
-// operation may have, no success of what it says it cannot do, extents in order and within the
-// range, the new size after a resize, no operation left behind by close. A few comparisons per
-// operation; always on. Empty operations are answered with ok here and reach no backend.
+// The caller must pass whole blocks and a range within the present size, must ask for fua only
+// where it is supported, must not resize during a resize, must not call anything after close(), and
+// must close once. The backend must return a status that is legal for the operation, must not
+// report success for a change of a read-only store, must report extents in order and within the
+// range, must have the new size after a resize, and must end all operations before close() ends.
+// This costs a few comparisons for each operation and is always on. An operation on an empty range
+// ends with ok here and does not reach the backend.
 #pragma once
 
 #include <memory>

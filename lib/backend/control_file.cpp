@@ -23,7 +23,7 @@ constexpr int interval_ms = 100;
 constexpr int settle_ms = 10;
 
 std::string contents(const std::string& path, std::size_t longest) {
-  // O_NONBLOCK: a named pipe in its place must not hold us.
+  // O_NONBLOCK: opening a named pipe that stands at the path must not block.
   const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)};
   if (!file) {
     return {};
@@ -59,7 +59,7 @@ Result<void> ControlFile::start() {
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
-  // Signals are the daemon's business: its threads handle them, not ours.
+  // The thread blocks all signals: the daemon handles them on its own threads.
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   const int why = stop_ ? ::pthread_create(&thread_, nullptr, &entry, this) : errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);

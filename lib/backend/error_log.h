@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors of one store, in words, at most one line a second: a dead disk fails thousands of times a
-// second and must not fill another. Driving thread only.
+// Logs the errors of one store in words, at most one line a second: a dead disk fails thousands of
+// times a second, and its errors must not fill the disk with the log. Driving thread only.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,11 @@ namespace ballast::backend {
 
 class ErrorLog {
  public:
-  // `name` is the store's, and outlives the log.
+  // `name` is the name of the store; it must outlive the log.
   ErrorLog(co::Executor& executor, std::string_view name) : executor_{executor}, name_{name} {}
 
+  // Logs the failure, or only counts it if a line was logged less than a second ago. The next line
+  // gives the count. `why` is the cause in words.
   void report(const char* operation, Bytes offset, Bytes length, const char* why);
 
  private:

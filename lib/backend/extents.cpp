@@ -11,11 +11,12 @@
 namespace ballast::backend {
 namespace {
 
-// The next data (or hole) at or after `at`, at most `end`; a negative errno.
+// Returns the offset of the next data (or hole) at or after `at`, but no more than `end`; or a
+// negative errno.
 std::int64_t seek(int fd, std::uint64_t at, std::uint64_t end, int whence) {
   const off_t found = ::lseek(fd, static_cast<off_t>(at), whence);
   if (found < 0) {
-    // Past the last data, or past the end of a file that was cut short: all hole.
+    // There is no data after `at`, or the file was cut short before it: the rest is a hole.
     return errno == ENXIO ? static_cast<std::int64_t>(end) : -errno;
   }
   return static_cast<std::int64_t>(std::min(static_cast<std::uint64_t>(found), end));
@@ -40,7 +41,7 @@ int find(int fd, Bytes offset, Bytes length, std::uint64_t block, std::size_t li
       stop = std::min((static_cast<std::uint64_t>(hole) + block - 1) / block * block, end);
     }
     if (stop <= at) {
-      return -EIO;  // somebody moves holes under our feet
+      return -EIO;  // another program changes the holes meanwhile
     }
     found.push_back(
         Extent{.offset = Bytes{at}, .length = Bytes{stop - at}, .allocated = data_block <= at});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which parts of a file are allocated, by SEEK_DATA and SEEK_HOLE (lseek(2)). Blocks: not for the
-// executor. The file's position is ours: nobody else may use it meanwhile.
+// Finds the allocated parts of a file with SEEK_DATA and SEEK_HOLE (lseek(2)). Blocks, so it must
+// not run on the executor. It moves the file's position; no other code may use the position
+// meanwhile.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +11,9 @@
 
 namespace ballast::backend {
 
-// Appends to `out` what covers [offset, offset + length), at most `limit` extents; a block counts
-// as allocated if any part of it is. 0 or a negative errno; then `out` is as it was.
+// Appends to `out` at most `limit` extents, which cover [offset, offset + length) from its
+// beginning. A block of `block` bytes counts as allocated if any part of it is. Returns 0 or a
+// negative errno; after an error `out` is unchanged.
 int find_extents(int fd, Bytes offset, Bytes length, Bytes block, std::size_t limit,
                  std::vector<Extent>* out) noexcept;
 

@@ -16,7 +16,7 @@
 namespace ballast::backend {
 namespace {
 
-// Whether a LUN may have this size and block, whatever it stands on.
+// Whether a LUN may have this size and block size, on any kind of store.
 Result<void> check_numbers(Bytes size, Bytes logical_block) {
   const std::uint64_t block = logical_block.value();
   if (block < 512 || block > 4096 || (block & (block - 1)) != 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From what a configuration says of a store to a backend, already wrapped: in `fault` where it
-// names a control file, and always in `checked` outermost.
+// Makes the backend that a configuration describes. The backend comes wrapped: in `fault` if the
+// configuration names a control file, and always in `checked`, outermost.
 #pragma once
 
 #include <memory>
@@ -21,31 +21,36 @@ class HelperThread;
 
 namespace ballast::backend {
 
-// What a backend borrows. All of it outlives the backend; all of it belongs to one LUN.
+// What a backend borrows from its LUN, and the size of that LUN. The references outlive the
+// backend.
 struct OpenContext {
   co::Executor& executor;
   io::Uring& uring;
   io::BufferPool& buffers;   // bounce buffers for O_DIRECT
-  io::HelperThread& helper;  // for what has no asynchronous form
-  Bytes size;                // the LUN's, as given to targetcli; a multiple of logical_block
+  io::HelperThread& helper;  // for calls that have no asynchronous form
+  Bytes size;                // the LUN's size as given to targetcli; a multiple of logical_block
   Bytes logical_block;       // the LUN's hw_block_size: 512 to 4096, a power of two
 };
 
-// Looks at the world, on behalf of somebody who is about to make a LUN, as far as can be seen
-// without its size: parent directory, kind of file, permissions, the lock. Changes nothing. The
-// message is for the operator, complete, one sentence. check_now() makes system calls that may hang
-// with the storage: for threads that nobody waits for. check() has them made by another thread, and
-// fails if the answer is not there within `patience`.
+// Checks, before an operator makes a LUN, whether its store could be opened: parent directory, kind
+// of file, permissions, the lock. Whether the size suits is not checked. Changes nothing. The
+// error's message is one complete sentence for the operator. check_now() makes system calls that
+// may hang with the storage: call it only on a thread that no other thread waits for. check() has
+// an errand (lib/base/errand.h) make them, and returns ETIMEDOUT if the answer is not there within
+// `patience`.
 Result<void> check_now(const StoreOrder& order);
 Result<void> check(StoreOrder order, Nanoseconds patience);
 
-// Starts opening; does not wait, but for what is open at once. An error: the LUN's size or block is
-// none.
+// Starts to open the store and returns at once; the StoreSource (store_source.h) says when the
+// store is open. Returns an error (EINVAL) only if the size or the block size of the LUN is
+// invalid.
 //
-// A missing file is created sparse, with the size of the LUN. A larger file or device is fine; a
-// smaller one is refused, with both numbers. The errno_value of StoreSource::error() says what kind
-// it is: ENOENT, EACCES, EBUSY (locked by another), EFBIG (smaller than the LUN), EINVAL (the block
-// size). What was opened must be closed: co_await backend->close() before it is destroyed.
+// A missing file is created sparse, with the size of the LUN, where file_take.h allows that. A
+// larger file or device is used as it is. A smaller one is refused, and the message names both
+// sizes. The errno_value of StoreSource::error() tells the cause: ENOENT (missing, or not the
+// expected store), EACCES, EBUSY (another LUN or program has it), EFBIG (smaller than the LUN),
+// EINVAL (the block size, or no O_DIRECT). A backend that was taken must be closed before it is
+// destroyed: co_await backend->close().
 Result<std::unique_ptr<StoreSource>> open(StoreOrder order, const OpenContext& context);
 
 }  // namespace ballast::backend

@@ -58,13 +58,14 @@ class Fault final : public Filter {
   co::Task<void> close() override;
 
  private:
-  // What happens to one operation.
+  // The rule that applies to one operation, if any, and the operation's cancel token.
   struct Fate {
     FaultSubject subject;
     std::optional<FaultRule> rule;
     co::CancelToken cancel;
 
-    // What the store below hears of: storage that hangs goes on with what it has.
+    // The token for the wrapped backend. Real storage that hangs cannot be cancelled, so under a
+    // rule that is not cancellable the wrapped backend does not hear of it.
     co::CancelToken below() const {
       return rule.has_value() && !rule->cancellable ? co::CancelToken{} : cancel;
     }
@@ -73,21 +74,21 @@ class Fault final : public Filter {
   co::Task<IoStatus> with_faults(Fate fate, co::Task<IoStatus> operation);
   co::Task<IoStatus> suffer(FaultSubject subject, FaultRule rule, co::CancelToken cancel);
 
-  void arrived(std::string text);  // the watching thread
+  void arrived(std::string text);  // on the watching thread
   bool message_is_coming();
-  void take();  // the executor
+  void take();  // on the executor
   void apply(const std::string& text);
 
   std::unique_ptr<Backend> inner_;
   const std::string path_;
   FaultRules rules_;
-  co::Event applied_;  // set for a moment whenever rules were replaced
+  co::Event applied_;  // set for a moment whenever rules were replaced, and by close()
   co::Event closing_;
   co::Gate running_;
-  std::mutex mutex_;                // guards what the watching thread hands over:
-  std::optional<std::string> new_;  // the latest text; older ones are not worth applying
-  bool posted_ = false;             // a message is on its way to take it
-  ControlFile control_;             // last: its thread uses what is above
+  std::mutex mutex_;                // guards the next two
+  std::optional<std::string> new_;  // the latest text that is not applied yet
+  bool posted_ = false;             // a message that calls take() is on its way
+  ControlFile control_;             // last: its thread uses the members above
 };
 
 Fault::Fate Fault::draw(OpKind kind, Bytes offset, Bytes length, co::CancelToken cancel) {
@@ -96,7 +97,7 @@ Fault::Fate Fault::draw(OpKind kind, Bytes offset, Bytes length, co::CancelToken
   return Fate{subject, rules_.draw(subject), cancel};
 }
 
-// ok: go on; anything else is the operation's answer.
+// Returns ok if the operation goes on; any other status is its answer.
 co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::CancelToken cancel) {
   switch (rule.effect) {
     case FaultRule::Effect::error:
@@ -192,8 +193,9 @@ co::Task<void> Fault::close() {
   applied_.reset();
   co_await running_.drain();
   control_.request_stop();
-  // The watching thread's last message names us, and may wait for room in our mailbox: it must have
-  // come before we go, and this thread must not block for it.
+  // The watching thread's last message points to this object, and may wait for room in the
+  // executor's mailbox. It must have come before this object is destroyed, and this thread must not
+  // block for it.
   while (control_.running() || message_is_coming()) {
     co_await co::sleep_for(executor(), std::chrono::milliseconds{1});
   }
@@ -201,8 +203,7 @@ co::Task<void> Fault::close() {
   co_await inner_->close();
 }
 
-// --- the control file
-// -----------------------------------------------------------------------------
+// --- the control file ---
 
 void Fault::arrived(std::string text) {
   bool post = false;

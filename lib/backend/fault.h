@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes a backend fail, on command: for tests, and for rehearsing a bad day on a spare LUN.
+// Makes a backend fail on command: for tests, and for practising a bad day on a spare LUN.
 //
-// Wraps any backend and obeys a control file, whose grammar is fault_rules.h. A thread of its own
-// reads the file every 100 ms; new contents count once they stood still for 10 ms, so a plain `echo
-// all freeze > control` works. A file that is missing or empty means no faults, and lets go what is
-// frozen. A text with a bad line is logged with the line's number, and nothing of it is applied:
-// the rules stay as they were.
+// `fault` wraps any backend and obeys a control file; fault_rules.h has the grammar. A thread of
+// its own reads the file every 100 ms. New contents apply once they stayed the same for 10 ms, so a
+// plain `echo all freeze > control` works. A missing or empty file means no faults; frozen
+// operations go on. If the text has a bad line, its number is logged, and nothing of the text is
+// applied: the rules stay as they were.
 //
-// Everything else is the wrapped backend's. Held operations cannot be cancelled, except by close(),
-// which ends them with cancelled (or, held after they were done, with what they had become).
+// All else is done by the wrapped backend. A rule can hold an operation, by a delay or a freeze.
+// Cancelling does not end a held operation, unless its rule says `cancellable`. close() ends it,
+// unless its rule says `stubborn`: with cancelled, or, if the rule says `after`, with the status
+// that the wrapped backend gave it.
 #pragma once
 
 #include <memory>
@@ -19,11 +21,12 @@
 
 namespace ballast::backend {
 
-// Whether `path` can be a control file: absent, or readable; its folder exists.
+// Whether `path` can be a control file: a regular file that can be read, or no file in a folder
+// that exists. Blocks.
 Result<void> check_fault_control(const std::string& path);
 
-// Reads the control file once before it returns. Call off the executor. `inner` is usually in
-// `checked` already, so that what faults do to it is watched too.
+// Reads the control file once before it returns, and starts the thread that watches it. `inner`
+// usually is in `checked` already, so that the operations that reach it are checked, too.
 std::unique_ptr<Backend> make_fault(std::unique_ptr<Backend> inner, std::string path);
 
 }  // namespace ballast::backend

@@ -48,7 +48,7 @@ constexpr std::array status_words{
     StatusWord{"not_supported", IoStatus::not_supported},
 };
 
-// Whether each of the rule's operations, failing, ends so that `holds`.
+// Whether `holds` is true of each of the rule's operations.
 template <class Holds>
 bool of_each_operation(const FaultRule& rule, Holds holds) {
   for (const OperationWord& known : operation_words) {
@@ -66,7 +66,7 @@ Error invalid(fmt::format_string<Args...> format, Args&&... args) {
   return Error{EINVAL, fmt::format(format, std::forward<Args>(args)...)};
 }
 
-// The next word of `line`, which loses it; empty at the end.
+// Removes the next word from `line` and returns it; empty if there is none.
 std::string_view next_word(std::string_view& line, std::string_view separators) {
   const std::size_t begin = std::min(line.find_first_not_of(separators), line.size());
   const std::size_t end = std::min(line.find_first_of(separators, begin), line.size());
@@ -95,9 +95,9 @@ Result<unsigned> parse_operations(std::string_view words) {
   return operations;
 }
 
-// 0: none is called so.
+// Returns the errno value with this name; 0 if there is none.
 int errno_called(std::string_view name) {
-  constexpr int most = 133;  // EHWPOISON, the last that Linux has
+  constexpr int most = 133;  // EHWPOISON, the highest errno value of Linux
   for (int value = 1; value <= most; ++value) {
     const char* const its = ::strerrorname_np(value);
     if (its != nullptr && name == its) {

@@ -33,7 +33,8 @@
 namespace ballast::backend {
 namespace {
 
-// Bounced at once: leaves room for another in the smallest pool.
+// So much of an operation is copied through a buffer at once. The smallest pool has room for
+// another such buffer.
 constexpr std::size_t bounce_size = std::size_t{1} << 20;
 
 LaneChoice::Tick coarse_now() {
@@ -61,8 +62,9 @@ class File final : public Backend {
         helper_{context.helper},
         file_{std::move(file)},
         path_{std::move(path)},
-        // A registered file is let go of late (a second or so on Linux 6.1). A lock can be given
-        // back by itself before that, the exclusive hold on a block device cannot.
+        // The kernel closes a registered file late (after a second or so on Linux 6.1). close() can
+        // release the lock of a regular file before that, but not the exclusive hold on a block
+        // device. So a block device is not registered.
         handle_{file_.block_device ? io::UringFile{.fd = file_.fd.get(), .slot = -1}
                                    : uring_.register_file(file_.fd.get())},
         running_{executor_, "a file's last operation"},
@@ -94,7 +96,7 @@ class File final : public Backend {
 
  private:
   bool moves_in_place(io::SgView view) const;
-  // The operation is counted already.
+  // `running_` counts the operation already.
   io::Lane lane_of_read() const { return lanes_.read(executor_.now(), running_.count(), share_); }
   io::Lane lane_of_write(bool durable, LaneChoice::Tick* tick) const {
     return durable && !file_.in_memory
@@ -127,15 +129,15 @@ class File final : public Backend {
   LaneChoice lanes_;
   const QueueShare share_;
   ErrorLog errors_;
-  // What the kernel said it has not; asked once.
+  // Set when the kernel says that it lacks a call; the call is not tried again.
   bool no_zero_range_ = false;
   bool no_punch_hole_ = false;
   bool no_discard_ = false;
-  IoStatus lost_ = IoStatus::ok;  // not ok: acknowledged data is gone, and why; a flush's
+  IoStatus lost_ = IoStatus::ok;  // not ok: acknowledged data is lost; how every flush ends
 };
 
-// The kernel wants the address of each piece aligned for the device's DMA, and its length in whole
-// blocks of the device (block/blk.h, iov_iter_is_aligned).
+// The kernel requires that the address of each piece is aligned for the device's DMA, and that its
+// length is a multiple of the device's block (block/blk.h, iov_iter_is_aligned).
 bool File::moves_in_place(io::SgView view) const {
   return !file_.direct || view.for_each([this](std::span<std::byte> piece) {
     return reinterpret_cast<std::uintptr_t>(piece.data()) % file_.memory_alignment == 0 &&
@@ -143,8 +145,7 @@ bool File::moves_in_place(io::SgView view) const {
   });
 }
 
-// --- read and write
-// -------------------------------------------------------------------------------
+// --- read and write ---
 
 co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
   RingOperation op{running_, uring_, cancel};
@@ -179,7 +180,8 @@ co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cance
   co_return status_from_errno(OpKind::read, -result);
 }
 
-// As Uring::read; pieces go one after the other, each holding one buffer.
+// Returns what Uring::read returns. The pieces are read one after the other, and each holds one
+// buffer.
 co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket,
                                  co::CancelToken cancel) {
   std::size_t done = 0;
@@ -245,7 +247,7 @@ co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::
     const int put = co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(), flags,
                                           ticket, lane_of_bounced());
     if (put < 0) {
-      // "Cancelled" promises that nothing was written.
+      // -ECANCELED promises that nothing was written.
       co_return put == -ECANCELED&& done > 0 ? -EINTR : put;
     }
     done += static_cast<std::size_t>(put);
@@ -261,7 +263,7 @@ IoStatus File::write_status(Bytes offset, std::size_t length, int result, bool d
     return IoStatus::cancelled;
   }
   if (result == -EINTR) {
-    return IoStatus::medium_error;  // asked to end, and some of it is done
+    return IoStatus::medium_error;  // asked to end, and a part is written
   }
   const int why = result < 0 ? -result : EIO;
   errors_.report(durable ? "durable write" : "write", offset, Bytes{length}, std::strerror(why));
@@ -301,10 +303,9 @@ co::Task<IoStatus> File::flush(co::CancelToken cancel) {
   co_return status;
 }
 
-// --- zero and discard
-// -----------------------------------------------------------------------------
+// --- zero and discard ---
 
-// `missing` becomes true when the kernel says it cannot, ever.
+// Sets `missing` if the kernel or the file system does not have this mode at all.
 co::Task<int> File::fallocate(int mode, bool& missing, Bytes offset, Bytes length,
                               co::CancelToken cancel) {
   RingOperation op{running_, uring_, cancel};
@@ -314,7 +315,8 @@ co::Task<int> File::fallocate(int mode, bool& missing, Bytes offset, Bytes lengt
     missing = true;
     co_return -EOPNOTSUPP;
   }
-  // A range that is no whole number of the device's blocks: possible under cache=buffered.
+  // The range is no whole number of the device's blocks. Under cache=buffered the LUN's blocks may
+  // be smaller than the device's.
   if (result == -EINVAL && file_.block_device) {
     co_return -EOPNOTSUPP;
   }
@@ -333,7 +335,7 @@ co::Task<IoStatus> File::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
   if (result == -EOPNOTSUPP && !no_zero_range_) {
     result = co_await fallocate(FALLOC_FL_ZERO_RANGE, no_zero_range_, offset, length, cancel);
   }
-  // Interrupted halfway is no promise that nothing was done.
+  // After an interruption a part may be zeroed, and `cancelled` promises that nothing was done.
   co_return result == -EINTR ? IoStatus::medium_error : status_from_errno(OpKind::zero, -result);
 }
 
@@ -360,10 +362,10 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken can
   };
   const int result = co_await helper_.run(std::move(work), cancel);
   if (result == -ECANCELED) {
-    co_return IoStatus::cancelled;  // it had not begun: BLKDISCARD itself cannot be ended
+    co_return IoStatus::cancelled;  // it had not begun: a running BLKDISCARD cannot be ended
   }
   if (result == -EINVAL) {
-    co_return IoStatus::ok;  // no whole block of the device in it: nothing to give back
+    co_return IoStatus::ok;  // the range holds no whole block of the device: nothing to give back
   }
   if (result == -EOPNOTSUPP) {
     no_discard_ = true;
@@ -373,8 +375,7 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken can
   co_return status_from_errno(OpKind::discard, -result);
 }
 
-// --- the helper's work
-// ----------------------------------------------------------------------------
+// --- calls on the helper thread ---
 
 co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t limit,
                                       std::vector<Extent>* out) {

@@ -1,32 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// The file backend: a regular file or a block device through io_uring.
+// The file backend: a regular file or a block device, used through io_uring.
 //
-// Reads and writes go through O_DIRECT unless the configuration says cache=buffered. Under O_DIRECT
-// a segment whose address or length does not suit the device is bounced through the buffer pool, a
-// megabyte at a time; everything else is moved where it lies. Nothing is ever read, changed and
-// written back: file_open.h refuses a LUN whose blocks are smaller than the file's.
+// Reads and writes go through O_DIRECT, unless the configuration says cache=buffered or the file
+// system uses the page cache in spite of O_DIRECT. Under O_DIRECT, an operation that has a segment
+// whose address or length does not suit the device is copied through the buffer pool, a megabyte at
+// a time. Every other operation uses its segments where they lie. There is never a need to read,
+// change and write back a block, because open_file() (file_open.h) refuses a LUN whose blocks are
+// smaller than those of the file.
 //
 // zero and discard
-//   fallocate through io_uring, which runs it in the kernel's worker threads. On a regular file
-//   zero(may_unmap) and discard() punch holes and zero() uses ZERO_RANGE; where the file system
-//   lacks that (tmpfs) the answer is not_supported, and remembered. On a block device (Linux 4.9,
-//   block/fops.c) PUNCH_HOLE is WRITE ZEROES with unmapping, ZERO_RANGE without, writing zeros if
-//   the device knows no better. Discard has no fallocate form that all kernels know: BLKDISCARD on
-//   the helper thread. All of them drop the page cache of the range, so that they agree with
-//   buffered and direct reads alike.
+//   Both use fallocate through io_uring; the kernel runs it in worker threads. On a regular file
+//   zero(may_unmap) and discard() punch a hole, and zero() uses ZERO_RANGE. If the file system
+//   lacks a call (tmpfs has no ZERO_RANGE), the backend remembers that and does not try it again;
+//   if no call is left, the status is not_supported. On a block device (Linux 4.9, block/fops.c)
+//   PUNCH_HOLE is WRITE ZEROES with unmapping. ZERO_RANGE is WRITE ZEROES without unmapping; the
+//   kernel writes zeros if the device has no such command. No fallocate mode discards on all
+//   kernels, so discard() of a block device runs BLKDISCARD on the helper thread. All of these
+//   calls drop the range from the page cache, so that buffered and direct reads agree with them.
 //
 // flush
-//   fdatasync. When it fails under cache=buffered the kernel has marked the pages clean that it
-//   could not write, and the next fdatasync would report success for data that is gone. So from the
-//   first such failure (a failed durable write counts) every flush and durable write fails until
-//   the file is opened again. Under O_DIRECT no page of ours is in the cache; a failed flush is
-//   reported, and the next one asks the device again.
+//   flush() is fdatasync. If fdatasync fails under cache=buffered, the kernel has marked the pages
+//   that it could not write as clean. The next fdatasync would then report success although data is
+//   lost. So after the first failed flush or durable write, every flush and every durable write
+//   fails until the file is opened again. A failure that was caused by cancelling, or by a shortage
+//   in the kernel (EAGAIN, ENOMEM), does not count. Under O_DIRECT the page cache holds nothing
+//   that the backend wrote: a failed flush is reported, and the next flush asks the device again.
 //
 // block_status, resize and the final close(2) run on the helper thread. resize() lengthens a file
-// that is too short, never shortens one: what lies past a smaller LUN is kept. A block device must
-// be large enough already.
+// that is too short and never shortens one: data beyond the end of a smaller LUN is kept. A block
+// device must be large enough already.
 //
-// Errors are logged where they are found, one line naming file, operation, offset, length and
+// The backend logs errors where it finds them: one line with file, operation, offset, length and
 // cause, at most one a second.
 #pragma once
 
@@ -39,7 +43,8 @@
 
 namespace ballast::backend {
 
-// `path` is for logs. Takes over `file`, with its lock.
+// Takes over `file` with its lock and its claim. `path` is for logs. `context`: see OpenContext
+// (factory.h).
 std::unique_ptr<Backend> make_file(OpenFile file, std::string path, const OpenContext& context);
 
 }  // namespace ballast::backend

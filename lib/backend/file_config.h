@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a configuration string says of a file or a block device: file=/srv/vol0.raw;cache=buffered.
+// The settings of a file or block device in a configuration string:
+// file=/srv/vol0.raw;cache=buffered.
 //
-// A path holds neither ';' (it ends the target), nor ',' (the kernel's TCMU parameter parser ends
-// the whole string there, drivers/target/target_core_user.c), nor control characters. '=' is fine.
+// A path contains no ';' (it ends the target), no ',' (the kernel's TCMU parameter parser ends the
+// string there, drivers/target/target_core_user.c) and no control characters. It may contain '='.
 #pragma once
 
 #include <cstdint>

@@ -14,7 +14,7 @@ namespace {
 
 using config::format_bytes;
 
-// "vol0 (1GiB) had a file here since 2026-…, on ext4 of /dev/sdb1, mounted at /srv"
+// "LUN vol0 (1GiB) has had a file here on ext4 of /dev/sdb1, mounted at /srv, since 2026-…"
 std::string what_it_was(const StoreRecord& record) {
   const StoreIdentity& identity = record.identity;
   std::string where;
@@ -40,7 +40,7 @@ Error not_it(const std::string& path, const char* what, const Expected& expected
                                    what_to_do(*expected.record), expected.record_file)};
 }
 
-// A file system that cannot tell says that all is data.
+// A file system that cannot tell reports the whole file as data.
 bool holds_data(int fd) {
   return ::lseek(fd, 0, SEEK_DATA) >= 0 || errno != ENXIO;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether what stands at a path, or does not, is what its LUN had before; and the sentence for an
-// operator where it is not. The rules are file_take.h's.
+// Checks whether the file or device at a path is the one that its LUN had before. If it is another,
+// or is missing, the error is a sentence for the operator. The rules are in file_take.h. Any
+// thread.
 #pragma once
 
 #include <string>
@@ -9,10 +10,12 @@
 
 namespace ballast::backend {
 
-// Nothing is there: may it be created? `size`: the LUN's, or 0 where it is not known.
+// The store is missing: checks whether it may be created. `size`: the size of the LUN, or 0 if it
+// is not known.
 Result<void> check_missing(const std::string& path, Bytes size, const Expected& expected);
 
-// `fd` is open and has `now` as identity. Logs a warning where it takes another.
+// Checks whether the open `fd`, whose identity is `now`, is the expected store. Another file that
+// holds data is accepted with a warning in the log. Blocks.
 Result<void> check_identity(const std::string& path, int fd, const StoreIdentity& now,
                             const Expected& expected);
 

@@ -45,7 +45,7 @@ Result<void> check_size(const FileConfig& config, bool block_device, Bytes has, 
                config.path);
 }
 
-// What the probe found, against what the LUN wants.
+// Checks whether the LUN's blocks suit the alignment that the probe found.
 Result<void> check_block(const FileConfig& config, const FileTraits& traits, Bytes logical_block) {
   if (traits.offset_alignment <= logical_block.value()) {
     return {};

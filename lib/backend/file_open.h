@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opening what a file backend stands on: a regular file or a block device.
+// Opens the store of a file backend: a regular file or a block device.
 //
-// Takes it for ourselves (file_take.h), creates it where it is missing and may be, and measures it:
-// what alignment O_DIRECT wants, what can be punched, zeroed and discarded. Every way to fail has
-// its own sentence. Blocking calls: for an errand (lib/base/errand.h), never for the executor or
-// the daemon's main thread.
+// open_file() takes the store for this process (file_take.h), which creates it if it is missing and
+// may be created. Then it measures the store (file_probe.h): which alignment O_DIRECT needs, and
+// whether ranges can be punched, zeroed and discarded. Each cause of failure has its own sentence.
+// These calls block: make them in an errand (lib/base/errand.h), never on the executor or on the
+// daemon's main thread.
 #pragma once
 
 #include <sys/types.h>
@@ -20,24 +21,24 @@
 namespace ballast::backend {
 
 struct OpenFile {
-  StoreClaim claim;  // let go of after `fd`
+  StoreClaim claim;  // declared before `fd`, so it is released after `fd` is closed
   UniqueFd fd;
   StoreIdentity identity;
   bool block_device = false;
-  bool direct = false;                 // O_DIRECT
-  std::size_t memory_alignment = 1;    // of each piece's address, for O_DIRECT
-  std::uint64_t offset_alignment = 1;  // of each piece's length, for O_DIRECT
-  bool in_memory = false;              // no disk behind it
+  bool direct = false;                 // opened with O_DIRECT, and this avoids the page cache
+  std::size_t memory_alignment = 1;    // of the address of each piece, in bytes; 1 unless direct
+  std::uint64_t offset_alignment = 1;  // of offsets and lengths, in bytes; 1 unless direct
+  bool in_memory = false;              // on tmpfs or ramfs: no disk behind it
   dev_t device{};                      // st_dev of a regular file
   std::size_t queue_tags = 0;          // of the disk behind a regular file, see FileTraits
   Geometry geometry;
   Capabilities capabilities;
 };
 
-// Whether open_file() would work, as far as that can be seen without the size. Changes nothing.
+// Checks whether open_file() would work, as far as possible without the size. Changes nothing.
 Result<void> check_file(const FileConfig& config, const Expected& expected = {});
 
-// See factory.h for sizes and errno values.
+// Sizes are in bytes. factory.h has the meaning of sizes and of errno values.
 Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_block,
                            const Expected& expected = {});
 

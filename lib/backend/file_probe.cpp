@@ -26,14 +26,16 @@ namespace ballast::backend {
 namespace {
 
 constexpr std::uint64_t smallest_block = 512;
-// Network file systems name the size of a good transfer here; it is no block.
+// A larger number is cut to this. Network file systems report the size of a good transfer as
+// st_blksize; that is no block.
 constexpr std::uint64_t largest_block = 64 << 10;
 
 std::uint64_t as_block(std::uint64_t bytes) {
   return std::bit_floor(std::clamp(bytes, smallest_block, largest_block));
 }
 
-// One number of the queue folder of a device; a partition's is its disk's.
+// Reads one number in the queue folder of a device. A partition has no such folder; its disk has
+// it.
 std::optional<std::uint64_t> queue_limit(dev_t device, const char* name) {
   for (const char* folder : {"queue", "../queue"}) {
     const std::string path =
@@ -48,8 +50,9 @@ std::optional<std::uint64_t> queue_limit(dev_t device, const char* name) {
   return std::nullopt;
 }
 
-// The fewest tags of the queues that an operation on `folder` (of /sys) may have to wait for: a
-// device-mapper or RAID device passes it on in the thread that submits, down to the disks.
+// Lowers *fewest to the fewest tags (nr_requests) of all queues that an operation on a device may
+// have to wait for. `folder` is the device's folder in sysfs. A device-mapper or RAID device passes
+// an operation on to the devices below it in the thread that submits, down to the disks.
 void find_tags(const std::filesystem::path& folder, unsigned depth, std::size_t* fewest) {
   constexpr unsigned deepest = 8;
   std::error_code none;
@@ -81,7 +84,7 @@ std::size_t tags_of(dev_t device) {
   return fewest == none ? unknown_tags : fewest;
 }
 
-// Whether O_DIRECT takes a read of `unit` bytes at offset `unit`.
+// Whether the file accepts an O_DIRECT read of `unit` bytes at offset `unit`.
 bool read_works(int fd, std::uint64_t unit) {
   constexpr std::size_t most = 4096;
   void* memory = nullptr;
@@ -99,7 +102,7 @@ void probe_alignment(int fd, Bytes size, FileTraits& traits) {
   struct statx status {};
   if (::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
       (status.stx_mask & STATX_DIOALIGN) != 0) {
-    // 0: this file has no direct I/O, though it may be opened so (ext4 with data=journal).
+    // 0: the file has no direct I/O, although open(2) accepted O_DIRECT (ext4 with data=journal).
     traits.direct = status.stx_dio_offset_align != 0;
     traits.offset_alignment = std::max(1U, status.stx_dio_offset_align);
     traits.memory_alignment = std::max(1U, status.stx_dio_mem_align);
@@ -131,7 +134,7 @@ void probe_block_device(int fd, dev_t device, FileTraits& traits) {
     traits.discard_granularity = as_block(queue_limit(device, "discard_granularity").value_or(0));
   }
   // fallocate on a block device (Linux 4.9, block/fops.c): ZERO_RANGE always works, by writing
-  // zeros if need be; PUNCH_HOLE is WRITE ZEROES with unmapping, where the device has it.
+  // zeros if necessary. PUNCH_HOLE is WRITE ZEROES with unmapping, if the device has that.
   traits.zero = true;
   traits.zero_unmaps = traits.discard_granularity > 0 &&
                        queue_limit(device, "write_zeroes_max_bytes").value_or(0) > 0;
@@ -145,7 +148,7 @@ bool punches_holes(std::string_view file_system) {
 void probe_regular(int fd, const struct stat& status, std::string_view file_system,
                    FileTraits& traits) {
   traits.physical_block = as_block(static_cast<std::uint64_t>(status.st_blksize));
-  // Past the end there is nothing to lose, but the file system says whether it could.
+  // A hole beyond the end loses no data, and shows whether the file system can punch holes.
   const off_t unit = static_cast<off_t>(traits.physical_block);
   const off_t past_the_end = (status.st_size / unit + 1) * unit;
   if (punches_holes(file_system) ||

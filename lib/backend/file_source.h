@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store of a LUN that is a file or a block device: StoreOpener (store_opener.h) opens it, on a
-// thread of its own.
+// The StoreSource of a LUN on a file or a block device. StoreOpener (store_opener.h) opens the
+// store on a thread of its own.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,8 @@
 
 namespace ballast::backend {
 
-// The kind's check and open (kinds.h). What `context` borrows outlives the backend.
+// The functions `check` and `open` of the kind `file` (kinds.h). OpenContext (factory.h) tells
+// lifetimes.
 Result<void> check_file_store(const StoreOrder& order);
 std::unique_ptr<StoreSource> open_file_store(StoreOrder order, const OpenContext& context);
 

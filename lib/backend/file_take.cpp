@@ -29,8 +29,7 @@ std::string parent_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// --- what stands at the path
-// ----------------------------------------------------------------------
+// --- what is at the path ---
 
 enum class Kind { missing, regular, block };
 
@@ -101,16 +100,15 @@ Result<Kind> look_at(const std::string& path) {
   return error(EINVAL, "{} is {}: a volume is a regular file or a block device", path, what);
 }
 
-// --- opening and taking
-// ---------------------------------------------------------------------------
+// --- opening and taking ---
 
 int open_flags(const FileConfig& config) {
   return O_RDWR | O_CLOEXEC | O_NOCTTY | (config.cache == CacheMode::direct ? O_DIRECT : 0);
 }
 
-// Reading changes no time of the file: that would be a write to the journal, which a read that is
-// submitted by a thread that answers must not wait for (lane_choice.h). Only the owner may ask for
-// it.
+// Opens the file so that reads do not change its access time: that change would be a write to the
+// journal. A thread that answers commands may submit reads, and must not wait for the journal
+// (lane_choice.h). Only the owner of a file may use O_NOATIME.
 UniqueFd open_quietly(const std::string& path, int flags) {
   UniqueFd fd{::open(path.c_str(), flags | O_NOATIME, 0600)};
   if (!fd && errno == EPERM) {
@@ -153,7 +151,8 @@ Error cannot_open(const std::string& path, int why, bool direct) {
   return error(why, "{} cannot be opened: {}", path, std::strerror(why));
 }
 
-// Whether the file is ours now; an error if it is somebody else's.
+// Returns true if the file is locked for us now, and false if it cannot be locked. An error if
+// another LUN or program has it.
 Result<bool> lock(int fd, const std::string& path) {
   struct flock whole {};
   whole.l_type = F_WRLCK;
@@ -179,7 +178,7 @@ Result<bool> lock(int fd, const std::string& path) {
                path, who, path);
 }
 
-// Of what is open: whose it is, and whether it is what was expected.
+// Locks and claims an open store, and checks whether it is the expected one.
 Result<Taken> take_open(UniqueFd fd, const FileConfig& config, const Expected& expected) {
   Taken taken;
   taken.fd = std::move(fd);
@@ -187,7 +186,7 @@ Result<Taken> take_open(UniqueFd fd, const FileConfig& config, const Expected& e
   if (::fstat(taken.fd.get(), &status) != 0) {
     return error(errno, "{} cannot be examined: {}", config.path, std::strerror(errno));
   }
-  // Not what stat() saw before: the path may name another thing by now.
+  // fstat() tells what was opened. After the stat() before, the path may name another file by now.
   taken.block_device = S_ISBLK(status.st_mode);
   if (!taken.block_device && !S_ISREG(status.st_mode)) {
     return error(EAGAIN, "{} comes and goes while it is being opened: try again", config.path);
@@ -224,7 +223,8 @@ Result<Taken> take_existing(const FileConfig& config, Kind kind, const Expected&
   return take_open(std::move(fd), config, expected);
 }
 
-// fsync of the directory makes the new name durable, fsync of the file its size.
+// The fsync of the directory makes the new name durable, the fsync of the file makes its size
+// durable.
 Result<void> make_durable(int fd, const std::string& path) {
   const UniqueFd parent{::open(parent_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (::fsync(fd) != 0 || !parent || ::fsync(parent.get()) != 0) {
@@ -248,8 +248,8 @@ Result<void> give_size(int fd, const std::string& path, Bytes size) {
   return {};
 }
 
-// A file that was created, until it is whole: whatever goes wrong before, it goes again, or the
-// next attempt would find an empty one.
+// Removes a file that was created, unless finish() is called. Otherwise an attempt that failed
+// halfway would leave an empty file for the next attempt.
 class Unfinished {
  public:
   explicit Unfinished(const std::string& path) : path_{path} {}
@@ -267,7 +267,7 @@ class Unfinished {
   bool finished_ = false;
 };
 
-// nullopt: somebody else created it meanwhile.
+// Returns nullopt if another program created the file meanwhile.
 Result<std::optional<Taken>> create(const FileConfig& config, Bytes size) {
   const std::string& path = config.path;
   UniqueFd fd = open_quietly(path, open_flags(config) | O_CREAT | O_EXCL);
@@ -276,7 +276,7 @@ Result<std::optional<Taken>> create(const FileConfig& config, Bytes size) {
     if (why == EEXIST) {
       return std::optional<Taken>{};
     }
-    // Linux creates the file before it finds that it cannot have O_DIRECT.
+    // Linux creates the file before it finds that the file system has no O_DIRECT.
     if (why == EINVAL) {
       ::unlink(path.c_str());
     }
@@ -299,7 +299,7 @@ Result<std::optional<Taken>> create(const FileConfig& config, Bytes size) {
   return std::optional<Taken>{std::move(taken).value()};
 }
 
-// A missing file that must not be created, and why.
+// Looks at the path. If the file is missing and must not be created, the error says why.
 Result<Kind> look_for(const FileConfig& config, Bytes size, const Expected& expected) {
   Result<Kind> kind = look_at(config.path);
   const bool missing = kind ? kind.value() == Kind::missing : kind.error().errno_value == ENOENT;
@@ -343,7 +343,8 @@ Result<void> check_store(const FileConfig& config, const Expected& expected) {
     const Result<Taken> taken = take_existing(config, kind.value(), expected);
     return taken ? Result<void>{} : Result<void>{taken.error()};
   }
-  // An unnamed file tells what creating one would, and goes when it is closed.
+  // Opening an unnamed file fails for the reasons for which creating a named one would. It is gone
+  // when it is closed.
   const UniqueFd unnamed{
       ::open(parent_of(config.path).c_str(), open_flags(config) | O_TMPFILE, 0600)};
   const int why = errno;

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Taking what stands at a path for ourselves: a regular file or a block device, created where it is
-// missing and may be, and never another than the one that is expected.
+// Takes the regular file or block device at a path for this process. A file that is missing is
+// created if it may be. A store that is not the expected one is never taken without notice.
 //
 // An empty disk never takes the place of a known one
-//   A file is created only where the path was never the store of a LUN (`record`), and while the
-//   LUN is being made by somebody (`creation`): not when the daemon starts, nor for a LUN out of a
-//   saved configuration. A file that is not the one of the record (store_identity.h) is taken with
-//   a warning if it holds data, as one that was restored from a backup does, and refused if it
-//   holds none: it may be what an empty mount point has. A device that is not the one of the record
-//   is refused. What is refused so has errno ENOENT, like a missing file.
+//   A file is created only if the path was never the store of a LUN (`record`), and only while an
+//   operator makes the LUN (`creation`): not when the daemon starts, and not for a LUN of a saved
+//   configuration. A file that is not the recorded one (store_identity.h) is taken with a warning
+//   if it holds data, as a file restored from a backup does. It is refused if it holds no data,
+//   because it may belong to an empty mount point. A device that is not the recorded one is
+//   refused. All these refusals have errno ENOENT, as for a missing file.
 //
 // Ownership against a second user
 //   regular file  an open-file-description lock (F_OFD_SETLK, fcntl(2)) on the whole file. It also
-//                 meets the locks of qemu, and those of a second LUN in this process.
-//   block device  O_EXCL: the kernel refuses it while it is mounted, part of a volume group or a
-//                 RAID, or open here already.
+//                 conflicts with the locks of qemu, and with those of a second LUN in this process.
+//   block device  O_EXCL: the kernel refuses to open a device that is mounted, part of a volume
+//                 group or a RAID, or open here already.
 //   both          a claim in this process (store_register.h), whether or not there are locks.
-// Where the file system has no locks, the file is opened all the same, with a warning.
+// If the file system has no locks, the file is opened all the same, with a warning.
 //
-// Blocking calls: for an errand (lib/base/errand.h).
+// These calls block: make them in an errand (lib/base/errand.h).
 #pragma once
 
 #include <optional>
@@ -34,16 +34,16 @@ namespace ballast::backend {
 
 enum class Creation {
   allowed,
-  at_start,    // not: the daemon is starting
-  saved,       // not: a saved configuration has a LUN on this path
-  unreadable,  // not: whether there is a record cannot be told
+  at_start,    // not allowed: the daemon is starting
+  saved,       // not allowed: a saved configuration has a LUN on this path
+  unreadable,  // not allowed: the record cannot be read, so there may be one
 };
 
-// What is known of a store before it is opened.
+// What Ballast knows of a store before it opens it.
 struct Expected {
   Creation creation = Creation::allowed;
   std::optional<StoreRecord> record;
-  std::string record_file;  // where it is, for what is said
+  std::string record_file;  // the path of the record, for messages
 };
 
 struct Taken {
@@ -51,12 +51,14 @@ struct Taken {
   StoreClaim claim;
   StoreIdentity identity;
   bool block_device = false;
-  bool exclusive = false;  // a lock, or O_EXCL
+  bool exclusive = false;  // a lock, or O_EXCL, keeps other programs out
 };
 
+// Opens the store, takes it and checks its identity. A missing file is created with `size` bytes.
+// The error's message is one sentence for the operator; factory.h has its errno values.
 Result<Taken> take_store(const FileConfig& config, Bytes size, const Expected& expected);
 
-// Whether take_store() would work, as far as that can be seen without the size. Changes nothing.
+// Checks whether take_store() would work, as far as possible without the size. Changes nothing.
 Result<void> check_store(const FileConfig& config, const Expected& expected);
 
 }  // namespace ballast::backend

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Filter: a backend in front of another one, which it passes everything on to. What is derived from
-// it overrides what it cares about.
+// Filter: a backend that passes every call on to another backend. A derived class overrides the
+// calls that it changes.
 #pragma once
 
 #include <string>
@@ -40,7 +40,8 @@ class Filter : public Backend {
   co::Task<void> close() override { return inner_.close(); }
 
  protected:
-  // `inner` outlives the filter's last use of it: whoever owns it says so.
+  // `inner` must outlive the last call on the filter. The filter does not own it; a derived class
+  // may.
   explicit Filter(Backend& inner) : inner_{inner} {}
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kinds of backend that a configuration string may name: one row each, and what the string says
-// of one. A new kind is a row in kinds.cpp, and a member of StoreConfig if it has settings.
+// The kinds of backend that a configuration string may name: one row for each, and the settings
+// that the string gives. A new kind needs a row in kinds.cpp, and a member of StoreConfig if it has
+// settings. Pure data; any thread.
 #pragma once
 
 #include <memory>
@@ -20,28 +21,29 @@ struct StoreOrder;
 class StoreSource;
 
 struct Kind {
-  std::string_view name;     // "file", what the string begins with
+  std::string_view name;     // "file": the word that the string begins with
   std::string_view example;  // "file=/srv/vol0.raw", for messages
   std::string_view help;     // "a file, created sparse with the LUN, or a block device"
-  // What stands behind the '=' of its name; null: nothing.
+  // The value after the name and its '='; null: the kind has none.
   config::Key (*target)(StoreConfig& config) = nullptr;
-  // Its own keys; null: none.
+  // The kind's own keys; null: it has none.
   config::Keys (*keys)(StoreConfig& config) = nullptr;
-  // Whether open() would work, as far as that can be seen without the LUN's size; null: it would.
-  // Changes nothing. May hang with the storage.
+  // Checks whether open() would work, as far as possible without the size of the LUN; null: it
+  // always would. Changes nothing. May hang with the storage.
   Result<void> (*check)(const StoreOrder& order) = nullptr;
-  // Starts opening; does not wait. The source gives the backend itself: open() in factory.h wraps
-  // it.
+  // Starts to open the store and does not wait. The source gives the bare backend; open() in
+  // factory.h wraps it.
   std::unique_ptr<StoreSource> (*open)(StoreOrder order, const OpenContext& context);
-  // Its submissions to io_uring may sleep as long as the store does: UringOptions::store_thread.
+  // Submissions to io_uring may sleep as long as the store hangs, so the ring needs
+  // UringOptions::store_thread.
   bool submissions_sleep = false;
 };
 
 std::span<const Kind> kinds();
-// Null if there is none.
+// Returns null if there is no kind with this name.
 const Kind* find_kind(std::string_view name);
 
-// What was asked for, with defaults filled in.
+// The settings of a store, with defaults filled in.
 struct StoreConfig {
   const Kind* kind = find_kind("null");
   FileConfig file;
@@ -49,9 +51,10 @@ struct StoreConfig {
   friend bool operator==(const StoreConfig&, const StoreConfig&) = default;
 };
 
-// Those of its kind, and of the wrappers.
+// The keys of the store's kind and of the wrappers. They refer to `config`, which must outlive
+// them.
 config::Keys keys_of(StoreConfig& config);
-// "file=/srv/vol0.raw": its kind and its target.
+// The kind and its target: "file=/srv/vol0.raw".
 std::string to_string(const StoreConfig& config);
 
 }  // namespace ballast::backend

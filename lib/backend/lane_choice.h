@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// LaneChoice: whether a read or write of a file may be submitted by the thread that answers
-// commands, or goes through the store thread (lib/io/store_thread.h), which may sleep.
+// LaneChoice: decides whether the thread that answers commands may submit a read or write of a
+// file, or whether the store thread (lib/io/store_thread.h) must, which may sleep.
 //
-// The store thread costs two changes of threads, half as much again as an operation on a fast disk.
-// So it is used only where submission could sleep:
+// Going through the store thread costs two changes of threads, which is half as much again as an
+// operation on a fast disk. So an operation goes through it only if its submission could sleep:
 //
-// Files in memory (tmpfs): never. There is no store behind them.
+// Files in memory (tmpfs): never. No store is behind them that could hang.
 //
-// Block devices: never. The kernel honours RWF_NOWAIT down to the tags of the queue. What it
-// refuses goes through the store thread.
+// Block devices: never at first. The kernel honours RWF_NOWAIT down to the tags of the disk's
+// queue, and an operation that it refuses to begin at once then goes through the store thread. A
+// device that has no RWF_NOWAIT (EOPNOTSUPP) uses the store thread from then on.
 //
-// Files under O_DIRECT: where the store is not known to be well. File systems look at RWF_NOWAIT
-// for their own locks and blocks, but not for the tags of the disk's queue (iomap sets no
-// REQ_NOWAIT). A tag can be had where the store ended an operation in the last `lease` and this LUN
-// has no more than its share of the tags under way. And ext4 waits for its journal when a write
-// changes the file's time of modification, which is the first write in each tick of the kernel's
-// clock. So that one goes through the store thread, and the tick's other writes, after it has
-// ended, need no journal. ARCHITECTURE.md tells what is left.
+// Files under O_DIRECT: if the store is not known to be well. File systems honour RWF_NOWAIT for
+// their own locks and blocks, but not for the tags of the disk's queue (iomap sets no REQ_NOWAIT).
+// A tag is free if the store ended an operation within the last `lease` and if this LUN has no more
+// than its share of the tags in use. Besides, ext4 waits for its journal when a write changes the
+// file's modification time, which is the first write in each tick of the kernel's clock. So the
+// first write of a tick goes through the store thread. Once it has ended, further writes in the
+// same tick need no journal. ARCHITECTURE.md describes the cases that remain. Without RWF_NOWAIT,
+// the rule is as for block devices.
 //
-// Files in the page cache: always. Answers come from the cache while the disk is frozen, so nothing
-// shows that the next operation can be begun.
+// Files in the page cache: always. Reads are answered from the cache while the disk is frozen, so a
+// success does not show that the next operation can begin at once.
 //
-// Durable writes, and what is neither read nor write, always go through the store thread.
+// The caller sends durable writes, and all that is neither read nor write, through the store
+// thread.
 //
 // Driving thread only.
 #pragma once
@@ -40,16 +43,17 @@ namespace ballast::backend {
 class LaneChoice {
  public:
   enum class Kind : std::uint8_t { in_memory, block_device, direct_file, cached_file };
-  // Time by the clock that a file's times are taken from, CLOCK_REALTIME_COARSE, in ns.
+  // A time in ns of CLOCK_REALTIME_COARSE, the clock that gives files their times.
   using Tick = std::int64_t;
 
-  // A tenth of what a rotating disk needs for the operations of a full queue, a hundred times what
-  // a fast one needs for one.
+  // A tenth of the time that a rotating disk needs for a full queue of operations, and a hundred
+  // times as long as a fast disk needs for one operation.
   static constexpr Nanoseconds lease = std::chrono::milliseconds{10};
 
   explicit LaneChoice(Kind kind) : kind_{kind} {}
 
-  // For a read that begins now, with `under_way` of this LUN's, itself included.
+  // The lane of a read that begins now. `under_way`: operations of this LUN on the store, this one
+  // included.
   io::Lane read(TimePoint now, std::size_t under_way, const QueueShare& share) const {
     switch (kind_) {
       case Kind::in_memory:
@@ -65,7 +69,8 @@ class LaneChoice {
     }
     return io::Lane::store;
   }
-  // The same for a write. *tick: read by `clock`, where it matters, and to be handed to wrote().
+  // The same for a write. For a file under O_DIRECT it sets *tick to the time on `clock`; pass that
+  // to has_written(). For other files *tick is unchanged.
   io::Lane write(TimePoint now, std::size_t under_way, const QueueShare& share, Tick (*clock)(),
                  Tick* tick) const {
     const io::Lane lane = read(now, under_way, share);
@@ -76,20 +81,20 @@ class LaneChoice {
     return *tick == marked_ ? lane : io::Lane::store;
   }
 
-  // A read, a write that began at `tick`, has ended well.
+  // A read has ended well; a write that began at `tick` has ended well.
   void has_read(TimePoint now) { last_end_ = now; }
   void has_written(TimePoint now, Tick tick) {
     last_end_ = now;
     marked_ = tick;
   }
-  // The kernel refused to begin one at once: EAGAIN or EOPNOTSUPP.
+  // The kernel refused to begin an operation at once, with EAGAIN or EOPNOTSUPP (positive).
   void refused(int errno_value) { knows_nowait_ = knows_nowait_ && errno_value != EOPNOTSUPP; }
 
  private:
   Kind kind_;
   bool knows_nowait_ = true;
   TimePoint last_end_{Nanoseconds::min() / 2};
-  Tick marked_ = -1;  // of the file's time of modification
+  Tick marked_ = -1;  // the tick that the file's modification time has; -1: not known
 };
 
 }  // namespace ballast::backend

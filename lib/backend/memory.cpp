@@ -42,7 +42,7 @@ class Memory final : public Backend {
  private:
   using Page = std::unique_ptr<std::byte[]>;
 
-  // The memory of `page`, zeroed where it is new; null where there is none to be had.
+  // Returns the memory of `page`, zeroed if it is new; null if there is none to be had.
   std::byte* allocate(std::uint64_t page) noexcept;
   void clear(std::uint64_t begin, std::uint64_t end, bool free_whole_pages);
 
@@ -107,7 +107,7 @@ co::Task<IoStatus> Memory::write(Bytes offset, io::SgView from, Fua, co::CancelT
   co_return IoStatus::ok;
 }
 
-// Touches only pages that exist: a gigabyte of holes costs nothing.
+// Touches only pages that exist, so a gigabyte of holes costs nothing.
 void Memory::clear(std::uint64_t begin, std::uint64_t end, bool free_whole_pages) {
   auto page = pages_.lower_bound(begin / page_size);
   while (page != pages_.end() && page->first * page_size < end) {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A backend in memory: sparse, gone when it is closed. For tests, and for a scratch LUN.
+// A backend in memory: sparse, and gone when it is closed. For tests, and for a scratch LUN.
 //
-// Pages of 4 KiB are allocated on their first write and freed by zero() with may_unmap and by
-// discard() when they are covered whole; what has no page reads as zeros. It uses at most the
-// LUN's size in memory; where the process gets no more, a write answers no_space.
+// A page of 4 KiB is allocated at the first write to it, or by zero() without may_unmap. zero()
+// with may_unmap and discard() free the pages that they cover whole. A range without a page reads
+// as zeros. The pages take at most the size of the LUN in memory. If the process gets no more
+// memory, a write answers no_space. Every operation ends without suspending its caller.
 #pragma once
 
 #include <memory>
@@ -12,6 +13,7 @@
 
 namespace ballast::backend {
 
+// `executor` must outlive the backend. Sizes in bytes, as in OpenContext (factory.h).
 std::unique_ptr<Backend> make_memory(co::Executor& executor, Bytes size, Bytes logical_block);
 
 }  // namespace ballast::backend

@@ -19,7 +19,7 @@ constexpr unsigned set_of(std::initializer_list<IoStatus> statuses) {
   return set;
 }
 
-// What any operation may end with, and what only some may.
+// The statuses that every operation may end with, and those that only some may.
 constexpr unsigned any = set_of({IoStatus::ok, IoStatus::medium_error, IoStatus::no_resource,
                                  IoStatus::cancelled, IoStatus::not_ready});
 constexpr unsigned ranged = bit(IoStatus::out_of_range);

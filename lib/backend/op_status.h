@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// How each kind of operation may end, and what an errno value says about it.
+// The statuses with which each kind of operation may end, and the status that an errno value means.
 //
-// One table for `checked`, which asserts it of our own backends; for the rules of `fault`, which
-// must keep to it; and for backends that stand on system calls. A kernel, a file system or a FUSE
-// daemon may answer anything with any errno: what makes no sense for an operation (a read that is
-// told EROFS) is a medium error of it.
+// Three users share this one table. `checked` asserts it of every backend, `fault` accepts only
+// rules that keep to it, and backends that make system calls translate errno values with it. A
+// kernel, a file system or a FUSE daemon may answer any call with any errno. An errno that makes no
+// sense for an operation (a read that fails with EROFS) becomes medium_error. Pure functions; any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,11 @@ namespace ballast::backend {
 
 enum class OpKind : std::uint8_t { read, write, zero, discard, flush, block_status, resize };
 
-// Whether the contract (backend.h) lets an operation of this kind end so.
+// Whether the contract (backend.h) lets an operation of this kind end with this status.
 bool may_end_with(OpKind kind, IoStatus status) noexcept;
 
-// What an errno value (positive; 0: ok) of a system call means for the operation that made it.
-// Total: whatever the value, the operation may end with the result.
+// The meaning of a system call's errno value (positive; 0: ok) for the operation that made the
+// call. For every value the result is a status with which the operation may end.
 IoStatus status_from_errno(OpKind kind, int errno_value) noexcept;
 
 }  // namespace ballast::backend

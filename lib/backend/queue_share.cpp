@@ -21,7 +21,7 @@ std::mutex mutex;
 }  // namespace
 
 QueueShare::QueueShare(dev_t device, std::size_t tags) : tags_{tags} {
-  // One entry for each device that ever had a LUN: they are few.
+  // The map keeps one entry for each device that ever had a LUN; there are few such devices.
   auto& devices = never_destroyed<std::map<dev_t, Device>>();
   const std::lock_guard lock{mutex};
   device_ = &devices[device];

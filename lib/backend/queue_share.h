@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// QueueShare: how many of a disk's tags one LUN may have under way before its threads stop
-// submitting by themselves (lane_choice.h).
+// QueueShare: the number of operations that one LUN may have under way on a disk before its threads
+// stop submitting directly and use the store thread (lane_choice.h).
 //
-// Half of the tags are divided among the LUNs of this process on the same device; the other half is
-// for the file system and everybody else. Any thread.
+// Half of the tags of the disk's queue are divided among the LUNs of this process on the same
+// device. The other half is for the file system and for other programs. Any thread.
 #pragma once
 
 #include <sys/types.h>
@@ -14,13 +14,13 @@ namespace ballast::backend {
 
 class QueueShare {
  public:
-  // `device`: st_dev of a file. `tags`: of the device's queue, see file_probe.h.
+  // `device`: st_dev of a file. `tags`: those of the device's queue, see FileTraits (file_probe.h).
   QueueShare(dev_t device, std::size_t tags);
   ~QueueShare();
   QueueShare(const QueueShare&) = delete;
   QueueShare& operator=(const QueueShare&) = delete;
 
-  // At least 1. Changes when LUNs on the device come and go.
+  // The share, at least 1. It changes when LUNs on the device are opened and closed.
   std::size_t operations() const;
 
  private:

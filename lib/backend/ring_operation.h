@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One operation of a backend that runs on a ring: inside the backend's gate for as long as this
-// lives, and cancelled on the ring when `cancel` asks. A local of the operation. Driving thread
-// only.
+// RingOperation: one operation of a backend that runs on a ring. While it lives, the operation is
+// inside the backend's gate, and the ring cancels `ticket` when cancellation is requested. A local
+// variable of the operation. Driving thread only.
 #pragma once
 
 #include "lib/co/cancel.h"

@@ -15,7 +15,7 @@
 namespace ballast::backend {
 namespace {
 
-// The first line of a file in sysfs, without blanks at its end; nothing if there is none.
+// Returns the first line of a file in sysfs, without blanks at its end; empty if there is none.
 std::string line_of(const std::string& path) {
   std::ifstream file{path};
   std::string line;
@@ -38,7 +38,7 @@ std::string name_of_device(dev_t device) {
   std::string folder = fmt::format("/sys/dev/block/{}:{}/", major(device), minor(device));
   const std::string partition = line_of(folder + "partition");
   if (!partition.empty()) {
-    folder += "../";  // the folder of its disk
+    folder += "../";  // to the folder of the partition's disk
   }
   for (const auto& [kind, file] : names) {
     const std::string name = line_of(folder + file);
@@ -49,7 +49,7 @@ std::string name_of_device(dev_t device) {
   return {};
 }
 
-// mountinfo writes blanks and their kin as \040.
+// mountinfo writes blanks, tabs, newlines and backslashes in octal, as \040.
 std::string unescape(std::string_view text) {
   std::string plain;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -118,7 +118,8 @@ bool is_another(const StoreIdentity& then, const StoreIdentity& now) {
   }
   if (then.block_device) {
     const auto kind = [](const std::string& device) { return device.substr(0, device.find(':')); };
-    // One disk has a name of each kind; which of them is there first may change.
+    // A disk may have several kinds of name, and the first one that sysfs has may be of another
+    // kind after a reboot. Names of different kinds cannot be compared.
     return !then.device.empty() && kind(then.device) == kind(now.device) &&
            then.device != now.device;
   }

@@ -34,7 +34,9 @@ Expected expect(const StoreOrder& order, const Found& found) {
   return expected;
 }
 
-// The folder of records may be on a file system that hangs, and the store on one that does not.
+// The folder of records may be on a file system that hangs, while the store is on one that does
+// not. So another errand reads the record, and this one waits for it no longer than
+// record_patience.
 Found find_record(const StoreOrder& order) {
   const StoreRecords records{order.records};
   if (!records.remembers()) {
@@ -95,7 +97,7 @@ struct StoreOpener::Shared {
   bool pause();
 };
 
-// False: this was the last.
+// Makes one attempt. Returns whether another one is needed.
 bool StoreOpener::Shared::attempt(std::string& said) {
   const Found found = find_record(order);
   const Expected expected = expect(order, found);
@@ -107,7 +109,7 @@ bool StoreOpener::Shared::attempt(std::string& said) {
   {
     const std::lock_guard lock{mutex};
     if (unwanted) {
-      return false;  // closed here, by this thread
+      return false;  // this thread closes it
     }
     file = std::move(opened).value();
     state = State::opened;
@@ -123,13 +125,15 @@ bool StoreOpener::Shared::attempt(std::string& said) {
   return false;
 }
 
+// Notes that an attempt failed. Returns whether another one is needed. `known`: the record is of
+// this LUN.
 bool StoreOpener::Shared::failed(const Error& why, bool known, std::string& said) {
   const std::lock_guard lock{mutex};
   if (unwanted) {
     return false;
   }
   error = why;
-  // EINVAL: the LUN does not fit the store, and will not.
+  // EINVAL: the LUN does not suit the store, and never will.
   const bool waits = order.at_start || (known && why.errno_value != EINVAL);
   state = waits ? State::waiting : State::refused;
   if (waits && said != why.message) {
@@ -143,7 +147,7 @@ bool StoreOpener::Shared::failed(const Error& why, bool known, std::string& said
   return waits;
 }
 
-// Between two attempts; false: it is over.
+// Waits between two attempts. Returns false if the store is not wanted any more.
 bool StoreOpener::Shared::pause() {
   std::unique_lock lock{mutex};
   changed.wait_for(lock, order.interval, [this] { return unwanted; });

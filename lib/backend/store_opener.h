@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// StoreOpener: opens the store of one LUN on a thread of its own, for as long as it takes.
+// StoreOpener: opens the store of one LUN on a thread of its own, for as long as that takes.
 //
-// Opening may hang (a frozen file system, a server that is away), or fail for now (the file system
-// is not mounted, what is left of a closed LUN still has the file). Nobody who is waited for does
-// it: an errand (lib/base/errand.h) tries, once a second, until the store is open or nobody wants
-// it; the LUN waits as long as it can afford and looks again later. It logs once what it waits for,
-// and once more when that changes.
+// Opening may hang (a frozen file system, a server that does not answer). It may also fail for now
+// (the file system is not mounted, or a closed LUN still has operations on the file). So an errand
+// (lib/base/errand.h) does it, which no other thread waits for. The errand tries until the store is
+// open, until the failure is final (StoreOrder::at_start), or until the opener is destroyed; it
+// pauses for StoreOrder::interval between attempts. The LUN waits as long as it can afford and
+// looks again later. The errand logs once why the LUN has to wait, and again when the reason
+// changes.
 //
-// What an attempt does: read the record of the path (store_record.h), open_file() accordingly, and,
-// once the LUN has the store, write the record if it changed. A folder of records that hangs or
-// cannot be written keeps no LUN from what is there: it is served, with a warning.
+// An attempt reads the record of the path (store_record.h) and calls open_file() accordingly. Once
+// the store is open, it writes the record if that changed. If the folder of records hangs or cannot
+// be written, a LUN whose store is there is served all the same, with a warning in the log.
 //
 // Any thread, but one user at a time.
 #pragma once
@@ -25,28 +27,28 @@ namespace ballast::backend {
 
 class StoreOpener {
  public:
-  // How long an attempt waits for the folder of records.
+  // An attempt waits no longer than this for the folder of records.
   static constexpr Nanoseconds record_patience = std::chrono::seconds{2};
 
   using State = StoreSource::State;
 
-  // Whether an order could be filled, with what is remembered. Changes nothing. Blocks.
+  // Checks whether an order could be filled, given the record of its path. Changes nothing. Blocks.
   static Result<void> check(const StoreOrder& order);
 
-  // Starts trying.
+  // Starts the errand. If that is impossible, the state is `refused`.
   explicit StoreOpener(StoreOrder order);
-  // Nobody wants the store any more: what is opened later is closed on the opener's thread. Does
-  // not wait.
+  // Ends the attempts. If one is under way and opens the store later, the errand closes it. Does
+  // not wait for the errand. A store that is open but was not taken may be closed here.
   ~StoreOpener();
   StoreOpener(const StoreOpener&) = delete;
   StoreOpener& operator=(const StoreOpener&) = delete;
 
-  // Waits for the end of the first attempt, no longer than `patience`.
+  // Waits until the first attempt has ended, but no longer than `patience`.
   State wait(Nanoseconds patience);
   State state();
-  // Why the last attempt failed.
+  // Says why the last attempt failed. EAGAIN: none has ended yet.
   Error error();
-  // Once, when opened.
+  // Gives the store to the caller. Call it once, in the state `opened` (asserted).
   OpenFile take();
 
  private:

@@ -25,7 +25,7 @@ constexpr const char* head =
     "# Ballast recognises the file or device of a LUN by this record. Remove the record\n# only to "
     "let a LUN begin with an empty disk on this path.\n";
 
-// FNV-1a: two paths with one base name have two records.
+// FNV-1a. The hash gives two paths with the same base name different records.
 std::uint64_t hash_of(std::string_view text) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (const char c : text) {
@@ -38,7 +38,7 @@ Error failed(const char* what, const std::string& path, int why) {
   return Error{why, fmt::format("{} {}: {}", path, what, std::strerror(why))};
 }
 
-// The whole file, which is small.
+// Reads the file, up to largest_record bytes; a record is much smaller.
 Result<std::string> read_all(const std::string& path) {
   const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (!fd) {
@@ -65,7 +65,8 @@ bool number(std::string_view text, std::uint64_t& value) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-// One line, "key=value"; what is not known is passed over: a newer version may have written it.
+// Takes one line, "key=value". A key that is not known is skipped, because a newer version may have
+// written it. Returns false if a number is malformed.
 bool take_line(std::string_view line, StoreRecord& record) {
   const std::size_t equals = line.find('=');
   if (line.starts_with('#') || equals == std::string_view::npos) {
@@ -108,7 +109,8 @@ std::string text_of(const StoreRecord& record) {
   const StoreIdentity& identity = record.identity;
   std::string text = head;
   const auto line = [&text](std::string_view key, std::string_view value) {
-    // A name out of sysfs or mountinfo may hold anything; a line is a line.
+    // A name from sysfs or mountinfo may hold a newline, which would break the record; it is left
+    // out.
     if (value.find('\n') == std::string_view::npos) {
       text += fmt::format("{}={}\n", key, value);
     }
@@ -159,7 +161,7 @@ std::string StoreRecords::file_of(const std::string& path) const {
   for (char& c : name) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                        c == '.' || c == '-' || c == '_';
-    c = plain ? c : '_';  // nothing that a shell would want quoted
+    c = plain ? c : '_';  // so that a shell needs no quotes
   }
   return fmt::format("{}/{}-{:016x}", folder_, name, hash_of(normal));
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// StoreRecords: what this machine remembers of the stores of its LUNs, so that an empty disk never
-// takes the place of a known one.
+// StoreRecords: the records that this machine keeps of the stores of its LUNs, so that an empty
+// disk never takes the place of a known one.
 //
-// A file that is missing tells nothing: it may never have been, or its file system is not mounted
-// yet. So each path that was ever the store of a LUN has a record, one small file in
-// /var/lib/ballast/volumes: the path, the LUN, its size, and by what the store is known again
-// (store_identity.h). Nobody but an operator removes one: what looks like a deleted LUN from here
-// (its folder in configfs is gone) is also what a clean shutdown and a reboot look like.
+// If a file is missing, it may never have existed, or its file system may not be mounted yet. So
+// each path that was ever the store of a LUN has a record, one small file in
+// /var/lib/ballast/volumes. It holds the path, the LUN, its size, and the identity of the store
+// (store_identity.h). Only an operator removes a record. Ballast cannot do it when a LUN is
+// deleted: its folder in configfs is gone then, but a clean shutdown and a reboot remove that
+// folder, too.
 //
-// A record is written aside, made durable and renamed, so that it is there whole or not at all.
-// Blocking calls: for an errand (lib/base/errand.h). Any thread; two writers of one record leave
-// one of the two.
+// keep() writes a record to another file, makes that durable and renames it, so that a record is
+// whole or absent. If two threads keep one record at the same time, one of the two remains. These
+// calls block: make them in an errand (lib/base/errand.h). Any thread.
 #pragma once
 
 #include <optional>
@@ -25,9 +26,9 @@ namespace ballast::backend {
 struct StoreRecord {
   std::string path;  // as the LUN is configured, lexically normal
   std::string lun;   // the backstore's name
-  Bytes size;        // the LUN's
+  Bytes size;        // the LUN's size
   StoreIdentity identity;
-  std::string since;  // when the store was first seen, RFC 3339, UTC
+  std::string since;  // when a LUN first had this store, RFC 3339, UTC
 
   friend bool operator==(const StoreRecord&, const StoreRecord&) = default;
 };
@@ -36,26 +37,29 @@ class StoreRecords {
  public:
   static constexpr const char* default_folder = "/var/lib/ballast/volumes";
 
-  // Empty: nothing is remembered.
+  // `folder`: where the records are. Empty: nothing is remembered.
   explicit StoreRecords(std::string folder) : folder_{std::move(folder)} {}
 
   bool remembers() const { return !folder_.empty(); }
 
-  // Nothing: this path was never the store of a LUN. An error: nobody can tell.
+  // Returns nothing if the path was never the store of a LUN. The error says why that cannot be
+  // known: the record cannot be read, is damaged (EINVAL), or belongs to another path (EINVAL).
   Result<std::optional<StoreRecord>> find(const std::string& path) const;
-  // Makes the folder if it is missing.
+  // Writes a record durably, in place of an older one. Makes the folder if it is missing.
   Result<void> keep(const StoreRecord& record) const;
 
-  // The file with the record of `path`: what an operator removes to begin with an empty disk.
+  // Names the file that has the record of `path`. An operator removes it to begin with an empty
+  // disk.
   std::string file_of(const std::string& path) const;
 
  private:
   std::string folder_;
 };
 
-// Now, as `since` has it.
+// The present time, in the form of `since`.
 std::string timestamp();
 
+// `path` without ".", ".." and doubled slashes; symbolic links are not followed.
 std::string normal_path(const std::string& path);
 
 }  // namespace ballast::backend

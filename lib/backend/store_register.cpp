@@ -22,7 +22,7 @@ Register& the_register() {
   return never_destroyed<Register>();
 }
 
-// Nobody uses it, and nobody has to know anything of it.
+// The store is not claimed, and there is no news of it for a next user.
 bool is_forgotten(const std::pair<const std::pair<dev_t, ino_t>, Store>& entry) {
   const Store& store = entry.second;
   return !store.claimed && store.unheard_flush.use_count() == 1 &&

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// StoreClaim: that a store is in use in this process, from its opening until its last operation has
-// ended; and what its next user has to know of it.
+// StoreClaim: marks a store as in use by this process, from its opening until its last operation
+// has ended. It also carries the news that the store's next user needs.
 //
-// A LUN that was closed while its storage hung leaves operations behind, and what they do late must
-// not land over the work of the next LUN on the same store. Locks see to that where there are any;
-// on a file system without (NFS, FUSE) and for what no lock is asked, this register does: a file by
-// its device and inode number, a block device by its number. Both are right for as long as it is
-// open. (Afterwards the number may be another file's: then its first flush fails without need.) Any
-// thread; never blocks.
+// A LUN that was closed while its storage hung leaves operations behind. When they are carried out
+// late, they must not overwrite data that the next LUN wrote to the same store. File locks prevent
+// that, if the file system has them; on one without locks (NFS, FUSE), this register does. It knows
+// a file by its device and inode number, and a block device by its device number. Both numbers are
+// unambiguous while the store is open. Afterwards another file may get the same number; then its
+// first flush may fail without need. Any thread; waits for nothing but a short mutex.
 #pragma once
 
 #include <sys/stat.h>
@@ -21,12 +21,12 @@
 
 namespace ballast::backend {
 
-// How a flush of a store failed that no initiator has heard of; ok: none did.
+// How a flush of a store failed, if no initiator has been told yet; ok: none failed.
 using UnheardFlush = std::atomic<IoStatus>;
 
 class StoreClaim {
  public:
-  // Nothing: the store has a claim already.
+  // Returns nothing if the store has a claim already. `status`: fstat() of the open store.
   static std::optional<StoreClaim> make(const struct stat& status);
 
   StoreClaim() = default;
@@ -43,14 +43,16 @@ class StoreClaim {
   }
   ~StoreClaim() { release(); }
 
-  // The store's, not the LUN's: a LUN may be gone when its last flush fails.
+  // Belongs to the store and not to the LUN: the LUN may be gone when its last flush fails. Null
+  // after release().
   const std::shared_ptr<UnheardFlush>& unheard_flush() const { return unheard_flush_; }
 
-  // Once its last operation has ended.
+  // Ends the claim. Call it once the last operation has ended; it does nothing if there is no
+  // claim.
   void release() noexcept;
 
  private:
-  using Key = std::pair<dev_t, ino_t>;  // of a block device: its own number, and 0
+  using Key = std::pair<dev_t, ino_t>;  // for a block device: its device number, and 0
   std::optional<Key> key_;
   std::shared_ptr<UnheardFlush> unheard_flush_;
 };

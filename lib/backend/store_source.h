@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a LUN gets its store from, which may take its time.
+// StoreSource: gives a LUN its store, as soon as the store is open. StoreOrder says which store,
+// and for which LUN.
 #pragma once
 
 #include <functional>
@@ -20,47 +21,49 @@ struct StoreOrder {
   std::string lun;  // the backstore's name
   Bytes size;       // the LUN's, as in OpenContext
   Bytes logical_block;
-  // The daemon is starting and takes over LUNs that the kernel has: nothing is created, and every
-  // failure is waited out. Else only the failures of a LUN that is known are: one with a record of
-  // this path, name and size, as a restored configuration has. Somebody who makes a new LUN wants
-  // an answer.
+  // True if the daemon is starting and takes over LUNs that the kernel has. Then nothing is
+  // created, and after every failure the store is tried again. If it is false, a failure other than
+  // EINVAL is tried again only for a known LUN, one with a record of this path, name and size, as
+  // in a restored configuration. An operator who makes a new LUN needs an answer instead.
   bool at_start = false;
-  // Whether a saved configuration has a LUN on this path; asked on the opener's thread before
-  // anything is created. Empty: no.
+  // Whether a saved configuration has a LUN on this path. The opener's errand asks it before it
+  // creates anything. Empty: no.
   std::function<bool(const std::string& path)> is_saved;
   std::string records;  // the folder of records; empty: nothing is remembered
+  // The pause between two attempts.
   Nanoseconds interval = std::chrono::seconds{1};
 };
 
 struct Store {
   std::unique_ptr<Backend> backend;
-  // The store's: it outlives each opening. May be null.
+  // Belongs to the store, so it outlives each opening. May be null.
   std::shared_ptr<UnheardFlush> unheard_flush;
 };
 
-// The driving thread of the LUN's executor, or, before that is driven, the thread that opens it.
+// The driving thread of the LUN's executor calls this. Before the executor is driven, the thread
+// that opens the LUN calls it.
 class StoreSource {
  public:
   enum class State {
     trying,   // the first attempt is under way
-    waiting,  // it failed, and is made again; see error()
-    refused,  // it failed for good; see error()
+    waiting,  // an attempt failed, and another one follows; see error()
+    refused,  // an attempt failed, and none follows; see error()
     opened,   // see take()
   };
 
-  // Nobody wants the store any more. Does not wait.
+  // The store is not wanted any more. Does not wait.
   virtual ~StoreSource() = default;
 
-  // Waits for the end of the first attempt, no longer than `patience`.
+  // Waits until the first attempt has ended, but no longer than `patience`.
   virtual State wait(Nanoseconds) { return state(); }
   virtual State state() = 0;
-  // Why the last attempt failed.
+  // Says why the last attempt failed.
   virtual Error error() = 0;
-  // Once, when opened. May throw std::bad_alloc.
+  // Gives the store to the caller. Call it once, in the state `opened`. May throw std::bad_alloc.
   virtual Store take() = 0;
 };
 
-// Of a backend that is open as soon as it is made.
+// The source of a backend that is open as soon as it is made.
 class OpenedSource final : public StoreSource {
  public:
   explicit OpenedSource(std::unique_ptr<Backend> backend) : backend_{std::move(backend)} {}
