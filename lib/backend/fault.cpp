@@ -203,7 +203,7 @@ co::Task<void> Fault::close() {
   co_await inner_->close();
 }
 
-// --- the control file ---
+// --- the control file ----------------------------------------------------------------------------
 
 void Fault::arrived(std::string text) {
   bool post = false;

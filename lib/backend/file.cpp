@@ -145,7 +145,7 @@ bool File::moves_in_place(io::SgView view) const {
   });
 }
 
-// --- read and write ---
+// --- read and write ------------------------------------------------------------------------------
 
 co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
   RingOperation op{running_, uring_, cancel};
@@ -303,7 +303,7 @@ co::Task<IoStatus> File::flush(co::CancelToken cancel) {
   co_return status;
 }
 
-// --- zero and discard ---
+// --- zero and discard ----------------------------------------------------------------------------
 
 // Sets `missing` if the kernel or the file system does not have this mode at all.
 co::Task<int> File::fallocate(int mode, bool& missing, Bytes offset, Bytes length,
@@ -375,7 +375,7 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken can
   co_return status_from_errno(OpKind::discard, -result);
 }
 
-// --- calls on the helper thread ---
+// --- calls on the helper thread ------------------------------------------------------------------
 
 co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t limit,
                                       std::vector<Extent>* out) {

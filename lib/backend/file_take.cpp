@@ -29,7 +29,7 @@ std::string parent_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// --- what is at the path ---
+// --- what is at the path -------------------------------------------------------------------------
 
 enum class Kind { missing, regular, block };
 
@@ -100,7 +100,7 @@ Result<Kind> look_at(const std::string& path) {
   return error(EINVAL, "{} is {}: a volume is a regular file or a block device", path, what);
 }
 
-// --- opening and taking ---
+// --- opening and taking --------------------------------------------------------------------------
 
 int open_flags(const FileConfig& config) {
   return O_RDWR | O_CLOEXEC | O_NOCTTY | (config.cache == CacheMode::direct ? O_DIRECT : 0);
