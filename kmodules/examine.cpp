@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The half of tcmu.h that looks at a running kernel.
+// The part of tcmu.h that looks at a running kernel.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gio/gio.h>
@@ -27,7 +27,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The plugin answers within 2 s, but for what the daemon's main thread is doing.
+// The plugin answers within 2 s, unless the daemon's main thread is busy with something else.
 constexpr int patience_ms = 5000;
 
 std::string first_line(const fs::path& path) {
@@ -37,7 +37,7 @@ std::string first_line(const fs::path& path) {
   return line;
 }
 
-// Configfs takes one value per write(2).
+// configfs takes one value in one write(2).
 Result<void> write_value(const fs::path& path, std::string_view value) {
   const UniqueFd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
   if (file.get() < 0 ||
@@ -63,7 +63,7 @@ bool is_user_hba(const fs::path& path) {
   return path.filename().string().starts_with("user_");
 }
 
-// An existing user backstore's folder; empty if there is none.
+// Returns the folder of an existing user backstore; empty if there is none.
 fs::path existing_backstore(const fs::path& core) {
   for (const fs::path& hba : children(core)) {
     if (!is_user_hba(hba)) {
@@ -78,11 +78,11 @@ fs::path existing_backstore(const fs::path& core) {
   return {};
 }
 
-// A user backstore of our own, gone again with this object.
+// A user backstore that this process makes. The destructor removes it.
 class Probe {
  public:
   static Result<Probe> make(const fs::path& core) {
-    // Far above what rtslib counts up to, so that no name is taken from an operator.
+    // Far above the numbers that rtslib gives, so that no operator loses a name to the probe.
     constexpr unsigned first = 4242, tries = 16;
     int reason = EEXIST;
     for (unsigned number = first; number < first + tries; ++number) {
@@ -118,14 +118,15 @@ class Probe {
   }
   const fs::path& backstore() const { return backstore_; }
 
-  // Makes it a real, if useless, LUN with a ring. Returns its name in /sys/class/uio.
+  // Makes the backstore a real LUN with a ring, of no use for data. Returns its name in
+  // /sys/class/uio.
   Result<std::string> enable() const {
     struct Step {
       const char* file;
       const char* value;
     };
     constexpr std::array steps{
-        // Nobody will answer: the kernel must not wait.
+        // No handler will answer, so the kernel must not wait for one.
         Step{"attrib/nl_reply_supported", "-1"},
         Step{"control", "max_data_area_mb=1"},
         Step{"control", "dev_config=ballast-kmod/probe"},
@@ -156,7 +157,7 @@ void read_attributes(const fs::path& backstore, Tcmu& tcmu) {
   }
 }
 
-// The process of that name, 0 if none.
+// Returns the id of a process with that name; 0 if there is none.
 int find_process(const Roots& roots, std::string_view name) {
   for (const fs::path& entry : children(roots.proc)) {
     if (first_line(entry / "comm") == name) {
@@ -166,8 +167,8 @@ int find_process(const Roots& roots, std::string_view name) {
   return 0;
 }
 
-// What the plugin says of the rings that tcmu-runner has mapped. False: nobody is there to ask, or
-// there is no LUN of Ballast's.
+// Asks the plugin for the mailbox of a ring that tcmu-runner has mapped. Returns false if no plugin
+// answers, or if Ballast has no LUN.
 bool ask_plugin(Tcmu& tcmu) {
   namespace bus = watch::bus;
   g_autoptr(GDBusConnection) connection = g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, nullptr);
@@ -188,8 +189,8 @@ bool ask_plugin(Tcmu& tcmu) {
   return tcmu.mailbox.has_value();
 }
 
-// The mailbox of a LUN that nobody has open. `name` as in /sys/class/uio/*/name, "" for any of
-// TCMU.
+// Reads the mailbox of a LUN that no process has open. `name`: as in /sys/class/uio/*/name; "" for
+// any LUN of TCMU.
 Result<void> read_idle_mailbox(const Roots& roots, std::string_view name, Tcmu& tcmu) {
   Error error{ENOENT, "no LUN has a ring that could be read"};
   for (const fs::path& uio : children(roots.sysfs + "/class/uio")) {
@@ -205,7 +206,7 @@ Result<void> read_idle_mailbox(const Roots& roots, std::string_view name, Tcmu& 
     }
     const std::string path = roots.dev + "/" + device;
     const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-    // The kernel maps all of a ring or nothing.
+    // The kernel maps the whole ring or nothing.
     void* const map = file.get() < 0 || size < mailbox_bytes
                           ? MAP_FAILED
                           : ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
@@ -238,7 +239,7 @@ void probe_mailbox(const Roots& roots, const Probe& probe, Tcmu& tcmu) {
     tcmu.mailbox_from = "not read: " + name.error().message;
     return;
   }
-  // devtmpfs makes the node on a thread of its own.
+  // devtmpfs makes the device node on a thread of its own, so it may come late.
   Result<void> read = Error{ENOENT, ""};
   for (int round = 0; round < 50; ++round) {
     read = read_idle_mailbox(roots, name.value(), tcmu);

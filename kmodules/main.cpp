@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballast-kmod: are the kernel modules there, and what can this kernel's TCMU do?
+// ballast-kmod: tells whether the kernel modules are there and what this kernel's TCMU can do.
 // kmodules/README.md is its manual.
 #include <fmt/format.h>
 #include <linux/magic.h>
@@ -52,8 +52,8 @@ Findings look(const Library& library, bool probe) {
   return findings;
 }
 
-// Loads what is missing for `roles`. A target's module that does not load is an error; another is
-// a line on standard error.
+// Loads the missing modules of the chosen roles, and mounts configfs. Every failure is a line on
+// standard error and makes the result exit_failed.
 ExitCode load(const Library& library, bool initiator, bool lab) {
   bool failed = false;
   for (const Module& module : modules()) {
@@ -73,7 +73,7 @@ ExitCode load(const Library& library, bool initiator, bool lab) {
       failed = true;
     }
   }
-  // Where the kernel has no configfs at all, the report says so.
+  // If the kernel has no configfs at all, the report says so.
   if (library.state_of("configfs") == State::missing) {
     return failed ? exit_failed : exit_ready;
   }
@@ -127,7 +127,7 @@ int run(int argc, char** argv) {
 }  // namespace ballast::kmod
 
 int main(int argc, char** argv) {
-  // File system and JSON calls may run out of memory; say so instead of aborting.
+  // File system and JSON calls may run out of memory. Then a message is better than an abort.
   try {
     return ballast::kmod::run(argc, argv);
   } catch (const std::exception& error) {

@@ -35,7 +35,7 @@ struct FreeList {
   void operator()(kmod_list* list) const noexcept { kmod_module_unref_list(list); }
 };
 
-// The first module that answers to `name`; null if the index knows none.
+// Returns the first module that has this name or alias; null if libkmod's index has none.
 Handle look_up(kmod_ctx* context, const char* name) {
   kmod_list* list = nullptr;
   const int status = kmod_module_new_from_lookup(context, name, &list);
@@ -112,7 +112,7 @@ Result<Library> Library::open() {
   if (context == nullptr) {
     return Error{ENOMEM, "libkmod could not be set up: out of memory"};
   }
-  // Silent: what matters is said by us, once.
+  // libkmod logs nothing: Ballast reports each error itself, once.
   kmod_set_log_fn(
       context, [](void*, int, const char*, int, const char*, const char*, va_list) {}, nullptr);
   return Library{context};
@@ -130,8 +130,8 @@ State Library::state_of(const char* name) const {
         break;
     }
   }
-  // Without an index (no /lib/modules) sysfs still knows what runs. A built-in part has no
-  // initstate file there.
+  // Without libkmod's index (no /lib/modules), sysfs still shows the modules that run. A built-in
+  // one has no initstate file there.
   const std::string directory = fmt::format("/sys/module/{}", name);
   if (exists(directory)) {
     return exists(directory + "/initstate") ? State::loaded : State::builtin;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel modules Ballast stands on: which, why, and what this kernel has of them.
+// The kernel modules that Ballast needs: which, why, and which of them this kernel has.
 //
-// State comes from libkmod (what modprobe itself uses) and from /sys/module, never from parsing
-// lsmod. Single-threaded.
+// Their state comes from libkmod, which modprobe itself uses, and from /sys/module.
+// Single-threaded.
 #pragma once
 
 #include <libkmod.h>
@@ -16,47 +16,50 @@
 
 namespace ballast::kmod {
 
-// Who needs a module. `target` ones are required; the others are reported and loaded on request.
+// The machine that needs a module. Ballast requires the modules of role `target`; it only reports
+// the others, and loads them on request.
 enum class Role { target, initiator, lab };
 
 struct Module {
   const char* name;
   Role role;
-  const char* config;  // the kernel's build option that makes it
+  const char* config;  // the kernel's build option for it
   const char* reason;  // one phrase, for people
 };
 
-// Every module we name, in the order in which they are loaded.
+// Every module that Ballast knows of, in the order in which they are loaded.
 std::span<const Module> modules();
 
 enum class State {
   builtin,   // part of the kernel image
-  loaded,    // a module, and running
-  loadable,  // a module file is there
-  missing,   // neither
+  loaded,    // a module that is loaded
+  loadable,  // there is a module file
+  missing,   // none of these
 };
 
 const char* to_string(State state) noexcept;
 const char* to_string(Role role) noexcept;
 
-// What is known of the running kernel, apart from single modules.
+// Facts about the running kernel that do not belong to one module.
 struct Kernel {
   std::string release;         // as uname -r
   bool has_modules_directory;  // /lib/modules/<release> exists
-  bool can_load_modules;       // /proc/modules exists: CONFIG_MODULES
+  bool can_load_modules;       // /proc/modules exists, so the kernel has CONFIG_MODULES
 };
 Kernel running_kernel();
 
-// What to do about a module that is missing; one sentence. Pure.
+// Returns one sentence that says what to do about a missing module. Pure.
 std::string advice(const Kernel& kernel, const Module& module);
 
 class Library {
  public:
-  // Fails only without memory.
+  // Fails only if there is no memory.
   static Result<Library> open();
 
+  // Never fails: a module of which nothing can be found out is `missing`.
   State state_of(const char* name) const;
-  // Loads the module and what it depends on; nothing to do is success. Needs CAP_SYS_MODULE.
+  // Loads the module and those it depends on. A module that is loaded already is a success. Needs
+  // CAP_SYS_MODULE.
   Result<void> load(const char* name) const;
 
  private:

@@ -47,7 +47,7 @@ std::string conclusion(const Findings& findings) {
     default:
       break;
   }
-  // One line for all modules that the same thing helps.
+  // Modules with the same advice share one line.
   std::vector<std::pair<std::string, std::string>> lines;  // advice, names
   for (const ModuleFinding& finding : findings.modules) {
     if (finding.module.role != Role::target || finding.state != State::missing) {

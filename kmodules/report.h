@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What ballast-kmod found, for people and for programs. Pure: no system calls.
+// The findings of ballast-kmod, as text for people and as JSON for programs. Pure: no system calls.
 #pragma once
 
 #include <optional>
@@ -21,23 +21,24 @@ struct Findings {
   std::vector<ModuleFinding> modules;
   bool configfs_mounted = false;
   std::optional<Tcmu> tcmu;
-  std::string no_tcmu_because;  // where tcmu is empty
+  std::string no_tcmu_because;  // one sentence, if `tcmu` is empty
 };
 
-// Process exit codes; documented in kmodules/README.md.
+// The exit codes of the process; kmodules/README.md documents them.
 enum ExitCode : int {
   exit_ready = 0,
   exit_not_loaded = 1,  // `ballast-kmod load` would help
   exit_usage = 2,
-  exit_missing = 3,  // this kernel lacks a module that is needed
+  exit_missing = 3,  // this kernel lacks a required module
   exit_failed = 4,   // not root, or the kernel refused
 };
 
-// What a machine that exports LUNs lacks: its modules (role target) and configfs.
+// The exit code for a machine that exports LUNs: it needs the modules of role `target`, and
+// configfs.
 ExitCode verdict(const Findings& findings);
 
 std::string as_text(const Findings& findings);
-// One object, indented by two, newline at the end. Schema: kmodules/README.md.
+// One object, indented by two blanks, with a newline at the end. kmodules/README.md has the schema.
 std::string as_json(const Findings& findings);
 
 }  // namespace ballast::kmod

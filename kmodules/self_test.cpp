@@ -11,7 +11,8 @@ using namespace ballast::kmod;
 
 namespace {
 
-// As an LP64 kernel lays it out: u16 version, u16 flags, u32 ring offset, u32 ring size, u32 head.
+// The mailbox as a 64-bit kernel lays it out: u16 version, u16 flags, u32 ring offset, u32 ring
+// size, u32 head.
 std::array<std::byte, 16> mailbox_image(std::uint16_t version, std::uint16_t flags) {
   std::array<std::byte, 16> image{};
   const std::uint32_t offset = 128, size = 8 << 20;
@@ -73,7 +74,7 @@ void half_a_mailbox_is_refused(void**) {
   assert_false(parse_mailbox(std::span{image}.first(8)).ok());
 }
 
-// --- what the plugin tells ----------------------------------------------------------------------
+// --- the plugin's report -------------------------------------------------------------------------
 
 void the_plugin_tells_a_mailbox(void**) {
   const auto told = parse_list(
@@ -88,7 +89,7 @@ void the_plugin_tells_a_mailbox(void**) {
 
 void a_plugin_that_tells_none_is_passed_over(void**) {
   for (const char* const report :
-       {R"({"version": 1, "luns": [], "silent": ["vol0"]})",  // none answers
+       {R"({"version": 1, "luns": [], "silent": ["vol0"]})",  // no LUN answers
         R"({"version": 1, "luns": [{"name": "vol0"}]})",      // an older plugin
         R"({"version": 1, "luns": [{"name": "vol0", "mailbox": null}]})",
         R"({"version": 2, "luns": [{"name": "vol0", "mailbox":

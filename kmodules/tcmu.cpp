@@ -11,11 +11,12 @@
 namespace ballast::kmod {
 namespace {
 
-// From linux/target_core_user.h, which is not C++ (it returns an integer as an enumeration).
+// From linux/target_core_user.h. That header does not compile as C++, because it returns an integer
+// as an enumeration.
 constexpr std::uint16_t mailbox_version = 2;  // TCMU_MAILBOX_VERSION
 constexpr std::uint16_t flag_out_of_order = 1U << 0U, flag_read_length = 1U << 1U,
                         flag_tmr = 1U << 2U, flag_keep_buffer = 1U << 3U;
-// struct tcmu_mailbox, packed.
+// Offsets in bytes in struct tcmu_mailbox, which is packed.
 constexpr std::size_t offset_version = 0, offset_flags = 2, offset_ring = 4, offset_ring_size = 8;
 
 constexpr std::array capability_table{
@@ -105,7 +106,7 @@ std::optional<Mailbox> parse_list(std::string_view report) {
                      told.at("ring_bytes")};
     }
   } catch (const nlohmann::json::exception&) {
-    // No LUN, or an older plugin.
+    // The report has no LUN, or comes from an older plugin.
   }
   return std::nullopt;
 }
@@ -125,11 +126,11 @@ Verdict judge(const Tcmu& tcmu, const CapabilityInfo& capability) {
   const bool tells_aborts = tcmu.attributes.contains("tmr_notification");
   switch (capability.capability) {
     case Capability::keep_buffer:
-      // Both came with one change, Linux 5.15.
+      // The capability and this action came with one change, in Linux 5.15.
       return {keeps ? Answer::yes : Answer::no,
               keeps ? "action/free_kept_buf is there" : "no action/free_kept_buf"};
     case Capability::tmr:
-      // Both came with one change, Linux 5.10.
+      // The capability and this attribute came with one change, in Linux 5.10.
       return {tells_aborts ? Answer::yes : Answer::no,
               tells_aborts ? "attrib/tmr_notification is there" : "no attrib/tmr_notification"};
     case Capability::out_of_order:
