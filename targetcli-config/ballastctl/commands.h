@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The subcommands of ballastctl, one file each: <name>.cpp defines add_<name>, main.cpp calls it.
+// The subcommands of ballastctl. Each has a file <name>.cpp in one of the folders, which defines
+// add_<name>(); main.cpp calls it.
 //
-// add_<name> registers the subcommand with its own options and a callback that does the work. A
-// callback prints to standard output and returns, or ends in fail() (output.h), or throws
-// CLI::ValidationError for wrong use that only it can see. Options live as long as the App: keep
-// them in a shared_ptr that the callback holds.
+// add_<name>() registers the subcommand with its own options and with a callback that does the
+// work. The callback prints to standard output and returns. If the work fails, it calls fail()
+// (output.h). For wrong use that only the callback can see, it throws CLI::ValidationError. The
+// options must live as long as the App, so a shared_ptr that the callback holds owns them.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl: what Ballast's LUNs are doing, and what an operator may change.
-// ballastctl(8), targetcli-config/man/ballastctl.8, is its manual.
+// ballastctl: shows what Ballast's LUNs are doing, and changes what an operator may change. Its
+// manual is ballastctl(8), targetcli-config/man/ballastctl.8.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -22,21 +22,21 @@ int run(int argc, char** argv) {
       "ballastctl"};
   app.set_version_flag("--version", fmt::format("ballastctl {}", version));
   app.require_subcommand(1);
-  // Of tcmu-runner, through D-Bus.
+  // These ask tcmu-runner, through D-Bus.
   add_list(app);
   add_inflight(app);
   add_slow(app);
   add_stats(app);
   add_tasks(app);
   add_fault(app);
-  // Of the kernel and of open-iscsi.
+  // These look at the kernel and at open-iscsi.
   add_doctor(app);
   add_tune(app);
-  // Of all of them.
+  // This one uses all of these sources.
   add_watch(app);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::RuntimeError& failed) {  // fail() has said why
+  } catch (const CLI::RuntimeError& failed) {  // fail() has printed the reason
     return failed.get_exit_code();
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? exit_ok : exit_usage;
@@ -48,9 +48,10 @@ int run(int argc, char** argv) {
 }  // namespace ballast::ctl
 
 int main(int argc, char** argv) {
-  // What we print is UTF-8, whatever the terminal says of itself.
+  // ballastctl prints UTF-8, whatever the locale of the terminal says.
   std::setlocale(LC_CTYPE, "C.UTF-8");
-  // JSON that is not as documented, memory running out: say so instead of aborting.
+  // JSON may differ from its documentation, and memory may run out. Then a message is better than
+  // an abort.
   try {
     return ballast::ctl::run(argc, argv);
   } catch (const std::exception& error) {

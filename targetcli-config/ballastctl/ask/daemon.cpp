@@ -30,7 +30,7 @@ bool is_dbus_error(const GError& error, GDBusError code) {
   return error.domain == G_DBUS_ERROR && error.code == code;
 }
 
-// What the bus said, as a sentence that says what to do.
+// Turns an error of the bus into a sentence that says what to do.
 Error explain(GError& error) {
   const Owned<gchar> remote{g_dbus_error_get_remote_error(&error)};
   g_dbus_error_strip_remote_error(&error);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plugin inside tcmu-runner, asked through D-Bus (handler/control.h is the other side;
-// lib/watch/report.h says what it answers).
+// Asks the plugin inside tcmu-runner through D-Bus. handler/control.h is the other side, and
+// lib/watch/report.h describes the answers.
 //
-// On the system bus, or where DBUS_SYSTEM_BUS_ADDRESS points. Blocks; single-threaded.
+// The bus is the system bus, or the one that DBUS_SYSTEM_BUS_ADDRESS names. Blocks;
+// single-threaded.
 #pragma once
 
 #include <cstddef>
@@ -16,18 +17,20 @@
 
 namespace ballast::ctl {
 
-// The answer, as text. An empty `lun`: all. The error is one sentence for the operator.
+// Returns the answer as text. An empty `lun` means all LUNs. The error is one sentence for the
+// operator.
 Result<std::string> ask(const watch::bus::Method& method, const std::string& lun);
 
 struct Reading {
   std::vector<nlohmann::json> luns;
   std::vector<std::string> silent;  // names of LUNs that did not answer the daemon
 };
-// What such an answer says. Ends in fail() where it is not one we can read.
+// Reads an answer. Ends in fail() if it is not in a known form.
 Reading read_answer(const std::string& answer);
 
-// A subcommand that asks `method` and shows the answer: `--json` as it is, else through `show`,
-// which returns the text, with a warning for each LUN that is silent.
+// A subcommand that asks `method` and shows the answer. With --json it prints the answer as it is.
+// Otherwise it prints the text that `show` makes of it, and a warning for each LUN that did not
+// answer.
 struct Question {
   const char* name;
   const char* description;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl fault: shows, replaces and clears the rules of a LUN's fault wrapper
-// (lib/backend/fault_rules.h), which reads them from a file a few times a second.
+// ballastctl fault: shows, replaces and clears the rules of a LUN's fault wrapper. The wrapper
+// reads them from a file ten times a second (lib/backend/fault.h, fault_rules.h).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 namespace ballast::ctl {
 namespace {
 
-// Path of the LUN's control file. Ends in fail() where there is none.
+// Returns the path of the LUN's control file. Ends in fail() if there is none.
 std::string control_file_of(const std::string& name) {
   const Result<std::string> answer = ask(watch::bus::list, "");
   if (!answer) {
@@ -50,7 +50,7 @@ std::string control_file_of(const std::string& name) {
       names.empty() ? "no LUN is open" : fmt::format("there are {}", fmt::join(names, ", "))));
 }
 
-// The rules in force, as text; nothing where there is no file.
+// Returns the text of the control file; empty if there is no file.
 std::string rules_in(const std::string& path) {
   errno = 0;
   std::ifstream file{path, std::ios::binary};
@@ -60,7 +60,7 @@ std::string rules_in(const std::string& path) {
   return {std::istreambuf_iterator<char>{file}, {}};
 }
 
-// The whole text or none of it: the daemon must not read half a rule.
+// Writes the whole text or nothing, because the daemon must not read half a rule.
 void replace(const std::string& path, const std::string& text) {
   if (const Result<void> done = Files{""}.replace(path, text, 0600); !done) {
     fail(done.error().message);
@@ -89,7 +89,8 @@ void show(const Options& options) {
 void set(const Options& options) {
   const std::string path = control_file_of(options.lun);
   const std::string text = fmt::format("{}\n", fmt::join(options.rules, "\n"));
-  // The daemon refuses a wrong text as a whole, but only in its log.
+  // The daemon refuses a wrong text as a whole, but says so only in its log. So check the text
+  // here.
   const auto parsed = backend::FaultRules::parse(text);
   if (!parsed) {
     fail(fmt::format("nothing is changed: {}", parsed.error().message));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl inflight: what is under way now, the oldest first, and where each command sits.
+// ballastctl inflight: the commands under way, the oldest first, and the stage that each has
+// reached.
 #include <fmt/format.h>
 
 #include <algorithm>

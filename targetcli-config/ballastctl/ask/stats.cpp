@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl stats: what a LUN has counted since it was opened.
+// ballastctl stats: the counters and latencies of a LUN since it was opened.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ std::string counter_table(const nlohmann::json& lun) {
     const std::string member{counter.name};
     table.add({"  " + member, value_of(member, values.at(member)), counter.meaning});
   }
-  // A newer plugin may count more than we know.
+  // A newer plugin may have counters that this program does not know.
   for (const auto& [member, value] : values.items()) {
     if (std::none_of(watch::counters.begin(), watch::counters.end(),
                      [&](const watch::Counter& counter) { return counter.name == member; })) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl tasks: the coroutines of a LUN and what each waits for.
+// ballastctl tasks: the coroutines of a LUN, and what each of them waits for.
 #include "targetcli-config/ballastctl/ask/daemon.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/text/cells.h"

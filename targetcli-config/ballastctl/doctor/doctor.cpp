@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl doctor: looks, and changes nothing.
+// ballastctl doctor: examines the machine and changes nothing.
 #include "targetcli-config/ballastctl/doctor/doctor.h"
 
 #include <fmt/format.h>

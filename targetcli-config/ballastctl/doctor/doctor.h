@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl doctor: is this machine set so that it outlives a frozen store, and if not, what has
-// to change to what?
+// ballastctl doctor: checks whether this machine's settings let it outlive a frozen store. If not,
+// it says which settings have to change, and to which values.
 //
-// Judging is pure; it looks at what settings.h and settings_target.h have read. One finding is one
-// setting.
+// The judge() functions are pure; they look at values that settings.h and target.h have read. One
+// finding is about one setting. examine() blocks.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -25,7 +25,7 @@ struct Finding {
   Verdict verdict = Verdict::unknown;
   std::string wanted;  // with its unit; empty unless the verdict is `change`
   std::string why;     // one sentence
-  std::string how;     // a command, or what to do; empty unless the verdict is `change`
+  std::string how;     // a command or an instruction; empty unless the verdict is `change`
 };
 
 struct DiskReport {
@@ -39,7 +39,7 @@ struct LunReport {
 struct Report {
   Goal goal;
   std::vector<DiskReport> disks;
-  std::vector<Finding> machine;  // empty where there is no disk
+  std::vector<Finding> machine;  // empty if there is no disk
   std::vector<LunReport> luns;
   std::vector<Finding> windows;
 
@@ -51,11 +51,12 @@ std::vector<Finding> judge(const Machine& machine, const Goal& goal);
 std::vector<Finding> judge(const TargetLun& lun);
 Finding judge(const CommandWindow& window);
 
-// `names` as for disks(); with names, the target is left out.
+// Looks at the disks, and, if `names` is empty, at the target. `names`: as for disks()
+// (settings.h). The error says which name is none of Ballast's disks.
 Result<Report> examine(const Files& files, const std::vector<std::string>& names, const Goal& goal);
 
 std::string as_text(const Report& report);
-// ballastctl(8) has the members.
+// ballastctl(8) describes the members.
 nlohmann::json as_json(const Report& report);
 
 }  // namespace ballast::ctl::doctor

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The initiator's half of doctor.h.
+// The initiator's part of doctor.h.
 #include <fmt/format.h>
 
 #include <utility>
@@ -27,7 +27,7 @@ std::string in_seconds(Nanoseconds time) {
   return fmt::format("{} s", whole_seconds(time));
 }
 
-// A setting of seconds that has to be at least `good`.
+// Judges a setting in seconds. It is right if `found`, its value, is `good`.
 Finding time_setting(std::string name, const Value& value, Nanoseconds found, Nanoseconds good,
                      std::string why, const char* how) {
   Finding finding{
@@ -136,8 +136,8 @@ Finding write_zeroes(const Disk& disk) {
   return finding;
 }
 
-// How much may wait in memory for a disk that is frozen, and the time to write it afterwards at
-// 100 MiB/s, what a network of 1 Gbit/s carries.
+// Judges how much data may wait in memory for a frozen disk, by the time that writing it takes
+// afterwards. The speed is 100 MiB/s, about what a network of 1 Gbit/s carries.
 Finding dirty_limits(const Machine& machine) {
   constexpr std::uint64_t each_second = std::uint64_t{100} << 20;
   constexpr std::uint64_t most_seconds = 30;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What doctor.h found, for people and for programs.
+// The findings of doctor.h, as text for people and as JSON for programs.
 #include <fmt/format.h>
 
 #include "lib/base/values.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The target's half of doctor.h.
+// The target's part of doctor.h.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 constexpr std::int64_t megabyte = std::int64_t{1} << 20;
 using std::chrono::seconds;
 
-// What an initiator has unless somebody changed it; the target cannot ask.
+// The settings that an initiator has unless somebody changed them. The target cannot ask for them.
 constexpr seconds default_timeout{30};
 constexpr std::int64_t initiator_queue_depth = 32;  // node.session.queue_depth, iscsid.conf
 constexpr std::int64_t good_window = 128;     // node.session.cmds_max: an initiator sends no more
@@ -89,8 +89,8 @@ Finding cmd_time_out(const TargetLun& lun) {
   return finding;
 }
 
-// The longest transfer that the LUN offers. The plugin takes the kernel's default for "nobody
-// asked" (handler/device_open.cpp).
+// Returns the longest transfer that the LUN offers, in bytes. Like the plugin
+// (handler/device_open.cpp), it treats the kernel's default as a value that nobody asked for.
 std::optional<std::int64_t> longest_transfer(const TargetLun& lun) {
   constexpr std::int64_t kernel_default = 128;
   const auto sectors = lun.hw_max_sectors.number();
@@ -125,8 +125,8 @@ Finding hw_max_sectors(const TargetLun& lun) {
   return finding;
 }
 
-// Full queues of the longest transfers have to fit, or commands wait for room, in the kernel, where
-// nothing of ours answers them.
+// The data area must hold a full queue of the longest transfers. Otherwise commands wait in the
+// kernel for room, where Ballast cannot answer them.
 Finding data_area(const TargetLun& lun) {
   Finding finding{"max_data_area_mb", "", Verdict::unknown, "", "", ""};
   const auto megabytes = lun.max_data_area_mb.number();
@@ -154,9 +154,9 @@ std::vector<Finding> judge(const TargetLun& lun) {
   return {deadline(lun), backend(lun), cmd_time_out(lun), hw_max_sectors(lun), data_area(lun)};
 }
 
-// A session's commands share one window. Stalled LUNs keep stall_window slots each, or share some;
-// before they count as stalled, and in a freeze that is longer than initiators believe BUSY, up to
-// their queue depth.
+// The commands of one session share one window. A stalled LUN keeps stall_window slots of it; the
+// LUNs with stall_window=auto share some slots. A LUN may keep up to its queue depth in two cases:
+// before it counts as stalled, and in a freeze that lasts longer than initiators accept BUSY.
 Finding judge(const CommandWindow& window) {
   const std::string who = window.initiator.empty() ? "any initiator" : window.initiator;
   Finding finding{fmt::format("{}, {}", window.target, who),

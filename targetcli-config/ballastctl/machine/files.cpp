@@ -37,7 +37,7 @@ Error failure(int reason, std::string_view what, const std::string& path) {
                               reason == EACCES || reason == EPERM ? run_as_root : "")};
 }
 
-// "host10" after "host9".
+// Splits a name for sorting, so that "host10" comes after "host9".
 std::pair<std::string_view, std::int64_t> by_number(std::string_view name) {
   const std::size_t last = name.find_last_not_of("0123456789");
   const std::size_t digits = last == std::string_view::npos ? 0 : last + 1;
@@ -61,7 +61,8 @@ bool Files::is_directory(std::string_view path) const {
   return fs::is_directory(real(path), ignored);
 }
 
-// By read(2): a stream's buffer throws where an attribute's disk has just gone and the read fails.
+// Uses read(2) and no stream: if the disk of a sysfs attribute has just gone, the read fails, and a
+// stream's buffer then throws.
 std::optional<std::string> Files::read(std::string_view path) const {
   const UniqueFd file{::open(real(path).c_str(), O_RDONLY | O_CLOEXEC)};
   std::string content;
@@ -147,7 +148,7 @@ Result<void> Files::replace(std::string_view path, std::string_view content,
     return Error{EIO, fmt::format("{} cannot be written: {}{}", target, refused->message,
                                   denied ? run_as_root : "")};
   }
-  // GLib's file is ours, and narrower by the umask.
+  // The file that GLib made belongs to this process, and its mode is cut by the umask.
   if ((known && ::chown(file.c_str(), old.st_uid, old.st_gid) != 0) ||
       ::chmod(file.c_str(), mode) != 0) {
     return failure(errno, "given its owner and mode", target);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// --survive and --deadline, in one wording for doctor and tune.
+// The options --survive and --deadline, in the same words for doctor and tune.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -9,7 +9,7 @@
 
 namespace ballast::ctl {
 
-// `goal` lives as long as the App. A wrong value is wrong use.
+// `goal` must live as long as the App. A value that cannot be parsed is wrong use.
 void add_goal_options(CLI::App& command, Goal& goal);
 
 }  // namespace ballast::ctl

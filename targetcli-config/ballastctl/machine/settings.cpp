@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::string_view vendor = "BALLAST";
 
-// The part of a device's path that is `prefix` and a number: ".../host2/session1/target2:0:0/...".
+// Returns the part of a device's path that consists of `prefix` and a number; the path is like
+// ".../host2/session1/target2:0:0/...".
 std::string ancestor(std::string_view device, std::string_view prefix) {
   std::istringstream parts{std::string{device}};
   for (std::string part; std::getline(parts, part, '/');) {
@@ -42,7 +43,7 @@ std::string portal_of(const Files& files, const std::string& connection) {
                      address.find(':') == std::string::npos ? "" : "]", port);
 }
 
-// `where`: the device's folder, links resolved.
+// `where`: the device's folder, with links resolved.
 Disk read_disk(const Files& files, const std::string& name, const std::string& where) {
   Disk disk;
   disk.name = name;
@@ -53,7 +54,7 @@ Disk read_disk(const Files& files, const std::string& name, const std::string& w
   disk.host = ancestor(where, "host");
   disk.session = ancestor(where, "session");
   const std::string session = "/sys/class/iscsi_session/" + disk.session;
-  // Linux has one connection a session, numbered 0.
+  // Linux has one connection in a session, with the number 0.
   const std::string connection = "/sys/class/iscsi_connection/connection" +
                                  disk.session.substr(std::string_view{"session"}.size()) + ":0";
   disk.target = files.value(session + "/targetname").value_or("");
@@ -74,7 +75,7 @@ Disk read_disk(const Files& files, const std::string& name, const std::string& w
   return disk;
 }
 
-// The error: why it is none of ours.
+// The error says why the disk is none of Ballast's.
 Result<Disk> examine(const Files& files, const std::string& name) {
   const std::optional<std::string> where = files.resolve("/sys/block/" + name + "/device");
   const std::string found = where ? files.value(*where + "/vendor").value_or("") : "";
@@ -100,7 +101,7 @@ std::string kernel_name(const Files& files, const std::string& name) {
 }
 
 Nanoseconds seconds_or(const Value& value, Nanoseconds otherwise) {
-  // Two thousand years are enough, and fit.
+  // This is 272 years, which is enough and fits in Nanoseconds.
   constexpr std::int64_t longest = std::int64_t{1} << 33;
   const std::optional<std::int64_t> number = value.number();
   return number && *number >= 0 ? std::chrono::seconds{std::min(*number, longest)} : otherwise;
@@ -155,7 +156,7 @@ timeline::Settings timeline_settings(const Disk& disk) {
   timeline::Settings settings;
   settings.timeout = seconds_or(disk.timeout, settings.timeout);
   settings.eh_timeout = seconds_or(disk.eh_timeout, settings.eh_timeout);
-  if (disk.eh_deadline.number().value_or(-1) >= 0) {  // else "off"
+  if (disk.eh_deadline.number().value_or(-1) >= 0) {  // otherwise "off"
     settings.eh_deadline = seconds_or(disk.eh_deadline, Nanoseconds{});
   }
   const std::int64_t retries = disk.max_retries.number().value_or(settings.max_retries);

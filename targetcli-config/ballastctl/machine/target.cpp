@@ -19,7 +19,7 @@ Value read(const Files& files, std::string path) {
   return {std::move(path), std::move(text)};
 }
 
-// The block device the string names, if it is one.
+// Returns the block device that the configuration string names; empty if it names none.
 std::string block_device(const Files& files, std::string_view configuration) {
   std::string_view path = configuration.substr(0, configuration.find(';'));
   for (const std::string_view scheme : {"file:", "file="}) {
@@ -34,7 +34,8 @@ std::string block_device(const Files& files, std::string_view configuration) {
   return std::filesystem::path{files.resolve(bare).value_or(bare)}.filename().string();
 }
 
-// A partition's folder lies in its disk's, which has the link to the SCSI device.
+// A partition has no link to the SCSI device; its folder is inside the folder of its disk, which
+// has it.
 Value backend_timeout(const Files& files, const std::string& device) {
   if (device.empty()) {
     return {};
@@ -63,7 +64,7 @@ TargetLun read_lun(const Files& files, const std::string& name, const std::strin
   return lun;
 }
 
-// Which backstore a LUN of a portal group leads to: the link's last component.
+// Returns the backstore that a LUN of a portal group leads to: the last part of the link.
 std::string backstore_of(const Files& files, const std::string& lun) {
   for (const std::string& entry : files.list(lun)) {
     const std::string where = files.resolve(lun + "/" + entry).value_or("");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A target's LUNs that Ballast serves, and the sessions' command windows, as configfs shows them
-// (/sys/kernel/config/target; drivers/target/target_core_user.c, iscsi_target_configfs.c). Nothing
-// here writes.
+// The LUNs of a target that Ballast serves, and the command windows of the sessions, as configfs
+// shows them (/sys/kernel/config/target; drivers/target/target_core_user.c,
+// iscsi_target_configfs.c). Nothing here writes. Blocks; single-threaded.
 #pragma once
 
 #include <chrono>
@@ -17,22 +17,22 @@
 namespace ballast::ctl {
 
 struct TargetLun {
-  std::string name;           // the backstore's
+  std::string name;           // of the backstore
   std::string configuration;  // without "ballast/"
   config::Limits limits;
   Value cmd_time_out, hw_max_sectors, hw_block_size, max_data_area_mb;
-  // Of the disk below, where the LUN is on a SCSI disk; text is empty where it has none.
+  // The timeout of the SCSI disk that the LUN is on; text is empty if it is on no such disk.
   Value backend_timeout;
 };
 
-// One initiator's window: an ACL, or the TPG where initiators need none.
+// The command window of one initiator: of its ACL, or of the TPG if initiators need no ACL.
 struct CommandWindow {
   std::string target;               // IQN
   std::string initiator;            // empty: any
   Value depth;                      // cmdsn_depth of the ACL, default_cmdsn_depth of the TPG
-  std::uint64_t luns = 0;           // of ours
-  std::uint64_t sharing = 0;        // those with stall_window=auto
-  std::uint64_t stalled_share = 0;  // what all of them hold while they are stalled
+  std::uint64_t luns = 0;           // LUNs of Ballast in it
+  std::uint64_t sharing = 0;        // those of them with stall_window=auto
+  std::uint64_t stalled_share = 0;  // slots that all of them hold while they are stalled
 };
 
 std::vector<TargetLun> target_luns(const Files& files);

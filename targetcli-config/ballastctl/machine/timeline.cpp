@@ -30,7 +30,7 @@ std::string seconds(Nanoseconds time) {
   return fmt::format("{:g} s", static_cast<double>(time.count()) / 1e9);
 }
 
-// A command is failed by the first BUSY after this.
+// The first BUSY after this time fails the command.
 Nanoseconds busy_budget(const Settings& settings) {
   if (settings.max_retries < 0) {
     return for_ever;
@@ -56,12 +56,12 @@ Event connection_checked(const Settings& settings) {
           "They notice nothing of it."};
 }
 
-// What the error handler of a command that is never answered comes to.
+// The steps of the error handler for a command that is never answered.
 struct Escalation {
   Nanoseconds begins;
   Nanoseconds abort_given_up;
   bool aborts;           // eh_deadline leaves time for ABORT TASK
-  bool waits_for_login;  // ... and for the session to come back
+  bool waits_for_login;  // eh_deadline also leaves time for the session to come back
 };
 
 Escalation escalation(const Settings& settings) {

@@ -38,15 +38,16 @@ timeline::Settings wanted(const timeline::Settings& found, const Goal& goal) {
   if (good.replacement_timeout) {
     good.replacement_timeout = std::max(*good.replacement_timeout, rounded_up(goal.survive));
   }
-  // The NOP's verdict comes before the timeout.
+  // A NOP must find a dead connection before the timeout of the command.
   good.timeout =
       std::max(good.timeout, good.noop_out_interval + good.noop_out_timeout + least_interval);
   if (good.max_retries >= 0) {
     good.max_retries = std::max(good.max_retries, most_retries);
   }
-  // Ballast keeps commands once BUSY might not be believed any more. The error handler begins at
-  // twice the timeout; what it aborts is sent again, but not a read-ahead. One deadline more, for
-  // the last BUSY before that. (BUSY itself is then believed for three times as long.)
+  // When initiators might not accept BUSY any more, Ballast holds commands instead of answering.
+  // The error handler begins at twice the timeout. It aborts a command, which is then sent again,
+  // unless it is a read-ahead. So twice the timeout must cover the freeze, and one deadline more
+  // for the last BUSY before it. (BUSY is then accepted for three times as long.)
   good.timeout = std::max(good.timeout, rounded_up((goal.survive + goal.deadline) / 2));
   return good;
 }

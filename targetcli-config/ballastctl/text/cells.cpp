@@ -33,7 +33,7 @@ std::vector<OfLun> oldest_first(const std::vector<nlohmann::json>& luns, const c
                                 const char* age) {
   struct Place {
     std::uint64_t age;
-    std::size_t came;  // keeps equals in order
+    std::size_t came;  // keeps the order of elements with the same age
     OfLun element;
   };
   std::vector<Place> places;

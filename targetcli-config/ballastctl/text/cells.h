@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From members of the daemon's JSON (lib/watch/report.h) to the cells of a table. Pure. A member
+// Turns members of the daemon's JSON (lib/watch/report.h) into cells of a table. Pure. A member
 // that is not as documented throws nlohmann's exception, which main() turns into a message.
 #pragma once
 
@@ -10,7 +10,7 @@
 
 namespace ballast::ctl {
 
-// Each is "" for null.
+// Each returns "" for null.
 std::string number_cell(const nlohmann::json& number);
 std::string bytes_cell(const nlohmann::json& bytes);
 std::string duration_cell(const nlohmann::json& nanoseconds);
@@ -18,8 +18,8 @@ std::string duration_cell(const nlohmann::json& nanoseconds);
 // "ok", "stalled 4.2 s".
 std::string state_cell(const nlohmann::json& lun);
 
-// The elements of array `member` of all LUNs, each with the LUN's name, those with the highest
-// `age` first.
+// Returns the elements of the array `member` of all LUNs, each with the name of its LUN. Those with
+// the highest `age` come first.
 using OfLun = std::pair<std::string, nlohmann::json>;
 std::vector<OfLun> oldest_first(const std::vector<nlohmann::json>& luns, const char* member,
                                 const char* age);

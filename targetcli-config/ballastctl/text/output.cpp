@@ -17,14 +17,14 @@
 namespace ballast::ctl {
 namespace {
 
-// libsmartcols fails for want of memory alone.
+// libsmartcols fails only for lack of memory.
 void need(bool done) {
   if (!done) {
     throw std::bad_alloc{};
   }
 }
 
-// One decimal place where it says something: "4", "1.5".
+// Adds one decimal place if it is not 0 and the number is below 100: "4", "1.5".
 std::string short_number(std::uint64_t value, std::uint64_t unit) {
   const std::uint64_t whole = value / unit;
   const std::uint64_t tenth = value % unit * 10 / unit;
@@ -96,7 +96,7 @@ std::string duration_text(std::uint64_t nanoseconds) {
 std::string printable(std::string_view text) {
   std::string shown;
   while (!text.empty()) {
-    // Negative, and so no character, where it is not UTF-8.
+    // The result is -1 or -2, and so no character, if the text is not UTF-8 here.
     const gunichar character =
         g_utf8_get_char_validated(text.data(), static_cast<gssize>(text.size()));
     if (g_unichar_validate(character) != FALSE && g_unichar_isprint(character) != FALSE) {
@@ -117,7 +117,8 @@ Table::Table(const std::vector<Column>& columns) : table_{scols_new_table()} {
     const int flags = column.align == Align::right ? SCOLS_FL_RIGHT : 0;
     made = made && scols_table_new_column(table_.get(), column.title.c_str(), 0, flags) != nullptr;
   }
-  // printable() has seen to it; and a terminal wraps a line that is too long, as it always does.
+  // printable() has encoded the cells already. A line that is too long for the terminal wraps as
+  // usual.
   made = made && scols_table_enable_noencoding(table_.get(), 1) == 0 &&
          scols_table_set_termforce(table_.get(), SCOLS_TERMFORCE_NEVER) == 0;
   need(made);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// How ballastctl speaks: aligned tables, numbers with units, errors, and the --json flag.
+// The output of ballastctl: aligned tables, numbers with units, errors, and the --json flag.
 //
-// The text functions are pure; fail() and finish_output() know of the process. Single-threaded.
+// The text functions are pure; fail() and finish_output() use the process's streams.
+// Single-threaded.
 #pragma once
 
 #include <libsmartcols/libsmartcols.h>
@@ -21,28 +22,32 @@ enum ExitCode : int {
   exit_usage = 2,
 };
 
-// Says "ballastctl: <message>" on standard error and ends the run with exit_failed (by
-// CLI::RuntimeError, which main() catches). `message`: one sentence, no newline, what to do in it.
+// Prints "ballastctl: <message>" on standard error and ends the run with exit_failed: it throws
+// CLI::RuntimeError, which main() catches. `message`: one sentence without a newline, which says
+// what to do.
 [[noreturn]] void fail(std::string_view message);
 
-// Flushes standard output; false, and a line on standard error, if not all of it could be written.
+// Flushes standard output. Returns false, and prints a line on standard error, if not all of it
+// could be written.
 bool finish_output();
 
-// --json, in one wording for all subcommands. `wanted` lives as long as the App.
+// Adds --json, in the same words for all subcommands. `wanted` must live as long as the App.
 void add_json_flag(CLI::App& command, bool& wanted);
 
-// "512 B", "4 KiB", "1.5 GiB": the largest unit that leaves at least 1, one decimal place at most.
+// "512 B", "4 KiB", "1.5 GiB": the largest unit of which there is at least 1, with at most one
+// decimal place.
 std::string bytes_text(std::uint64_t bytes);
 
 // "0 s", "850 ns", "73 us", "4.2 ms", "1.3 s", "2 min 5 s", "3 h 12 min", "4 d 6 h".
 std::string duration_text(std::uint64_t nanoseconds);
 
-// For a terminal: control characters and others that show nothing, and what is not UTF-8, as \xNN.
+// Makes text safe for a terminal: characters that cannot be printed, and bytes that are not UTF-8,
+// become \xNN.
 std::string printable(std::string_view text);
 
-// libsmartcols' table: columns as wide as their widest cell, two blanks apart, no blank at a line's
-// end, nothing cut off. Cells are made printable; an empty one is shown as "-". Widths are right
-// where LC_CTYPE is UTF-8 (main() sets it).
+// A table of libsmartcols. A column is as wide as its widest cell, and two blanks separate columns.
+// No line ends with blanks, and nothing is cut off. Cells are made printable; an empty cell is
+// shown as "-". The widths are right only if LC_CTYPE is UTF-8, which main() sets.
 class Table {
  public:
   enum class Align { left, right };
@@ -52,10 +57,10 @@ class Table {
   };
   explicit Table(const std::vector<Column>& columns);
 
-  // As many cells as there are columns.
+  // Adds a row. `cells`: one for each column.
   void add(const std::vector<std::string>& cells);
   bool empty() const { return scols_table_is_empty(table_.get()) != 0; }
-  // Title line and rows, a newline after each.
+  // The line of titles and the rows, each with a newline.
   std::string text() const;
 
  private:

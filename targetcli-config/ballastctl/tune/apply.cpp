@@ -11,7 +11,8 @@
 namespace ballast::ctl::tune {
 namespace {
 
-// What the kernel gives to a new disk (SD_TIMEOUT and SD_MAX_RETRIES, drivers/scsi/sd.h).
+// The values that the kernel gives to a new disk (SD_TIMEOUT and SD_MAX_RETRIES,
+// drivers/scsi/sd.h).
 constexpr const char* kernel_timeout = "30";
 constexpr const char* kernel_max_retries = "5";
 
@@ -31,7 +32,7 @@ std::string line(const Places& places, const Change& change, const std::optional
                      printable(to.value_or("")));
 }
 
-// A block begins with a newline only for the sake of the text before it.
+// A newline at the beginning of a block belongs to the text before it, so it makes no difference.
 bool same(const Change& change, const std::optional<std::string>& one,
           const std::optional<std::string>& other) {
   const auto bare = [&](const std::string& text) {
@@ -40,8 +41,8 @@ bool same(const Change& change, const std::optional<std::string>& one,
   return one.has_value() == other.has_value() && (!one || bare(*one) == bare(*other));
 }
 
-// What was written half, or not at all, is left as it is and said; `left` are the changes that are
-// still to be undone.
+// Undoes changes one by one. A place that another program has changed since is left as it is, and
+// the text says so. `left` has the changes that could not be undone yet.
 struct Undoing {
   const Places& places;
   bool dry_run;
@@ -74,7 +75,7 @@ struct Undoing {
     outcome.text += line(places, change, current.text, change.before);
   }
 
-  // A disk that came after tune has its values from the rule, and is in no record.
+  // A disk that came after tune has its values from the udev rule, and no Change has them.
   void newcomer(const Record& record, const Disk& disk, const char* name,
                 const std::string& from_rule, const char* usual) {
     Change change;
@@ -93,8 +94,8 @@ struct Undoing {
   }
 };
 
-// One at a time: two that look, and then both write, would leave a record of neither. A dry run
-// needs none.
+// Takes the lock that lets only one tune run at a time. If two looked first and then both wrote,
+// the record would be right for neither. A dry run needs no lock.
 Result<UniqueFd> alone(const Files& files, bool dry_run) {
   if (dry_run) {
     return UniqueFd{};

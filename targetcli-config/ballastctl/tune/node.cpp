@@ -33,7 +33,8 @@ struct Ended {
   std::string said;
 };
 
-// Not GSubprocess, which needs GLib's worker thread: a fork() before us has none.
+// This does not use GSubprocess, which needs GLib's worker thread: that thread is missing if this
+// process was made by fork() after GLib started it.
 Ended run(const Files& files, std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(),
                    files.is_fake() ? files.real("/usr/sbin/iscsiadm") : "iscsiadm");
@@ -115,7 +116,7 @@ Settings timeline_settings(const NodeSettings& node) {
     const auto found = node.find(name);
     return found == node.end() ? std::nullopt : whole_number(found->second);
   };
-  // Two thousand years fit.
+  // At most 272 years, which fits in Nanoseconds.
   const auto time = [](std::int64_t value) {
     return std::chrono::seconds{std::clamp<std::int64_t>(value, 0, std::int64_t{1} << 33)};
   };

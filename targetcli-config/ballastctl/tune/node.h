@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What iscsid will use at the next login: open-iscsi's node records, through iscsiadm, and
-// iscsid.conf, out of which new records are made at discovery.
+// The settings that iscsid will use at the next login: open-iscsi's node records, which iscsiadm
+// shows and changes, and iscsid.conf, from which discovery makes new records. Blocks;
+// single-threaded.
 #pragma once
 
 #include <map>
@@ -25,16 +26,16 @@ struct Node {
   std::string interface;
 };
 
-// nullopt: there is no such record (or no iscsiadm).
+// nullopt: there is no such record, or no iscsiadm.
 Result<std::optional<NodeSettings>> node_record(const Files& files, const Node& node);
 Result<void> update_node(const Files& files, const Node& node, const std::string& name,
                          const std::string& value);
 
-// "name = value" lines, the last of a name counts (idbm_recinfo_config, open-iscsi); '#' begins a
-// comment line.
+// Parses lines of the form "name = value". If a name comes more than once, the last one counts
+// (idbm_recinfo_config, open-iscsi). '#' begins a comment line.
 NodeSettings parse_configuration(std::string_view content);
 
-// For the model, and back. What is not there is as iscsid has it by default.
+// Converts to the settings of timeline.h and back. A setting that is missing has iscsid's default.
 timeline::Settings timeline_settings(const NodeSettings& node);
 NodeSettings node_settings(const timeline::Settings& settings);
 

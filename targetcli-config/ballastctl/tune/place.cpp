@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view first_mark = "# BEGIN ballast: written by ballastctl tune\n";
 constexpr std::string_view last_mark = "# END ballast\n";
 
-// The value of a node record that holds none is not ours to invent.
+// If a node record lacks the setting, tune does not add it.
 Result<Current> current_node(const Files& files, const Change& change) {
   const Result<std::optional<NodeSettings>> record =
       node_record(files, {change.target, change.portal, change.interface});

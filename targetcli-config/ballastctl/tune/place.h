@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a Change (tune_record.h) happens: what is there now, and putting something else there.
+// Places: reads and writes the places of a Change (record.h). Blocks; single-threaded.
 #pragma once
 
 #include <optional>
@@ -20,10 +20,12 @@ struct Current {
 
 class Places {
  public:
-  // `disks`: all of ours that are there now.
+  // `disks`: all of Ballast's disks that are there now. `files` must outlive this.
   Places(const Files& files, std::vector<Disk> disks) : files_{files}, disks_{std::move(disks)} {}
 
+  // The state of the place now.
   Result<Current> current(const Change& change) const;
+  // Puts `text` there; nullopt removes the file or block.
   Result<void> put(const Change& change, const std::optional<std::string>& text) const;
   // "sda timeout", "session to IQN at PORTAL recovery_tmo", ...
   std::string describe(const Change& change) const;
@@ -36,16 +38,17 @@ class Places {
   std::vector<Disk> disks_;
 };
 
-// --- our block in a file of somebody else's; pure
-// --------------------------------------------------
+// --- a block of Ballast in another program's file; pure ------------------------------------------
 
-// `settings`: lines. With the marks around them.
+// Puts the marks around `settings`, which are whole lines.
 std::string make_block(std::string_view settings);
-// Our block, marks included, from its first mark on; nullopt: there is none. The error: a mark is
-// alone.
+// Finds Ballast's block: from its first mark to the last one, marks included. nullopt: there is
+// none. It is an error if the marks are not one pair.
 Result<std::optional<std::string>> find_block(std::string_view content);
-// The content with `block` in the place of ours, or at the end; nullopt: without. A block begins
-// with a newline where the text before it has none at its end, and takes it away with it.
+// Returns the content with `block` in the place of the block that is there, or at the end. If
+// `block` is nullopt, the block that is there is removed. A new block begins with a newline if the
+// text before it ends without one. `old` is the block as it was written: if it began with such a
+// newline, removing the block removes the newline, too.
 Result<std::string> with_block(std::string_view content, const std::optional<std::string>& block,
                                const std::optional<std::string>& old);
 

@@ -18,7 +18,8 @@ std::string seconds_text(Nanoseconds time) {
   return fmt::format("{}", whole_seconds(time));
 }
 
-// Each with what was there before the first tune, so that the same goal gives the same plan.
+// Makes a plan. Each change starts from the value before the first tune, so that the same goal
+// gives the same plan.
 class Planner {
  public:
   Planner(const Files& files, std::vector<Disk> disks, const Record& old, const Goal& goal)
@@ -62,7 +63,7 @@ class Planner {
     return change;
   }
 
-  // What was there before the first tune.
+  // Returns the value before the first tune. `now`: the value now.
   std::optional<std::string> first(const Change& place,
                                    const std::optional<std::string>& now) const {
     const Change* const known = old_.find(place);
@@ -105,7 +106,7 @@ class Planner {
     add(place, files_.read(rule_path), rule);
   }
 
-  // Discovery makes new node records out of iscsid.conf, and brings old ones up to it.
+  // Discovery makes new node records from iscsid.conf, and updates old ones from it.
   Result<void> add_configuration() {
     const std::optional<std::string> content = files_.read(configuration_path);
     if (!content) {
@@ -139,7 +140,8 @@ class Planner {
           lines);
     }
     if (now.value() != good) {
-      // Our newline before the block goes with it, however often the block has changed since.
+      // A newline that tune put before the block is removed with it, however often the block has
+      // changed since.
       const Change* const known = old_.find(place);
       const bool ours = known != nullptr && known->after && known->after->starts_with('\n');
       const bool bare_end = !now.value() && !content->empty() && content->back() != '\n';
@@ -173,7 +175,7 @@ class Planner {
     return {};
   }
 
-  // `disk` as it was before the first tune.
+  // Returns `disk` with the values before the first tune.
   Disk original(const Disk& disk) const {
     Disk before = disk;
     before.timeout.text = first(change_at(Kind::disk, "timeout", disk), disk.timeout.text);

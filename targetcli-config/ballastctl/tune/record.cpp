@@ -34,7 +34,7 @@ nlohmann::json json_of(const Change& change) {
           {"after", json_of(change.after)}};
 }
 
-// Throws nlohmann::json::exception where the document is not one of ours.
+// Throws nlohmann::json::exception if the document is not a record of tune.
 Change change_of(const nlohmann::json& json) {
   const auto kind = std::find(kinds.begin(), kinds.end(), json.at("kind").get<std::string>());
   if (kind == kinds.end()) {

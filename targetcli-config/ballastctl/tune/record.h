@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `ballastctl tune` has changed, kept so that it can be put back: /var/lib/ballast/tune.json.
+// The record of all that `ballastctl tune` has changed, so that it can be undone:
+// /var/lib/ballast/tune.json.
 //
-// It is on disk before the first change, and names things by what outlives a reboot: target, portal
-// and LUN, not sda. `before` is what was there before the first tune, however often it ran since.
+// The record is on disk before the first change. It names things by properties that outlive a
+// reboot: target, portal and LUN, not sda. `before` is the value before the first tune, however
+// often tune ran since. Blocks; single-threaded.
 #pragma once
 
 #include <cstdint>
@@ -21,19 +23,19 @@ enum class Kind {
   disk,     // an attribute of a SCSI disk or of its host: name "timeout", "max_retries", ...
   session,  // an attribute of an iSCSI session: name "recovery_tmo"
   node,     // a setting of open-iscsi's node record: name "node.session.timeo...."
-  file,     // a whole file of ours: name is its path
-  block,    // our block in somebody else's file: name is the file's path
+  file,     // a whole file of Ballast: name is its path
+  block,    // a block of Ballast in another program's file: name is the file's path
 };
 
 struct Change {
   Kind kind = Kind::file;
   std::string name;
-  // Of disk, session and node.
+  // For disk, session and node:
   std::string target;
   std::string portal;
   std::string interface;
-  std::uint64_t lun = 0;  // of disk
-  // nullopt: there was no such file or block.
+  std::uint64_t lun = 0;  // for disk
+  // The value before and after; nullopt: no such file or block.
   std::optional<std::string> before;
   std::optional<std::string> after;
 
@@ -45,16 +47,17 @@ struct Change {
 
 struct Record {
   std::vector<Change> changes;
-  // What the udev rule gives to disks that come: those are in no Change.
+  // The values that the udev rule gives to disks that come later. No Change has them.
   std::string rule_timeout;
   std::string rule_max_retries;
 
+  // Returns the change of the same place; null if there is none.
   const Change* find(const Change& like) const;
-  // The same place once only: of an older one `before` is kept.
+  // Adds a change. It replaces an older one of the same place, but keeps the older `before`.
   void add(const Change& change);
 };
 
-// nullopt: there is none. The error: it cannot be read, and what to do.
+// nullopt: there is no record. The error says why it cannot be read, and what to do.
 Result<std::optional<Record>> load_record(const Files& files);
 Result<void> save_record(const Files& files, const Record& record);
 Result<void> remove_record(const Files& files);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl tune: sets this initiator so that it outlives a freeze, and undoes it again.
+// ballastctl tune: sets this initiator so that it outlives a freeze, and undoes that again.
 //
-// Three kinds of place, for three lengths of life: sysfs, for the disks that are there; a udev
-// rule, for those that come; node records and a block in iscsid.conf, for logins that come.
-// settings_wanted.h says which values, tune_record.h how undoing works.
+// It writes to three kinds of place. sysfs holds the settings of disks that are there now. A udev
+// rule is for disks that come later. Node records and a block in iscsid.conf are for later logins.
+// wanted.h says which values are right, and record.h how undoing works. Blocks; single-threaded.
 #pragma once
 
 #include <string>
@@ -19,19 +19,20 @@ namespace ballast::ctl::tune {
 inline constexpr const char* rule_path = "/etc/udev/rules.d/60-ballast.rules";
 
 struct Plan {
-  std::vector<Change> changes;     // to be made, in this order; before is what undo would put back
-  Record record;                   // the old one and those
-  std::vector<std::string> notes;  // sentences: what could not be looked at
+  std::vector<Change> changes;     // to be made, in this order; `before`: what undo would put back
+  Record record;                   // the old record with these changes
+  std::vector<std::string> notes;  // sentences about what could not be looked at
 };
 
-// Looks at everything; changes nothing. `old`: the record, empty if there is none.
+// Looks at all places and changes nothing. `old`: the record, empty if there is none.
 Result<Plan> make_plan(const Files& files, const std::vector<Disk>& disks, const Record& old,
                        const Goal& goal);
 
-// "timeout, ..." for each session whose settings wait for the next login; whole sentences.
+// Returns whole sentences: one for each session that has settings which count only from the next
+// login.
 std::vector<std::string> waiting_for_login(const std::vector<Disk>& disks, const Goal& goal);
 
-// What is said, and whether all of it worked.
+// The text for the operator, and the errors; none if all of it worked.
 struct Outcome {
   std::string text;
   std::vector<std::string> errors;

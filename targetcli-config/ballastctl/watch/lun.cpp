@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plugin's reports as events; and how an event is written.
+// Turns the plugin's reports into events, and events into lines.
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@ std::string duration(const nlohmann::json& nanoseconds) {
   return duration_text(nanoseconds.get<std::uint64_t>());
 }
 
-// "WRITE(10) at 2048, 8 blocks, took 3.2 s, answered BUSY (queue 0 s, backend 3.2 s)"
+// "slow: WRITE(10) at 2048, 8 blocks, took 3.2 s, <how it was answered>: backend 3.2 s"
 std::string slow_text(const nlohmann::json& request) {
   std::string text = request.at("operation").get<std::string>();
   if (!request.at("lba").is_null()) {
@@ -68,7 +68,7 @@ std::vector<Event> LunWatcher::take_slow(const std::string& answer) {
   return take(answer, &LunWatcher::compare_slow);
 }
 
-// The caller is a C library's loop, through which no exception may pass.
+// The caller is the loop of a C library, through which no exception may pass.
 std::vector<Event> LunWatcher::take(const std::string& answer, Compare compare) {
   try {
     const nlohmann::json document = nlohmann::json::parse(answer);
@@ -76,7 +76,7 @@ std::vector<Event> LunWatcher::take(const std::string& answer, Compare compare) 
       return (this->*compare)(document.at("luns"));
     }
   } catch (const nlohmann::json::exception&) {
-    // Said below.
+    // The event below says it.
   }
   if (std::exchange(told_unreadable_, true)) {
     return {};
@@ -120,7 +120,7 @@ std::vector<Event> LunWatcher::compare_slow(const nlohmann::json& luns) {
     Slow& slow = now[name];
     slow.begun = lun.at("slow_begun").get<std::uint64_t>();
     const auto before = slow_.find(name);
-    // Counted afresh: the LUN was opened anew.
+    // If the count went down, the LUN was opened anew and counts from 0.
     const bool known = before != slow_.end() && before->second.begun <= slow.begun;
     if (known && slow.begun > before->second.begun) {
       const std::uint64_t more = slow.begun - before->second.begun;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Netlink messages, and states in sysfs, as events.
+// Turns netlink messages, and states in sysfs, into events.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,15 +13,16 @@
 namespace ballast::ctl::watch_events {
 namespace {
 
-// enum tcmu_genl_cmd. (The header itself defines struct iovec a second time, for C++.)
+// enum tcmu_genl_cmd. Its header cannot be used: in C++ it defines struct iovec a second time.
 enum : std::uint8_t { tcmu_added = 1, tcmu_removed = 2, tcmu_reconfigured = 3 };
 
-// struct iscsi_uevent: type (u32), iferror (u32), transport_handle (u64), a union of what goes to
-// the kernel, at most two u32, a u64 and a u32, so 24 bytes, and a union of what comes from it, 16
-// bytes. Nothing of it depends on the architecture but the byte order. Not in any Debian package.
+// struct iscsi_uevent: type (u32), iferror (u32), transport_handle (u64), and two unions. The first
+// one is for messages to the kernel: at most two u32, a u64 and a u32, so 24 bytes. The second one
+// is for messages from the kernel: 16 bytes. Only the byte order depends on the architecture. No
+// Debian package has this header.
 constexpr std::size_t uevent_bytes = 56;
 constexpr std::size_t uevent_answer = 40;
-enum : std::uint32_t {  // enum iscsi_uevent_e, KEVENT_BASE and on
+enum : std::uint32_t {  // enum iscsi_uevent_e, from KEVENT_BASE on
   connection_error = 102,
   session_destroyed = 104,
   session_unbound = 105,
@@ -39,7 +40,8 @@ std::uint32_t word_at(std::span<const std::byte> payload, std::size_t offset) {
   return word;
 }
 
-// "tcm-user/0/vol0/ballast/file=/srv/vol0.raw": the third part is the backstore's name.
+// Splits "tcm-user/0/vol0/ballast/file=/srv/vol0.raw" into the backstore's name, its third part,
+// and the rest.
 std::pair<std::string, std::string> split_device(const std::string& device) {
   std::size_t begin = 0;
   for (int part = 0; part < 2; ++part) {
@@ -81,7 +83,7 @@ std::optional<Event> event_of(const TcmuMessage& message) {
     case tcmu_reconfigured:
       break;
     default:
-      return std::nullopt;  // answers to these
+      return std::nullopt;  // answers to these commands
   }
   std::string text = "backstore reconfigured";
   if (message.size_bytes) {

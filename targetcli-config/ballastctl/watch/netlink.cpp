@@ -70,7 +70,7 @@ Result<void> Socket::listen(int group) {
   nl_socket_disable_seq_check(socket);
   nl_socket_disable_auto_ack(socket);
   nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_CUSTOM, &Socket::receive, this);
-  // More than net.core.rmem_max only for root; whoever is not has what he may have.
+  // Only root gets more than net.core.rmem_max. Another user gets as much as that allows.
   const int wanted = receive_bytes;
   if (::setsockopt(descriptor(), SOL_SOCKET, SO_RCVBUFFORCE, &wanted, sizeof wanted) != 0) {
     nl_socket_set_buffer_size(socket, receive_bytes, 0);
@@ -89,12 +89,12 @@ std::vector<Event> Socket::take(const std::map<std::uint32_t, std::string>& targ
   events_.clear();
   for (;;) {
     const int error = nl_recvmsgs_default(socket_.get());
-    if (error == -NLE_NOMEM) {  // ENOBUFS
+    if (error == -NLE_NOMEM) {  // ENOBUFS: the kernel dropped messages
       events_.push_back(
           {"lost", kind_ == Kind::target ? "target" : "initiator",
            "the kernel sent more messages than there was room for: some events are missing"});
     } else if (error < 0) {
-      break;  // -NLE_AGAIN: that was all
+      break;  // -NLE_AGAIN: there are no more messages
     }
   }
   targets_ = nullptr;

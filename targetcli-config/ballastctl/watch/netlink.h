@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The two netlink sockets of `ballastctl watch`, through libnl.
 //
-// A socket has a file descriptor to wait for; take() reads what is there and never blocks. Receive
-// buffers are large, since LUNs come by the hundred at boot; messages that were lost all the same
-// are an event.
+// A socket has a file descriptor to wait for. take() reads the messages that are there and never
+// blocks. The receive buffers are large, because LUNs come by the hundred at boot. If messages are
+// lost all the same, that is an event. Single-threaded.
 #pragma once
 
 #include <netlink/netlink.h>
@@ -18,16 +18,16 @@ namespace ballast::ctl::watch_events {
 
 class Socket {
  public:
-  // `other`: TCM-USER, group "config". ENOENT: the module is not loaded.
+  // The generic netlink family TCM-USER, group "config". ENOENT: the module is not loaded.
   static Result<std::unique_ptr<Socket>> of_target();
-  // NETLINK_ISCSI, group 1 (ISCSI_NL_GRP_ISCSID), as iscsid itself. Needs root.
+  // NETLINK_ISCSI, group 1 (ISCSI_NL_GRP_ISCSID), which iscsid uses, too. Needs root.
   static Result<std::unique_ptr<Socket>> of_initiator();
 
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
   int descriptor() const { return nl_socket_get_fd(socket_.get()); }
-  // `targets` as for iscsi_event().
+  // `targets`: as for iscsi_event() (watch.h).
   std::vector<Event> take(const std::map<std::uint32_t, std::string>& targets);
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl watch: the loop (GLib's) around the sources of watch.h.
+// ballastctl watch: the loop, one of GLib, around the sources of watch.h.
 #include "targetcli-config/ballastctl/watch/watch.h"
 
 #include <fmt/format.h>
@@ -30,7 +30,7 @@ struct Options {
   bool json = false;
 };
 
-// Everything runs in one GLib main loop, on one thread; run() returns after every call has ended.
+// All of this runs in one GLib main loop, on one thread. run() returns after every call has ended.
 class Watch {
  public:
   Watch(const Files& files, bool json)
@@ -45,7 +45,7 @@ class Watch {
     g_object_unref(stop_);
   }
 
-  // Until a signal, or for `period`, if there is one.
+  // Runs until a signal comes, or for `period`, if there is one.
   void run(std::optional<Nanoseconds> period) {
     add_source(g_unix_signal_add(SIGINT, &Watch::on_end, this));
     add_source(g_unix_signal_add(SIGTERM, &Watch::on_end, this));
@@ -101,7 +101,7 @@ class Watch {
       std::fputs(line.c_str(), stdout);
     }
     if (!events.empty() && std::fflush(stdout) != 0) {
-      g_main_loop_quit(loop_);  // nobody reads; finish_output() says so
+      g_main_loop_quit(loop_);  // nobody reads the output; finish_output() says so
     }
   }
 
@@ -186,7 +186,7 @@ class Watch {
     plugin_ = false;
   }
 
-  // `lun`: an argument of the method's, or null for one that takes none.
+  // `lun`: the argument of the method; null if the method takes none.
   void ask(const char* method, const char* lun, bool& pending, GAsyncReadyCallback done) {
     if (!plugin_ || pending) {
       return;  // one question at a time: the last answer may be late
@@ -199,7 +199,7 @@ class Watch {
                            G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms, stop_, done, this);
   }
 
-  // "" where there is none.
+  // Returns "" if there is no answer.
   std::string answer(GAsyncResult* result, bool& pending) {
     pending = false;
     calls_--;
@@ -275,11 +275,11 @@ class Watch {
   guint daemon_watch_ = 0, plugin_watch_ = 0;
   guint target_source_ = 0, initiator_source_ = 0;
   std::unique_ptr<Socket> target_, initiator_;
-  bool daemon_known_ = false;  // whether it runs has been found out once
+  bool daemon_known_ = false;  // whether tcmu-runner runs was found out once
   bool plugin_ = false;
   bool plugin_noted_ = false, silent_noted_ = false;
   bool list_pending_ = false, slow_pending_ = false;
-  int calls_ = 0;  // that have not ended
+  int calls_ = 0;  // D-Bus calls that have not ended
 };
 
 }  // namespace

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl watch: one timeline of what happens to LUNs, sessions and disks, a line per event.
+// ballastctl watch: one timeline of events at LUNs, sessions and disks, with one line for each
+// event.
 //
-// Sources, each used where it is there:
+// Sources, each used if it is there:
 //   the plugin, through D-Bus        stalls and slow requests, asked for once a second
 //   TCM-USER (generic netlink)       LUNs added, removed, reconfigured
-//   NETLINK_ISCSI                    connection errors, sessions that come and go
-//   sysfs                            states of sessions and disks, looked at once a second
+//   NETLINK_ISCSI                    connection errors, sessions made and ended
+//   sysfs                            states of sessions and disks, read once a second
 //
-// The kernel waits for an answer to each TCM-USER message as long as anybody listens
-// (tcmu_netlink_event_send, drivers/target/target_core_user.c), and it is tcmu-runner that answers:
-// so watch listens only while tcmu-runner is on the bus, or the removal of a backstore would hang.
+// While anybody listens to TCM-USER, the kernel waits for an answer to each message
+// (tcmu_netlink_event_send, drivers/target/target_core_user.c). Only tcmu-runner answers. So watch
+// listens only while tcmu-runner is on the bus; otherwise the removal of a backstore would hang.
 //
-// Turning messages into events is pure; watch.cpp has the loop. Single-threaded.
+// Turning messages into events is pure; StateWatcher reads sysfs; watch.cpp has the loop.
+// Single-threaded.
 #pragma once
 
 #include <cstddef>
@@ -30,25 +32,25 @@
 namespace ballast::ctl::watch_events {
 
 struct Event {
-  std::string event;    // for programs: "stalled", "slow", "connection_error", ...
+  std::string event;    // for programs: "stalled", "slow", "connection_error", …
   std::string subject;  // "vol0", "session1", "sda"
   std::string text;     // for people
   nlohmann::json details = nlohmann::json::object();
 };
 
-// A line, with its newline. `unix_ns`: when, on the wall clock.
+// Returns one line with its newline. `unix_ns`: the time of the event, in ns since 1970.
 std::string as_text(const Event& event, std::int64_t unix_ns);
 std::string as_json(const Event& event, std::int64_t unix_ns);
 
-// --- the plugin's reports (lib/watch/report.h)
-// -----------------------------------------------------
+// --- the plugin's reports (lib/watch/report.h) ---------------------------------------------------
 
 class LunWatcher {
  public:
-  // `answer`: the documents as they came; one that cannot be read gives one event, once.
+  // Compares an answer of the plugin with the last one. `answer`: the JSON document as it came. The
+  // first one that cannot be read gives an event; further ones do not.
   std::vector<Event> take_list(const std::string& answer);
   std::vector<Event> take_slow(const std::string& answer);
-  // The plugin has gone: what it said is of no use for the next one.
+  // Forgets the last answers, because the plugin has gone and the next one begins afresh.
   void forget();
 
  private:
@@ -66,32 +68,32 @@ class LunWatcher {
   bool told_unreadable_ = false;
 };
 
-// --- netlink
-// ---------------------------------------------------------------------------------------
+// --- netlink -------------------------------------------------------------------------------------
 
-// One TCM-USER message, out of its attributes.
+// One TCM-USER message, read from its attributes.
 struct TcmuMessage {
   std::uint8_t command = 0;                  // enum tcmu_genl_cmd, linux/target_core_user.h
   std::string device;                        // "tcm-user/0/vol0/ballast/file=/srv/vol0.raw"
   std::optional<std::string> configuration;  // of a RECONFIG
   std::optional<std::uint64_t> size_bytes;   // of a RECONFIG
 };
+// nullopt: the message tells no event.
 std::optional<Event> event_of(const TcmuMessage& message);
 
-// The payload of a NETLINK_ISCSI message: struct iscsi_uevent, include/scsi/iscsi_if.h.
-// `targets`: names of targets by session number, for the text.
+// `payload`: a NETLINK_ISCSI message, struct iscsi_uevent, include/scsi/iscsi_if.h. `targets`: the
+// names of targets by session number, for the text. nullopt: the message tells no event.
 std::optional<Event> iscsi_event(std::span<const std::byte> payload,
                                  const std::map<std::uint32_t, std::string>& targets);
-// "TCP_CONN_CLOSE"; "" for an unknown one. enum iscsi_err.
+// The name in enum iscsi_err, such as "TCP_CONN_CLOSE"; "" for an unknown number.
 const char* iscsi_error_name(std::uint32_t error) noexcept;
 
-// --- sysfs
-// -----------------------------------------------------------------------------------------
+// --- sysfs ---------------------------------------------------------------------------------------
 
 class StateWatcher {
  public:
   explicit StateWatcher(const Files& files) : files_{files} {}
-  // The first look is the beginning, and tells only of what is not as it should be.
+  // Compares the states with those of the last call. The first call tells only of states that are
+  // not as they should be.
   std::vector<Event> look();
   const std::map<std::uint32_t, std::string>& targets() const { return targets_; }
 
