@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# Ballast. `make help` lists what there is to make.
+# Ballast. `make help` lists the targets.
 #
-# One makefile for everything, no recursion. Sources are found by folder: each lib/<room> becomes a
-# static library, handler/ the plugin, tests/unit/<room>/<name>_test.cpp a test that links <room> and
-# the rooms below it, and nothing above.
+# This one makefile, with the parts that it includes, builds everything; there is no recursion into
+# folders. Folders say what a source becomes. Each lib/<room> becomes a static library, and handler/
+# the plugin. tests/unit/<room>/<name>_test.cpp becomes a test that is linked with <room> and the
+# rooms below it, and with nothing above.
 
 BUILD ?= build
 # release, debug, asan (with ubsan), tsan, coverage
@@ -24,13 +25,14 @@ CXXFLAGS_debug   := -O0 -g3
 CXXFLAGS_asan    := -O1 -gline-tables-only -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CXXFLAGS_tsan    := -O1 -gline-tables-only -fsanitize=thread -fno-omit-frame-pointer
 CXXFLAGS_coverage := -O0 -g --coverage
-# Rooms are folders, not borders for the optimizer: the product is optimized as one program at its
-# link. Fat objects, so that tests link the same ones as they are.
+# The product is optimized as one program when it is linked, across the borders of rooms. The
+# objects are fat ones, so that tests can link the same objects without that.
 lto := -flto=auto
 CXXFLAGS_product_release := $(lto) -ffat-lto-objects
-# What libFuzzer needs to see where its input leads; nothing to other programs.
+# libFuzzer needs these to see where its input leads. Other programs do not use them.
 CXXFLAGS_product_asan := -fsanitize-coverage=inline-8bit-counters,indirect-calls,trace-cmp,pc-table
-# Enough for a backtrace of a test; all of it is a sixth of compiling one.
+# Enough for a backtrace of a test. Full debug information takes a sixth of the time of compiling
+# one.
 CXXFLAGS_tests_release := -g1
 LDFLAGS_release := -fno-lto
 LDFLAGS_lto_release := $(lto) -O2
@@ -48,12 +50,13 @@ else
 B := $(BUILD)/$(VARIANT)
 endif
 
-# -MMD -MP: each object says what it was made from.
+# -MMD -MP: each object notes the files from which it was made.
 cxx_common = -std=c++20 $(CXXFLAGS_$(VARIANT)) $(warnings) $(product) -I. $(system_headers) -fPIC \
              -fvisibility=hidden -fvisibility-inlines-hidden -pthread -MMD -MP $(EXTRA_CXXFLAGS)
-# Silent: on a fresh machine the file is read before ci/deps has installed anything.
+# No error output: on a fresh machine make reads this file before ci/deps has installed anything.
 pkg = $(shell pkg-config $(1) $(2) 2> /dev/null)
-# GLib's and libnl's macros cast as C does: system headers, so that they are not warned about.
+# The macros of GLib and libnl have casts in the style of C. As system headers they cause no
+# warnings.
 system_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0 libnl-genl-3.0)))
 
 # --- rooms, lowest first: a room may use the rooms before it -------------------------------------
@@ -61,7 +64,8 @@ rooms := base co watch io backend volume scsi lun
 room_sources = $(sort $(wildcard lib/$(1)/*.cpp))
 room_objects = $(patsubst %.cpp,$(B)/obj/%.o,$(call room_sources,$(1)))
 rooms := $(foreach r,$(rooms),$(if $(call room_sources,$(r)),$(r)))
-# upto <room>: that room and those below it, highest first, as the linker wants them.
+# archives_upto <room>: the archives of that room and of those below it, the highest first, as the
+# linker needs them.
 reversed := $(foreach i,$(shell seq $(words $(rooms)) -1 1),$(word $(i),$(rooms)))
 below = $(if $(1),$(if $(filter $(1),$(firstword $(2))),$(2),$(call below,$(1),$(wordlist 2,99,$(2)))))
 archives_upto = $(patsubst %,$(B)/lib%.a,$(call below,$(1),$(reversed)))
@@ -75,7 +79,7 @@ plugin_objects := $(patsubst %.cpp,$(B)/obj/%.o,$(sort $(wildcard handler/*.cpp)
 .PHONY: all
 all: $(plugin) tools compile_commands.json
 
-# A third of a sanitizer build's time.
+# This saves a third of the time of a sanitizer build.
 ifneq ($(filter asan tsan,$(VARIANT)),)
 precompiled := $(B)/obj/precompiled.pch
 $(precompiled): ci/precompiled.h
@@ -144,7 +148,7 @@ run: deps-build $(if $(HOST),,deps-lab)
 	@$(sub) all
 	@ci/run
 
-# Slower proofs, run by hand.
+# Slower tests, which are run by hand.
 .PHONY: check-long
 check-long: deps-build deps-check deps-lab
 	@$(sub) all
@@ -160,8 +164,8 @@ lint:
 format:
 	@git ls-files --cached --others --exclude-standard -- '*.cpp' '*.h' | xargs clang-format -i
 
-# Everything that an operator uses. systemd, D-Bus and man find their files below /usr and
-# /usr/local; elsewhere they have to be told.
+# Installs all that an operator uses. systemd, D-Bus and man find their files below /usr and
+# /usr/local. For another PREFIX they must be told where the files are.
 share := $(DESTDIR)$(PREFIX)/share
 sbin := $(DESTDIR)$(PREFIX)/sbin
 operator_scripts := recipe login logout

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-# make check: all tests, one step after the other. Behind the steps, for what they leave of the cores,
-# the variants that later steps need are built, and lint reads the sources.
+# make check: all tests, one step after the other. Behind the steps, with the processor time that
+# they leave, other jobs build the variants that later steps need, and lint reads the sources.
 
-# step NAME,NEEDS,TITLE,COMMAND: a step, after the one before it and after what is built for it.
+# step NAME,NEEDS,TITLE,COMMAND: a step. It runs after the step before it and after NEEDS are built.
 define step
 .PHONY: step-$(1)
 step-$(1): $(last_step) $(2)
 	@ci/step "$(3)" $(4)
 last_step := step-$(1)
 endef
-# behind NAME,AFTER,TITLE,COMMAND: done behind the steps. What it says is shown if it fails.
+# behind NAME,AFTER,TITLE,COMMAND: a job that runs behind the steps. Its output is shown if it
+# fails.
 define behind
 .PHONY: $(1)
 $(1): $(2)
@@ -17,7 +18,8 @@ $(1): $(2)
 endef
 , := ,
 last_step :=
-# Expanded in the recipe only: so make sees that it is one, and lets it share the cores with the others.
+# This is expanded only in the recipe. So make sees that the command is a make, and lets it share
+# the cores with the others.
 part = $$(MAKE) --no-print-directory
 
 .PHONY: built
@@ -26,7 +28,8 @@ built:
 	  build-sim build-control build-ballastctl $(B)/tests/ring/bench
 $(eval $(call behind,built-asan,built,build for ASan and UBSan,$(part) VARIANT=asan build-unit build-handler build-ring build-sim build-fuzz))
 $(eval $(call behind,built-tsan,built-asan,build for TSan,$(part) VARIANT=tsan build-unit build-ring))
-# Of lint's steps only `warnings` is left out: the sanitizers' builds are clang's, with the same warnings, as errors.
+# Only the step `warnings` of lint is left out: the sanitizer builds use clang with the same
+# warnings, as errors.
 $(eval $(call behind,linted,built-tsan,lint,ci/lint format coroutines text opcodes dead headers shell manuals cppcheck))
 
 $(eval $(call step,unit,built,unit tests,$(part) unit))
@@ -43,7 +46,8 @@ $(eval $(call step,handler,,parts of the plugin that read foreign memory$(,) ASa
 $(eval $(call step,ring-asan,,plugin over a shared-memory ring$(,) ASan,$(part) VARIANT=asan check-ring))
 $(eval $(call step,sim-asan,,simulation$(,) ASan,$(part) VARIANT=asan SIM_SECONDS=10 check-sim))
 $(eval $(call step,fuzz,,fuzz,$(part) VARIANT=asan FUZZ_SECONDS=15 fuzz-cdb fuzz-ring))
-# Not last: what TSan needs is built while tests in the guest wait for a freeze to end.
+# This is not the last step, so that the TSan build can run while tests in the guest wait for a
+# freeze to end.
 $(eval $(call step,e2e,,end to end in the guest,ci/e2e))
 $(eval $(call step,unit-tsan,built-tsan,unit tests under TSan,$(part) VARIANT=tsan unit))
 $(eval $(call step,ring-tsan,,plugin over a shared-memory ring$(,) TSan,$(part) VARIANT=tsan check-ring))

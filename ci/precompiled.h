@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What most of our files include anyway, read once for a sanitizer's build instead of 150 times.
-// The other builds do without, so no file can come to lean on it.
+// The headers that most files include anyway. A sanitizer build reads them once instead of 150
+// times. The other builds do not use this file, so every source must include what it needs.
 #pragma once
 
 #include <algorithm>

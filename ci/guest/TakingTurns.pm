@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-# prove's harness for a guest that is not alone: it is given all tests that it may run, and takes the
-# next one when it is free, unless another guest has taken it. LAB_TAKEN is the folder in which the
-# guests note who took what; LAB_SECONDS the file for how long each test took.
+# A harness of prove for a guest that shares its tests with other guests. It gets all tests that the
+# guest may run. When it is free, it takes the next one that no other guest has taken. LAB_TAKEN is
+# the folder in which each guest notes the tests that it took. LAB_SECONDS is the file that gets the
+# time of each test.
 package TakingTurns;
 use strict;
 use warnings;
@@ -23,7 +24,7 @@ sub get_job {
     my ($self) = @_;
     while (my $job = shift @{ $self->{jobs} }) {
         my ($name) = $job->filename =~ m{([^/]+)\.t$} or return $job;
-        # One mkdir of a name succeeds.
+        # Only one mkdir of a name succeeds, so only one guest takes the test.
         next unless mkdir "$ENV{LAB_TAKEN}/$name";
         my $begin = time;
         $job->on_finish(sub {
