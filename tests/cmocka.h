@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// cmocka for C++: include it last. It wants four C headers before it, and its macro fail() collides
-// with the iostreams.
+// cmocka for C++. Include this file last: cmocka needs four C headers before it, and its macro
+// fail() collides with iostreams.
 #pragma once
 
 #include <setjmp.h>

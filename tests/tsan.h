@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// BALLAST_TSAN is defined in a build with ThreadSanitizer. Its runtime has an operator new of its
-// own, which a test program cannot replace.
+// BALLAST_TSAN is defined in a build with ThreadSanitizer. The runtime of ThreadSanitizer has its
+// own operator new, which a test program cannot replace.
 #pragma once
 
 #if defined(__has_feature)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A folder that looks like a machine to doctor and tune: sysfs with an iSCSI disk of ours, configfs
-// with a LUN, /etc/iscsi, and an iscsiadm that keeps node records in a file.
+// A folder that looks like a machine to doctor and tune. It has sysfs with an iSCSI disk of
+// Ballast, configfs with a LUN, /etc/iscsi, and an iscsiadm that keeps node records in a file.
 #pragma once
 
 #include <map>
@@ -23,22 +23,23 @@ class Tree {
 
   void write(std::string_view path, std::string_view content) const;
   std::string read(std::string_view path) const;
-  void link(std::string_view path, std::string_view target) const;  // relative, as sysfs has them
+  // `target` is relative, as in sysfs.
+  void link(std::string_view path, std::string_view target) const;
   void remove(std::string_view path) const;
 
   // All files and their contents; links are not followed.
   std::map<std::string, std::string> contents() const;
 
-  // sda, sdb, ...: LUN `lun` of session 1, host 2, with the settings Linux and iscsid have by
-  // default, write_zeroes_max_bytes 1310720.
+  // Adds a disk "sda", "sdb", …: LUN `lun` of session 1, host 2. It has the settings that Linux and
+  // iscsid have by default, and write_zeroes_max_bytes 1310720.
   void add_disk(const std::string& name, unsigned lun) const;
-  // Another session's: session 2, host 3.
+  // Adds a disk of another session: session 2, host 3.
   void add_other_disk(const std::string& name, std::string_view vendor) const;
   void add_machine() const;  // /proc
   void add_open_iscsi() const;
-  // A backstore of ours as LIO has it by default, but for hw_max_sectors 2048.
+  // Adds a backstore of Ballast with LIO's default settings, but hw_max_sectors 2048.
   void add_backstore(const std::string& name, unsigned hba, const std::string& configuration) const;
-  // Target, TPG, LUNs 0, 1, ... of these backstores, one ACL with all of them.
+  // Adds a target with a TPG, LUNs 0, 1, … on these backstores, and one ACL that has all of them.
   void export_backstores(unsigned count, const std::string& depth) const;
 
   static constexpr const char* device = "/sys/devices/platform/host2/session1/target2:0:0/2:0:0:";

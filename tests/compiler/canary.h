@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the canaries share: the smallest coroutine there is, a child process to crash in, and the
-// verdict. Nothing of lib/co: these programs judge the compiler.
+// Shared by the canaries: the smallest possible coroutine, a child process to crash in, and the
+// verdict. It uses nothing of lib/co, because these programs judge the compiler.
 //
-// A canary says whether this compiler has its trap. It fails when g++ 12 behaves otherwise than the
-// rules of this project assume; for any other compiler it reports and passes.
+// A canary says whether this compiler has its trap. It fails if g++ 12 behaves otherwise than the
+// rules of this project assume. With any other compiler it reports the result and passes.
 #pragma once
 
 #include <sys/resource.h>
@@ -19,7 +19,7 @@
 
 namespace canary {
 
-// Lazy, and goes to its awaiter and back by symmetric transfer.
+// A lazy coroutine that goes to its awaiter and back by symmetric transfer.
 template <class T>
 class Task {
  public:
@@ -60,7 +60,7 @@ class Task {
   T await_resume() { return std::move(*handle_.promise().value); }
 
   std::coroutine_handle<promise_type> handle() const { return handle_; }
-  // From the outside, for a task that needs nobody else to finish.
+  // Runs the task from outside a coroutine. The task must not wait for anything.
   T run() {
     handle_.resume();
     return std::move(*handle_.promise().value);
@@ -71,8 +71,8 @@ class Task {
   std::coroutine_handle<promise_type> handle_;
 };
 
-// Runs `function` in a child process. True if it returned true there; false if it returned false or
-// the child crashed.
+// Runs `function` in a child process. Returns true if `function` returned true there, and false if
+// it returned false or the child crashed.
 template <class Function>
 bool survives(Function function) {
   std::fflush(nullptr);
@@ -89,7 +89,7 @@ bool survives(Function function) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-// The exit code for main: what was seen, against what g++ 12 is known to do.
+// The exit code for main(): compares what was seen with what g++ 12 is known to do.
 inline int verdict(const char* trap, bool seen, bool known_of_gxx_12) {
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ == 12
   const bool as_known = seen == known_of_gxx_12;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A command ring in ordinary memory, laid out as the kernel does, with no thread behind it: what
-// stands in it is what a test put there.
+// A command ring in ordinary memory with the kernel's layout. No thread works behind it: it holds
+// only what a test puts there.
 #pragma once
 
 #include <cstddef>
@@ -20,9 +20,10 @@ class MadeUpRing {
  public:
   static constexpr std::uint32_t command_bytes = 128;
   static constexpr std::uint8_t test_unit_ready = 0x00;
-  static constexpr std::uint8_t vendor_specific = 0xc0;  // the daemon throws it away
+  static constexpr std::uint8_t vendor_specific = 0xc0;  // a command that the daemon throws away
 
-  // Room for `commands` commands; the ring begins behind the mailbox and ends with the mapping.
+  // Makes room for `commands` commands. The ring begins behind the mailbox and ends with the
+  // mapping.
   explicit MadeUpRing(std::uint32_t commands)
       : bytes_{sizeof(abi::tcmu_mailbox) + commands * command_bytes},
         memory_{std::make_unique<std::byte[]>(bytes_ + 64)} {
@@ -48,7 +49,7 @@ class MadeUpRing {
     (void)append(length, abi::TCMU_OP_PAD, 0);
     publish(length);
   }
-  // `count`: what the entry says, where it lies.
+  // `count`: the count that the entry claims, at the place where the entry has it.
   void notice(std::span<const std::uint16_t> ids, std::uint32_t count) {
     const auto length =
         static_cast<std::uint32_t>((sizeof(abi::tcmu_tmr_entry) + ids.size_bytes() + 7) / 8 * 8);
@@ -63,7 +64,7 @@ class MadeUpRing {
     notice({ids.begin(), ids.size()}, static_cast<std::uint32_t>(ids.size()));
   }
 
-  // As tcmulib_command_complete: into the oldest command, whose request is gone then.
+  // Answers the oldest command as tcmulib_command_complete() does. Its request is gone then.
   void answer(std::uint16_t id) {
     for (bool done = false; !done;) {
       BALLAST_ASSERT(mailbox_->cmd_tail != mailbox_->cmd_head);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CDBs that tests send, written out from SBC-4 and SPC-5.
+// The CDBs that tests send, written from the text of SBC-4 and SPC-5.
 #pragma once
 
 #include <cstddef>
@@ -35,7 +35,7 @@ inline Cdb cdb_16(unsigned opcode, std::uint64_t lba, std::uint32_t blocks, unsi
   return cdb;
 }
 
-// The same with 4 and 2 bytes.
+// The same with 4 bytes of address and 2 of length.
 inline Cdb cdb_10(unsigned opcode, std::uint32_t lba, std::uint16_t blocks, unsigned byte_1 = 0) {
   return Cdb{opcode, byte_1, lba >> 24, lba >> 16, lba >> 8, lba, 0, unsigned{blocks} >> 8,
              blocks, 0};

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel's trees as far as the plugin reads them, played by a folder: the name of a uio device,
-// and the attributes of its backstore. The host's open() comes before libc's for the plugin, and
-// leads it here.
+// Plays, with a folder, the parts of sysfs and configfs that the plugin reads: the name of a uio
+// device, and the attributes of its backstore. The host has an open() that the plugin finds before
+// libc's; it leads the plugin to this folder.
 #pragma once
 
 #include <string>
 
 namespace ballast::ring_test {
 
-// A backstore as it is when it has just been enabled.
+// Makes a backstore in the state that it has when it has just been enabled.
 void add_to_configfs(const std::string& uio_name);
-// As rtslib writes it, and as targetcli shows it.
+// Writes an attribute as rtslib does, and reads it as targetcli does.
 void set_attribute(const std::string& uio_name, const char* name, int value);
 int attribute(const std::string& uio_name, const char* name);
 
-// Where set: whether the plugin's open() is to fail with EMFILE. `caller`: who called open().
+// If set, it decides whether the plugin's open() fails with EMFILE. `caller`: the code that called
+// open().
 extern bool (*refuse_open)(const void* caller);
 
 }  // namespace ballast::ring_test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the two halves of the host share: the daemon's device, and its cmdproc thread.
+// Shared by the two halves of the host: the daemon's device and its cmdproc thread.
 #pragma once
 
 #include <atomic>
@@ -10,11 +10,11 @@
 
 #include "tests/ring/host.h"
 
-// The daemon's opaque type: here it is ours.
+// The type that is opaque to plugins of the daemon. Here the host defines it.
 struct ballast::handler::abi::tcmu_device {
   std::span<std::byte> mapping;
   int event_fd = -1;
-  std::atomic<std::uint32_t> cmd_tail{0};  // the daemon's read position
+  std::atomic<std::uint32_t> cmd_tail{0};  // the position up to which the daemon has read
   std::string cfgstring;
   std::string uio_name;
   std::uint64_t num_lbas = 0;
@@ -32,7 +32,8 @@ struct ballast::handler::abi::tcmu_device {
 namespace ballast::ring_test {
 
 abi::tcmur_handler& handler();
-// What GLib's g_main_depth() tells the plugin: 0, the daemon is starting; 1, its main loop runs.
+// The value that GLib's g_main_depth() tells the plugin. 0: the daemon is starting; 1: its main
+// loop runs.
 void set_main_loop_depth(int depth);
 void* cmdproc(void* device);
 

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The other side of the plugin: the kernel's TCMU and the daemon, played over shared memory at
-// native speed, for the plugin as it is built for the world.
+// The other side of the plugin: it plays the kernel's TCMU and the daemon over shared memory, at
+// native speed, for the plugin in the form that is installed.
 //
-// Kernel: lays out mailbox, command ring and data area as drivers/target/target_core_user.c does
-// (entries with their CDB behind the segment table, pads at the end of the ring, data in scattered
-// pages whose neighbours share a segment), raises an event per command on a descriptor, and takes
-// answers when the doorbell rings. Daemon: exports the functions that plugins of tcmu-runner call,
-// runs one cmdproc thread a LUN, and opens, reconfigures and removes LUNs as tcmu-runner 1.5.4
-// does, pthread_cancel included.
+// The kernel's part lays out mailbox, command ring and data area as
+// drivers/target/target_core_user.c does: entries have their CDB behind the segment table, pads
+// fill the end of the ring, and data is in scattered pages, of which neighbours share a segment. It
+// raises an event on a descriptor for each command, and takes answers when the doorbell rings. The
+// daemon's part exports the functions that plugins of tcmu-runner call, runs one cmdproc thread for
+// each LUN, and opens, reconfigures and removes LUNs as tcmu-runner 1.5.4 does, pthread_cancel()
+// included.
 //
-// Threads: submit() from any; callbacks run on the thread that rings the doorbell, with no lock
-// held, and may submit again. Everything else from the thread that made the Lun.
+// Threads: any thread may call submit(). A callback runs on the thread that rings the doorbell,
+// with no lock held, and may submit again. Call everything else from the thread that made the Lun.
 #pragma once
 
 #include <pthread.h>
@@ -37,7 +38,7 @@ enum class Direction : std::uint8_t { none, from_device, to_device };
 struct Answer {
   std::uint8_t status = 0xff;  // SCSI status
   std::array<std::uint8_t, abi::SENSE_BUFFERSIZE> sense{};
-  std::size_t transferred = 0;  // data-in bytes; less than asked for: a residual
+  std::size_t transferred = 0;  // data-in bytes; fewer than asked for: a residual
 
   unsigned sense_key() const { return sense[2] & 0xfU; }
   // CHECK CONDITION, NOT READY, LOGICAL UNIT IS IN PROCESS OF BECOMING READY.
@@ -47,7 +48,7 @@ struct Answer {
   unsigned additional_sense() const { return unsigned{sense[12]} << 8 | sense[13]; }
 };
 
-// Runs when a command is answered. Plain, so that a benchmark pays nothing for it.
+// Runs when a command is answered. A plain function pointer, so that it costs a benchmark nothing.
 struct Done {
   void (*run)(void* context, const Answer& answer) = nullptr;
   void* context = nullptr;
@@ -65,9 +66,10 @@ struct LunOptions {
   int command_timeout = 0;  // tcmur_cmd_time_out
   bool scatter = true;      // hand out data pages in random order
   std::uint64_t seed = 1;
-  // The daemon is starting and finds this LUN in the kernel. Else somebody makes it.
+  // True: the daemon is starting and finds this LUN in the kernel. False: an operator makes the
+  // LUN.
   bool at_start = false;
-  // What the backstore is called, and the uio device; empty: something new.
+  // The name of the backstore and of the uio device; empty: a new name.
   std::string name;
 };
 
@@ -80,30 +82,30 @@ struct HostStats {
 
 class Lun {
  public:
-  // As the daemon adds a device: check_config, open, cmdproc thread. Null: refused, see
-  // last_error().
+  // Adds the LUN as the daemon adds a device: check_config, open, cmdproc thread. Null: it was
+  // refused; see last_error().
   static std::unique_ptr<Lun> add(const std::string& config, const LunOptions& options = {});
-  // Removes it, if that was not done.
+  // Removes the LUN, unless that was done.
   ~Lun();
   Lun(const Lun&) = delete;
   Lun& operator=(const Lun&) = delete;
-  // As the daemon removes a device: cancels and joins the cmdproc thread, then closes. Returns
-  // whether nothing was left unanswered. Commands may still be under way.
+  // Removes the LUN as the daemon removes a device: it cancels and joins the cmdproc thread, then
+  // closes. Returns whether every command was answered. Commands may still be under way.
   bool remove();
 
-  // Queues one command and raises the event. False: no room.
+  // Queues one command and raises the event. Returns false if there is no room.
   bool submit(std::span<const std::uint8_t> cdb, Direction direction, std::span<std::byte> data,
               Done done);
-  // Queues without raising the event; raise() does it for all of them.
+  // Queues one command without raising the event; raise() does that for all of them.
   bool queue(std::span<const std::uint8_t> cdb, Direction direction, std::span<std::byte> data,
              Done done);
   void raise();
-  // The same, waited for.
+  // Submits one command and waits for its answer.
   Answer execute(std::span<const std::uint8_t> cdb, Direction direction = Direction::none,
                  std::span<std::byte> data = {});
   // Puts a task management notice into the ring, for the commands with these ids.
   void queue_task_management(std::span<const std::uint16_t> ids = {});
-  // Of its backstore in configfs: as somebody else writes it, and as it is.
+  // Attributes of its backstore in configfs: set_attribute() plays another program that writes one.
   void set_attribute(const char* name, int value);
   int attribute(const char* name) const;
   std::uint16_t id_of_last_command() const { return last_id_; }
@@ -112,7 +114,7 @@ class Lun {
   int reconfigure_string(const std::string& config);
   int reconfigure_write_cache(bool on);
 
-  // As the daemon asks before it stops: head and tail meet.
+  // Whether head and tail of the ring are equal, which the daemon checks before it stops.
   bool ring_is_empty() const;
   std::size_t outstanding() const;
   HostStats stats() const;
@@ -148,7 +150,7 @@ class Lun {
   pthread_t cmdproc_{};
   bool running_ = false;
 
-  mutable std::mutex mutex_;  // the kernel's cmdr_lock: what follows
+  mutable std::mutex mutex_;  // plays the kernel's cmdr_lock; guards what follows
   std::uint32_t cleaned_ = 0;
   std::vector<Pending> pending_;
   std::vector<std::uint16_t> free_ids_;
@@ -159,21 +161,21 @@ class Lun {
   HostStats stats_;
 };
 
-// Loads the plugin (environment BALLAST_PLUGIN, or `path`) as the daemon does; its records of what
-// LUNs had go to a folder of this process, and it finds no saved configuration. Ends the process
-// with a sentence if that fails.
+// Loads the plugin (environment BALLAST_PLUGIN, or `path`) as the daemon does. The plugin's records
+// of stores go to a folder of this process, and it finds no saved configuration. If loading fails,
+// the process ends with a message.
 abi::tcmur_handler& load_plugin(const char* path);
 
 const std::string& records_folder();
 
-// check_config, with the reason freed as the daemon does. Empty: the string is fine.
+// Calls check_config and frees the reason as the daemon does. Empty: the string is valid.
 std::string check_config(const std::string& config);
 
-// What the plugin logged since the last call; the last open's error among it.
+// The lines that the plugin logged since the last call, the error of the last open among them.
 std::string take_log();
-// The plugin's thread that writes the log has begun.
+// Whether the plugin's thread that writes the log has begun.
 bool log_writer_is_there();
-// The daemon's log hangs, as on a frozen /var/log, until it is thawed.
+// Makes the daemon's log hang, as on a frozen /var/log, until it is thawed.
 void freeze_log(bool frozen);
 
 }  // namespace ballast::ring_test

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the ring tests share: places for files, many commands at once, a random load with a model.
+// Shared by the ring tests: folders for files, many commands at once, a random load with a model.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 
 namespace ballast::ring_test {
 
-// A folder of its own below `parent`, removed with everything in it.
+// A new folder below `parent`. It is removed with everything in it.
 class Folder {
  public:
   explicit Folder(const char* parent);
@@ -30,18 +30,18 @@ class Folder {
 // Whether O_DIRECT files can be made in `parent`.
 bool has_direct_io(const char* parent);
 
-// Whether it comes true: looks so many times, 10 ms apart.
+// Waits until `holds` returns true: asks it `looks` times, 10 ms apart. Returns whether it did.
 bool eventually(const std::function<bool()>& holds, int looks = 3000);
 
-// The seed of this run: BALLAST_SEED or a fresh one, said on standard error.
+// The seed of this run: BALLAST_SEED or a new one. Prints it on standard error.
 std::uint64_t seed();
 
-// Counts answers down; the thread that waits goes on at zero.
+// Counts answers down. The thread that waits goes on at zero.
 class Countdown {
  public:
   explicit Countdown(std::size_t count) : left_{count} {}
   Done done() { return {&Countdown::one, this}; }
-  // False: not within ten seconds a million times shorter than any machine needs.
+  // Returns false if answers are still missing after 20 s.
   bool wait();
   std::size_t good() const;
   std::size_t bad() const;
@@ -56,12 +56,12 @@ class Countdown {
   std::size_t bad_ = 0;
 };
 
-// A closed loop of `depth` commands, each over a region of its own, against a model of what the
-// blocks hold: reads, writes, FUA, writes of zeros, flushes, compare-and-write.
+// The result of a closed loop of `depth` commands, each on a region of its own: reads, writes, FUA,
+// writes of zeros, flushes, compare-and-write. A model knows what the blocks should hold.
 struct LoadResult {
   std::uint64_t commands = 0;
   std::uint64_t failed = 0;      // not GOOD
-  std::uint64_t mismatches = 0;  // data that was not what the model says
+  std::uint64_t mismatches = 0;  // data that differs from the model
   Answer first_failure;
 };
 LoadResult random_load(Lun& lun, std::uint64_t commands, std::size_t depth, std::size_t block_size,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Draws faults, and does them to a LUN: now and then, as the test's main loop asks.
+// Chaos: draws random faults and applies them to a LUN, whenever the test's main loop asks for one.
 #pragma once
 
 #include <cstdint>
@@ -13,19 +13,19 @@ class Chaos {
  public:
   Chaos(Lun& lun, std::uint64_t seed) : lun_{lun}, random_{seed} {}
 
-  // The lot of a whole LUN.
+  // Draws the configuration of a LUN, its store included.
   static LunConfig draw_config(std::uint64_t seed);
   static scsi::TaskSetLimits draw_limits(co::Random& random);
   static Temper draw_temper(co::Random& random);
 
-  // How long until the next fault.
+  // The time until the next fault.
   Nanoseconds pause();
   void act();
-  // Faults stop: nothing is frozen, stuck, squeezed, or fails any more. A LUN that is being closed
-  // goes on doing so.
+  // Ends all faults: nothing is frozen, stuck, squeezed or failing any more. A LUN that is being
+  // closed goes on closing.
   void stop();
 
-  // A store on a good day.
+  // The temper of a store without faults.
   static Temper calm();
 
  private:

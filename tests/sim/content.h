@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a block holds, so that its origin can be told from its bytes.
+// Content: what a block holds, in a form that shows the origin of its bytes.
 //
-// Every block that an initiator writes is filled from a Content: which data it belongs to, which
-// block of that data it is, and which of a few one-byte differences it has. Retries carry the same
-// data, so they leave the same contents; every other two blocks differ in nearly every byte. A
-// block of zeros is Content{}. Bytes that nobody ever sent, half of one content and half of another
-// say, are `torn`.
+// An initiator fills every block that it writes from a Content. This says to which data the block
+// belongs, which block of that data it is, and which of a few one-byte differences it has. Retries
+// carry the same data, so they leave the same contents. Any other two blocks differ in nearly every
+// byte. A block of zeros is Content{}. Bytes that no initiator ever sent, such as half of one
+// content and half of another, are `torn`.
 //
-// Plain values. The simulation's blocks are 512 bytes.
+// Plain values. The blocks of the simulation have 512 bytes.
 #pragma once
 
 #include <cstddef>
@@ -22,10 +22,10 @@ inline constexpr std::size_t block_size = 512;
 class Content {
  public:
   static constexpr std::uint32_t most_blocks = 128;  // of one piece of data
-  static constexpr std::uint32_t variants = 4;       // 0: as it is; the others differ in a byte
+  static constexpr std::uint32_t variants = 4;       // 0: unchanged; the others differ in one byte
 
   constexpr Content() = default;
-  // `data` from 1 up to 2^23 - 1.
+  // `data`: 1 to 2^23 - 1.
   constexpr Content(std::uint32_t data, std::uint32_t block, std::uint32_t variant)
       : bits_{data << 9 | block << 2 | variant} {}
   static constexpr Content torn() { return from_bits(0xffffffff); }
@@ -40,9 +40,10 @@ class Content {
 
   // Fills exactly one block.
   void put(std::span<std::byte> block) const;
-  // What exactly one block holds.
+  // Reads the content of exactly one block.
   static Content of(std::span<const std::byte> block);
-  // The first byte in which a block of this content differs from `block`; block_size: none.
+  // The offset of the first byte in which a block of this content differs from `block`; block_size:
+  // none.
   std::size_t first_difference(std::span<const std::byte> block) const;
 
   // "zeros", "data 17 block 3", "data 17 block 3 variant 1", "torn"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// An initiator: keeps some commands outstanding on a small LUN, so that they overlap all the time,
-// and does what initiators do with BUSY and TASK SET FULL: the same again after a while, or
-// nothing, or something that is almost the same.
+// Initiator: keeps some commands outstanding on a small LUN, so that they overlap all the time. It
+// reacts to BUSY and TASK SET FULL as initiators do: it sends the command again after a while, or
+// gives up, or sends a command that is almost the same.
 //
-// All initiators of a run share one Neighbourhood: what they believe the blocks to hold (COMPARE
-// AND WRITE and VERIFY mostly succeed), and the numbers of data not written yet. One coroutine for
-// each command that may be outstanding.
+// All initiators of a run share one Neighbourhood. It holds the contents that they expect in the
+// blocks, so that COMPARE AND WRITE and VERIFY mostly succeed, and the numbers of data that is not
+// written yet. There is one coroutine for each command that may be outstanding.
 #pragma once
 
 #include <array>
@@ -29,10 +29,10 @@ struct Habits {
   Nanoseconds longest_think{};     // between two commands
   Nanoseconds longest_patience{};  // before a retry
   unsigned give_up = 100;
-  unsigned alter = 200;              // a retry that is not quite the same
+  unsigned alter = 200;              // chance that a retry differs a little
   std::uint32_t largest = 8;         // blocks of a usual command
-  std::uint32_t span = most_blocks;  // of the first blocks, where commands begin
-  unsigned changes = 500;            // of all commands
+  std::uint32_t span = most_blocks;  // commands begin in this many first blocks
+  unsigned changes = 500;            // chance that a command is a change
 };
 
 class Initiator {
@@ -40,18 +40,18 @@ class Initiator {
   Initiator(Lun& lun, Neighbourhood& neighbourhood, std::uint64_t seed, const Habits& habits);
 
   void start();
-  // Each command outstanding is the last of its coroutine; nothing is retried.
+  // Ends every coroutine after its outstanding command; nothing is retried.
   void stop() { stop_.request(); }
   bool stopped() const { return group_.live() == 0; }
 
-  // The other way to use one: `count` commands, one after the other, on a LUN that works. Complains
-  // of each that is turned away. Ends when stopped().
+  // The other way to use an initiator: sends `count` commands, one after the other, to a LUN that
+  // works. It complains of each one that is turned away. Then stopped() becomes true.
   void start_calm(std::size_t count);
 
  private:
   static co::Task<void> work(co::Executor& executor, Initiator* self);
   static co::Task<void> work_calmly(co::Executor& executor, Initiator* self, std::size_t count);
-  // Whether to send `wish`, which may be another one now, again.
+  // Whether to send `wish` again. It may change the wish.
   bool again(const Issued& command, Wish* wish);
   void learn(const Issued& command);
   Wish draw();

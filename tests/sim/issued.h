@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One command on its way: the memory that the task set borrows until it answers, and what is known
-// of the command before and after.
+// Issued: one command under way. It holds the memory that the task set borrows until it answers,
+// and what is known of the command before and after the answer.
 //
-// The memory is in pieces of odd sizes. Once the command is answered it is somebody else's: it is
-// freed, or overwritten and looked at again when the run is over.
+// The memory is in pieces of odd sizes. After the answer it belongs to others: it is freed, or it
+// is overwritten and examined when the run is over.
 #pragma once
 
 #include <sys/uio.h>
@@ -28,37 +28,38 @@ class Issued : public scsi::Command {
 
   const std::uint32_t number;
   const Wish wish;
-  co::Waker waker{};  // of whoever waits for the answer
+  co::Waker waker{};  // wakes the coroutine that waits for the answer
 
-  // On one scale of moments, each of which is an arrival or an answer; and on the clock.
+  // Arrival and answer: as moments on one scale of all arrivals and answers, and on the clock.
   std::uint64_t began = 0;
   std::uint64_t ended = 0;
   TimePoint arrived{};
   TimePoint answered_at{};
   bool answered = false;
-  std::uint32_t capacity = 0;             // of the LUN, the largest while it lived
-  bool while_closing = false;             // answered after shut() had begun
+  std::uint32_t capacity = 0;  // the largest of the LUN while the command lived, in blocks
+  bool while_closing = false;  // answered after closing had begun
   std::optional<TimePoint> aborted_at{};  // by task management
   scsi::Status status = scsi::Status::good;
-  std::vector<Content> found;           // a read that was answered GOOD: what it showed
-  std::vector<std::uint32_t> required;  // by block: what it promises to be safe on the medium
+  std::vector<Content> found;  // of a read that was answered GOOD
+  // By block: the landing that the answer promises to be durable.
+  std::vector<std::uint32_t> required;
 
   bool good() const { return answered && status == scsi::Status::good; }
   bool turned_away() const {
     return answered && (status == scsi::Status::busy || status == scsi::Status::task_set_full);
   }
-  // SENSE KEY; 0 without sense.
+  // The SENSE KEY; 0 without sense data.
   std::uint8_t sense_key() const { return sense_length > 2 ? sense[2] & 0x0f : 0; }
   bool miscompared() const { return status == scsi::Status::check_condition && sense_key() == 0xe; }
-  // INFORMATION of fixed-format sense.
+  // The INFORMATION field of sense data in fixed format.
   std::uint32_t information() const;
   // For a trace: "GOOD", "BUSY", "CHECK CONDITION key 6".
   std::string outcome() const;
 
   std::vector<std::byte> bytes() const;
-  // After the answer: gives the memory away, to be freed or to be written by others.
+  // Gives the memory away after the answer: it is freed, or filled as other owners would.
   void give_away(co::Random& random);
-  // Whether what was given away is as others left it.
+  // Whether the memory that was given away is unchanged since.
   bool untouched() const;
 
  private:
@@ -68,7 +69,7 @@ class Issued : public scsi::Command {
   std::vector<std::unique_ptr<std::byte[]>> memory_;
   std::vector<iovec> segments_;
   std::array<std::uint8_t, scsi::sense_size> sense_memory_{};
-  std::array<std::uint8_t, scsi::sense_size> sense_given_away_{};  // what it held then
+  std::array<std::uint8_t, scsi::sense_size> sense_given_away_{};  // the sense bytes at that time
 };
 
 }  // namespace ballast::sim

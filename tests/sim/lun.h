@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The LUN that ships (lib/lun/lun.h) on the simulated executor and a simulated store, with a front
-// end that notes what each command was answered.
+// Lun: the shipped LUN (lib/lun/lun.h) on the simulated executor and a simulated store. Its front
+// end notes how each command was answered.
 //
-// send() hands a command to the LUN; the answer goes to the oracle and the monitor, and wakes
-// whoever waits. close() and reopen() are what a daemon does: a LUN that has departed lives on
-// until its last operation has ended, and the next one on the same store waits for it. The test
-// drives time through sim(). When it is over, finish() has the histories judged and looks for what
-// was left behind. Everything that is wrong lands in verdict(). One thread.
+// send() hands a command to the LUN. The answer goes to the oracle and the monitor, and wakes the
+// coroutine that waits. close() and reopen() do what a daemon does. A LUN that has departed lives
+// on until its last operation has ended, and the next one on the same store waits for that. The
+// test drives time through sim(). At the end finish() has the histories judged, and looks for
+// things that were left behind. Everything that is wrong goes to verdict(). One thread.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,7 @@ struct LunConfig {
   bool trace = false;
 };
 
-// What LUNs have counted.
+// Counts of what LUNs did.
 struct Tally {
   std::uint64_t orphaned = 0;
   std::uint64_t adoptions = 0;
@@ -66,50 +66,50 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   co::Executor& executor() { return sim_.executor(); }
   TimePoint now() { return executor().now(); }
   SimBackend& store() { return *store_; }
-  // Once it has taken a command.
+  // Only after the LUN has taken a command.
   scsi::TaskSet& tasks() { return *lun_->task_set(); }
   Verdict& verdict() { return verdict_; }
   const Oracle& oracle() const { return oracle_; }
   std::uint32_t capacity() const;
-  // Of all LUNs until now.
+  // The counts of all LUNs until now.
   Tally tally() const;
   const LunConfig& config() const { return config_; }
 
-  // The command lives as long as the LUN. `waker` is woken when it is answered, within this call
-  // perhaps.
+  // The command lives as long as this. `waker` is woken at its answer, which may come within this
+  // call.
   Issued& send(const Wish& wish, co::Waker waker = {});
   std::size_t commands() const { return issued_.size(); }
   std::size_t unanswered() const { return unanswered_.size(); }
 
-  // Task management for the unanswered commands that are `meant`.
+  // Sends task management for the unanswered commands for which `meant` is true.
   void abort(const std::function<bool(const Issued&)>& meant);
   void set_limits(const scsi::TaskSetLimits& limits);
-  // So many other LUNs of the process are stalled.
+  // `stalled`: how many other LUNs of the process are stalled.
   void set_siblings(std::size_t stalled);
-  // Grows or shrinks, when the store gets round to it.
+  // Grows or shrinks the LUN. The store may take its time.
   void resize(std::uint32_t blocks);
 
-  // The store is there: it takes commands.
+  // Whether the store is open, so that the LUN takes commands.
   bool ready() const { return lun_->volume() != nullptr; }
 
-  // The daemon is about to end.
+  // Tells the LUN that the daemon is about to end.
   void stop();
   bool stopping() const { return stopping_; }
-  // Begins to close. The LUN departs soon; the store's operations decide when closed() becomes
-  // true. Commands are turned away from here on.
+  // Begins to close. The LUN departs soon; closed() becomes true when the store's operations have
+  // ended. From now on commands are turned away.
   void close(Nanoseconds patience = {});
   bool closing() const { return closing_; }
   bool departed() const { return lun_->has_departed() && resizes_ == 0; }
   bool closed() const { return lun_->is_gone() && resizes_ == 0; }
-  // A new LUN on the same store, once the other has departed. It is becoming ready until the store
-  // is free, and for so long at least.
+  // Opens a new LUN on the same store, once the old one has departed. It is becoming ready until
+  // the store is free and `wait` has passed.
   void reopen(Nanoseconds wait = {});
 
-  // Takes all of the buffer pool but about `left` bytes, until it is called with ~0.
+  // Takes all of the buffer pool except about `left` bytes, until it is called with ~0.
   void squeeze_buffers(std::size_t left);
 
-  // Closes for good. Complains about commands without an answer, and about what was left behind:
-  // operations, buffers, coroutines, waits, timers. Nothing may be frozen. Once.
+  // Closes for good. It complains about commands without an answer, and about things that were left
+  // behind: operations, buffers, coroutines, waits, timers. Nothing may be frozen. Call it once.
   void finish();
 
   void answer(scsi::Command& command, scsi::Status status) override;
@@ -137,7 +137,7 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   Monitor monitor_;
   scsi::StalledLuns stalled_luns_;
   std::deque<scsi::StalledLuns::Place> siblings_;
-  // The store's: it outlives each opening.
+  // Belongs to the store, so it outlives each opening.
   std::shared_ptr<backend::UnheardFlush> unheard_flush_ =
       std::make_shared<backend::UnheardFlush>(IoStatus::ok);
   std::shared_ptr<lun::Lun> lun_;
@@ -147,12 +147,12 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   std::uint32_t blocks_;  // the LUN's capacity, for the next opening
   std::uint64_t moment_ = 0;
   std::vector<std::unique_ptr<Issued>> issued_;
-  std::vector<Issued*> unanswered_;  // in the order of coming
+  std::vector<Issued*> unanswered_;  // in the order of arrival
   bool stopping_ = false;
   bool closing_ = false;
   bool turning_away_ = false;            // the front end answers, not the LUN
-  unsigned resizes_ = 0;                 // under way
-  std::optional<TimePoint> idle_since_;  // closing, and every command is answered
+  unsigned resizes_ = 0;                 // resizes under way
+  std::optional<TimePoint> idle_since_;  // the LUN is closing, and every command is answered
 };
 
 }  // namespace ballast::sim

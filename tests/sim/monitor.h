@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// Holds the task set to its promises in time (lib/scsi/task_set.h), at the end of every tick:
+// Monitor: checks, at the end of every tick, that the task set keeps its promises in time
+// (lib/scsi/task_set.h):
 //
 //   deadline   A command is answered no later than its deadline (the longest that was in force
 //              while it lived), or a moment after the LUN held all its commands; in any case by
-//              longest_hold, where there is one. Excepted are those that may be held by themselves:
-//              COMPARE AND WRITE, and changes where the store is not exclusively ours, while an
-//              operation of theirs is at the store; they are answered in the moment when their last
-//              one ends.
-//   held       Such a command is not answered while a write of it is still at the store; or, where
-//              the LUN is being closed, not BUSY.
-//   belief     Nobody is answered BUSY for a deadline or a stall `busy_for` after the arrival of
-//              the oldest that was answered BUSY in this trouble, or of itself. And the LUN holds
-//              its commands only if one of the two is so old.
+//              longest_hold, if that is set. There are exceptions, which may be held: COMPARE AND
+//              WRITE, and changes if the store is not exclusively ours, while one of their
+//              operations is at the store. These are answered in the moment when their last
+//              operation ends.
+//   held       Such a command is not answered while one of its writes is still at the store; if the
+//              LUN is being closed, it is only not answered BUSY.
+//   belief     No command is answered BUSY for a deadline or a stall later than `busy_for` after
+//              the arrival of the oldest command that was answered BUSY in this trouble, or after
+//              its own arrival. And the LUN holds its commands only if one of the two is so old.
 //   stalled    stalled() agrees with the age of the store's oldest operation.
-//   window     A moment after a LUN became stalled it holds no more than stall_window unanswered
-//              commands that are not held, or its share of the room; unless it holds all.
-//   no reason  Nobody is answered BUSY well before the deadline unless the LUN is stalled, or was a
-//              moment ago. (Not those that may be held: a stall may have held them long ago.)
-//   orphans    are no more than the volume's queue depth.
+//   window     A moment after a LUN became stalled, it has no more than stall_window unanswered
+//              commands that are not held, or its share of the room; unless it holds all commands.
+//   no reason  No command is answered BUSY well before the deadline unless the LUN is stalled, or
+//              was a moment ago. (Commands that may be held are left out: a stall may have held
+//              them long ago.)
+//   orphans    There are no more than the volume's queue depth.
 //
-// A moment is what cancelling takes, and a millisecond. Tells a Verdict.
+// A moment is the time that cancelling takes, and a millisecond. The monitor tells a Verdict.
 #pragma once
 
 #include <optional>
@@ -37,15 +39,15 @@ class Monitor {
  public:
   Monitor(const SimBackend& store, Verdict& verdict) : store_{store}, verdict_{verdict} {}
 
-  // The limits that count from now on.
+  // The limits that are in force from now on.
   void limits(TimePoint now, const scsi::TaskSetLimits& limits);
-  // So many other LUNs are stalled from now on.
+  // `stalled`: how many other LUNs are stalled from now on.
   void siblings(TimePoint now, std::size_t stalled);
   void answered(const Issued& command, const scsi::TaskSet& tasks);
-  // `unanswered` in the order of their coming. Not while the LUN is being closed.
+  // `unanswered`: in the order of arrival. Not called while the LUN is being closed.
   void look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
             const std::vector<Issued*>& unanswered);
-  // Nothing that was seen until now counts: the LUN is being closed, or was opened.
+  // Forgets all that was seen, because the LUN is being closed or was opened.
   void forget();
 
  private:
@@ -53,7 +55,7 @@ class Monitor {
     TimePoint at;
     scsi::TaskSetLimits limits;
   };
-  // Shortest and longest of those in force.
+  // The shortest and the longest deadline in force between the two times.
   std::pair<Nanoseconds, Nanoseconds> deadlines(TimePoint from, TimePoint to) const;
   bool in_time(const Issued& command) const;
   void check_held(const Issued& command);
@@ -62,7 +64,8 @@ class Monitor {
                       const std::vector<Issued*>& unanswered);
   void check_reason(const Issued& command, const scsi::TaskSet& tasks, Nanoseconds shortest);
   bool may_be_held(const Issued& command) const;
-  // Whether an operation that may be this command's was at the store at a time, or ended then.
+  // Whether an operation that may belong to this command was at the store at that time, or ended
+  // then.
   bool at_store(const Issued& command, TimePoint at) const;
   bool left_store(const Issued& command, TimePoint at) const;
   void look_at_stall(TimePoint now, bool stalled);
@@ -76,8 +79,9 @@ class Monitor {
   std::optional<TimePoint> last_stalled_;
   std::size_t siblings_ = 0;
   bool had_siblings_ = false;
-  TimePoint window_since_{};  // neither limits nor siblings have changed since
-  // The oldest arrival in this trouble: in what is certainly one, and in what may be one.
+  TimePoint window_since_{};  // since then neither limits nor siblings have changed
+  // The oldest arrival in this trouble: of a command that certainly belongs to it, and of one that
+  // may.
   TimePoint first_busy_told_{};
   std::optional<TimePoint> first_busy_;
   std::optional<TimePoint> may_be_first_busy_;
@@ -85,7 +89,7 @@ class Monitor {
   TimePoint last_busy_{};
   bool holding_ = false;
   std::optional<TimePoint> last_holding_;
-  std::uint64_t stalls_ = 0;  // that were seen, of those that the task set counts
+  std::uint64_t stalls_ = 0;  // stalls seen, of those that the task set counts
 };
 
 }  // namespace ballast::sim

@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// Knows which contents each block may have, and what must be safe from a power cut.
+// Oracle: knows which contents each block may have, and which must survive a power cut.
 //
-// CONTENTS. Each command becomes accesses of single blocks, by what it was answered:
+// CONTENTS. The answer to a command decides which accesses to single blocks it counts as:
 //
-//   answered GOOD     READ, VERIFY: the blocks were found so. WRITE, WRITE SAME: they were put so,
-//                     once. UNMAP: zeros, once for each descriptor that covers the block, where the
-//                     store says that discarded blocks read as zeros; elsewhere perhaps.
-//                     COMPARE AND WRITE: found and put in one.
-//   MISCOMPARE        blocks before the one that the sense names were found as expected, and that
-//                     one otherwise. Nothing was put. (WRITE AND VERIFY: was done, perhaps.)
+//   answered GOOD     READ, VERIFY: the blocks were found with these contents. WRITE, WRITE SAME:
+//                     the blocks were written, once. UNMAP: the blocks became zeros, once for each
+//                     descriptor that covers the block, if the store says that discarded blocks
+//                     read as zeros; otherwise perhaps. COMPARE AND WRITE: found and written in one
+//                     access.
+//   MISCOMPARE        Blocks before the one that the sense data names were found as expected, and
+//                     that one was not. Nothing was written. (WRITE AND VERIFY: perhaps written.)
 //   other senses      ILLEGAL REQUEST, UNIT ATTENTION, DATA PROTECT: nothing was done. MEDIUM ERROR
 //                     and the rest: changes perhaps took effect, once, block by block.
-//   TASK SET FULL     nothing was done. (UNMAP and WRITE AND VERIFY go to the store several times
-//   and
-//                     may find no resources after the first: they were done in part, perhaps.)
-//   BUSY              changes perhaps took effect, once. COMPARE AND WRITE was not done, but where
-//                     the LUN was being closed.
+//   TASK SET FULL     Nothing was done. (UNMAP and WRITE AND VERIFY go to the store several times,
+//                     and may find no resources after the first time. So they were perhaps done in
+//                     part.)
+//   BUSY              Changes perhaps took effect, once. COMPARE AND WRITE was not done, unless the
+//                     LUN was being closed.
 //
-// and register.h judges the accesses of each block. A retry is a command of its own, with the same
-// data. At the end of a run the whole LUN is read once more by a command, so lost writes show.
+// register.h judges the accesses to each block. A retry is a command of its own with the same data.
+// At the end of a run a command reads the whole LUN once more, so that lost writes show.
 //
-// SAFETY. When SYNCHRONIZE CACHE, or a MODE SELECT that turns the cache off, or READ with FUA for
-// its blocks, is answered GOOD, all changes that had been answered GOOD before it arrived are safe;
-// but not those that a failed flush lost, once a command that flushes was answered MEDIUM ERROR: an
-// initiator that was told so once knows. When a change with FUA, or WRITE AND
-// VERIFY, or any change that lived wholly under WCE=0, is answered GOOD, its own blocks are safe:
-// its content, or one that came over it later. (A store without a volatile cache keeps all of this
-// by itself.)
+// SAFETY. Some answers GOOD promise that changes are safe. SYNCHRONIZE CACHE, a MODE SELECT that
+// turns the cache off, and READ with FUA for its own blocks promise it for all changes that had
+// been answered GOOD before the command arrived. Changes that a failed flush lost are excepted once
+// a command that flushes was answered MEDIUM ERROR, because an initiator then knows. A change with
+// FUA, WRITE AND VERIFY, and any change that lived wholly under WCE=0 promise it for their own
+// blocks: the content is safe, or one that came over it later. (A store without a volatile cache
+// keeps all of this by itself.)
 #pragma once
 
 #include <array>
@@ -47,17 +48,17 @@ class Oracle {
       : store_{store}, verdict_{verdict}, accesses_(most_blocks) {}
 
   void arrived(Issued& command);
-  // Its `found` is filled in, if it is a read that was answered GOOD.
+  // Takes an answered command. For a read that was answered GOOD, `found` is filled in.
   void answered(const Issued& command);
-  // A new device server: the mode pages are as they were made.
+  // Begins a new device server: the mode pages have their initial values.
   void reopened() {
     cache_off_since_.reset();
     cache_set_ = 0;
   }
 
-  // Complains about every block whose history is wrong. Once, at the end.
+  // Complains about every block whose history is wrong. Called once, at the end.
   void judge();
-  // Blocks whose history the search gave up on.
+  // The number of blocks whose history the search could not decide.
   std::size_t undecided() const { return undecided_; }
 
  private:
@@ -71,9 +72,9 @@ class Oracle {
   const SimBackend& store_;
   Verdict& verdict_;
   std::vector<std::vector<Access>> accesses_;              // by block
-  std::array<std::uint32_t, most_blocks> acknowledged_{};  // the newest landing that is
-  std::array<std::uint32_t, most_blocks> excused_{};  // landings lost, and an initiator was told
-  std::optional<std::uint64_t> cache_off_since_;      // moment of the MODE SELECT
+  std::array<std::uint32_t, most_blocks> acknowledged_{};  // newest acknowledged landing
+  std::array<std::uint32_t, most_blocks> excused_{};  // lost landings that an initiator knows of
+  std::optional<std::uint64_t> cache_off_since_;      // the moment of the MODE SELECT
   std::uint64_t cache_set_ = 0;  // when the newest MODE SELECT that counts arrived
   std::size_t undecided_ = 0;
 };

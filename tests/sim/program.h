@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the programs that make random runs share: the seed is known when an assertion ends the
-// process, the log is silent unless a trace is asked for, time is limited.
+// Shared by the programs that make random runs. The seed is printed if an assertion ends the
+// process, the log is silent unless a trace is asked for, and the time is limited.
 #pragma once
 
 #include <chrono>
@@ -10,17 +10,18 @@
 
 namespace ballast::sim {
 
-// Once, first: silences the log, and has BALLAST_SEED of the run printed if the process aborts.
+// Call this once, first. It silences the log. If the process aborts, BALLAST_SEED of the run is
+// printed.
 void prepare_program();
 
-// SIM_TRACE in the environment: runs are traced.
+// Whether SIM_TRACE is in the environment, so that runs are traced.
 bool trace_wanted();
-// SIM_SECONDS in the environment, or `usual`.
+// The seconds in SIM_SECONDS of the environment, or `usual`.
 std::chrono::seconds time_wanted(std::chrono::seconds usual);
 
-// run(), with what it complains about printed behind BALLAST_SEED=….
+// Calls run() and prints its complaints after BALLAST_SEED=….
 RunResult run_and_tell(const RunOptions& options);
-// The same, silent unless a trace is asked for.
+// The same, but prints nothing unless a trace is asked for.
 RunResult run_quietly(const RunOptions& options);
 
 }  // namespace ballast::sim

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// One random run: a function of its seed.
+// One random run. Its seed decides everything.
 //
 // The seed draws the store's capabilities and temper, the limits, the initiators and their habits,
-// and then every fault. Two phases:
-//   safety     Faults come and go: freezes of everything, of changes, of reads, of a range, of the
-//              answer alone; thaws; operations that get stuck one by one, fail, run out of
+// and then every fault. There are two phases:
+//   safety     Faults come and go: freezes of everything, of changes, of reads, of a range, or of
+//              answers only; thaws; operations that get stuck one by one, fail, run out of
 //              resources, obey or ignore cancelling; new limits; a LUN that is closed and opened
-//              again, grown and shrunk; buffers that run out. No wrong content, no late answer.
-//   liveness   Faults stop. All that is outstanding must end in bounded time; then the initiators
+//              again, grown and shrunk; buffers that run out. No content may be wrong, and no
+//              answer late.
+//   liveness   Faults stop. All that is outstanding must end in bounded time. Then the initiators
 //              go on calmly, and none of their commands may be turned away. Last, the whole LUN is
-//              read, and closed, and nothing may be left behind.
+//              read and closed, and nothing may be left behind.
 #pragma once
 
 #include <cstdint>
@@ -27,10 +28,10 @@ struct RunOptions {
 };
 
 struct RunResult {
-  std::vector<std::string> complaints;  // none: all is well
+  std::vector<std::string> complaints;  // empty: nothing is wrong
   std::size_t commands = 0;
   std::size_t undecided = 0;  // blocks that were not judged
-  // How often what was to be tried did happen.
+  // How often each intended event happened.
   std::uint64_t orphaned = 0;
   std::uint64_t adoptions = 0;
   std::uint64_t held = 0;

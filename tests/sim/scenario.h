@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scenarios written by hand: a LUN whose store does everything at once unless it is frozen, and a
-// way to play one scenario with every order of thawing. Include it before tests/cmocka.h.
+// way to play one scenario with every order of thawing. Include this file before tests/cmocka.h.
 //
 //   const std::string wrong = in_every_order([](Choices& choices) {
 //     Scene scene;
@@ -9,7 +9,7 @@
 //     return scene.end();            // empty: all is well
 //   });
 //
-// Operations cannot be cancelled, so that what is frozen past its deadline becomes an orphan.
+// Operations cannot be cancelled, so a command that is frozen past its deadline becomes an orphan.
 #pragma once
 
 #include <cstdio>
@@ -21,8 +21,7 @@
 
 namespace ballast::sim {
 
-// One number from each of a series of ranges; next() goes through all combinations, as an odometer
-// does.
+// Gives one number of each range; next() goes through all combinations, as an odometer does.
 class Choices {
  public:
   std::size_t pick(std::size_t bound) {
@@ -33,7 +32,7 @@ class Choices {
     BALLAST_ASSERT(digits_[at_].bound == bound);  // the scenario is a function of its choices
     return digits_[at_++].value;
   }
-  // False: that was the last one.
+  // Returns false after the last combination.
   bool next() {
     at_ = 0;
     while (!digits_.empty() && digits_.back().value + 1 == digits_.back().bound) {
@@ -68,7 +67,7 @@ class Scene : public Lun {
     store().set_temper(Temper{.cancellable = 0});
   }
 
-  // send(), and as far as it gets without time passing.
+  // Sends a command and lets it go as far as it gets without time passing.
   Issued& begin(const Wish& wish) {
     Issued& command = send(wish);
     sim().run_ready();
@@ -77,14 +76,14 @@ class Scene : public Lun {
   void pass(Nanoseconds time) { sim().run_for(time); }
   void pass_deadline() { pass(config().limits.deadline); }
 
-  // begin(), with everything of it that reaches the store frozen there.
+  // The same, but freezes all of its operations that reach the store.
   Issued& begin_frozen(const Wish& wish, const Freeze& rule = {}) {
     store().freeze(rule);
     Issued& command = begin(wish);
     store().keep_frozen();
     return command;
   }
-  // begin_frozen(), and on to its deadline: it is an orphan then, if it can be one.
+  // The same, and waits for the deadline: the command is an orphan then, if it can be one.
   Issued& orphan(const Wish& wish, const Freeze& rule = {}) {
     Issued& command = begin_frozen(wish, rule);
     pass_deadline();
@@ -95,18 +94,17 @@ class Scene : public Lun {
     store().release(op);
     sim().run_ready();
   }
-  // Lets what is frozen at the store go, one operation after the other, in the order of the
-  // choices.
+  // Lets the frozen operations at the store go, one after the other, in the order of the choices.
   void thaw(Choices& choices) {
     while (store().running() > 0) {
       const std::vector<std::size_t> frozen = store().running_numbers();
       release(frozen[choices.pick(frozen.size())]);
     }
   }
-  std::size_t ops() { return store().ops().size(); }  // that ever began
+  std::size_t ops() { return store().ops().size(); }  // operations that ever began
   Content at(std::uint32_t block) { return store().content(block); }
 
-  // Thaws, reads everything, closes, and says what is wrong; empty: nothing is.
+  // Thaws, reads everything and closes. Returns what is wrong; empty: nothing.
   std::string end() {
     store().thaw();
     squeeze_buffers(~std::size_t{0});
@@ -124,15 +122,15 @@ class Scene : public Lun {
   }
 };
 
-// For the last line of a test: what end() said.
+// For the last line of a test: prints the result of end() unless it is empty.
 inline void report(const std::string& wrong) {
   if (!wrong.empty()) {
     std::fprintf(stderr, "%s\n", wrong.c_str());
   }
 }
 
-// Plays `scenario`, which says what is wrong, with all choices; the answer names the first that
-// went wrong. At most a hundred thousand of them.
+// Plays `scenario`, which returns what is wrong, with all combinations of choices, at most a
+// hundred thousand. Returns a text about the first one that went wrong.
 template <class Scenario>
 std::string in_every_order(Scenario scenario) {
   Choices choices;

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// A store that does what backend.h allows, and nothing kinder.
+// SimBackend: a store that does everything that backend.h allows, the unpleasant things included.
 //
-// Bytes live in plain memory. Every operation takes as long as its lot says; on its way it lands
-// block by block, in drawn moments between its start and its end, in any order relative to others:
-// a write takes each block out of its caller's buffer at the moment when that block lands, and a
-// read puts each block into it, as hardware does, so a buffer that is given away too early shows.
-// It may get stuck, fail halfway, or be frozen by a rule until a thaw. Asked to cancel it obeys
-// only if its lot allows it and nothing of it has landed, and takes its time for that.
+// Bytes live in plain memory. Every operation takes a drawn time. On its way it lands block by
+// block, at drawn moments between its start and its end, in any order relative to other operations.
+// A write takes each block out of its caller's buffer at the moment when that block lands, and a
+// read puts each block into it then, as hardware does. So it shows if a buffer is given away too
+// early. An operation may get stuck, fail halfway, or be frozen by a rule until a thaw. It obeys a
+// request to cancel only if its draw allows that and nothing of it has landed, and takes its time
+// for that.
 //
-// What a power cut would leave is kept account of: each landing on a block has a number, and
-// durable() says which number is safe. With a volatile cache, only what flush() covers for certain
-// is safe: operations that had ended well before it began. What a failed flush should have covered
-// is lost, as a kernel loses it: no later flush makes it safe, although it ends well.
+// The store keeps account of what a power cut would leave. Each landing on a block has a number,
+// and durable() says which number is safe. With a volatile cache, a flush makes safe only the
+// operations that had ended well before it began. Landings that a failed flush should have covered
+// are lost, as in a kernel: no later flush makes them safe, although it ends well.
 //
-// One thread; times are the executor's. Wrap it in make_checked.
+// One thread; times are the executor's. Wrap it in make_checked().
 #pragma once
 
 #include <array>
@@ -32,33 +33,33 @@
 
 namespace ballast::sim {
 
-inline constexpr std::uint32_t most_blocks = 96;  // that a store may ever have
+inline constexpr std::uint32_t most_blocks = 96;  // the most that a store may ever have
 
 enum class OpKind : std::uint8_t { read, write, zero, discard, flush };
 constexpr bool changes(OpKind kind) {
   return kind == OpKind::write || kind == OpKind::zero || kind == OpKind::discard;
 }
 
-// What the lots are drawn from. Chances are per mille.
+// The properties of a store from which each operation's behaviour is drawn. Chances are per mille.
 struct Temper {
-  Nanoseconds shortest{};  // of each of the one to four waits of an operation
+  Nanoseconds shortest{};  // shortest and longest: of each of the one to four waits of an operation
   Nanoseconds longest{};
   unsigned stuck = 0;  // one wait takes up to longest_stuck
   Nanoseconds longest_stuck{};
-  unsigned medium_error = 0;  // after half of it has landed, perhaps
-  unsigned no_resource = 0;   // nothing done
+  unsigned medium_error = 0;  // perhaps after half of it has landed
+  unsigned no_resource = 0;   // nothing is done
   unsigned cancellable = 1000;
-  Nanoseconds longest_cancel{};  // how long obeying takes
+  Nanoseconds longest_cancel{};  // the time that an operation takes to obey
 };
 
-// Operations that a freeze holds wherever they are: before, between or after their landings.
+// Selects the operations that a freeze holds: before, between or after their landings.
 struct Freeze {
   bool reads = true;
   bool changes = true;
   bool flushes = true;
-  std::uint32_t first = 0;  // blocks; a flush is held whatever they are
+  std::uint32_t first = 0;  // first block; a flush is held whatever the range is
   std::uint32_t count = most_blocks;
-  bool landed_only = false;  // holds the answer alone: what it holds has landed
+  bool landed_only = false;  // holds only the answer, after the operation has landed
 };
 
 class SimBackend final : public backend::Backend {
@@ -70,7 +71,7 @@ class SimBackend final : public backend::Backend {
     bool fua = false;
     TimePoint started{};
     TimePoint ended{};
-    std::uint32_t data = 0;  // of a write: which data its first block belongs to
+    std::uint32_t data = 0;  // of a write: the data to which its first block belongs
     bool running = true;
     IoStatus status = IoStatus::ok;
     bool touches(std::uint32_t lba, std::uint32_t blocks) const {
@@ -84,36 +85,37 @@ class SimBackend final : public backend::Backend {
   // --- for the test ---
   void set_temper(const Temper& temper) { temper_ = temper; }
   void freeze(const Freeze& rule);
-  // Ends all freezes, and lets go what is stuck; each operation then goes on after a wait of its
-  // own, so that they end in any order.
+  // Ends all freezes and lets stuck operations go. Each operation then goes on after a wait of its
+  // own, so they end in any order.
   void thaw();
-  // Ends all freezes for operations that begin later; what is frozen now waits for release() or
-  // thaw().
+  // Ends all freezes for operations that begin later. Operations that are frozen now wait for
+  // release() or thaw().
   void keep_frozen();
-  // Lets one operation go that a freeze holds, the nth of all that ever began: all of it, now.
+  // Lets one frozen operation go at once, as a whole. `op`: its index in ops().
   void release(std::size_t op);
 
-  // Somebody has it: from open() until close() has ended. One at a time.
+  // The store is in use from open() until close() has ended, by one LUN at a time.
   void open();
   bool in_use() const { return in_use_; }
 
   std::span<const Op> ops() const { return ops_; }  // all that ever began, in that order
   std::size_t running() const { return running_.size(); }
-  std::vector<std::size_t> running_numbers() const;  // in ops(), in the order of their starts
-  TimePoint oldest_start() const;  // of those that run; the largest time if none does
-  // The same, but a flush that began in the moment when a write ended counts from that write's
-  // start: it may be the second half of a write with FUA.
+  // Indices in ops(), in the order of their starts.
+  std::vector<std::size_t> running_numbers() const;
+  TimePoint oldest_start() const;  // of the running operations; the largest time if there is none
+  // The same. But a flush that began in the moment when a write ended counts from that write's
+  // start, because it may be the second half of a write with FUA.
   TimePoint oldest_work() const;
 
   Content content(std::uint32_t block) const;
   std::uint32_t durable(std::uint32_t block) const { return durable_[block]; }
-  // The newest landing on a block of an operation that ended well.
+  // The newest landing on a block by an operation that ended well.
   std::uint32_t completed(std::uint32_t block) const { return completed_[block]; }
-  // The newest landing that a failed flush lost.
+  // The newest landing on a block that a failed flush lost.
   std::uint32_t lost(std::uint32_t block) const { return lost_[block]; }
   // Whether a flush, or a write with FUA, ever failed.
   bool has_failed_to_make_durable() const;
-  // The first landing that brought this content; 0: none did.
+  // The first landing that brought this content; 0: there is none.
   std::uint32_t first_landing(std::uint32_t block, Content content) const;
 
   // --- backend::Backend ---
@@ -168,7 +170,8 @@ class SimBackend final : public backend::Backend {
   Numbers lost_{};
   std::uint32_t last_landing_ = 0;
   bool in_use_ = false;
-  co::Gate at_work_;  // operations and resizes; never closed: it is opened again and again
+  co::Gate at_work_;  // operations and resizes; it is never closed, because the store is opened
+                      // again and again
 };
 
 }  // namespace ballast::sim

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a run has to complain about, and, where asked for, a trace of it. A value with no opinion:
-// whoever finds something wrong says so here, and the run goes on. Of complaints of one kind the
-// first few are kept.
+// Verdict: collects the complaints of a run and, if asked for, a trace. It judges nothing itself:
+// the code that finds something wrong reports it here, and the run goes on. Of each kind of
+// complaint it keeps the first few.
 #pragma once
 
 #include <fmt/format.h>

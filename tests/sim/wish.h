@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an initiator wants done, and the CDB and data-out that say so.
+// Wish: what an initiator wants done, and the CDB and data-out that say so.
 //
-// A Wish is a plain value: sending it again is a retry, sending an altered copy is something else
+// A Wish is a plain value. Sending it again is a retry. Sending an altered copy is another command
 // that looks much like it.
 #pragma once
 
@@ -55,12 +55,12 @@ struct Wish {
 };
 
 std::vector<std::uint8_t> cdb_of(const Wish& wish);
-// What goes out; for a read, the room for what comes in, filled with something else.
+// The data-out; for a read, room for the data-in, filled with other bytes.
 std::vector<std::byte> data_of(const Wish& wish);
 
 // --- the usual ones ---
 Wish read_wish(Range range);
-// Blocks of data `data`, counted from 0.
+// The blocks of data `data`, counted from 0.
 Wish write_wish(Range range, std::uint32_t data);
 Wish zero_wish(Range range);                         // WRITE SAME of zeros
 Wish pattern_wish(Range range, std::uint32_t data);  // WRITE SAME of data's block 0

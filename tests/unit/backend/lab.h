@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a backend needs to live, driven by the test's own thread; and places to put its files.
+// The surroundings that a backend needs, driven by the test's own thread; and places for its files.
 #pragma once
 
 #include <poll.h>
@@ -29,7 +29,7 @@
 
 namespace ballast::test {
 
-// A folder that goes away with the test. `under` is where: the disk, or memory.
+// A folder that is removed with the test. `under`: its parent, on the disk or in memory.
 class Folder {
  public:
   explicit Folder(const std::string& under = "/tmp") {
@@ -62,7 +62,7 @@ inline backend::StoreConfig store_config(const backend::FileConfig& file) {
   return config;
 }
 
-// Opens it as the plugin does, and waits.
+// Opens the store as the plugin does, and waits.
 inline Result<std::unique_ptr<backend::Backend>> open_now(const backend::StoreConfig& config,
                                                           const backend::OpenContext& context) {
   backend::StoreOrder order;
@@ -102,7 +102,7 @@ class Lab {
                                 .logical_block = logical_block};
   }
 
-  // One turn; sleeps a moment when there is nothing to do.
+  // Makes one turn; sleeps a moment if there is nothing to do.
   void step() {
     const bool ran = executor_.tick();
     if (uring_->reap() == 0 && !ran && executor_.idle()) {
@@ -146,7 +146,8 @@ class Lab {
   std::unique_ptr<io::HelperThread> helper_;
 };
 
-// A scatter-gather list of its own memory: `size` bytes, cut at random places, at random addresses.
+// A scatter-gather list with memory of its own: `size` bytes, cut at random places, at random
+// addresses.
 class RandomList {
  public:
   template <class Random>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A block device of the test's own: a loop device over a file in memory, or one that it is given,
-// gone when it is closed.
-// path() is empty, and why() says why, where the machine has none to give.
+// A block device of the test's own, gone when it is closed: a loop device over a file in memory, or
+// over a file that it is given. If the machine cannot give one, path() is empty and why() says why.
 #pragma once
 
 #include <fcntl.h>
@@ -29,7 +28,7 @@ class LoopDevice {
       why_ = std::string{"no loop devices here: "} + std::strerror(errno);
       return;
     }
-    // Somebody else may take the free one first.
+    // Another program may take the free device first.
     for (int attempt = 0; attempt < 10 && path_.empty(); ++attempt) {
       attach("/dev/loop" + std::to_string(::ioctl(control, LOOP_CTL_GET_FREE)), block);
     }

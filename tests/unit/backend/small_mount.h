@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file system of the test's own, mounted in a name space nobody else sees. ok() is false where
-// the machine does not let us.
+// A file system of the test's own, mounted in a private mount name space. ok() is false if the
+// machine does not allow that.
 #pragma once
 
 #include <sched.h>

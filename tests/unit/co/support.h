@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of lib/co share. Include it before tests/cmocka.h.
+// Shared by the tests of lib/co. Include this file before tests/cmocka.h.
 #pragma once
 
 #include <sys/resource.h>
@@ -22,7 +22,8 @@ inline void run(co::Executor& executor) {
   } while (!executor.idle());
 }
 
-// Whether `function` ends its process by SIGABRT, as a failed assertion does. Runs it in a child.
+// Runs `function` in a child. Returns whether it ended its process by SIGABRT, as a failed
+// assertion does.
 template <class Function>
 bool aborts(Function function) {
   const pid_t child = ::fork();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What baton and sleep flag, which are the product's, stand in: a model of Loop, with the reactor
-// thread, threads that drive, linger, post or wait for the baton, the kernel that completes an
-// operation, and a clock that moves once. For tests/unit/io/baton_test.cpp.
+// The surroundings of the product's baton and sleep flag, for tests/unit/io/baton_test.cpp: a model
+// of Loop. It has the reactor thread, threads that drive, linger, post or wait for the baton, the
+// kernel that completes an operation, and a clock that moves once.
 #pragma once
 
 #include <chrono>
@@ -22,7 +22,7 @@ enum class Bug {
   publishes_late,
 };
 
-// What a message does.
+// The action of a message.
 enum class Does { nothing, operation, end_of_operation, timer, two_rounds };
 
 template <template <class> class AtomicOf>
@@ -30,7 +30,7 @@ class Model {
  public:
   using Baton = io::BasicBaton<AtomicOf>;
   static constexpr int writers = 2;
-  static constexpr TimePoint later{Nanoseconds{1}};  // when the timer is due, and lingering ends
+  static constexpr TimePoint later{Nanoseconds{1}};  // the timer is due, and lingering ends
   static constexpr TimePoint never{Nanoseconds::max()};
 
   explicit Model(Bug bug = Bug::none, unsigned rounds_per_turn = 2)
@@ -214,7 +214,7 @@ class Model {
       ready_.set(ready_.get() - 1);
     }
   }
-  // A turn of a thread that has taken the baton.
+  // One turn of a thread that has taken the baton.
   template <class First>
   void turn(First first) {
     count_as_awake();
@@ -294,10 +294,10 @@ class Model {
   Descriptor reactor_fd_;
   Descriptor linger_fd_;
   Atomic<int> posted_[writers];
-  Atomic<int> completions_;  // published, not reaped
+  Atomic<int> completions_;  // published and not reaped
   Atomic<int> notify_;
   Atomic<int> clock_;
-  // The holder's.
+  // These belong to the holder of the baton.
   Shared driver_;
   Shared taken_[writers];
   Shared started_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the threads of Interleavings share.
+// The objects that the threads of Interleavings share.
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ T from_value(Interleavings::Value value) {
   }
 }
 
-// In the place of std::atomic.
+// Takes the place of std::atomic.
 template <class T>
 class Atomic {
  public:
@@ -102,8 +102,8 @@ class Atomic {
   int cell_;
 };
 
-// An integer that a lock guards: no step. Reading it outside of threads is for the check at the
-// end.
+// An integer that a lock guards, so using it is no step. Only the check at the end may read it
+// outside of threads.
 class Shared {
  public:
   using Value = Interleavings::Value;
@@ -136,7 +136,7 @@ class Descriptor {
   Atomic<int> readable_;
 };
 
-// poll(2): until one of the cells is not 0, or the clock shows `at`.
+// poll(2): waits until one of the cells is not 0, or the clock shows `at`.
 inline void poll(std::array<int, 2> cells, Interleavings::Value at) {
   (void)Interleavings::current->step({.whole = true, .until = {.cells = cells, .at = at}},
                                      [] { return Interleavings::Value{0}; });

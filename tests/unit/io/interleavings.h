@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Interleavings: runs a few small threads in every order that there is.
+// Interleavings: runs a few small threads in every possible order.
 //
 // The threads are functions that share atomics, descriptors and, under a lock of theirs, plain
-// values (interleaved.h). Each operation on an atomic or a descriptor is a step; between
-// two steps any other thread may go on. A thread has no stack of its own: its state is the list of
-// what its operations returned. To go on it is run again from its beginning, is given these answers
-// again, does one operation more, and is thrown out at the next. So a state of the whole is a few
-// numbers: it is copied at each choice, and what follows from a state that was seen before is not
-// run again, but counted. A state that follows from itself is an interleaving without an end. (A
-// state is known by 64 bits of hash: among a million the chance that two are taken for one is 1 in
-// 40 millions.)
+// values (interleaved.h). Each operation on an atomic or a descriptor is a step. Between two steps
+// any other thread may go on. A thread has no stack of its own. Its state is the list of results
+// that its operations returned. To go on, the function is run again from its beginning and gets
+// these results again. It does one more operation, and an exception ends it at the next one. So the
+// state of all threads is a few numbers, which is copied at each choice. If a state was seen
+// before, its continuations are counted but not run again. If a state can follow from itself, that
+// is an interleaving without an end. (A state is recognised by a hash of 64 bits. Among a million
+// states, the chance that two are confused is 1 in 40 million.)
 //
-// An operation on a cell that no other thread touches, or that nobody writes, is no step. Which
-// cells those are is found out: all are taken for such, and when one proves to be none everything
-// begins again.
+// An operation on a cell that no other thread touches, or that no thread writes, is no step. The
+// program finds out which cells these are. It assumes it of all cells at first, and begins again
+// when one turns out otherwise.
 //
-// Memory is x86's: a store that is not seq_cst waits in a buffer of its thread, where only that
-// thread sees it; it goes out at any time, in order, and at the latest before the thread's next
-// read-modify-write, seq_cst store or system call.
+// The memory model is that of x86. A store that is not seq_cst waits in a buffer of its thread,
+// where only that thread sees it. It leaves the buffer at any time, in order, and at the latest
+// before the thread's next read-modify-write, seq_cst store or system call.
 #pragma once
 
 #include <array>
@@ -44,9 +44,9 @@ class Interleavings {
 
   struct Result {
     std::size_t states = 0;
-    double interleavings = 0;  // a count, of which a double holds the first 16 digits
-    std::string broken;        // what the first that went wrong broke; empty: none did
-    std::string schedule;      // of that one: who went on at each step
+    double interleavings = 0;  // a count, which a double holds to 15 digits
+    std::string broken;        // what the first wrong interleaving broke; empty: none is wrong
+    std::string schedule;      // the thread that went on at each of its steps
   };
   // Thrown by a thread, or by the check at the end.
   struct Broken {
@@ -58,26 +58,26 @@ class Interleavings {
   Interleavings(const Interleavings&) = delete;
   Interleavings& operator=(const Interleavings&) = delete;
 
-  // What a thread waits for in a step: that one of the cells is not 0, or that the clock is there.
+  // A step waits until one of the cells is not 0, or the clock has reached `at`.
   struct Until {
     std::array<int, 2> cells{-1, -1};
     Value at = never;
-    bool now = false;  // it waits for nothing
+    bool now = false;  // the step waits for nothing
   };
 
   int add_cell(Value value) {
     start_.memory.push_back(value);
     return static_cast<int>(start_.memory.size()) - 1;
   }
-  // A thread; it calls `body` again until that says done. `sleeps_for_ever`: it may be left waiting
-  // at the end.
+  // Adds a thread. It calls `body` again until that returns `done`. `sleeps_for_ever`: it may still
+  // be waiting at the end.
   enum class Next : bool { done, again };
   void add_thread(const char* name, std::function<Next()> body, bool sleeps_for_ever = false) {
     programs_.push_back({name, std::move(body), sleeps_for_ever});
     start_.threads.emplace_back();
     awake_.push_back(add_cell(1));
   }
-  // Asked whenever nobody can go on.
+  // `check` is called whenever no thread can go on.
   void at_end(std::function<void()> check) { check_ = std::move(check); }
 
   Result enumerate() {
@@ -98,9 +98,9 @@ class Interleavings {
 
   // --- for the threads
   struct Step {
-    int cell = -1;        // touches it
-    bool writes = false;  // and writes it
-    bool whole = false;   // what the thread has stored so far goes out before
+    int cell = -1;        // the cell that the step touches
+    bool writes = false;  // it also writes the cell
+    bool whole = false;   // the stores that wait in the thread's buffer leave it first
     Until until{.now = true};
   };
   template <class Operation>
@@ -109,7 +109,7 @@ class Interleavings {
     if (position_ < thread.answers.size()) {
       return thread.answers[position_++];
     }
-    // The first operation of a run is what the thread was to do next; those behind it are free.
+    // The first new operation of a run is the step. Later ones run only if they are no steps.
     const bool alone = steps_ == 0 && step.cell >= 0 &&
                        !shared_[static_cast<std::size_t>(step.cell)] &&
                        (!step.whole || thread.buffer.empty());
@@ -126,7 +126,7 @@ class Interleavings {
     }
     return answer(operation);
   }
-  // No step: what the thread does in the same breath.
+  // Remembers the result of an operation that is no step of its own.
   template <class Operation>
   Value answer(Operation operation) {
     Thread& thread = state_->threads[running_];
@@ -150,7 +150,7 @@ class Interleavings {
   }
   Value& memory(int cell) const { return state_->memory[static_cast<std::size_t>(cell)]; }
   std::size_t running() const { return running_; }
-  // As a futex: `awake_cell()` is 0 while the thread sleeps.
+  // For sleeping as on a futex: `awake_cell()` is 0 while the thread sleeps.
   int awake_cell() const { return awake_[running_]; }
   void wake_all() {
     for (const int cell : awake_) {
@@ -163,7 +163,7 @@ class Interleavings {
 
  private:
   static constexpr double not_counted_yet = -1;
-  static constexpr std::size_t most_steps = 1000;  // of one interleaving; more is no end
+  static constexpr std::size_t most_steps = 1000;  // of one interleaving; one with more has no end
 
   struct Suspended {};
   struct FoundShared {};
@@ -256,7 +256,7 @@ class Interleavings {
                             (until.cells[1] >= 0 && value(until.cells[1]) != 0) ||
                             (until.at != never && (clock_ < 0 || value(clock_) >= until.at)));
   }
-  // How many interleavings begin with `state`.
+  // The number of interleavings that begin with `state`.
   double from(const State& state) {
     const std::uint64_t hash = hash_of(state);
     if (const auto [seen, is_new] = seen_.emplace(hash, not_counted_yet); !is_new) {
@@ -309,11 +309,11 @@ class Interleavings {
   std::vector<int> awake_;
   std::function<void()> check_ = [] {};
   int clock_ = -1;
-  // Of each cell: whether a step touches it; which threads did; whether one wrote it.
+  // For each cell: whether using it is a step, which threads touched it, and whether one wrote it.
   std::vector<bool> shared_;
   std::vector<unsigned> touched_;
   std::vector<bool> written_;
-  std::unordered_map<std::uint64_t, double> seen_;  // state, and the interleavings that follow
+  std::unordered_map<std::uint64_t, double> seen_;  // state, and interleavings that follow
   std::vector<std::string> path_;
   Result result_;
   State* state_ = &start_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the tests of lib/io share: a clock, an executor, a ring, files.
+// Shared by the tests of lib/io: a clock, an executor, a ring, files.
 #pragma once
 
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 
 namespace ballast::test {
 
-// Random numbers: BALLAST_SEED runs one again.
+// Random numbers. BALLAST_SEED repeats a run.
 inline std::uint64_t seed() {
   static const std::uint64_t value = [] {
     const char* const given = std::getenv("BALLAST_SEED");
@@ -89,7 +89,7 @@ struct Bench {
   explicit Bench(io::UringOptions options = {})
       : ring{std::move(io::Uring::open(executor, options)).value()} {}
 
-  // Until all tasks have ended.
+  // Runs until all tasks have ended.
   void run() {
     while (group.live() > 0) {
       turn();

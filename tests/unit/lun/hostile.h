@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small LUN under arbitrary commands, and what must hold whatever they are: it answers, it keeps
-// to its buffers, it leaves blocks alone that the command does not name, and a command that it
-// refuses has changed nothing. For the random test and the fuzzer. Include it before
-// tests/cmocka.h.
+// A small LUN under arbitrary commands, for the random test and the fuzzer. Whatever the commands
+// are, the LUN must answer and stay inside its buffers. It must leave alone the blocks that a
+// command does not name, and a command that it refuses must change nothing. Include this file
+// before tests/cmocka.h.
 #pragma once
 
 #include <utility>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The LUN that ships over a spy backend: send() runs one command to its end. Include it before
+// The shipped LUN over a spy backend: send() runs one command to its end. Include this file before
 // tests/cmocka.h.
 #pragma once
 
@@ -15,7 +15,7 @@
 
 namespace ballast::test {
 
-// A source that has a store when, and if, a test says so.
+// A StoreSource that has its store when the test says so, or never.
 class RigSource final : public backend::StoreSource {
  public:
   struct Is {
@@ -84,7 +84,7 @@ class LunRig : public scsi::FrontEnd {
     }
   }
 
-  // `data` is the whole buffer: what goes out, or as much room as there is for what comes in.
+  // `data`: the whole buffer, with the data-out, or with room for the data-in.
   Answer send(const Bytes8& cdb, const Bytes8& data = {}, std::size_t segment = 0) {
     sent_.push_back(std::make_unique<Sent>(cdb, data, segment));
     Sent& sent = *sent_.back();
@@ -109,7 +109,7 @@ class LunRig : public scsi::FrontEnd {
   }
   Answer ask(const Bytes8& cdb, std::size_t room = 512) { return send(cdb, Bytes8(room, 0xa5)); }
 
-  // Straight from the store, whatever it is doing.
+  // Reads from the store itself, whatever it is doing.
   Bytes8 stored(std::uint64_t offset, std::size_t length) {
     const Data data{Bytes8(length)};
     run_at_store(spy->read(Bytes{offset}, data.view(), {}));
@@ -147,7 +147,7 @@ class LunRig : public scsi::FrontEnd {
   struct Sent : scsi::Command {
     Sent(const Bytes8& bytes, const Bytes8& contents, std::size_t segment)
         : buffer{contents, segment}, cdb_memory{new std::uint8_t[bytes.size()]} {
-      // Exactly as long as it says, so that a byte read beyond it is noticed.
+      // Exactly as long as the CDB says, so that reading beyond it is noticed.
       std::copy(bytes.begin(), bytes.end(), cdb_memory.get());
       cdb = {cdb_memory.get(), bytes.size()};
       data = buffer.view();

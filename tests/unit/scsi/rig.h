@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A disk over a volume over a spy backend: send() runs one command to its end. Include it before
-// tests/cmocka.h.
+// A disk over a volume over a spy backend: send() runs one command to its end. Include this file
+// before tests/cmocka.h.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace ballast::test {
 
 using Bytes8 = std::vector<std::uint8_t>;
 
-// A CDB of the usual layout for its group: flags in byte 1, LBA, count; the rest zero.
+// A CDB in the usual layout of its group: flags in byte 1, LBA, count. All other bytes are zero.
 inline Bytes8 cdb_of(std::uint8_t opcode, std::uint8_t flags, std::uint64_t lba,
                      std::uint64_t count) {
   Bytes8 cdb(scsi::cdb_length(opcode));
@@ -62,8 +62,8 @@ struct Answer {
   bool illegal(scsi::AdditionalSense what) const {
     return failed(scsi::SenseKey::illegal_request, what);
   }
-  // ILLEGAL REQUEST whose field pointer is at this byte of the CDB (or list), and bit if not below
-  // 0.
+  // ILLEGAL REQUEST whose field pointer is at this byte of the CDB (or list), and at this bit
+  // unless that is below 0.
   bool bad_field(std::size_t byte, int bit = -1) const {
     return illegal(scsi::asc::invalid_field_in_cdb) && points_at(0xc0, byte, bit);
   }
@@ -94,10 +94,10 @@ class DiskRig : public VolumeRig {
   DiskRig(const DiskRig&) = delete;
   ~DiskRig() { disk.reset(); }
 
-  // `data` is the whole buffer: what goes out, or as much room as there is for what comes in.
+  // `data`: the whole buffer, with the data-out, or with room for the data-in.
   Answer send(const Bytes8& cdb, const Bytes8& data = {}, std::size_t segment = 0) {
     const Data buffer{data, segment};
-    // Exactly as long as it says, so that a byte read beyond it is noticed.
+    // Exactly as long as the CDB says, so that reading beyond it is noticed.
     const std::unique_ptr<std::uint8_t[]> exact{new std::uint8_t[cdb.size()]};
     std::copy(cdb.begin(), cdb.end(), exact.get());
     std::array<std::uint8_t, scsi::sense_size> sense{};

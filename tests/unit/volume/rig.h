@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A volume over a spy backend, and an executor driven until nothing is left to do. Include it
-// before tests/cmocka.h.
+// A volume over a spy backend, and an executor that is driven until nothing is left to do. Include
+// this file before tests/cmocka.h.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +18,8 @@
 
 namespace ballast::test {
 
-// Owned memory with a view over it; each segment is an allocation of its own, so that a byte beyond
-// any of them is noticed.
+// Memory with a view over it. Each segment is an allocation of its own, so that reading beyond any
+// of them is noticed.
 class Data {
  public:
   explicit Data(std::vector<std::uint8_t> bytes, std::size_t segment = 0) {
@@ -81,14 +81,14 @@ class VolumeRig {
     run();
     return result;
   }
-  // Starts a task and goes as far as it gets; `result` outlives it.
+  // Starts a task and lets it go as far as it gets. `result` must outlive it.
   template <class T>
   void start(co::Task<T> task, std::optional<T>* result) {
     group.spawn("test", keep(executor, std::move(task), result));
     run();
   }
 
-  // Straight from the backend, whatever it is doing.
+  // Reads from the backend itself, whatever it is doing.
   std::vector<std::uint8_t> stored(std::uint64_t offset, std::size_t length) {
     const Data data{std::vector<std::uint8_t>(length)};
     const std::vector<BackendOp> ops = spy->ops;
@@ -118,7 +118,7 @@ class VolumeRig {
   SpyBackend* spy = nullptr;
   std::unique_ptr<backend::Backend> store;
   std::unique_ptr<volume::Volume> volume;
-  volume::Request request;  // of whoever does not care
+  volume::Request request;  // for calls that do not care about the request
 };
 
 inline std::vector<std::uint8_t> pattern(std::size_t length, std::uint8_t seed = 1) {

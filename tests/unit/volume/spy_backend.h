@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A memory backend that writes down what it is asked for, fails or waits where a test says so, and
-// may pretend to have other capabilities. Include it before tests/cmocka.h.
+// A memory backend that records all requests, fails or waits if a test says so, and may pretend to
+// have other capabilities. Include this file before tests/cmocka.h.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 namespace ballast::test {
 
 struct BackendOp {
-  std::string name;  // as the function is called
+  std::string name;  // the name of the function
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
   bool flag = false;  // fua, or may_unmap
@@ -37,10 +37,10 @@ class SpyBackend final : public backend::Backend {
   }
 
   std::vector<BackendOp> ops;
-  std::map<std::string, IoStatus> failures;  // by name; instead of doing it
-  co::Event gate;                            // reset: operations wait
-  bool cancellable = false;                  // those that wait end when they are asked to
-  // The gate closes behind the next operation of this name.
+  std::map<std::string, IoStatus> failures;  // by name; replaces the work of the function
+  co::Event gate;                            // while it is reset, operations wait
+  bool cancellable = false;                  // operations that wait end when they are cancelled
+  // Closes the gate behind the next operation of this name.
   void gate_after(std::string name) { close_behind_ = std::move(name); }
   std::size_t running() const { return at_work_.count(); }
   std::size_t most_running = 0;
