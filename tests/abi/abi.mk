@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# check-abi: handler/tcmur_abi.h against the headers of tcmu-runner and of the kernel.
+# check-abi: compares handler/tcmur_abi.h with the headers of tcmu-runner and of the kernel.
 
 $(B)/abi/ours: $(B)/obj/tests/abi/ours.o
 	@mkdir -p $(@D)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Both tables out of handler/tcmur_abi.h: `ours` prints the daemon's, `ours ring` the kernel's.
+// Prints the tables of handler/tcmur_abi.h: `ours` the daemon's, `ours ring` the kernel's.
 #include <cstdio>
 
 #include "handler/tcmur_abi.h"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# doctor, tune and watch against trees of files that look like a machine's: tests/ballastctl/
-# <name>_test.cpp, linked with ballastctl but for its main(). And what `make install` installs.
+# check-ballastctl: tests doctor, tune and watch on trees of files that look like a machine's. Each
+# tests/ballastctl/<name>_test.cpp is linked with ballastctl except its main(). It also tests what
+# `make install` installs.
 
 ctl_tests := $(patsubst %.cpp,$(B)/%,$(sort $(wildcard tests/ballastctl/*_test.cpp)))
 ctl_test_objects = $(filter-out %/main.o,$(ballastctl_objects)) $(B)/obj/tests/ballastctl/tree.o

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# bench-co: what the scheduler itself costs.
+# bench-co: measures the cost of the scheduler itself.
 
 $(B)/tests/bench/co_bench: $(B)/obj/tests/bench/co_bench.o $(call archives_upto,co)
 	@mkdir -p $(@D)

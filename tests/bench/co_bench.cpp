@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the scheduler itself costs. Without arguments: nanoseconds of each case, the median and the
-// best of many rounds. With --count CASE: runs that case once, for callgrind, which counts between
-// the two client requests; co_bench.sh divides by what is printed.
+// Measures the cost of the scheduler itself. Without arguments it prints nanoseconds for each case,
+// the median and the best of many rounds. With --count CASE it runs that case once, for callgrind,
+// which counts between the two client requests. co_bench.sh divides the count by the number that is
+// printed.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What one frozen disk does to a session: LIO's block backstore, stock tcmu-runner, Ballast.
+# Measures what one frozen disk does to a session, with LIO's block backstore, stock tcmu-runner and
+# Ballast.
 .PHONY: bench-freeze
 bench-freeze: deps-build deps-lab
 	@$(sub) all

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# bench-growth: what a fence and a timer cost with 1 to 10,000 others in flight.
+# bench-growth: measures the cost of a fence and of a timer with 1 to 10,000 others in flight.
 
 $(B)/tests/bench/growth_bench: $(B)/obj/tests/bench/growth_bench.o $(call archives_upto,volume)
 	@mkdir -p $(@D)

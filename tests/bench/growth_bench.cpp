@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the cost of a fence and of a timer grows with what is in flight: nanoseconds to make one and
-// take it away again, at random places, while so many others are there. The median of many rounds,
-// the sizes interleaved.
+// Measures how the cost of a fence and of a timer grows with the number of others. It prints the
+// nanoseconds to make one and remove it again, at random places, for several numbers of others that
+// are there. Each result is the median of many rounds, in which the numbers alternate.
 #include <algorithm>
 #include <array>
 #include <chrono>

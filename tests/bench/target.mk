@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Ballast beside LIO's own backstores and stock tcmu-runner, in the guest.
+# Measures Ballast beside LIO's own backstores and stock tcmu-runner, in the guest.
 .PHONY: bench
 bench: deps-build deps-lab
 	@$(sub) all

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trap: a co_await in a condition, in a coroutine without a local in its outermost scope. The frame
-// is laid out wrongly, and the coroutine crashes. Hence: `const auto r = co_await f(); if (r) ...`.
+// Trap: a co_await in a condition, in a coroutine that has no local in its outermost scope. The
+// compiler lays out the frame wrongly, and the coroutine crashes. Hence the rule: `const auto r =
+// co_await f(); if (r) ...`.
 #include "tests/compiler/canary.h"
 
 namespace {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# check-compiler: does this compiler have the traps that lib/co works around? Each canary is built
-# unoptimized and optimized, without sanitizers, whatever the variant.
+# check-compiler: tests whether this compiler has the traps that lib/co works around. Each canary is
+# built unoptimized and optimized, without sanitizers, in every variant.
 
 canary_sources := $(sort $(wildcard tests/compiler/*.cpp))
 canaries := $(foreach o,0 2,$(patsubst %.cpp,$(B)/%-O$(o),$(canary_sources)))

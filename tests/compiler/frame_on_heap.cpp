@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trap: a coroutine's frame comes from operator new even where it could live in its awaiter's.
-// Hence: frames come from a pool, through the promise's operator new.
+// Trap: a coroutine's frame comes from operator new, even if it could be inside its awaiter's
+// frame. Hence frames come from a pool, through the promise's operator new.
 #include <new>
 
 #include "tests/compiler/canary.h"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# check-guard: the test of the double entry must fail where the guard is switched off. lib/co and
-# the test are compiled a second time, with BALLAST_TEST_WITHOUT_WAKE_GUARD.
+# check-guard: the test of the double entry must fail if the guard is switched off. lib/co and the
+# test are compiled a second time, with BALLAST_TEST_WITHOUT_WAKE_GUARD.
 
 guard_off := $(B)/guard-off
 guard_off_sources := $(call room_sources,co) $(call room_sources,base) \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trap: a local of alignas(64) in a coroutine gets the alignment of operator new, 16. Hence:
-// nothing over-aligned (an Executor, a Mailbox) is a local of a coroutine.
+// Trap: a local of alignas(64) in a coroutine gets only the alignment of operator new, 16. Hence no
+// over-aligned object (an Executor, a Mailbox) is a local of a coroutine.
 #include <cstdint>
 #include <new>
 

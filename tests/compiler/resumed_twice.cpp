@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trap: a coroutine that is resumed once too often looks like one that succeeded: done() is true
-// and there is a value, the wrong one. A raw handle cannot tell. Hence: wait records, and one
-// resume() in the tree.
+// Trap: a coroutine that is resumed once too often looks like one that succeeded. done() is true
+// and there is a value, the wrong one. A raw handle does not show the difference. Hence wait
+// records, and one resume() in the tree.
 #include "tests/compiler/canary.h"
 
 namespace {

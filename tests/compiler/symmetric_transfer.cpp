@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trap: symmetric transfer is a call, not a jump, without optimization, so that a loop over awaits
-// that complete at once overflows the stack. Hence: Executor::run() goes from one coroutine to the
-// next in a loop, and no await_suspend returns a handle.
+// Trap: without optimization, symmetric transfer is a call and not a jump, so a loop over awaits
+// that complete at once overflows the stack. Hence Executor::run() goes from one coroutine to the
+// next in a loop, and no await_suspend() returns a handle.
 #include "tests/compiler/canary.h"
 
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trap: aggregate and closure temporaries in an expression with co_await are destroyed twice.
-// Hence: a named local, and std::move.
+// Trap: aggregate and closure temporaries in an expression with co_await are destroyed twice. Hence
+// a named local, and std::move.
 #include "tests/compiler/canary.h"
 
 namespace {

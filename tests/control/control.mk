@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# check-control: the D-Bus object with hand-made LUNs on a bus of its own, asked by the real
-# ballastctl; and what both are made of.
+# check-control: the D-Bus object with made-up LUNs on a bus of its own, which the real ballastctl
+# asks; and tests of the parts of both.
 
 control_objects := $(patsubst %,$(B)/obj/handler/%.o,control lun_directory)
 control_host := $(B)/tests/control/host

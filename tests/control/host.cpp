@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process that is to the bus what tcmu-runner is with the plugin loaded: handler/control and a
-// main loop, but the LUNs are made up (luns.h).
-// usage: host FAULT_CONTROL_FILE LUN…      until it is killed
-// With AS_THE_DAEMON in the environment it owns tcmu-runner's name, too, as the daemon does: on
-// GLib's shared connection, for which other rules hold than for ours.
+// A process that looks to the bus like tcmu-runner with the plugin. It has handler/control and a
+// main loop, but its LUNs are made up (luns.h).
+//
+//   host FAULT_CONTROL_FILE LUN…      runs until it is killed
+//
+// With AS_THE_DAEMON in the environment it also owns tcmu-runner's name, as the daemon does: on
+// GLib's shared connection, which has other rules than the connection of the plugin.
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as a sequence of SCSI commands to a small LUN. Each command takes a header of 20 bytes
-// from the input: the CDB (16), its length, the segment length of the buffer, the buffer's length
-// (2); then as many of the buffer's bytes as the input still has.
+// Takes any bytes as a sequence of SCSI commands to a small LUN. Each command takes a header of 20
+// bytes from the input: the CDB (16), its length, the segment length of the buffer, the buffer's
+// length (2). Then it takes as many of the buffer's bytes as the input still has.
 #include <cstdio>
 #include <cstdlib>
 

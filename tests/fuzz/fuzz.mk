@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Fuzzers: tests/fuzz/<name>_fuzz.cpp becomes the target fuzz-<name>, which runs FUZZ_SECONDS from
-# the corpus of earlier runs under the build folder. clang's libFuzzer over the objects of the asan
-# variant, whose code counts for it where it has been.
+# Fuzzers: tests/fuzz/<name>_fuzz.cpp becomes the target fuzz-<name>. It runs for FUZZ_SECONDS, and
+# begins with the corpus of earlier runs in the build folder. It links clang's libFuzzer with the
+# objects of the asan variant, whose code records for libFuzzer which places were reached.
 
 FUZZ_SECONDS ?= 20
 fuzz_names := $(patsubst tests/fuzz/%_fuzz.cpp,%,$(sort $(wildcard tests/fuzz/*_fuzz.cpp)))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A command ring of arbitrary bytes, and a daemon that hands over arbitrary commands: whatever the
-// kernel wrote, nothing outside the mapping is read, and every walk ends.
+// A command ring of arbitrary bytes, and a daemon that hands over arbitrary commands. Whatever the
+// ring holds, nothing outside the mapping may be read, and every walk must end.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>

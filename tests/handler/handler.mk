@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# check-handler: the parts of the plugin that read foreign memory and foreign texts, each by itself.
+# check-handler: tests each part of the plugin that reads foreign memory or foreign texts by itself.
 
 handler_test_parts := $(patsubst %,$(B)/obj/handler/%.o,ring_entries ring_cursor passed_over sweep)
 handler_tests := $(patsubst %.cpp,$(B)/%,$(sort $(wildcard tests/handler/*_test.cpp)))

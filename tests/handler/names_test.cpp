@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts from the kernel and the daemon, taken apart.
+// Parsing of texts from the kernel and the daemon.
 #include <string>
 
 #include "handler/config_string.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Foreign memory, entry by entry: what makes no sense is not read.
+// Entries in foreign memory, one by one: an entry that makes no sense is not read.
 #include "handler/ring_entries.h"
 
 #include <vector>

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random schedules of a ring: the kernel posts commands, notices and padding and takes answers out,
-// the daemon reads when it likes, the LUN answers in any order, the sweep looks, the daemon starts
-// anew. Cursor, walk and sweep are the product's.
+// Random schedules of a ring. The kernel posts commands, notices and padding, and takes answers
+// out. The daemon reads at any time, the LUN answers in any order, the sweep looks, and the daemon
+// starts anew. Cursor, walk and sweep are the product's.
 //
-// Each entry is read by the daemon as the kernel wrote it; each command is answered once, and by
-// whom it concerns: one that the daemon hands over by the LUN, one that it throws away by the
-// sweep; a notice ends the commands that it means and no others; in the end the ring is empty.
+// The daemon must read each entry as the kernel wrote it. Each command must be answered once, and
+// by the right part: by the LUN if the daemon hands it over, by the sweep if the daemon throws it
+// away. A notice must end the commands that it means and no others. At the end the ring must be
+// empty.
 //
-//   BALLAST_SEED=<seed> build/tests/handler/sweep_random_test     that run alone
+//   BALLAST_SEED=<seed> build/tests/handler/sweep_random_test     repeats that run alone
 #include "handler/sweep.h"
 
 #include <unistd.h>

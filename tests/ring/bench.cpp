@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A closed loop through the real plugin, without kernel or network.
+// A closed loop of commands through the real plugin, without kernel or network.
 // usage: bench PLUGIN CONFIG read|write DEPTH BLOCK_BYTES COMMANDS [OPTION…]
 //   --size MIB      of a LUN (256)
 //   --luns N        LUNs that work, each with DEPTH commands at once, COMMANDS each (1)
 //   --idle N        LUNs beside them that do nothing (0); their CONFIG is null
 //   --latency       percentiles, too: two readings of the clock for each command
-//   --hold FILE     no loop: DEPTH commands are held by the fault rules in FILE (fault=FILE is in
-//                   CONFIG), and what memory each takes besides its data is printed
-// "{}" in CONFIG becomes the number of the LUN. Prints one line of names and values. `COMMANDS` is
-// a number and no time, so that two runs of different lengths, under callgrind or strace, give the
-// cost of one command as a difference.
+//   --hold FILE     no loop: the fault rules in FILE hold DEPTH commands (CONFIG has
+//                   fault=FILE), and the memory that each takes besides its data is printed
+// "{}" in CONFIG becomes the number of the LUN. Prints one line of names and values. COMMANDS is a
+// number of commands and not a time. So the difference of two runs of different lengths, under
+// callgrind or strace, gives the cost of one command.
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>

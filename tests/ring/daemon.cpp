@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The functions that the daemon and libtcmu export, and the cmdproc thread.
+// The host's functions of the daemon and of libtcmu that plugins call, and its cmdproc thread.
 #include "tests/ring/daemon.h"
 
 #include <dlfcn.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs out of something, everywhere: a LUN's whole life, again and again in a process of its own,
-// and each time the next allocation, descriptor, thread or mapping that the plugin asks for is
-// refused, until a life ends without having asked so often. Whatever is refused, nothing may abort
-// or hang: the LUN, or the command, is refused with a word, or served.
+// Runs out of each resource at each place. A LUN's whole life runs again and again, each time in a
+// process of its own. Each time the next allocation, descriptor, thread or mapping that the plugin
+// asks for is refused, until a life ends before the refusal. Whatever is refused, nothing may abort
+// or hang: the LUN or the command must be refused with a message, or served.
 //
 // usage: fault_sweep [KIND [FIRST [once|on]]]
 #include <dlfcn.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The built plugin over storage that hangs: deadlines, retries, closing, and limits changed
-// meanwhile. Times are short ones of the LUN's own configuration; what is asserted is order, not
-// speed.
+// The built plugin over storage that hangs: deadlines, retries, closing, and limits that change
+// meanwhile. The LUNs' configuration makes the times short. The tests assert the order of events,
+// not speed.
 #include <chrono>
 #include <cstdlib>
 #include <cstring>

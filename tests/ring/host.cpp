@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The kernel's half.
+// The part of the host (host.h) that plays the kernel.
 #include "tests/ring/host.h"
 
 #include <sys/eventfd.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The built plugin, and stores that are not there, are others', or hang while LUNs are opened and
-// closed.
+// The built plugin, and stores that are missing, belong to other users, or hang while LUNs are
+// opened and closed.
 #include <unistd.h>
 
 #include <algorithm>

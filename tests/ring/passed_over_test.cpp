@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The built plugin, and what the daemon passes over in the ring: commands that it throws away, and
-// the kernel's notices of task management.
+// The built plugin, and ring entries that the daemon does not hand over: commands that it throws
+// away, and the kernel's notices of task management.
 #include <chrono>
 #include <cstdlib>
 #include <fstream>

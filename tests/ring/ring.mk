@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-ring: the built plugin, loaded by a host that plays daemon and kernel.
-# check-instructions: a command must not become dearer unnoticed.
-# bench-native: commands per second and instructions per command of the same.
+# check-instructions: fails if a command takes over 5 % more instructions than instructions.tsv says.
+# bench-native: commands per second and instructions per command with the same host.
 
 ring_tests := ring_test freeze_test kernel_test open_test passed_over_test
 ring_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,configfs daemon host support)
 
-# -rdynamic: the plugin finds the daemon's functions in the host, as it does in the daemon.
+# -rdynamic: so the plugin finds the daemon's functions in the host, as it does in the daemon.
 define ring_program
 $(B)/tests/ring/$(1): $(B)/obj/tests/ring/$(1).o $(ring_objects) $(B)/libbase.a
 	@mkdir -p $$(@D)
@@ -21,7 +21,7 @@ build-ring: $(plugin) $(ring_tests:%=$(B)/tests/ring/%)
 check-ring: build-ring
 	@BALLAST_PLUGIN=$(plugin) ci/run-tests ring-$(VARIANT) $(ring_tests:%=$(B)/tests/ring/%)
 
-# Minutes long: each life is a process.
+# This takes minutes, because each life of a LUN is a process.
 .PHONY: check-limits
 check-limits: $(plugin) $(B)/tests/ring/fault_sweep
 	@BALLAST_PLUGIN=$(plugin) $(B)/tests/ring/fault_sweep

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plugin as it is shipped, through the daemon's interface.
+// The shipped plugin, through the daemon's interface.
 #include <sys/stat.h>
 #include <unistd.h>
 

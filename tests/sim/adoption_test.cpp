@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A command asked for again while its first try is an orphan: when it takes over the orphan's
-// result, and when it must not.
+// A retry of a command whose first try is an orphan: when the retry takes over the orphan's result,
+// and when it must not.
 #include <string>
 
 #include "tests/sim/program.h"

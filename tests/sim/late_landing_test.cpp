@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A write that was answered BUSY and lands late must not come over anything newer: the failure of
-// others that fences are for.
+// A write that was answered BUSY and lands late must not overwrite newer data. Fences exist to
+// prevent this.
 #include <string>
 
 #include "tests/sim/program.h"

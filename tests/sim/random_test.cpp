@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random runs, as many as fit into SIM_SECONDS (20 unless given). BALLAST_SEED names the first; the
-// one after it has the next number.
+// Makes as many random runs as fit into SIM_SECONDS (default 20). BALLAST_SEED is the seed of the
+// first run; each further run has the next number.
 #include <cstdio>
 
 #include "lib/co/sim_executor.h"

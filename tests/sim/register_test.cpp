@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The judge of one block's history, on histories written by hand.
+// The judge of one block's history (register.h), on histories written by hand.
 #include <algorithm>
 #include <tuple>
 #include <vector>

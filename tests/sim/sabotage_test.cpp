@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bugs on purpose (scsi::TaskSetSabotage): the random runs must notice each of them, soon. Without
-// this nobody knows whether they would notice anything.
+// Puts in bugs on purpose (scsi::TaskSetSabotage). The random runs must notice each of them soon.
+// This test shows that the runs can notice errors at all.
 #include <chrono>
 #include <cstdio>
 

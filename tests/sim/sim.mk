@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-# check-sim: everything below handler/ on a simulated store and clock, against the rules of
-# SCSI. tests/sim/<name>_test.cpp is a program; the other files are what they share.
+# check-sim: everything below handler/ on a simulated store and clock, judged by the rules of SCSI.
+# Each tests/sim/<name>_test.cpp is a program; they share the other files.
 #
-#   make check-sim                         about 20 s of random runs, and what is played by hand
-#   SIM_SECONDS=3600 make check-sim        an hour of them
+#   make check-sim                         about 20 s of random runs, and scenarios written by hand
+#   SIM_SECONDS=3600 make check-sim        an hour of random runs
 #   BALLAST_SEED=<seed> build/tests/sim/random_test     that run, and those after it
-#   SIM_TRACE=1 BALLAST_SEED=<seed> …                   and what happened in it
+#   SIM_TRACE=1 BALLAST_SEED=<seed> …                   with a trace of its events
 
 sim_tests := $(patsubst tests/sim/%.cpp,%,$(sort $(wildcard tests/sim/*_test.cpp)))
 sim_objects := $(patsubst %.cpp,$(B)/obj/%.o,\

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Direct I/O on a disk with user buffers that start at every 512-byte offset of a page, compared
-// with the file behind the disk.
+// Does direct I/O on a disk with user buffers that start at every 512-byte offset of a page, and
+// compares with the file behind the disk.
 //
 //   direct-offsets read|write DEVICE FILE OFFSET LENGTH
 //
-// OFFSET and LENGTH are bytes, multiples of the disk's block. Each of the eight buffer offsets goes
-// through in three shapes: one segment, segments of one block, segments of mixed lengths; the
-// scattered ones lie in separate pages, each at an offset of its own. So a layer that takes a
-// segment for a page returns the wrong bytes, and this program names the block that it returned
-// instead. "read" compares what the disk gives with FILE. "write" writes a pattern that no other
-// round uses and looks for it in FILE. Bytes around each segment are guarded.
+// OFFSET and LENGTH are bytes, multiples of the disk's block. Each of the eight buffer offsets is
+// tried in three shapes: one segment, segments of one block, segments of mixed lengths. The
+// segments of the last two shapes are in separate pages, each at an offset of its own. So a layer
+// that takes a segment for a whole page returns the wrong bytes, and this program names the block
+// that it returned instead. "read" compares the disk's data with FILE. "write" writes a pattern
+// that no other round uses and looks for it in FILE. Bytes around each segment are guarded.
 //
-// Exit: 0 all equal; 1 a difference, told on standard output; 2 could not be tried.
+// Exit: 0 all equal; 1 a difference, printed on standard output; 2 the test could not be made.
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>

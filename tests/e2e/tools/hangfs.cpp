@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file system of one file, whose requests hang or fail on command.
+// A file system with one file, whose requests hang or fail on command.
 //
 //   hangfs DIRECTORY FILE RULES
 //
-// Mounts itself on DIRECTORY, where "0.raw" has the contents of FILE, and serves it in the
-// foreground until it is unmounted. RULES is a file of words, read at the beginning and at each
-// SIGHUP:
+// It mounts itself on DIRECTORY, where "0.raw" has the contents of FILE, and serves it in the
+// foreground until it is unmounted. RULES is a file of words. It is read at the beginning and at
+// each SIGHUP:
 //
-//   read=hang      requests of this kind are kept, and served in their order when the rule is gone
-//   fsync=5        they fail with this errno (5 is EIO); those that are kept, too
+//   read=hang      requests of this kind are kept, and served in their order once the rule is gone
+//   fsync=5        requests of this kind fail with this errno (5 is EIO), those that are kept, too
 //
-// Kinds: read, write, fsync, fallocate, setattr, lseek, open, statfs. Stopped with SIGSTOP it
-// answers nothing at all. It speaks the kernel's FUSE protocol (linux/fuse.h) itself, so it needs
-// no library.
+// Kinds: read, write, fsync, fallocate, setattr, lseek, open, statfs. If it is stopped with
+// SIGSTOP, it answers nothing at all. It speaks the kernel's FUSE protocol (linux/fuse.h) itself,
+// so it needs no library.
 //
-// Exit: 0 unmounted; 1 something failed, told on standard error; 2 wrong use.
+// Exit: 0 unmounted; 1 something failed, see standard error; 2 wrong use.
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>

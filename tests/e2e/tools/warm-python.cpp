@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Called under the name of targetcli or targetctl: lets warm-python.py run that program, with our
-// arguments, environment, standard streams and folder, and ends as it ends. If nobody listens at
-// WARM_PYTHON, it runs the program itself.
+// The tests call this under the name of targetcli or targetctl. It lets warm-python.py run that
+// program with its own arguments, environment, standard streams and folder, and exits with the same
+// status. If no server listens at WARM_PYTHON, it runs the program itself.
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>

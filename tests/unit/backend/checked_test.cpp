@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What breaks the contract stops the process, on either side; what keeps it passes through.
+// A breach of the contract, on either side, stops the process. Calls that keep it pass through.
 #include "lib/backend/checked.h"
 
 #include <signal.h>

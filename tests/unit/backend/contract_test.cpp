@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One test for all backends: random operations side by side, against a flat array.
+// One test for all backends: random operations side by side, compared with a flat array.
 #include <cstring>
 #include <functional>
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the file backend asks of the kernel, where a test without a power cut could not tell: that
-// a durable write, a flush and a new file are made durable. Calls are watched where they leave us.
+// Checks that the file backend asks the kernel to make a durable write, a flush and a new file
+// durable. A test without a power cut cannot see that otherwise, so this test watches the calls
+// that leave the process.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <liburing.h>

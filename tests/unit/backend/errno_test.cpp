@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whatever errno the kernel answers with, an operation ends in a way that the contract allows.
+// Whatever errno the kernel answers, an operation ends with a status that the contract allows.
 //
-// The stub below the file backend: what the kernel completed is overwritten where liburing hands it
-// over, and the helper thread's system calls are these here.
+// The test puts a stub below the file backend. It overwrites the results of the kernel where
+// liburing hands them over, and replaces the system calls of the helper thread.
 #include "lib/backend/op_status.h"
 
 #include <dlfcn.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each way not to get a backing file, and its sentence.
+// Each way in which opening a backing file fails, and the message for it.
 #include "lib/backend/file_open.h"
 
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is particular to files and block devices; contract_test.cpp has what all backends share.
+// Tests that only files and block devices need. contract_test.cpp has those that all backends
+// share.
 #include "lib/backend/file.h"
 
 #include <fcntl.h>

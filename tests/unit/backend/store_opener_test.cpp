@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An empty disk never takes the place of a known one, and nobody waits for a store that hangs.
+// An empty disk never takes the place of a known one, and no thread waits for a store that hangs.
 #include "lib/backend/store_opener.h"
 
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// No heap in a steady state: counts every operator new of the process.
+// No use of the heap in a steady state: the test counts every operator new of the process.
 #include "lib/co/event.h"
 #include "lib/co/mutex.h"
 #include "lib/co/semaphore.h"

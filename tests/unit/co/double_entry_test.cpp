@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The crash this scheduler was made against: a coroutine does I/O, goes on, and waits for a lock
-// that another holds; then the completion of that I/O comes once more. Entered by it, the coroutine
-// would leave its wait, believe that it owns the lock, and take memory apart that others use.
+// The crash that this scheduler was made to prevent. A coroutine does I/O, goes on, and waits for a
+// lock that another one holds. Then the completion of that I/O comes a second time. If it resumed
+// the coroutine, the coroutine would leave its wait, believe that it owns the lock, and destroy
+// memory that others use.
 //
 // The target unit-guard-off builds this test and lib/co once more with the guard switched off, and
-// succeeds only if the test then fails: so it tests the guard and not something else.
+// succeeds only if the test then fails. That shows that the test really tests the guard.
 #include <cstring>
 #include <string>
 #include <thread>

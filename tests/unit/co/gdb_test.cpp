@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The gdb command ballast-tasks on a core file of this very program.
+// The gdb command ballast-tasks, on a core file of this program.
 #include <unistd.h>
 
 #include <cstdio>

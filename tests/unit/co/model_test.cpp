@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything of lib/co at once, under lots drawn from a seed: locks, events, deadlines, semaphores,
-// cancellation, I/O with completions that come early, late, and again. The model keeps account of
-// what each wait must return and how many wakes must be refused.
+// All of lib/co at once, under random schedules from a seed: locks, events, deadlines, semaphores,
+// cancellation, and I/O with completions that come early, late, and twice. A model knows what each
+// wait must return and how many wakes must be refused.
 #include <cstdio>
 #include <vector>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The baton's protocol in every order of its threads' steps (interleavings.h), and with each of its
-// parts taken out, which must be found.
+// The baton's protocol, in every order of its threads' steps (interleavings.h). Then each part of
+// the protocol is taken out in turn, and the test must find that.
 //
-// In every interleaving one thread at a time drives, and when all have ended or sleep, no message,
-// completion, timer or ready task is left (baton_model.h).
+// In every interleaving one thread at a time drives. When all threads have ended or sleep, no
+// message, completion, timer or ready task is left (baton_model.h).
 #include "lib/io/baton.h"
 
 #include <algorithm>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // No wake is lost between the command thread, the reactor and foreign threads. The loop runs
-// without its safety net, so that a lost wake hangs the test, and the alarm ends it.
+// without its safety net, so a lost wake hangs the test, and the alarm ends it.
 //
-// A producer makes commands ready on an eventfd; the command thread reads how many, starts a task
-// for each and lingers, for a random time; tasks read from a file through io_uring, sleep, or wait
-// for a foreign thread, several times each, some of them under a mutex. Twice on the way the
-// reactor is stopped and started again.
+// A producer makes commands ready on an eventfd. The command thread reads how many there are,
+// starts a task for each, and lingers for a random time. Each task several times reads from a file
+// through io_uring, sleeps, or waits for a foreign thread; some do that under a mutex. Twice during
+// the test the reactor is stopped and started again.
 #include <sys/eventfd.h>
 
 #include <atomic>

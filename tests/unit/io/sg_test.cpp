@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every scatter-gather operation against a flat reference, over random segment boundaries. The seed
-// is printed; BALLAST_SEED runs one again.
+// Every scatter-gather operation against a flat reference, over random segment boundaries. The test
+// prints its seed; BALLAST_SEED repeats a run.
 #include "lib/io/sg.h"
 
 #include <algorithm>

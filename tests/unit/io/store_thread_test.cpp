@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The lane for operations whose submission may sleep, over a kernel in which it does: this program
+// The lane for operations whose submission may sleep, over a kernel in which it does. This program
 // puts itself before io_uring_submit.
 #include "lib/io/store_thread.h"
 

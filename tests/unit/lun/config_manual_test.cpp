@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// docs/configuration.md and ballast-config(5) against the table of keys and the parser's messages.
+// Compares docs/configuration.md and ballast-config(5) with the table of keys and the parser's
+// messages.
 #include <algorithm>
 #include <fstream>
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Walks every claim: what the tables, pages and reports say is there, is; and what they don't say,
-// is not.
+// Walks every claim: what the tables, pages and reports offer works, and what they do not offer is
+// refused.
 #include "tests/unit/scsi/rig.h"
 
 #include "tests/cmocka.h"

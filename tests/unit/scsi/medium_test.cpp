@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// READ, WRITE, VERIFY and their kin.
+// READ, WRITE, VERIFY and similar commands.
 #include "tests/unit/scsi/rig.h"
 
 #include "tests/cmocka.h"

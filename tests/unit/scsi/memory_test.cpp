@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What memory a command takes besides its data while it is at the backend: frames, wait records,
-// the operation's slot, all of it.
+// Measures the memory that a command takes besides its data while it is at the backend: frames,
+// wait records, the slot of the operation, all of it.
 #include "lib/scsi/task_set.h"
 #include "lib/watch/slow_log.h"
 #include "tests/unit/backend/lab.h"
