@@ -103,6 +103,8 @@ Result<void> Device::set_up(const lun::LunConfig& config, bool at_start, Nanosec
   if (Result<void> machinery = open_machinery(config); !machinery) {
     return machinery;
   }
+  log(LogLevel::info, "{}: the kernel's command ring supports: {}", name_,
+      describe_mailbox_flags(ring_->mailbox().flags));
   // This is the last step that can fail: once there is a store, it must be closed in order.
   if (Result<void> store = open_store(at_start, patience); !store) {
     return store;
