@@ -5,12 +5,17 @@
 //   --luns N        LUNs that work, each with DEPTH commands at once, COMMANDS each (1)
 //   --idle N        LUNs beside them that do nothing (0); their CONFIG is null
 //   --latency       percentiles, too: two readings of the clock for each command
+//   --apart         each LUN has an initiator with a thread of its own, which sleeps until an
+//                   answer comes. Without it, the thread that rings the doorbell submits the next
+//                   command, so that no thread ever waits for another.
 //   --hold FILE     no loop: the fault rules in FILE hold DEPTH commands (CONFIG has
 //                   fault=FILE), and the memory that each takes besides its data is printed
 // "{}" in CONFIG becomes the number of the LUN. Prints one line of names and values. COMMANDS is a
 // number of commands and not a time. So the difference of two runs of different lengths, under
 // callgrind or strace, gives the cost of one command.
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -19,12 +24,15 @@
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <semaphore>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "lib/base/assert.h"
 #include "tests/ring/cdb.h"
 #include "tests/ring/host.h"
 
@@ -44,7 +52,44 @@ struct Options {
   std::size_t luns = 1;
   std::size_t idle = 0;
   bool latency = false;
+  bool apart = false;
   std::string hold;
+};
+
+struct Slot;
+
+// The other end of a session: a thread that sleeps until one of its commands is answered, and then
+// submits the next.
+class Initiator {
+ public:
+  Initiator() : event_{::eventfd(0, EFD_CLOEXEC)}, thread_{[this] { run(); }} {}
+  ~Initiator() {
+    wake(nullptr);
+    thread_.join();
+    ::close(event_);
+  }
+  Initiator(const Initiator&) = delete;
+  Initiator& operator=(const Initiator&) = delete;
+
+  // `slot` may submit. Null: no slot will any more.
+  void wake(Slot* slot) {
+    bool asleep = false;
+    {
+      const std::lock_guard guard{mutex_};
+      asleep = ready_.empty();
+      ready_.push_back(slot);
+    }
+    const std::uint64_t one = 1;
+    BALLAST_ASSERT(!asleep || ::write(event_, &one, sizeof one) == sizeof one);
+  }
+
+ private:
+  void run();
+
+  int event_;
+  std::mutex mutex_;
+  std::vector<Slot*> ready_;
+  std::thread thread_;
 };
 
 // What one LUN has to do.
@@ -57,6 +102,7 @@ struct Job {
   std::atomic<std::int64_t> left{0};
   std::atomic<std::uint64_t> failed{0};
   std::counting_semaphore<>* finished = nullptr;
+  std::unique_ptr<Initiator> initiator;  // null: the thread that rings the doorbell
 };
 
 // One command at a time.
@@ -93,9 +139,36 @@ struct Slot {
     if (answer.status != 0) {
       slot.job->failed.fetch_add(1, std::memory_order_relaxed);
     }
-    slot.next();
+    slot.go_on();
+  }
+
+  void go_on() {
+    if (job->initiator != nullptr) {
+      job->initiator->wake(this);
+    } else {
+      next();
+    }
   }
 };
+
+void Initiator::run() {
+  std::vector<Slot*> ready;
+  for (;;) {
+    std::uint64_t count = 0;
+    BALLAST_ASSERT(::read(event_, &count, sizeof count) == sizeof count);
+    {
+      const std::lock_guard guard{mutex_};
+      std::swap(ready, ready_);
+    }
+    for (Slot* const slot : ready) {
+      if (slot == nullptr) {
+        return;
+      }
+      slot->next();
+    }
+    ready.clear();
+  }
+}
 
 // Memory that is the process's own: the rings are shared with the kernel, and are no part of it.
 std::int64_t anonymous_kib() {
@@ -196,6 +269,9 @@ int run(const Options& options) {
     job.places = (options.size_mib << 20) / options.bytes;
     job.left = options.commands;
     job.finished = &finished;
+    if (options.apart) {
+      job.initiator = std::make_unique<Initiator>();
+    }
   }
   for (std::size_t i = 0; i < slots.size(); ++i) {
     slots[i].job = &jobs[i % jobs.size()];
@@ -212,7 +288,7 @@ int run(const Options& options) {
   }
   const Used begin = Used::now();
   for (Slot& slot : slots) {
-    slot.next();
+    slot.go_on();
   }
   // When the first of them is done, how far has the last come?
   for (std::size_t i = 0; i < options.depth; ++i) {
@@ -274,6 +350,7 @@ int main(int argc, char** argv) {
   app.add_option("--luns", options.luns)->check(CLI::Range(1, 1000));
   app.add_option("--idle", options.idle)->check(CLI::Range(0, 1000));
   app.add_flag("--latency", options.latency);
+  app.add_flag("--apart", options.apart);
   app.add_option("--hold", options.hold);
   CLI11_PARSE(app, argc, argv);
   return run(options);
