@@ -18,22 +18,32 @@ Error invalid(fmt::format_string<Args...> format, Args&&... args) {
   return Error{EINVAL, fmt::format(format, std::forward<Args>(args)...)};
 }
 
+std::string words_of(const Number& number, std::string_view behind_each) {
+  std::string text;
+  for (const Word& one : number.words) {
+    text.append(one.word).append(behind_each);
+  }
+  return text;
+}
+
 struct Assign {
   std::string_view what;
   std::string_view text;
 
   Result<void> operator()(const Number& number) const {
-    if (!number.zero.empty() && text == number.zero) {
-      number.setting = 0;
-      return {};
+    for (const Word& one : number.words) {
+      if (text == one.word) {
+        number.setting = one.value;
+        return {};
+      }
     }
     const Result<std::uint64_t> value = parse_number(what, text);
     if (!value) {
       return value.error();
     }
     if (value.value() < number.least || value.value() > number.most) {
-      return invalid("{}: {} is out of range: it may be {}{}{} to {}", what, value.value(),
-                     number.zero, number.zero.empty() ? "" : " or ", number.least, number.most);
+      return invalid("{}: {} is out of range: it may be {}{} to {}", what, value.value(),
+                     words_of(number, " or "), number.least, number.most);
     }
     number.setting = static_cast<std::uint32_t>(value.value());
     return {};
@@ -92,8 +102,12 @@ struct Assign {
 
 struct Format {
   std::string operator()(const Number& number) const {
-    const bool word = !number.zero.empty() && number.setting == 0;
-    return word ? std::string{number.zero} : std::to_string(number.setting);
+    for (const Word& one : number.words) {
+      if (number.setting == one.value) {
+        return std::string{one.word};
+      }
+    }
+    return std::to_string(number.setting);
   }
   std::string operator()(const Size& size) const { return format_bytes(size.setting); }
   std::string operator()(const Duration& duration) const {
@@ -107,8 +121,7 @@ struct Format {
 
 struct DescribeValues {
   std::string operator()(const Number& number) const {
-    return fmt::format("{}{}{} to {}", number.zero, number.zero.empty() ? "" : ", ", number.least,
-                       number.most);
+    return fmt::format("{}{} to {}", words_of(number, ", "), number.least, number.most);
   }
   std::string operator()(const Size& size) const {
     return fmt::format("{} to {}", format_bytes(size.least), format_bytes(size.most));

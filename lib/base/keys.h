@@ -19,10 +19,14 @@
 
 namespace ballast::config {
 
+struct Word {
+  std::string_view word;
+  std::uint32_t value;  // outside `least` to `most`, or the word is another name for it
+};
 struct Number {
   std::uint32_t& setting;
   std::uint32_t least, most;
-  std::string_view zero = {};  // the word for 0; empty: 0 has none
+  std::span<const Word> words = {};
 };
 struct Size {
   Bytes& setting;

@@ -14,12 +14,13 @@ namespace ballast::config {
 using namespace std::chrono_literals;
 
 Keys keys_of(Limits& limits) {
+  static constexpr std::array window_words{Word{"auto", 0}};
   constexpr bool live = true;
   return {
       {"deadline", Duration{limits.deadline, 100ms, 1h}, live},
       {"slow", Duration{limits.slow, 1ms, 1h}, live},
       {"stall_after", Duration{limits.stall_after, 10ms, 1h}, live},
-      {"stall_window", Number{limits.stall_window, 1, 1024, "auto"}, live},
+      {"stall_window", Number{limits.stall_window, 1, 1024, window_words}, live},
       {"busy_for", Duration{limits.busy_for, 1s, 24h}, live},
   };
 }
