@@ -64,30 +64,87 @@ void Device::flush_plug(bool stay) {
   const co::Message batch{
       .run = &begin_batch, .context = this, .value = std::bit_cast<std::int64_t>(plug.first)};
   if (stay) {
-    linger(batch);
+    linger(batch, plug.count);
   } else {
+    watch_->came(plug.count, clock_.now());
     (void)loop_->drive(&batch);
   }
 }
 
-void Device::linger(const co::Message& batch) {
-  const int fd = abi::tcmu_dev_get_fd(dev_);
-  io::LingerEnd end = loop_->linger(fd, linger_limit, &batch);
+void Device::linger(const co::Message& batch, std::size_t commands) {
+  const RingWatch::Turn turn = watch_->begin(commands, clock_.now());
+  loop_->set_poll_limit(turn.watches() ? RingWatch::completion_limit : io::Loop::poll_limit);
+  const io::LingerEnd end = stay(batch);
+  if (!turn.watches()) {
+    return;
+  }
+  const io::Loop::Polled polled = loop_->take_polled();
+  if (polled.in_vain > Nanoseconds{}) {
+    watch_->in_vain(polled.in_vain, clock_.now());
+  }
+  if (polled.overran) {
+    watch_->was_interrupted();
+  }
+  if (end == io::LingerEnd::idle) {
+    watch_ring();
+  }
+  if (!cursor_->more() && std::exchange(stale_event_, false)) {
+    abi::tcmulib_processing_start(dev_);  // else the daemon would wake up for nothing
+  }
+}
+
+// Without the baton: the reactor does what comes up meanwhile.
+void Device::watch_ring() {
+  constexpr int looks = 16;  // between two readings of the clock
+  const TimePoint begun = clock_.now();
+  const Nanoseconds window = watch_->window(begun);
+  TimePoint now = begun;
+  while (now - begun < window) {
+    for (int i = 0; i < looks; ++i) {
+      if (cursor_->more()) {
+        stale_event_ = true;
+        return;
+      }
+      __builtin_ia32_pause();
+    }
+    const TimePoint before = std::exchange(now, clock_.now());
+    if (now - before > io::Loop::poll_overrun) {
+      watch_->was_interrupted();
+    }
+  }
+  if (window > Nanoseconds{}) {
+    watch_->in_vain(now - begun, now);
+  }
+}
+
+io::LingerEnd Device::stay(const co::Message& batch) {
+  const io::CommandSource commands{
+      .fd = abi::tcmu_dev_get_fd(dev_), .waiting = &command_waits, .context = this};
+  io::LingerEnd end = loop_->linger(commands, linger_limit, &batch);
   // The kernel raises an event for each command, and the daemon may have read several commands
   // after the first event. So there can be an event without a command behind it. This thread takes
   // that event off the descriptor, as the daemon would. It reads the clock only in this case.
   TimePoint until{};
   while (end == io::LingerEnd::commands && !cursor_->more()) {
     abi::tcmulib_processing_start(dev_);
+    stale_event_ = false;
     const TimePoint now = clock_.now();
     if (until == TimePoint{}) {
       until = now + linger_limit;
     }
     if (cursor_->more() || now >= until) {
-      return;
+      break;
     }
-    end = loop_->linger(fd, until - now);
+    end = loop_->linger(commands, until - now);
   }
+  return end;
+}
+
+bool Device::command_waits(void* self) {
+  Device& device = *static_cast<Device*>(self);
+  const bool waits = device.cursor_->more();
+  device.stale_event_ |= waits;
+  return waits;
 }
 
 void Device::begin_batch(void* self, std::int64_t first_command) {

@@ -34,6 +34,7 @@
 #include "handler/lun_directory.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
+#include "handler/ring_watch.h"
 #include "handler/serial_claim.h"
 #include "handler/sweep.h"
 #include "handler/tcmur_abi.h"
@@ -135,8 +136,11 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   void read_identity();
 
   void flush_plug(bool stay);
-  void linger(const co::Message& batch);
+  void linger(const co::Message& batch, std::size_t commands);
+  io::LingerEnd stay(const co::Message& batch);
+  void watch_ring();
 
+  static bool command_waits(void* self);
   static void begin_batch(void* self, std::int64_t first_command);
   static void begin_waiting(void* self, std::int64_t source);
   static void begin_sweep(void* self, std::int64_t);
@@ -180,6 +184,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
 
   // Only the cmdproc thread uses these.
   std::unique_ptr<RingCursor> cursor_;
+  std::unique_ptr<RingWatch> watch_;
+  bool stale_event_ = false;  // commands were found whose event is still there, or comes soon
   Plug plug_;
   lun::Identity identity_;  // written before the first batch; the executor moves it out
   std::atomic<bool> identity_read_{false};

@@ -41,6 +41,7 @@ Result<void> Device::reconfigure(std::string_view daemon_string) {
       [this, config = std::move(wanted).value()](const std::shared_ptr<Asked>& asked) {
         Result<void> changed = lun_->reconfigure(config);
         if (changed) {
+          watch_->set_poll(config.poll);
           cmd_time_out_ = -1;  // so that look_at_attributes() applies and logs it again
           look_at_attributes();
         }

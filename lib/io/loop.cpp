@@ -172,7 +172,7 @@ bool Loop::drive(const co::Message* first) {
   return true;
 }
 
-LingerEnd Loop::linger(int command_fd, Nanoseconds limit, const co::Message* first) {
+LingerEnd Loop::linger(const CommandSource& commands, Nanoseconds limit, const co::Message* first) {
   if (!baton_.try_take()) {
     post_if_given(first);
     return LingerEnd::busy;
@@ -191,10 +191,10 @@ LingerEnd Loop::linger(int command_fd, Nanoseconds limit, const co::Message* fir
     if (executor_.now() >= until) {
       break;
     }
-    const bool commands = linger_sleep(command_fd, until);
+    const bool have_come = linger_sleep(commands, until);
     rounds = rounds_per_turn;
     drive_rounds(rounds);
-    if (commands) {
+    if (have_come) {
       end = LingerEnd::commands;
       break;
     }
@@ -203,19 +203,23 @@ LingerEnd Loop::linger(int command_fd, Nanoseconds limit, const co::Message* fir
   return end;
 }
 
+bool Loop::polls_for_commands(const CommandSource& commands) const {
+  return poll_limit_ > poll_limit && commands.waiting != nullptr;
+}
+
 // Sleeps in the reactor's place, at most until `until`, and not at all when there is work. Returns
-// whether `command_fd` is readable.
-bool Loop::linger_sleep(int command_fd, TimePoint until) {
-  if (poll_worth_.worth_it() && poll_briefly()) {
+// whether commands have come.
+bool Loop::linger_sleep(const CommandSource& commands, TimePoint until) {
+  if (poll_worth_.worth_it() && poll_briefly(commands)) {
     executor_.begin_turn();
-    return false;
+    return polls_for_commands(commands) && commands.waiting(commands.context);
   }
   count(counters_.linger_sleeps);
   co::Mailbox& mailbox = executor_.mailbox();
   pollfd fds[] = {
       {.fd = mailbox.linger_fd(), .events = POLLIN, .revents = 0},
       {.fd = ring_ != nullptr ? ring_->fd() : -1, .events = POLLIN, .revents = 0},
-      {.fd = command_fd, .events = POLLIN, .revents = 0},
+      {.fd = commands.fd, .events = POLLIN, .revents = 0},
       {.fd = ring_ != nullptr ? ring_->store_fd() : -1, .events = POLLIN, .revents = 0},
   };
   TimePoint at = std::min(until, executor_.next_timer());
@@ -234,24 +238,32 @@ bool Loop::linger_sleep(int command_fd, TimePoint until) {
   return fds[2].revents != 0;
 }
 
-// Polls for completions, for poll_limit at most, until some of the operations in flight (`enough`)
-// have completed. Returns whether any has.
-bool Loop::poll_briefly() {
+// Polls for completions and, where the limit is long, for commands, until some of the operations in
+// flight (`enough`) have completed. Returns whether there is anything.
+bool Loop::poll_briefly(const CommandSource& commands) {
   if (ring_ == nullptr || !ring_->busy() || ring_->in_flight() > poll_most || has_work()) {
     return false;
   }
   count(counters_.polls);
-  const TimePoint end = clock_.now() + poll_limit;
+  const TimePoint begun = clock_.now();
+  TimePoint now = begun;
   // Beginning to answer costs as much for one command as for a few together.
   const std::size_t enough = 1 + ring_->in_flight() / 8;
+  const bool for_commands = polls_for_commands(commands);
   std::size_t ready = 0;
+  bool have_come = false;
   do {
     ready = ring_->fetch_completions();
-  } while (ready < enough && executor_.idle() && clock_.now() < end);
-  const bool found = ready > 0;
+    have_come = for_commands && commands.waiting(commands.context);
+    now = clock_.now();
+  } while (ready < enough && !have_come && executor_.idle() && now - begun < poll_limit_);
+  polled_.overran |= now - begun > poll_limit_ + poll_overrun;
+  const bool found = ready > 0 || have_come;
   poll_worth_.was(found);
   if (found) {
     count(counters_.poll_hits);
+  } else {
+    polled_.in_vain += now - begun;
   }
   return found;
 }
@@ -262,7 +274,7 @@ void Loop::run_until(bool (*done)(void* context), void* context) {
   unsigned rounds = rounds_per_turn;
   drive_rounds(rounds);
   while (!done(context)) {
-    (void)linger_sleep(-1, net(executor_.now()));
+    (void)linger_sleep(CommandSource{}, net(executor_.now()));
     rounds = rounds_per_turn;
     drive_rounds(rounds);
   }

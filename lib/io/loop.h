@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -34,6 +35,14 @@ enum class LingerEnd : std::uint8_t {
   busy,      // another thread drives, so it did not linger (`first`, if given, was posted)
 };
 
+// Where a lingerer's commands come from.
+struct CommandSource {
+  int fd = -1;  // readable: commands may have come; -1: there are none
+  // Whether a command waits. Called often, by a lingerer that polls.
+  bool (*waiting)(void* context) = nullptr;
+  void* context = nullptr;
+};
+
 struct LoopStats {
   std::uint64_t drives = 0;  // turns with the baton, both threads
   std::uint64_t rounds = 0;  // ticks within them
@@ -48,8 +57,10 @@ struct LoopStats {
 
 class Loop {
  public:
-  // How long a lingerer polls before it sleeps.
+  // How long a lingerer polls before it sleeps, unless it is told otherwise.
   static constexpr Nanoseconds poll_limit = std::chrono::microseconds{25};
+  // A poll that ends this much too late was interrupted: another thread had the processor.
+  static constexpr Nanoseconds poll_overrun = std::chrono::microseconds{500};
   // With more than these in flight a lingerer sleeps at once. One wake then serves many
   // completions, and larger batches of answers and submissions are worth more than early ones.
   static constexpr std::size_t poll_most = 16;
@@ -85,11 +96,22 @@ class Loop {
   bool drive(const co::Message* first = nullptr);
 
   // As drive(), then stays while operations are under way. The calling thread drives as they
-  // complete, so a completion needs no change of threads. Returns when `command_fd` (-1: none) is
-  // readable, when nothing is under way, or after `limit`, whichever is first. The reactor handles
-  // everything left from then on. A caller lingers when it has nothing better to do: the daemon's
-  // command thread does so before it goes back to wait for commands.
-  LingerEnd linger(int command_fd, Nanoseconds limit, const co::Message* first = nullptr);
+  // complete, so a completion needs no change of threads. Returns when commands have come, when
+  // nothing is under way, or after `limit`, whichever is first. The reactor handles everything left
+  // from then on. A caller lingers when it has nothing better to do: the daemon's command thread
+  // does so before it goes back to wait for commands.
+  LingerEnd linger(const CommandSource& commands, Nanoseconds limit,
+                   const co::Message* first = nullptr);
+
+  // From now on a lingerer polls this long, and if it is longer than usual, for commands as well.
+  // By the thread that lingers.
+  void set_poll_limit(Nanoseconds limit) { poll_limit_ = limit; }
+  // What has come of polling since the last call. By the same thread.
+  struct Polled {
+    Nanoseconds in_vain{};  // without finding anything
+    bool overran = false;   // a poll took much longer than its limit: the thread did not run
+  };
+  Polled take_polled() { return std::exchange(polled_, Polled{}); }
 
   // Adds to what counts as under way besides the ring's operations, for example a library's
   // requests. `asks` is called with the baton held. Set it before start().
@@ -121,8 +143,9 @@ class Loop {
   bool under_way() const;
   bool post_if_given(const co::Message* first);
   void begin_turn(const co::Message* first);
-  bool linger_sleep(int command_fd, TimePoint until);
-  bool poll_briefly();
+  bool linger_sleep(const CommandSource& commands, TimePoint until);
+  bool polls_for_commands(const CommandSource& commands) const;
+  bool poll_briefly(const CommandSource& commands);
   TimePoint net(TimePoint now) const;
   TimePoint reactor_turn(bool was_idle);
   void reactor();
@@ -135,6 +158,8 @@ class Loop {
   UnderWay under_way_ = nullptr;
   void* under_way_context_ = nullptr;
   PollWorth poll_worth_;  // only the holder uses it
+  Nanoseconds poll_limit_ = poll_limit;
+  Polled polled_;
   Baton baton_;
   std::atomic<bool> stopping_{false};
   bool running_ = false;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cerrno>
 #include <set>
 #include <utility>
@@ -31,6 +32,9 @@ Keys keys_of(LunConfig& config) {
   // A multiple of 4096 is a multiple of every block size. 32 MiB bounds the work of one command.
   keys.push_back({"write_same_max", config::Size{config.write_same_max, 4_KiB, 32768_KiB, 4_KiB}});
   keys.push_back({"queue_depth", config::Number{config.queue_depth, 1, 1024}});
+  static constexpr std::array poll_words{config::Word{"off", poll_off},
+                                         config::Word{"auto", poll_auto}};
+  keys.push_back({"poll", config::Number{config.poll, 1, 100, poll_words}, true});
   for (const Key& key : config::keys_of(static_cast<config::Limits&>(config))) {
     keys.push_back(key);
   }

@@ -34,11 +34,19 @@
 
 namespace ballast::lun {
 
+// Values of LunConfig::poll besides a share.
+inline constexpr std::uint32_t poll_off = 0;
+inline constexpr std::uint32_t poll_auto = 101;
+// What "auto" may spend in vain, for all LUNs together: percent of one processor.
+inline constexpr std::uint32_t poll_auto_percent = 5;
+
 // The settings of a LUN. A setting that the string does not have has its default.
 struct LunConfig : config::Limits {
   backend::StoreConfig store;
   Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096: of every block size
   std::uint32_t queue_depth = 128;
+  // How much of one processor the LUN may poll away in vain, in percent; poll_off or poll_auto.
+  std::uint32_t poll = poll_auto;
 
   friend bool operator==(const LunConfig&, const LunConfig&) = default;
 };

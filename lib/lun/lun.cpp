@@ -132,6 +132,7 @@ Result<void> Lun::resized(Bytes size, BlockCount blocks, IoStatus status) {
 Result<void> Lun::reconfigure(const LunConfig& wanted) {
   LunConfig changed = setup_.config;
   static_cast<config::Limits&>(changed) = wanted;
+  changed.poll = wanted.poll;
   if (changed != wanted) {
     return Error{
         EINVAL,

@@ -89,6 +89,23 @@ void what_is_written_is_read(void**) {
   assert_true(lun->segments_of_last_command() > 1);
 }
 
+// Long enough for the thread that reads the ring to learn that watching it pays.
+void one_command_after_the_other_while_the_ring_is_watched(void**) {
+  const auto lun = Lun::add("memory");
+  std::vector<std::byte> in(512);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds{700};
+  for (unsigned i = 0; std::chrono::steady_clock::now() < end; ++i) {
+    std::vector<std::byte> out = pattern(512, i);
+    assert_int_equal(lun->execute(write_16(i % 64, 1), Direction::to_device, out).status, 0);
+    assert_int_equal(lun->execute(read_16(i % 64, 1), Direction::from_device, in).status, 0);
+    assert_true(in == out);
+    if (i % 1000 == 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds{5});  // longer than it is watched
+    }
+  }
+  assert_true(lun->remove());
+}
+
 void load_on(const std::string& config, const LunOptions& options, std::uint64_t commands) {
   const std::uint64_t run_seed = seed();
   const auto lun = Lun::add(config, options);
@@ -638,6 +655,7 @@ int main() {
       cmocka_unit_test(commands_that_wait_together_share_a_doorbell),
       cmocka_unit_test(a_long_queue_is_not_held_back_to_its_end),
       cmocka_unit_test(what_is_written_is_read),
+      cmocka_unit_test(one_command_after_the_other_while_the_ring_is_watched),
       cmocka_unit_test(a_mixed_load_on_memory),
       cmocka_unit_test(a_mixed_load_on_a_small_ring_full_of_pads),
       cmocka_unit_test(a_mixed_load_with_blocks_of_4096),

@@ -194,7 +194,8 @@ void take_commands(House& house) {
     if (random() % 4 == 0) {
       (void)house.loop.drive(&first);
     } else {
-      (void)house.loop.linger(house.command_fd, std::chrono::microseconds{random() % 2000}, &first);
+      (void)house.loop.linger({.fd = house.command_fd}, std::chrono::microseconds{random() % 2000},
+                              &first);
     }
   }
 }

@@ -117,7 +117,7 @@ void a_message_that_finds_the_baton_taken_runs_by_its_holder(void**) {
     holder_id = holder.thread.get_id();
     assert_false(house.loop.drive(&message));
     assert_false(note.done.try_acquire());
-    assert_true(house.loop.linger(-1, 1ms) == io::LingerEnd::busy);
+    assert_true(house.loop.linger({}, 1ms) == io::LingerEnd::busy);
   }
   assert_true(note.done.try_acquire());
   assert_true(note.by == holder_id);
@@ -195,7 +195,7 @@ void a_lingering_thread_completes_what_it_started(void**) {
     std::this_thread::sleep_for(5ms);
     pipe.put("x", 1);
   }};
-  io::LingerEnd end = house.loop.linger(-1, 1h, &message);
+  io::LingerEnd end = house.loop.linger({}, 1h, &message);
   if (end == io::LingerEnd::busy) {  // the reactor was just falling asleep
     reader.note.done.acquire();
   } else {
@@ -217,7 +217,7 @@ void lingering_ends_when_commands_come_and_leaves_them(void**) {
     std::this_thread::sleep_for(5ms);
     commands.put("c", 1);
   }};
-  assert_true(house.loop.linger(commands.out, 1h, &message) == io::LingerEnd::commands);
+  assert_true(house.loop.linger({.fd = commands.out}, 1h, &message) == io::LingerEnd::commands);
   writer.join();
   char got = 0;
   assert_int_equal(::read(commands.out, &got, 1), 1);
@@ -231,7 +231,7 @@ void lingering_ends_at_its_limit_and_the_reactor_takes_over(void**) {
   const test::Pipe pipe;
   Reader reader{house, pipe.out, {}};
   const co::Message message{.run = &Reader::start, .context = &reader};
-  const io::LingerEnd end = house.loop.linger(-1, 3ms, &message);
+  const io::LingerEnd end = house.loop.linger({}, 3ms, &message);
   assert_true(end == io::LingerEnd::limit || end == io::LingerEnd::busy);
   pipe.put("x", 1);
   reader.note.done.acquire();
@@ -241,7 +241,7 @@ void lingering_ends_at_its_limit_and_the_reactor_takes_over(void**) {
 
 void lingering_with_nothing_under_way_ends_at_once(void**) {
   House house;
-  assert_true(house.loop.linger(-1, 1h) == io::LingerEnd::idle);
+  assert_true(house.loop.linger({}, 1h) == io::LingerEnd::idle);
   assert_int_equal(house.loop.stats().linger_sleeps, 0);
   house.finish();
 }
@@ -253,7 +253,7 @@ void a_turn_reads_the_clock_once_and_once_more_after_a_sleep(void**) {
   house.clock.readings = 0;
   (void)house.loop.drive(&nothing);
   assert_int_equal(house.clock.readings, 1);
-  (void)house.loop.linger(-1, 1h, &nothing);
+  (void)house.loop.linger({}, 1h, &nothing);
   assert_int_equal(house.clock.readings, 2);
   Reader reader{house, pipe.out, {}};
   const co::Message read{.run = &Reader::start, .context = &reader};
@@ -261,7 +261,7 @@ void a_turn_reads_the_clock_once_and_once_more_after_a_sleep(void**) {
     std::this_thread::sleep_for(5ms);
     pipe.put("x", 1);
   }};
-  assert_true(house.loop.linger(-1, 1h, &read) == io::LingerEnd::idle);
+  assert_true(house.loop.linger({}, 1h, &read) == io::LingerEnd::idle);
   writer.join();
   assert_true(reader.note.done.try_acquire());
   assert_int_equal(house.clock.readings, 3 + house.loop.stats().linger_sleeps);
@@ -304,7 +304,7 @@ void lingering_runs_what_other_threads_post(void**) {
     pipe.put("x", 1);
   }};
   const auto self = std::this_thread::get_id();
-  assert_true(house.loop.linger(-1, 1h, &message) == io::LingerEnd::idle);
+  assert_true(house.loop.linger({}, 1h, &message) == io::LingerEnd::idle);
   poster.join();
   assert_true(note.by == self);
   house.finish();
@@ -320,7 +320,7 @@ void a_lingerer_makes_room_for_run_until(void**) {
     house.loop.run_until([](void*) { return true; }, nullptr);
     pipe.put("x", 1);
   }};
-  const io::LingerEnd end = house.loop.linger(-1, 1h, &message);
+  const io::LingerEnd end = house.loop.linger({}, 1h, &message);
   assert_true(end == io::LingerEnd::limit || end == io::LingerEnd::idle);
   closer.join();
   house.finish();
@@ -337,7 +337,7 @@ void library_requests_count_as_under_way(void**) {
     busy = false;
     house.executor.post(note.message());
   }};
-  assert_true(house.loop.linger(-1, 1h) == io::LingerEnd::idle);
+  assert_true(house.loop.linger({}, 1h) == io::LingerEnd::idle);
   assert_true(note.done.try_acquire());
   library.join();
   house.finish();

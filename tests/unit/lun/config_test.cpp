@@ -35,7 +35,7 @@ void expect_words(const std::string& message, std::initializer_list<const char*>
 
 void the_limits_are_what_may_change_while_it_is_open(void**) {
   assert_string_equal(live_keys().c_str(),
-                      "deadline, slow, stall_after, stall_window and busy_for");
+                      "poll, deadline, slow, stall_after, stall_window and busy_for");
 }
 
 void limits_come_out_of_a_string_of_another_version(void**) {
