@@ -45,6 +45,7 @@ constexpr std::array reports{
     Report{bus::stats, watch::report::stats},
     Report{bus::tasks, watch::report::tasks, {.tasks = true}},
 };
+static_assert(reports.size() == bus::methods.size());
 
 LunDirectory& directory() {
   return never_destroyed<LunDirectory>();
