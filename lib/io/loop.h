@@ -66,7 +66,7 @@ class Loop {
   static constexpr std::size_t poll_most = 16;
   // While tasks live, the reactor never sleeps longer than this. It is a safety net, in case a wake
   // is lost after all. A test takes it away (Nanoseconds::max()), so that it notices a lost wake.
-  static constexpr Nanoseconds default_longest_sleep = std::chrono::seconds{1};
+  static constexpr Nanoseconds default_longest_sleep = std::chrono::seconds{2};
   // How soon a refused submission is tried again.
   static constexpr Nanoseconds submit_retry = std::chrono::milliseconds{1};
   // Ticks in one turn. The reactor runs what is left then, so that no caller is kept for ever.

@@ -3,7 +3,8 @@
 // usage: bench PLUGIN CONFIG read|write DEPTH BLOCK_BYTES COMMANDS [OPTION…]
 //   --size MIB      of a LUN (256)
 //   --luns N        LUNs that work, each with DEPTH commands at once, COMMANDS each (1)
-//   --idle N        LUNs beside them that do nothing (0); their CONFIG is null
+//   --idle N        LUNs beside them that do nothing (0)
+//   --idle-config C their CONFIG (null)
 //   --latency       percentiles, too: two readings of the clock for each command
 //   --apart         each LUN has an initiator with a thread of its own, which sleeps until an
 //                   answer comes. Without it, the thread that rings the doorbell submits the next
@@ -51,6 +52,7 @@ struct Options {
   std::uint64_t size_mib = 256;
   std::size_t luns = 1;
   std::size_t idle = 0;
+  std::string idle_config = "null";
   bool latency = false;
   bool apart = false;
   std::string hold;
@@ -199,12 +201,14 @@ struct Used {
   }
 };
 
-std::unique_ptr<Lun> add(std::string config, std::size_t number, const Options& options) {
+std::unique_ptr<Lun> add(std::string config, std::size_t number, const Options& options,
+                         std::size_t data_pages = LunOptions{}.data_pages) {
   if (const std::size_t at = config.find("{}"); at != std::string::npos) {
     config.replace(at, 2, std::to_string(number));
   }
   LunOptions lun;
   lun.size = options.size_mib << 20;
+  lun.data_pages = data_pages;
   std::unique_ptr<Lun> added = Lun::add(config, lun);
   if (added == nullptr) {
     std::fprintf(stderr, "%s", take_log().c_str());
@@ -252,9 +256,10 @@ void print_held(const Options& options, std::vector<Slot>& slots, Job& job) {
 int run(const Options& options) {
   load_plugin(options.plugin.c_str());
   const std::int64_t before_idle = anonymous_kib();
+  constexpr std::size_t idle_pages = 64;  // so that the host's own memory for them is small
   std::vector<std::unique_ptr<Lun>> idle;
   for (std::size_t i = 0; i < options.idle; ++i) {
-    idle.push_back(add("null", i, options));
+    idle.push_back(add(options.idle_config, i, options, idle_pages));
   }
   const std::int64_t after_idle = anonymous_kib();
   std::counting_semaphore<> finished{0};
@@ -349,6 +354,7 @@ int main(int argc, char** argv) {
   app.add_option("--size", options.size_mib)->check(CLI::PositiveNumber);
   app.add_option("--luns", options.luns)->check(CLI::Range(1, 1000));
   app.add_option("--idle", options.idle)->check(CLI::Range(0, 1000));
+  app.add_option("--idle-config", options.idle_config);
   app.add_flag("--latency", options.latency);
   app.add_flag("--apart", options.apart);
   app.add_option("--hold", options.hold);

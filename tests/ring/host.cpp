@@ -47,7 +47,6 @@ Lun::Lun(const LunOptions& options) : options_{options} {
   mailbox_->cmdr_off = ring_offset;
   mailbox_->cmdr_size = static_cast<std::uint32_t>(data_offset_ - ring_offset);
   event_fd_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  pending_.resize(most_commands);
   for (std::size_t i = most_commands; i-- > 0;) {
     free_ids_.push_back(static_cast<std::uint16_t>(i));
   }
@@ -182,6 +181,9 @@ bool Lun::place_command(std::span<const std::uint8_t> cdb, Direction direction,
   const std::uint16_t id = free_ids_.back();
   free_ids_.pop_back();
   last_id_ = id;
+  if (id >= pending_.size()) {
+    pending_.resize(std::size_t{id} + 1);
+  }
   Pending& pending = pending_[id];
   pending.used = true;
   pending.direction = direction;

@@ -10,6 +10,7 @@
 #   BENCH_SECONDS    seconds of load in a turn (0.4)
 #   BENCH_TARGETS    of: ramdisk fileio block qcow tgt null file buffered (all of them), and, without
 #                    a target and a network, fio on such a file itself: disk (O_DIRECT) pagecache
+#                    null-off, file-off, buffered-off: with poll=off
 #   BENCH_FABRICS    of: iscsi loop (both; tgt, disk and pagecache are measured with iscsi)
 #   BENCH_WORKLOADS  names as in the table below, patterns of the shell allowed; "*" is all
 #                    (*4k-qd1 *4k-qd32 *64k)

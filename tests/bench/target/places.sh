@@ -24,6 +24,10 @@ make_target() { # NAME
         null) make_lun null "$size" null: ;;
         file) make_lun file "$size" "file:$file" ;;
         buffered) make_lun buffered "$size" "file:$file;cache=buffered" ;;
+        # The same, asleep until the kernel's event.
+        null-off) make_lun null-off "$size" "null:;poll=off" ;;
+        file-off) make_lun file-off "$size" "file:$file;poll=off" ;;
+        buffered-off) make_lun buffered-off "$size" "file:$file;cache=buffered;poll=off" ;;
         tgt | disk | pagecache) truncate -s "$(bytes_of "$size")" "$file" ;;
         *) bail "no such target: $1" ;;
     esac
