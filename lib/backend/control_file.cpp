@@ -107,8 +107,8 @@ void ControlFile::watch() {
         }
         std::string again = contents(path_, longest_);
         if (again == text) {
-          last_ = again;
-          changed_(std::move(again));
+          changed_(again);
+          last_ = std::move(again);
         }
         text = contents(path_, longest_);
       }

@@ -113,14 +113,16 @@ co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::Cance
     case FaultRule::Effect::freeze:
       break;
   }
-  bool frozen = true;
-  bool ended = false;
-  while (frozen && !ended) {
+  for (;;) {
+    // Before each wait: an operation may come back from below when close() has already begun.
+    if (cancel.requested() || (closing_.is_set() && !rule.stubborn)) {
+      co_return IoStatus::cancelled;
+    }
     (void)co_await applied_.wait(cancel);
-    frozen = rules_.freezes(subject, rule.after);
-    ended = cancel.requested() || (closing_.is_set() && !rule.stubborn);
+    if (!rules_.freezes(subject, rule.after)) {
+      co_return IoStatus::ok;
+    }
   }
-  co_return ended ? IoStatus::cancelled : IoStatus::ok;
 }
 
 co::Task<IoStatus> Fault::with_faults(Fate fate, co::Task<IoStatus> operation) {

@@ -168,9 +168,17 @@ StoreOpener::StoreOpener(StoreOrder order) : shared_{std::make_shared<Shared>(st
 }
 
 StoreOpener::~StoreOpener() {
-  const std::lock_guard lock{shared_->mutex};
-  shared_->unwanted = true;
-  shared_->changed.notify_all();
+  bool must_be_closed = false;
+  {
+    const std::lock_guard lock{shared_->mutex};
+    shared_->unwanted = true;
+    shared_->changed.notify_all();
+    must_be_closed = shared_->file.has_value();
+  }
+  if (must_be_closed) {
+    // Closing may hang, too. If there is no thread for it, it happens here.
+    (void)send_errand("ballast/close", [shared = std::move(shared_)] { (void)shared; });
+  }
 }
 
 StoreOpener::State StoreOpener::wait(Nanoseconds patience) {

@@ -38,7 +38,7 @@ class StoreOpener {
   // Starts the errand. If that is impossible, the state is `refused`.
   explicit StoreOpener(StoreOrder order);
   // Ends the attempts. If one is under way and opens the store later, the errand closes it. Does
-  // not wait for the errand. A store that is open but was not taken may be closed here.
+  // not wait for the errand. Another errand closes a store that is open but was not taken.
   ~StoreOpener();
   StoreOpener(const StoreOpener&) = delete;
   StoreOpener& operator=(const StoreOpener&) = delete;

@@ -203,6 +203,23 @@ void close_ends_what_is_frozen(void**) {
   assert_int_equal(*status, IoStatus::cancelled);
 }
 
+// The inner wrapper gives the operation back only after the outer one has begun to close.
+void close_ends_what_freezes_only_then(void**) {
+  Rehearsal rehearsal{"flush delay=50ms stubborn"};
+  const Folder folder;
+  std::ofstream{folder.file("control")} << "flush freeze after\n";
+  rehearsal.backend =
+      make_checked(make_fault(std::move(rehearsal.backend), folder.file("control")));
+  std::optional<IoStatus> status;
+  co::TaskGroup group{rehearsal.lab.executor()};
+  group.spawn("flush", flush_into(rehearsal.backend.get(), &status));
+  rehearsal.lab.step();
+  rehearsal.lab.run(rehearsal.backend->close());
+  rehearsal.lab.drain(group);
+  rehearsal.backend.reset();
+  assert_int_equal(*status, IoStatus::ok);
+}
+
 std::atomic<unsigned> refused_texts{0};
 
 void count_refused_texts(LogLevel, std::string_view line) {
@@ -254,6 +271,7 @@ int main() {
       cmocka_unit_test(a_delay_takes_at_least_its_time),
       cmocka_unit_test(what_is_frozen_goes_on_when_the_file_says_so),
       cmocka_unit_test(close_ends_what_is_frozen),
+      cmocka_unit_test(close_ends_what_freezes_only_then),
       cmocka_unit_test(a_bad_text_is_logged_and_leaves_the_rules_as_they_were),
       cmocka_unit_test(no_control_file_means_no_faults),
       cmocka_unit_test(a_control_file_must_be_reachable),
