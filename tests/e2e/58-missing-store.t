@@ -3,7 +3,8 @@
 # An empty disk never takes the place of a known one: while the file system with the volume is not
 # mounted, after its file was removed, with another folder in place of its own, and when a saved
 # configuration is restored. Nothing is created; the LUN answers BUSY, others work, and once the
-# volume is back its data is there. Who makes a LUN on such a path is told, and what to do.
+# volume is back its data is there. Somebody who makes a LUN on such a path is told what
+# is wrong and what to do.
 # timeout: 300
 . "$(dirname "$0")/disk.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "about user:ballast only"

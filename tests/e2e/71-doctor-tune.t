@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 300
-# An initiator as it comes, what ballastctl doctor says of it, what tune makes of it, whether that
-# lasts over logins, discoveries and new LUNs, and whether undo puts every byte back. And why the
-# length of a freeze is bought with the timeout: max_retries -1 repeats a failing write for ever.
+# On an initiator with its default settings: what ballastctl doctor says of it, what tune changes,
+# whether that lasts over logins, discoveries and new LUNs, and whether undo puts every byte back.
+# Also why tune raises the timeout and not max_retries: with -1 Linux repeats a failing write for ever.
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our disks are looked at"
 plan 35

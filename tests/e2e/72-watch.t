@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 240
 # ballastctl watch: backstores that come and go, a session that is made, cut and ended, slow requests;
-# and it stands in nobody's way, not even while the daemon is down.
+# and it holds up nothing, not even while the daemon is down.
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our plugin answers"
 plan 24

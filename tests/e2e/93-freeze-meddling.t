@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A disk without a tag left is frozen, and somebody deletes a LUN on it, restarts what the daemon needs,
-# restarts the daemon, kills it, or clears the whole target. Each takes bounded time, whoever can see no
-# error sees none, and after the thaw every block is right.
+# restarts the daemon, kills it, or clears the whole target. Each takes bounded time, an
+# initiator whose LUN still exists sees no error, and after the thaw every block is right.
 # cpus: 2
 # timeout: 900
 . "$(dirname "$0")/stores.sh"
