@@ -70,7 +70,6 @@ class Waker {
     return record_ != nullptr && record_->generation == generation_ &&
            record_->state == WaitState::armed;
   }
-  TaskInfo* task() const { return record_ != nullptr ? record_->task : nullptr; }
 
  private:
   friend class Executor;
