@@ -7,7 +7,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -31,21 +30,6 @@ namespace {
 namespace bus = watch::bus;
 
 constexpr std::size_t most_names = 50;  // the most names that one message lists
-
-struct Report {
-  watch::bus::Method method;
-  std::string (*write)(std::span<const watch::LunSnapshot> luns,
-                       const std::vector<std::string>& silent);
-  watch::Lists lists{};
-};
-constexpr std::array reports{
-    Report{bus::list, watch::report::list},
-    Report{bus::in_flight, watch::report::inflight, {.in_flight = true}},
-    Report{bus::slow, watch::report::slow, {.slow_requests = true}},
-    Report{bus::stats, watch::report::stats},
-    Report{bus::tasks, watch::report::tasks, {.tasks = true}},
-};
-static_assert(reports.size() == bus::methods.size());
 
 LunDirectory& directory() {
   return never_destroyed<LunDirectory>();
@@ -83,7 +67,7 @@ Nanoseconds patience_after(Nanoseconds gone) {
   return std::max(control_patience - gone, least);
 }
 
-Answer answer(const Report& report, const std::string& lun) {
+Answer answer(const watch::report::Report& report, const std::string& lun) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<watch::LunSnapshot> snapshots;
   std::vector<std::string> silent;
@@ -105,9 +89,10 @@ Answer answer(const Report& report, const std::string& lun) {
 
 Answer answer_safely(std::string_view method, const gchar* lun) noexcept {
   try {
-    const auto* const found =
+    const std::span<const watch::report::Report> reports = watch::report::all();
+    const auto found =
         std::find_if(reports.begin(), reports.end(),
-                     [method](const Report& r) { return r.method.name == method; });
+                     [method](const watch::report::Report& r) { return r.method.name == method; });
     if (found == reports.end()) {  // GDBus only lets through the methods in the XML
       return {bus::failed, "there is no such method"};
     }

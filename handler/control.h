@@ -3,9 +3,9 @@
 //
 //   system bus, name org.ballast.Ballast1, object /org/ballast/Ballast1,
 //   interface org.ballast.Ballast1
-//     List() -> s          InFlight(s lun) -> s    Slow(s lun) -> s
-//     Stats(s lun) -> s    Tasks(s lun) -> s       each answers one JSON document; "": all LUNs
-//     Version              property, s
+//     List() -> s, Stats(s lun) -> s ...  the methods of lib/watch/bus.h: each answers one JSON
+//                                         document; "": all LUNs
+//     Version                             property, s
 //
 // The documents are those of lib/watch/report.h. Each has one more member, "silent": an array with
 // the names of the LUNs whose executor did not answer in time. These LUNs have no entry in "luns".

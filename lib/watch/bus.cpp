@@ -3,14 +3,16 @@
 
 #include <fmt/format.h>
 
+#include "lib/watch/report.h"
+
 namespace ballast::watch::bus {
 
 std::string introspection() {
   std::string xml = fmt::format("<node><interface name='{}'>", name);
-  for (const Method& method : methods) {
+  for (const report::Report& report : report::all()) {
     xml += fmt::format("<method name='{}'>{}<arg name='json' type='s' direction='out'/></method>",
-                       method.name,
-                       method.takes_lun ? "<arg name='lun' type='s' direction='in'/>" : "");
+                       report.method.name,
+                       report.method.takes_lun ? "<arg name='lun' type='s' direction='in'/>" : "");
   }
   return xml +
          "<property name='Version' type='s' access='read'>"

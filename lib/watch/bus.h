@@ -3,7 +3,6 @@
 // report.h describes the answers.
 #pragma once
 
-#include <array>
 #include <string>
 
 namespace ballast::watch::bus {
@@ -23,9 +22,9 @@ inline constexpr Method in_flight{"InFlight", true};
 inline constexpr Method slow{"Slow", true};
 inline constexpr Method stats{"Stats", true};
 inline constexpr Method tasks{"Tasks", true};
-inline constexpr std::array methods{list, in_flight, slow, stats, tasks};
 
-// The interface in the XML of org.freedesktop.DBus.Introspectable.
+// The interface in the XML of org.freedesktop.DBus.Introspectable: the methods are those that
+// report::all() answers.
 std::string introspection();
 
 }  // namespace ballast::watch::bus

@@ -2,12 +2,16 @@
 #include "lib/watch/report.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
+#include "lib/base/keys.h"
+#include "lib/base/limits.h"
 #include "lib/watch/counters.h"
 #include "lib/watch/initiator.h"
 
@@ -111,6 +115,17 @@ Json slow_request(const SlowRequest& request, const LunSnapshot& lun) {
   return json;
 }
 
+void add_limits(config::Limits limits, Json& json) {
+  for (const config::Key& key : config::keys_of(limits)) {
+    const std::string name{key.name};
+    if (const auto* const duration = std::get_if<config::Duration>(&key.values)) {
+      json[name + "_ns"] = ns(duration->setting);
+    } else {
+      json[name] = std::get<config::Number>(key.values).setting;
+    }
+  }
+}
+
 Json counters_of(const LunSnapshot& lun, bool all) {
   Json json;
   for (const Counter& counter : counters) {
@@ -159,11 +174,7 @@ std::string list(std::span<const LunSnapshot> luns, const std::vector<std::strin
     json["capacity_bytes"] = lun.capacity.value();
     json["logical_block_bytes"] = lun.logical_block.value();
     json["open_for_ns"] = ns(lun.now - lun.opened);
-    json["deadline_ns"] = ns(lun.deadline);
-    json["slow_ns"] = ns(lun.slow);
-    json["stall_after_ns"] = ns(lun.stall_after);
-    json["stall_window"] = lun.stall_window;
-    json["busy_for_ns"] = ns(lun.busy_for);
+    add_limits(lun, json);
     json["queue_depth"] = lun.queue_depth;
     json["oldest_ns"] = lun.oldest ? Json(ns(lun.now - *lun.oldest)) : Json(nullptr);
     json["orphan_bytes"] = lun.orphan_bytes.value();
@@ -224,6 +235,17 @@ std::string tasks(std::span<const LunSnapshot> luns, const std::vector<std::stri
     }
     json["tasks"] = std::move(tasks);
   });
+}
+
+std::span<const Report> all() {
+  static constexpr std::array reports{
+      Report{bus::list, list},
+      Report{bus::in_flight, inflight, {.in_flight = true}},
+      Report{bus::slow, slow, {.slow_requests = true}},
+      Report{bus::stats, stats},
+      Report{bus::tasks, tasks, {.tasks = true}},
+  };
+  return reports;
 }
 
 }  // namespace ballast::watch::report

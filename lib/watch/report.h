@@ -33,8 +33,9 @@
 //   fault_control      string   path of the fault wrapper's control file | null: no wrapper
 //   capacity_bytes, logical_block_bytes
 //   open_for_ns
-//   deadline_ns, slow_ns, stall_after_ns, stall_window, busy_for_ns, queue_depth
-//                      the limits in force
+//   deadline_ns, slow_ns, stall_after_ns, stall_window, busy_for_ns
+//                      the limits in force: every key of lib/base/limits
+//   queue_depth
 //   oldest_ns          age of the oldest command in flight, orphans among them | null: none
 //   orphan_bytes       data held for orphans, now
 //   mailbox            {version, flags, ring_offset, ring_bytes}: the head of the LUN's ring, as
@@ -100,9 +101,18 @@
 #include <string>
 #include <vector>
 
+#include "lib/watch/bus.h"
 #include "lib/watch/snapshot.h"
 
 namespace ballast::watch::report {
+
+struct Report {
+  bus::Method method;
+  std::string (*write)(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
+  Lists lists{};  // those that it shows
+};
+// One for each method of the bus.
+std::span<const Report> all();
 
 std::string list(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
 std::string inflight(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);

@@ -2,10 +2,15 @@
 #include "lib/watch/report.h"
 
 #include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -49,13 +54,11 @@ LunSnapshot lun_named(const char* name) {
   return lun;
 }
 
-using Report = std::string (*)(std::span<const LunSnapshot>, const std::vector<std::string>&);
-constexpr Report all_reports[] = {&report::list, &report::inflight, &report::slow, &report::stats,
-                                  &report::tasks};
+using Write = decltype(report::Report::write);
 
 // The one LUN of a document.
-json only_lun(Report report, const LunSnapshot& lun) {
-  const json document = json::parse(report({&lun, 1}, {}));
+json only_lun(Write write, const LunSnapshot& lun) {
+  const json document = json::parse(write({&lun, 1}, {}));
   assert_int_equal(document["luns"].size(), 1);
   return document["luns"][0];
 }
@@ -79,17 +82,57 @@ void expect_members(const json& object, std::vector<std::string> expected) {
 }
 
 void every_document_says_what_it_is(void**) {
-  const char* const kinds[] = {"list", "inflight", "slow", "stats", "tasks"};
   const std::vector<LunSnapshot> luns = {lun_named("b"), lun_named("a")};
-  for (std::size_t i = 0; i < std::size(kinds); ++i) {
-    const json document = json::parse(all_reports[i](luns, {"c\xff", "d"}));
+  for (const report::Report& report : report::all()) {
+    const json document = json::parse(report.write(luns, {"c\xff", "d"}));
     expect_members(document, {"version", "report", "luns", "silent"});
     assert_true(document["silent"][0] == "c\xef\xbf\xbd" && document["silent"][1] == "d");
     assert_true(document["version"] == 1);
-    assert_true(document["report"] == kinds[i]);
+    std::string kind = report.method.name;
+    std::ranges::transform(kind, kind.begin(), [](char c) { return std::tolower(c); });
+    assert_true(document["report"] == kind);
     assert_true(document["luns"][0]["name"] == "b");
     assert_true(document["luns"][1]["name"] == "a");
-    assert_true(json::parse(all_reports[i]({}, {}))["luns"] == json::array());
+    assert_true(json::parse(report.write({}, {}))["luns"] == json::array());
+  }
+}
+
+// The names of all members, at every depth.
+void collect_members(const json& value, std::set<std::string>& names) {
+  for (const auto& item : value.items()) {
+    if (value.is_object()) {
+      names.insert(item.key());
+    }
+    if (item.value().is_structured()) {
+      collect_members(item.value(), names);
+    }
+  }
+}
+
+// lib/watch/report.h is the manual of the documents; it leaves the counters to counters.h.
+void the_manual_names_every_report_and_member(void**) {
+  LunSnapshot lun = lun_named("vol0");
+  lun.in_flight = {command_of_age(1, 1s)};
+  lun.slow_requests = {{command_of_age(2, 2s), now, {"GOOD"}}};
+  lun.tasks = {{"patrol", "", "task_set.cpp:9", 0s}};
+  std::ifstream file{"lib/watch/report.h"};
+  assert_true(file.is_open());
+  const std::string manual{std::istreambuf_iterator<char>{file}, {}};
+  const auto must_have = [&](const std::string& pattern) {
+    if (!std::regex_search(manual, std::regex{pattern})) {
+      print_error("lib/watch/report.h has no %s\n", pattern.c_str());
+      assert_true(false);
+    }
+  };
+  for (const report::Report& report : report::all()) {
+    json document = json::parse(report.write({&lun, 1}, {}));
+    must_have("\n// " + document["report"].get<std::string>() + "\n");
+    document["luns"][0].erase("counters");
+    std::set<std::string> names;
+    collect_members(document, names);
+    for (const std::string& name : names) {
+      must_have("//.*\\b" + name + "\\b");
+    }
   }
 }
 
@@ -145,14 +188,14 @@ void list_has_a_line_for_each_lun(void**) {
 
 void a_stalled_lun_says_since_when(void**) {
   LunSnapshot lun = lun_named("vol0");
-  for (const Report report : all_reports) {
-    assert_true(only_lun(report, lun)["state"] == "ok");
-    assert_true(only_lun(report, lun)["stalled_for_ns"].is_null());
+  for (const report::Report& report : report::all()) {
+    assert_true(only_lun(report.write, lun)["state"] == "ok");
+    assert_true(only_lun(report.write, lun)["stalled_for_ns"].is_null());
   }
   lun.stalled_since = TimePoint{988s};
-  for (const Report report : all_reports) {
-    assert_true(only_lun(report, lun)["state"] == "stalled");
-    assert_true(only_lun(report, lun)["stalled_for_ns"] == 12'000'000'000);
+  for (const report::Report& report : report::all()) {
+    assert_true(only_lun(report.write, lun)["state"] == "stalled");
+    assert_true(only_lun(report.write, lun)["stalled_for_ns"] == 12'000'000'000);
   }
 }
 
@@ -375,8 +418,8 @@ void any_bytes_in_any_name_give_json(void**) {
     lun.backend = any_bytes();
     lun.fault_control = any_bytes();
     lun.tasks = {{any_bytes(), any_bytes(), any_bytes(), 1s}};
-    for (const Report report : all_reports) {
-      const std::string text = report({&lun, 1}, {any_bytes()});
+    for (const report::Report& report : report::all()) {
+      const std::string text = report.write({&lun, 1}, {any_bytes()});
       if (!json::accept(text)) {
         print_error("seed %lu: %s\n", seed, text.c_str());
         assert_true(false);
@@ -390,6 +433,7 @@ void any_bytes_in_any_name_give_json(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(every_document_says_what_it_is),
+      cmocka_unit_test(the_manual_names_every_report_and_member),
       cmocka_unit_test(list_has_a_line_for_each_lun),
       cmocka_unit_test(a_stalled_lun_says_since_when),
       cmocka_unit_test(inflight_is_oldest_first),
