@@ -3,6 +3,7 @@
 // messages.
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,9 @@ namespace {
 
 using namespace ballast;
 using namespace ballast::lun;
+
+constexpr const char* document = "docs/configuration.md";
+constexpr const char* manual = "targetcli-config/man/ballast-config.5";
 
 std::string refusal(std::string_view text) {
   const Result<LunConfig> config = parse(text);
@@ -34,7 +38,7 @@ std::vector<std::string> lines_of(const char* path) {
 std::vector<std::string> keys_of_the_document() {
   std::vector<std::string> rows;
   bool in_table = false;
-  for (std::string line : lines_of("docs/configuration.md")) {
+  for (std::string line : lines_of(document)) {
     std::erase(line, '`');
     if (line.starts_with("| key |")) {
       in_table = true;
@@ -52,8 +56,6 @@ std::vector<std::string> keys_of_the_document() {
   }
   return rows;
 }
-
-constexpr const char* manual = "targetcli-config/man/ballast-config.5";
 
 // What stands between the lines `from` and `to` of the manual.
 std::vector<std::string> part_of_the_manual(std::string_view from, std::string_view to) {
@@ -79,13 +81,20 @@ std::vector<std::string> keys_of_the_manual() {
   return rows;
 }
 
-void expect_same(std::vector<std::string> keys, std::vector<std::string> documented) {
-  std::sort(keys.begin(), keys.end());
-  std::sort(documented.begin(), documented.end());
-  for (std::size_t i = 0; i < std::max(keys.size(), documented.size()); ++i) {
-    assert_string_equal(i < documented.size() ? documented[i].c_str() : "nothing",
-                        i < keys.size() ? keys[i].c_str() : "nothing");
+void print_missing(const char* what, std::vector<std::string> from, std::vector<std::string> in) {
+  std::sort(from.begin(), from.end());
+  std::sort(in.begin(), in.end());
+  std::vector<std::string> missing;
+  std::set_difference(from.begin(), from.end(), in.begin(), in.end(), std::back_inserter(missing));
+  for (const std::string& row : missing) {
+    print_error("%s: %s\n", what, row.c_str());
   }
+}
+
+void expect_same(const std::vector<std::string>& keys, const std::vector<std::string>& documented) {
+  print_missing("it has no row", keys, documented);
+  print_missing("no key is so", documented, keys);
+  assert_true(std::is_permutation(keys.begin(), keys.end(), documented.begin(), documented.end()));
 }
 
 void the_document_has_every_key(void**) {
@@ -96,11 +105,24 @@ void the_document_has_every_key(void**) {
   expect_same(keys, keys_of_the_document());
 }
 
+void the_document_says_which_keys_are_live(void**) {
+  std::string text;
+  for (const std::string& line : lines_of(document)) {
+    text += line + " ";
+  }
+  std::erase(text, '`');
+  const std::string sentence = live_keys() + " change while the LUN is in use";
+  if (text.find(sentence) == std::string::npos) {
+    print_error("%s does not say: %s\n", document, sentence.c_str());
+    assert_true(false);
+  }
+}
+
 void the_document_and_the_manual_have_every_kind(void**) {
   for (const backend::Kind& kind : backend::kinds()) {
     const std::string row = "| `" + std::string{kind.example} + "` |";
-    const std::vector<std::string> document = lines_of("docs/configuration.md");
-    assert_true(std::any_of(document.begin(), document.end(),
+    const std::vector<std::string> lines = lines_of(document);
+    assert_true(std::any_of(lines.begin(), lines.end(),
                             [&](const std::string& line) { return line.starts_with(row); }));
     const std::string item = ".It Cm " + std::string{kind.name};
     const std::vector<std::string> text = lines_of(manual);
@@ -151,6 +173,7 @@ void the_manuals_mistakes_have_these_messages(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(the_document_has_every_key),
+      cmocka_unit_test(the_document_says_which_keys_are_live),
       cmocka_unit_test(the_document_and_the_manual_have_every_kind),
       cmocka_unit_test(the_manual_has_every_key),
       cmocka_unit_test(the_manuals_examples_are_accepted),

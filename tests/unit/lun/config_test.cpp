@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <map>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/base/values.h"
@@ -61,7 +63,7 @@ void a_file_with_nothing_else_has_the_documented_defaults(void**) {
   assert_string_equal(config.value().store.fault_control.c_str(), "");
 }
 
-void every_key_reaches_its_field(void**) {
+void several_keys_reach_their_fields(void**) {
   const Result<LunConfig> config =
       parse("file:/a=b:c;cache=buffered;write_same_max=64KiB;queue_depth=7;fault=/tmp/control");
   assert_true(config.ok());
@@ -70,6 +72,40 @@ void every_key_reaches_its_field(void**) {
   assert_int_equal(config.value().write_same_max.value(), 65536);
   assert_int_equal(config.value().queue_depth, 7);
   assert_string_equal(config.value().store.fault_control.c_str(), "/tmp/control");
+}
+
+// What is written out again has the same key alone, so the row of no other key refers to the field.
+void every_key_reaches_its_field_and_no_other(void**) {
+  const std::map<std::string_view, std::pair<const char*, bool (*)(const LunConfig&)>> examples{
+      {"cache",
+       {"file=/a;cache=buffered",
+        [](const LunConfig& c) { return c.store.file.cache == CacheMode::buffered; }}},
+      {"write_same_max",
+       {"null;write_same_max=64KiB",
+        [](const LunConfig& c) { return c.write_same_max == Bytes{65536}; }}},
+      {"queue_depth",
+       {"null;queue_depth=7", [](const LunConfig& c) { return c.queue_depth == 7; }}},
+      {"deadline", {"null;deadline=30s", [](const LunConfig& c) { return c.deadline == 30s; }}},
+      {"slow", {"null;slow=2s", [](const LunConfig& c) { return c.slow == 2s; }}},
+      {"stall_after",
+       {"null;stall_after=2s", [](const LunConfig& c) { return c.stall_after == 2s; }}},
+      {"stall_window",
+       {"null;stall_window=4", [](const LunConfig& c) { return c.stall_window == 4; }}},
+      {"busy_for", {"null;busy_for=1min", [](const LunConfig& c) { return c.busy_for == 1min; }}},
+      {"fault",
+       {"null;fault=/tmp/control",
+        [](const LunConfig& c) { return c.store.fault_control == "/tmp/control"; }}},
+  };
+  for (const KeyText& key : describe_keys()) {
+    const auto example = examples.find(key.name);
+    if (example == examples.end()) {
+      print_error("there is no example of %s\n", std::string{key.name}.c_str());
+      assert_true(false);
+    }
+    const auto& [text, reached] = example->second;
+    assert_true(reached(parse(text).value()));
+    assert_string_equal(to_string(parse(text).value()).c_str(), text);
+  }
 }
 
 void the_forms_that_targetcli_lets_through_mean_the_same(void**) {
@@ -270,7 +306,8 @@ void any_string_is_parsed_or_refused_in_one_line(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_file_with_nothing_else_has_the_documented_defaults),
-      cmocka_unit_test(every_key_reaches_its_field),
+      cmocka_unit_test(several_keys_reach_their_fields),
+      cmocka_unit_test(every_key_reaches_its_field_and_no_other),
       cmocka_unit_test(the_forms_that_targetcli_lets_through_mean_the_same),
       cmocka_unit_test(one_semicolon_may_end_the_string),
       cmocka_unit_test(limits_are_inclusive),
