@@ -39,19 +39,20 @@ LunConfig Chaos::draw_config(std::uint64_t seed) {
 
 scsi::TaskSetLimits Chaos::draw_limits(co::Random& random) {
   scsi::TaskSetLimits limits;
-  limits.deadline = one_of(random, {Nanoseconds{milliseconds{300}}, Nanoseconds{seconds{1}},
-                                    Nanoseconds{seconds{3}}, Nanoseconds{seconds{20}}});
+  // By name, so that a new limit does not compile until it is drawn, too.
+  auto& [deadline, slow, stall_after, stall_window, busy_for] =
+      static_cast<config::Limits&>(limits);
+  deadline = one_of(random, {Nanoseconds{milliseconds{300}}, Nanoseconds{seconds{1}},
+                             Nanoseconds{seconds{3}}, Nanoseconds{seconds{20}}});
   // Late, where commands expire long before the LUN counts as stalled: more orphans, more retries
   // that find them.
-  limits.stall_after = random.chance(1, 2)
-                           ? limits.deadline / static_cast<std::int64_t>(2 + random.below(10))
-                           : limits.deadline * static_cast<std::int64_t>(1 + random.below(20));
-  limits.slow = milliseconds{10} + draw_time(random, limits.deadline);
-  limits.stall_window = one_of(random, {0U, 0U, 1U, 2U, 4U, 8U, 32U});
-  limits.busy_for = one_of(random, {limits.deadline / 2, limits.deadline * 2, limits.deadline * 5,
-                                    Nanoseconds{seconds{120}}});
+  stall_after = random.chance(1, 2) ? deadline / static_cast<std::int64_t>(2 + random.below(10))
+                                    : deadline * static_cast<std::int64_t>(1 + random.below(20));
+  slow = milliseconds{10} + draw_time(random, deadline);
+  stall_window = one_of(random, {0U, 0U, 1U, 2U, 4U, 8U, 32U});
+  busy_for = one_of(random, {deadline / 2, deadline * 2, deadline * 5, Nanoseconds{seconds{120}}});
   if (random.chance(1, 4)) {
-    limits.longest_hold = limits.deadline * static_cast<std::int64_t>(1 + random.below(8));
+    limits.longest_hold = deadline * static_cast<std::int64_t>(1 + random.below(8));
   }
   return limits;
 }
