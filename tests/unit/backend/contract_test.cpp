@@ -2,6 +2,8 @@
 // One test for all backends: random operations side by side, compared with a flat array.
 #include <cstring>
 #include <functional>
+#include <set>
+#include <string_view>
 
 #include "tests/unit/backend/lab.h"
 #include "tests/unit/backend/loop_device.h"
@@ -131,7 +133,10 @@ Image read_all(Lab& lab, Backend& backend) {
   return ok(status) ? image : Image{};
 }
 
+std::set<std::string_view> tested;  // kinds
+
 void random_operations(const StoreConfig& config, Bytes block, bool reopens) {
+  tested.insert(config.kind->name);
   const std::uint64_t drawn = seed();
   Random random{drawn};
   Lab lab;
@@ -224,20 +229,20 @@ void a_buffered_block_device_keeps_the_contract(void**) {
                     true);
 }
 
-// A new kind belongs here, too.
-void every_kind_is_tested_but_the_one_that_forgets(void**) {
-  std::string kinds;
+// The last test. "null" forgets what is written, and so cannot keep the contract.
+void every_kind_was_tested_but_the_one_that_forgets(void**) {
   for (const Kind& kind : backend::kinds()) {
-    kinds += std::string{kind.name} + " ";
+    if (kind.name != "null" && !tested.contains(kind.name)) {
+      print_error("no test above is of %s\n", std::string{kind.name}.c_str());
+      assert_true(false);
+    }
   }
-  assert_string_equal(kinds.c_str(), "file memory null ");
 }
 
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(every_kind_is_tested_but_the_one_that_forgets),
       cmocka_unit_test(memory_keeps_the_contract),
       cmocka_unit_test(a_file_without_the_page_cache_keeps_the_contract),
       cmocka_unit_test(a_file_with_4096_byte_blocks_keeps_the_contract),
@@ -245,6 +250,7 @@ int main() {
       cmocka_unit_test(a_file_in_memory_keeps_the_contract),
       cmocka_unit_test(a_block_device_keeps_the_contract),
       cmocka_unit_test(a_buffered_block_device_keeps_the_contract),
+      cmocka_unit_test(every_kind_was_tested_but_the_one_that_forgets),
   };
   return cmocka_run_group_tests_name("contract", tests, nullptr, nullptr);
 }
