@@ -85,6 +85,7 @@ void every_key_reaches_its_field_and_no_other(void**) {
         [](const LunConfig& c) { return c.write_same_max == Bytes{65536}; }}},
       {"queue_depth",
        {"null;queue_depth=7", [](const LunConfig& c) { return c.queue_depth == 7; }}},
+      {"poll", {"null;poll=7", [](const LunConfig& c) { return c.poll == 7; }}},
       {"deadline", {"null;deadline=30s", [](const LunConfig& c) { return c.deadline == 30s; }}},
       {"slow", {"null;slow=2s", [](const LunConfig& c) { return c.slow == 2s; }}},
       {"stall_after",
