@@ -191,8 +191,8 @@ void what_is_frozen_goes_on_when_the_file_says_so(void**) {
   assert_int_equal(*status, IoStatus::ok);
 }
 
-void close_ends_what_is_frozen(void**) {
-  Rehearsal rehearsal{"all freeze"};
+// Begins a flush, closes the backend, and returns how the flush has ended.
+IoStatus flush_and_close(Rehearsal& rehearsal) {
   std::optional<IoStatus> status;
   co::TaskGroup group{rehearsal.lab.executor()};
   group.spawn("flush", flush_into(rehearsal.backend.get(), &status));
@@ -200,7 +200,12 @@ void close_ends_what_is_frozen(void**) {
   rehearsal.lab.run(rehearsal.backend->close());
   rehearsal.lab.drain(group);
   rehearsal.backend.reset();
-  assert_int_equal(*status, IoStatus::cancelled);
+  return *status;
+}
+
+void close_ends_what_is_frozen(void**) {
+  Rehearsal rehearsal{"all freeze"};
+  assert_int_equal(flush_and_close(rehearsal), IoStatus::cancelled);
 }
 
 // The inner wrapper gives the operation back only after the outer one has begun to close.
@@ -210,14 +215,7 @@ void close_ends_what_freezes_only_then(void**) {
   std::ofstream{folder.file("control")} << "flush freeze after\n";
   rehearsal.backend =
       make_checked(make_fault(std::move(rehearsal.backend), folder.file("control")));
-  std::optional<IoStatus> status;
-  co::TaskGroup group{rehearsal.lab.executor()};
-  group.spawn("flush", flush_into(rehearsal.backend.get(), &status));
-  rehearsal.lab.step();
-  rehearsal.lab.run(rehearsal.backend->close());
-  rehearsal.lab.drain(group);
-  rehearsal.backend.reset();
-  assert_int_equal(*status, IoStatus::ok);
+  assert_int_equal(flush_and_close(rehearsal), IoStatus::ok);
 }
 
 std::atomic<unsigned> refused_texts{0};
