@@ -75,10 +75,10 @@ void Device::linger(const co::Message& batch, std::size_t commands) {
   const RingWatch::Turn turn = watch_->begin(commands, clock_.now());
   loop_->set_poll_limit(turn.watches() ? RingWatch::completion_limit : io::Loop::poll_limit);
   const io::LingerEnd end = stay(batch);
+  const io::Loop::Polled polled = loop_->take_polled();
   if (!turn.watches()) {
     return;
   }
-  const io::Loop::Polled polled = loop_->take_polled();
   if (polled.in_vain > Nanoseconds{}) {
     watch_->in_vain(polled.in_vain, clock_.now());
   }
@@ -101,8 +101,7 @@ void Device::watch_ring() {
   TimePoint now = begun;
   while (now - begun < window) {
     for (int i = 0; i < looks; ++i) {
-      if (cursor_->more()) {
-        stale_event_ = true;
+      if (command_waits(this)) {
         return;
       }
       __builtin_ia32_pause();

@@ -38,13 +38,10 @@ RingWatch::Turn::~Turn() {
   }
 }
 
-bool RingWatch::may_watch(TimePoint now) const {
+RingWatch::Allowance RingWatch::allowance() {
   const std::uint32_t poll = poll_.load(std::memory_order_relaxed);
-  if (poll == lun::poll_auto) {
-    return budget_.allows(lun::poll_auto_percent, now) &&
-           daemon_budget.allows(lun::poll_auto_percent, now);
-  }
-  return budget_.allows(poll, now);
+  return poll == lun::poll_auto ? Allowance{daemon_budget, lun::poll_auto_percent}
+                                : Allowance{budget_, poll};
 }
 
 void RingWatch::came(std::size_t commands, TimePoint now) {
@@ -58,7 +55,8 @@ void RingWatch::came(std::size_t commands, TimePoint now) {
 
 RingWatch::Turn RingWatch::begin(std::size_t commands, TimePoint now) {
   came(commands, now);
-  return Turn{trial_.polls() && may_watch(now) && join_watchers()};
+  const Allowance allowed = allowance();
+  return Turn{trial_.polls() && allowed.budget.allows(allowed.percent, now) && join_watchers()};
 }
 
 Nanoseconds RingWatch::window(TimePoint now) {
@@ -69,14 +67,9 @@ Nanoseconds RingWatch::window(TimePoint now) {
 }
 
 void RingWatch::in_vain(Nanoseconds spent, TimePoint now) {
-  const std::uint32_t poll = poll_.load(std::memory_order_relaxed);
-  if (poll == lun::poll_off) {
-    return;
-  }
-  const unsigned percent = poll == lun::poll_auto ? lun::poll_auto_percent : poll;
-  budget_.spend(spent, percent, now);
-  if (poll == lun::poll_auto) {
-    daemon_budget.spend(spent, percent, now);
+  const Allowance allowed = allowance();
+  if (allowed.percent > 0) {  // it may have been switched off meanwhile
+    allowed.budget.spend(spent, allowed.percent, now);
   }
 }
 

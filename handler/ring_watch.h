@@ -7,7 +7,8 @@
 // where that is faster (io::PollTrial).
 //
 // What bounds it: the next command must be likely to come within longest_watch, as it did before.
-// What is watched in vain comes out of two budgets, the LUN's and the daemon's (io::PollBudget).
+// What is watched in vain comes out of a budget (io::PollBudget): one that all LUNs share if "poll"
+// is auto, else the LUN's own.
 // Half of the processors watch at most, for however many LUNs.
 //
 // Threads: the cmdproc thread, but for set_share().
@@ -63,14 +64,18 @@ class RingWatch {
   void was_interrupted();
 
  private:
-  bool may_watch(TimePoint now) const;
+  struct Allowance {
+    io::PollBudget& budget;
+    unsigned percent;
+  };
+  Allowance allowance();
 
   std::atomic<std::uint32_t> poll_;
   io::PollTrial trial_;
   std::int64_t preemptions_ = 0;  // of this thread, as the kernel counts them
-  io::PollBudget budget_;
-  TimePoint idle_since_{};  // {}: commands are under way
-  Nanoseconds gap_{};       // from there to the next command, on average
+  io::PollBudget budget_;         // unless poll is auto
+  TimePoint idle_since_{};        // {}: commands are under way
+  Nanoseconds gap_{};             // from there to the next command, on average
 };
 
 }  // namespace ballast::handler

@@ -33,11 +33,12 @@ class PollBudget {
   }
 
  private:
-  static constexpr Nanoseconds at_once =
-      std::chrono::seconds{1};  // to pay back what is spent at once
+  // How long it takes to pay back the most that may be spent at once.
+  static constexpr Nanoseconds at_once = std::chrono::seconds{1};
 
-  std::atomic<std::int64_t> paid_back_at_{INT64_MIN /
-                                          2};  // ns since the clock's start, less at_once
+  // When all is paid back, in ns since the clock's start. It begins so early that at_once can be
+  // taken off.
+  std::atomic<std::int64_t> paid_back_at_{INT64_MIN / 2};
 };
 
 }  // namespace ballast::io

@@ -36,7 +36,7 @@ class PollTrial {
   static constexpr unsigned again_later = 128;
   static constexpr unsigned wins_to_be_chosen = 3;
 
-  bool polls() const { return chosen_polls_ != trying_; }
+  bool polls() const { return chosen_polls_ != trying(); }
 
   // `commands` have come at `now`.
   void came(std::size_t commands, TimePoint now) {
@@ -53,7 +53,7 @@ class PollTrial {
   // Polling is known to harm: it is not tried again for long.
   void give_up() {
     chosen_polls_ = false;
-    trying_ = false;
+    changed_ = false;
     wins_ = 0;
     interval_ = again_later;
     left_ = interval_;
@@ -61,13 +61,16 @@ class PollTrial {
   }
 
  private:
+  // The other way than the chosen one.
+  bool trying() const { return left_ == 0; }
+
   void measure_anew(TimePoint now) {
     begun_ = now;
     count_ = 0;
   }
 
   void measured(std::uint64_t ns) {
-    if (trying_) {
+    if (trying()) {
       tried(ns);
     } else {
       went_on(ns);
@@ -84,13 +87,12 @@ class PollTrial {
       usual_ = ns;
       wins_ = 0;
     }
-    trying_ = false;
     left_ = interval_;
   }
 
   // What the chosen way took.
   void went_on(std::uint64_t ns) {
-    const bool differs = usual_ == 0 || ns > usual_ * 2 || ns * 2 < usual_;
+    const bool differs = usual_ > 0 && (ns > usual_ * 2 || ns * 2 < usual_);
     if (differs && changed_) {
       usual_ = ns;  // other commands than before
       wins_ = 0;
@@ -100,13 +102,11 @@ class PollTrial {
       usual_ = usual_ == 0 ? ns : (usual_ * 3 + ns) / 4;
     }
     changed_ = differs;
-    left_ = left_ > 0 ? left_ - 1 : 0;
-    trying_ = left_ == 0;
+    --left_;
   }
 
   bool chosen_polls_ = false;
-  bool trying_ = false;      // the other way than the chosen one
-  std::uint64_t usual_ = 0;  // ns for a command in the chosen way
+  std::uint64_t usual_ = 0;  // ns for a command in the chosen way; 0: not measured
   bool changed_ = false;     // the last measurement was quite another than usual
   unsigned wins_ = 0;        // of the other way, in a row
   unsigned interval_ = again_soon;

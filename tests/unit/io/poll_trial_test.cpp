@@ -114,6 +114,15 @@ void what_was_given_up_is_not_tried_for_long(void**) {
   assert_true(session.run(1s) == 0);
 }
 
+void giving_up_lasts_though_the_last_measurement_was_unusual(void**) {
+  Session session;
+  (void)session.run(1s);
+  session.when_polling = 100us;
+  (void)session.run(15ms);
+  session.trial.give_up();
+  assert_true(session.run(1s) == 0);
+}
+
 void slow_commands_are_measured_too(void**) {
   Session session;
   session.when_polling = 1500us;
@@ -135,6 +144,7 @@ int main() {
       cmocka_unit_test(interruptions_count),
       cmocka_unit_test(a_pause_of_the_initiator_is_no_time_of_a_command),
       cmocka_unit_test(what_was_given_up_is_not_tried_for_long),
+      cmocka_unit_test(giving_up_lasts_though_the_last_measurement_was_unusual),
       cmocka_unit_test(slow_commands_are_measured_too),
   };
   return cmocka_run_group_tests_name("poll_trial", tests, nullptr, nullptr);
