@@ -45,7 +45,7 @@ Ring::Ring(co::Executor& executor, abi::tcmu_device* dev, std::span<std::byte> m
 }
 
 Ring::~Ring() {
-  BALLAST_ASSERT(!answered_);
+  BALLAST_ASSERT(moved_ == 0);
   executor_.remove_tick_hook(*this);
 }
 
@@ -116,27 +116,33 @@ void Ring::answer_thrown_away(std::uint16_t cmd_id) {
   __atomic_store_n(&mailbox_->cmd_tail, behind, __ATOMIC_RELEASE);
   ++stats_.answers;
   ++stats_.thrown_away;
-  answered_ = true;
+  ++moved_;
 }
 
 void Ring::skip_to(std::uint32_t head) {
   if (mailbox_->cmd_tail != head) {
     __atomic_store_n(&mailbox_->cmd_tail, head, __ATOMIC_RELEASE);
-    answered_ = true;
+    ++moved_;
   }
 }
 
 void Ring::complete(abi::tcmulib_cmd* cmd, int status) {
   ++stats_.answers;
-  answered_ = true;
   abi::tcmulib_command_complete(dev_, cmd, status);
+  if (++moved_ >= most_answers) {
+    ring_doorbell();
+  }
+}
+
+void Ring::ring_doorbell() {
+  moved_ = 0;
+  ++stats_.doorbells;
+  abi::tcmulib_processing_complete(dev_);
 }
 
 void Ring::tick_end() {
-  if (answered_) {
-    answered_ = false;
-    ++stats_.doorbells;
-    abi::tcmulib_processing_complete(dev_);
+  if (moved_ > 0) {
+    ring_doorbell();
   }
 }
 

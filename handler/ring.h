@@ -3,8 +3,8 @@
 //
 // An answer is a call of tcmulib_command_complete(), which frees the command and writes into the
 // oldest unanswered entry. The doorbell is a call of tcmulib_processing_complete(), a write(2) to
-// the uio device that makes the kernel look at the ring. All answers of one tick share one
-// doorbell, which the tick hook rings.
+// the uio device that makes the kernel look at the ring. The answers of one tick share a doorbell,
+// which the tick hook rings; after most_answers the Ring does not wait for the hook.
 //
 // These two functions take no lock, and need none: only the thread that drives the LUN's executor
 // calls them, and the executor has one driver at a time. The daemon's own tcmulib_get_next_command
@@ -32,6 +32,10 @@ struct RingStats {
 
 class Ring final : public co::TickHook {
  public:
+  // The initiator sends its next commands when the doorbell rings, so a long tick must not hold
+  // back the first answers until its end.
+  static constexpr unsigned most_answers = 64;
+
   // `mapping` begins with the mailbox. `mapping` and `dev` outlive the Ring. The Ring becomes a
   // tick hook of `executor`.
   Ring(co::Executor& executor, abi::tcmu_device* dev, std::span<std::byte> mapping);
@@ -65,12 +69,13 @@ class Ring final : public co::TickHook {
   abi::tcmu_cmd_entry_hdr* oldest_command(std::uint32_t* behind);
   void report_short_read(const scsi::Command& command);
   void complete(abi::tcmulib_cmd* cmd, int status);
+  void ring_doorbell();
 
   co::Executor& executor_;
   abi::tcmu_device* dev_;
   std::byte* mapping_;
   abi::tcmu_mailbox* mailbox_;
-  bool answered_ = false;  // since the last doorbell
+  unsigned moved_ = 0;  // times that cmd_tail was moved since the last doorbell
   RingStats stats_;
 };
 

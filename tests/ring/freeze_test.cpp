@@ -62,6 +62,23 @@ void a_frozen_command_is_answered_busy_and_its_retry_takes_over(void**) {
   assert_true(back == data);
 }
 
+void commands_whose_deadlines_come_together_are_answered_in_batches(void**) {
+  Frozen storage;
+  storage.rules("read freeze\n");
+  const auto lun = Lun::add(storage.config());
+  assert_non_null(lun.get());
+  std::vector<std::byte> data(kib);
+  Countdown answers{120};
+  for (unsigned i = 0; i < 120; ++i) {
+    assert_true(lun->queue(read_16(i * 2, 2), Direction::from_device, data, answers.done()));
+  }
+  lun->raise();
+  assert_true(answers.wait());
+  assert_int_equal(answers.last_bad().status, busy);
+  assert_true(lun->stats().largest_batch <= 64);
+  storage.rules("");
+}
+
 void the_ring_may_reuse_the_memory_of_an_orphan(void**) {
   Frozen storage;
   storage.rules("write freeze lba=0-127\n");
@@ -283,6 +300,7 @@ int main() {
   load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_frozen_command_is_answered_busy_and_its_retry_takes_over),
+      cmocka_unit_test(commands_whose_deadlines_come_together_are_answered_in_batches),
       cmocka_unit_test(the_ring_may_reuse_the_memory_of_an_orphan),
       cmocka_unit_test(a_late_write_does_not_land_over_a_newer_one),
       cmocka_unit_test(of_two_resizes_the_later_one_counts),

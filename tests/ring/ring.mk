@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-ring: the built plugin, loaded by a host that plays daemon and kernel.
-# check-instructions: fails if a command takes over 5 % more instructions than instructions.tsv says.
+# check-instructions: fails if a command takes over 2 % more instructions than instructions.tsv says.
 # bench-native: commands per second and instructions per command with the same host.
 
 ring_tests := ring_test freeze_test kernel_test open_test passed_over_test
