@@ -73,8 +73,7 @@ void Device::flush_plug(bool stay) {
 
 void Device::linger(const co::Message& batch, std::size_t commands) {
   const RingWatch::Turn turn = watch_->begin(commands, clock_.now());
-  loop_->set_poll_limit(turn.watches() ? RingWatch::completion_limit : io::Loop::poll_limit);
-  const io::LingerEnd end = stay(batch);
+  const io::LingerEnd end = stay(batch, turn.watches());
   const io::Loop::Polled polled = loop_->take_polled();
   if (!turn.watches()) {
     return;
@@ -116,9 +115,12 @@ void Device::watch_ring() {
   }
 }
 
-io::LingerEnd Device::stay(const co::Message& batch) {
-  const io::CommandSource commands{
-      .fd = abi::tcmu_dev_get_fd(dev_), .waiting = &command_waits, .context = this};
+io::LingerEnd Device::stay(const co::Message& batch, bool watches) {
+  io::CommandSource commands{.fd = abi::tcmu_dev_get_fd(dev_), .context = this};
+  if (watches) {
+    commands.waiting = &command_waits;
+    commands.poll_limit = RingWatch::completion_limit;
+  }
   io::LingerEnd end = loop_->linger(commands, linger_limit, &batch);
   // The kernel raises an event for each command, and the daemon may have read several commands
   // after the first event. So there can be an event without a command behind it. This thread takes

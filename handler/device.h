@@ -137,7 +137,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
 
   void flush_plug(bool stay);
   void linger(const co::Message& batch, std::size_t commands);
-  io::LingerEnd stay(const co::Message& batch);
+  io::LingerEnd stay(const co::Message& batch, bool watches);
   void watch_ring();
 
   static bool command_waits(void* self);

@@ -203,16 +203,12 @@ LingerEnd Loop::linger(const CommandSource& commands, Nanoseconds limit, const c
   return end;
 }
 
-bool Loop::polls_for_commands(const CommandSource& commands) const {
-  return poll_limit_ > poll_limit && commands.waiting != nullptr;
-}
-
 // Sleeps in the reactor's place, at most until `until`, and not at all when there is work. Returns
 // whether commands have come.
 bool Loop::linger_sleep(const CommandSource& commands, TimePoint until) {
   if (poll_worth_.worth_it() && poll_briefly(commands)) {
     executor_.begin_turn();
-    return polls_for_commands(commands) && commands.waiting(commands.context);
+    return commands.waiting != nullptr && commands.waiting(commands.context);
   }
   count(counters_.linger_sleeps);
   co::Mailbox& mailbox = executor_.mailbox();
@@ -238,8 +234,8 @@ bool Loop::linger_sleep(const CommandSource& commands, TimePoint until) {
   return fds[2].revents != 0;
 }
 
-// Polls for completions and, where the limit is long, for commands, until some of the operations in
-// flight (`enough`) have completed. Returns whether there is anything.
+// Polls for completions and, where the caller wants it, for commands, until some of the operations
+// in flight (`enough`) have completed. Returns whether there is anything.
 bool Loop::poll_briefly(const CommandSource& commands) {
   if (ring_ == nullptr || !ring_->busy() || ring_->in_flight() > poll_most || has_work()) {
     return false;
@@ -249,15 +245,14 @@ bool Loop::poll_briefly(const CommandSource& commands) {
   TimePoint now = begun;
   // Beginning to answer costs as much for one command as for a few together.
   const std::size_t enough = 1 + ring_->in_flight() / 8;
-  const bool for_commands = polls_for_commands(commands);
   std::size_t ready = 0;
   bool have_come = false;
   do {
     ready = ring_->fetch_completions();
-    have_come = for_commands && commands.waiting(commands.context);
+    have_come = commands.waiting != nullptr && commands.waiting(commands.context);
     now = clock_.now();
-  } while (ready < enough && !have_come && executor_.idle() && now - begun < poll_limit_);
-  polled_.overran |= now - begun > poll_limit_ + poll_overrun;
+  } while (ready < enough && !have_come && executor_.idle() && now - begun < commands.poll_limit);
+  polled_.overran |= now - begun > commands.poll_limit + poll_overrun;
   const bool found = ready > 0 || have_come;
   poll_worth_.was(found);
   if (found) {

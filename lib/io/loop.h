@@ -35,12 +35,17 @@ enum class LingerEnd : std::uint8_t {
   busy,      // another thread drives, so it did not linger (`first`, if given, was posted)
 };
 
-// Where a lingerer's commands come from.
+// Where a lingerer's commands come from, and how it waits for them.
 struct CommandSource {
+  // How long a lingerer polls before it sleeps, unless its caller has reasons for more.
+  static constexpr Nanoseconds usual_poll_limit = std::chrono::microseconds{25};
+
   int fd = -1;  // readable: commands may have come; -1: there are none
-  // Whether a command waits. Called often, by a lingerer that polls.
+  // Whether a command waits. A lingerer that polls calls it often. Null: it does not poll for
+  // commands, for completions only.
   bool (*waiting)(void* context) = nullptr;
   void* context = nullptr;
+  Nanoseconds poll_limit = usual_poll_limit;
 };
 
 struct LoopStats {
@@ -57,8 +62,6 @@ struct LoopStats {
 
 class Loop {
  public:
-  // How long a lingerer polls before it sleeps, unless it is told otherwise.
-  static constexpr Nanoseconds poll_limit = std::chrono::microseconds{25};
   // A poll that ends this much too late was interrupted: another thread had the processor.
   static constexpr Nanoseconds poll_overrun = std::chrono::microseconds{500};
   // With more than these in flight a lingerer sleeps at once. One wake then serves many
@@ -103,10 +106,7 @@ class Loop {
   LingerEnd linger(const CommandSource& commands, Nanoseconds limit,
                    const co::Message* first = nullptr);
 
-  // From now on a lingerer polls this long, and if it is longer than usual, for commands as well.
-  // By the thread that lingers.
-  void set_poll_limit(Nanoseconds limit) { poll_limit_ = limit; }
-  // What has come of polling since the last call. By the same thread.
+  // What has come of polling since the last call. By the thread that lingers.
   struct Polled {
     Nanoseconds in_vain{};  // without finding anything
     bool overran = false;   // a poll took much longer than its limit: the thread did not run
@@ -144,7 +144,6 @@ class Loop {
   bool post_if_given(const co::Message* first);
   void begin_turn(const co::Message* first);
   bool linger_sleep(const CommandSource& commands, TimePoint until);
-  bool polls_for_commands(const CommandSource& commands) const;
   bool poll_briefly(const CommandSource& commands);
   TimePoint net(TimePoint now) const;
   TimePoint reactor_turn(bool was_idle);
@@ -158,7 +157,6 @@ class Loop {
   UnderWay under_way_ = nullptr;
   void* under_way_context_ = nullptr;
   PollWorth poll_worth_;  // only the holder uses it
-  Nanoseconds poll_limit_ = poll_limit;
   Polled polled_;
   Baton baton_;
   std::atomic<bool> stopping_{false};
