@@ -193,6 +193,8 @@ help:
 	@echo 'make check           all tests'
 	@echo 'make check-long      slower proofs'
 	@echo 'make bench           against LIO and stock tcmu-runner, in a guest'
+	@echo 'make bench-trace     where the time of one command goes, in a guest'
+	@echo 'make bench-many      what a thousand LUNs in one daemon take, in a guest'
 	@echo 'make bench-freeze    one frozen disk in a session: LIO, stock tcmu-runner, Ballast'
 	@echo 'make bench-native    the plugin alone, over shared memory'
 	@echo 'make bench-co        the scheduler alone'
