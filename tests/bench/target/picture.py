@@ -5,23 +5,12 @@
 usage: picture.py RESULTS.tsv OUT.svg     (RESULTS.tsv as for table.py)
 """
 import html
-import re
 import sys
 
 import table
 
 COLUMNS, WIDTH, HEIGHT, GAP, TOP, LEFT = 3, 300, 22, 26, 78, 168
 INK, OURS, OTHERS = "#222222", "#0072b2", "#999999"
-
-
-def title(workload):
-    """What a person calls a workload of guest.sh."""
-    if match := re.fullmatch(r"(read|write|mix)-4k-qd(\d+)", workload):
-        kind = {"read": "reads", "write": "writes", "mix": "reads + writes"}[match[1]]
-        return f"4 KiB {kind}, {match[2]} at once"
-    if match := re.fullmatch(r"seq(read|write)-(\d+)([km])", workload):
-        return f"{match[2]} {match[3].upper()}iB {match[1]}s in sequence"
-    return {"unmap-1m": "UNMAP of 1 MiB", "zero-1280k": "zeroing 1280 KiB (WRITE SAME)"}.get(workload, workload)
 
 
 class Picture:
@@ -43,7 +32,7 @@ class Picture:
         cells = self.results.cells
         most = max(self.results.rate((self.fabric, t, workload))[2] for t in self.targets
                    if (self.fabric, t, workload) in cells)
-        self.text(x, y - 8, f"{title(workload)}, to {most:.0f}/s", bold=True)
+        self.text(x, y - 8, f"{table.title(workload)}, to {most:.0f}/s", bold=True)
         for number, target in enumerate(self.targets):
             top = y + number * HEIGHT
             if named:

@@ -10,6 +10,7 @@ it comes where the true median lies with a probability of 95 %, from the order o
 (binomial); with fewer than six rounds that is from the lowest to the highest.
 """
 import math
+import re
 import statistics
 import sys
 
@@ -26,6 +27,17 @@ MEANING = {
     "pagecache": "fio on a file itself, page cache",
 }
 FABRICS = {"iscsi": "iSCSI", "loop": "tcm_loop"}
+OURS = ("file", "buffered")
+
+
+def title(workload):
+    """What a person calls a workload of guest.sh."""
+    if match := re.fullmatch(r"(read|write|mix)-4k-qd(\d+)", workload):
+        kind = {"read": "reads", "write": "writes", "mix": "reads + writes"}[match[1]]
+        return f"4 KiB {kind}, {match[2]} at once"
+    if match := re.fullmatch(r"seq(read|write)-(\d+)([km])", workload):
+        return f"{match[2]} {match[3].upper()}iB {match[1]}s in sequence"
+    return {"unmap-1m": "UNMAP of 1 MiB", "zero-1280k": "zeroing 1280 KiB (WRITE SAME)"}.get(workload, workload)
 
 
 class Results:
@@ -71,6 +83,13 @@ def main(path):
                    for t in targets)
             print(f"| {workload} | " + " | ".join(row) + " |")
 
+    def summary(fabric, base):
+        print(f"\n{FABRICS[fabric]}: commands per second, times those of {MEANING[base]} (95 % interval)\n")
+        print("| | " + " | ".join(MEANING[t] for t in OURS) + " |")
+        print("| --- |" + " ---: |" * len(OURS))
+        for workload in results.workloads:
+            print(f"| {title(workload)} | " + " | ".join(ratio((fabric, t, workload), base) for t in OURS) + " |")
+
     def rate(key):
         low, middle, high = results.rate(key)
         return f"{middle:.0f} ({low:.0f}-{high:.0f})"
@@ -86,6 +105,8 @@ def main(path):
         for base in ("qcow", "null"):
             if base in results.targets(fabric):
                 table(f"ratio to {MEANING[base]} (95 % interval)", fabric, lambda key, base=base: ratio(key, base))
+        if {"qcow", *OURS} <= set(results.targets(fabric)):
+            summary(fabric, "qcow")
 
 
 if __name__ == "__main__":
