@@ -41,6 +41,7 @@ struct Capabilities {
   bool zero_unmaps = false;     // zero() with may_unmap gives space back
   bool fua = false;             // write() with fua is durable when it ends
   bool volatile_cache = true;  // a power failure may lose acknowledged writes that were not flushed
+  bool write_through = false;  // the LUN begins with its write cache off (WCE 0)
   bool block_status = false;
   bool exclusive = false;  // we hold a lock, so no other program should be writing
 };

@@ -9,6 +9,7 @@
 #include "lib/backend/factory.h"
 #include "lib/backend/file_source.h"
 #include "lib/backend/memory.h"
+#include "lib/backend/nbd_open.h"
 #include "lib/backend/null.h"
 #include "lib/backend/store_source.h"
 
@@ -31,6 +32,13 @@ constexpr std::array rows{
            return std::make_unique<OpenedSource>(
                make_memory(context.executor, context.size, context.logical_block));
          }},
+    Kind{.name = "nbd",
+         .example = "nbd=storage.example",
+         .help = "an export of an NBD server",
+         .target = [](StoreConfig& config) { return target_of(config.nbd); },
+         .keys = [](StoreConfig& config) { return keys_of(config.nbd); },
+         .check = check_nbd_store,
+         .open = open_nbd_store},
     Kind{.name = "null",
          .example = "null",
          .help = "reads zeros, forgets what is written",

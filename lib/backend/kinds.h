@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "lib/backend/file_config.h"
+#include "lib/backend/nbd_config.h"
 #include "lib/base/keys.h"
 #include "lib/base/result.h"
 
@@ -47,6 +48,7 @@ const Kind* find_kind(std::string_view name);
 struct StoreConfig {
   const Kind* kind = find_kind("null");
   FileConfig file;
+  NbdConfig nbd;
   std::string fault_control;  // the control file of the fault wrapper (fault.h); empty: none
   friend bool operator==(const StoreConfig&, const StoreConfig&) = default;
 };

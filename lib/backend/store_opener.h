@@ -3,11 +3,10 @@
 //
 // Opening may hang (a frozen file system, a server that does not answer). It may also fail for now
 // (the file system is not mounted, or a closed LUN still has operations on the file). So an errand
-// (lib/base/errand.h) does it, which no other thread waits for. The errand tries until the store is
-// open, until the failure is final (StoreOrder::at_start), or until the opener is destroyed; it
-// pauses for StoreOrder::interval between attempts. The LUN waits as long as it can afford and
-// looks again later. The errand logs once why the LUN has to wait, and again when the reason
-// changes.
+// does it (attempts.h), until the store is open, until the failure is final (StoreOrder::at_start),
+// or until the opener is destroyed; it pauses for StoreOrder::interval between attempts. The LUN
+// waits as long as it can afford and looks again later. The errand logs once why the LUN has to
+// wait, and again when the reason changes.
 //
 // An attempt reads the record of the path (store_record.h) and calls open_file() accordingly. Once
 // the store is open, it writes the record if that changed. If the folder of records hangs or cannot
@@ -16,8 +15,7 @@
 // Any thread, but one user at a time.
 #pragma once
 
-#include <memory>
-
+#include "lib/backend/attempts.h"
 #include "lib/backend/file_open.h"
 #include "lib/backend/store_source.h"
 #include "lib/base/result.h"
@@ -37,23 +35,17 @@ class StoreOpener {
 
   // Starts the errand. If that is impossible, the state is `refused`.
   explicit StoreOpener(StoreOrder order);
-  // Ends the attempts. If one is under way and opens the store later, the errand closes it. Does
-  // not wait for the errand. Another errand closes a store that is open but was not taken.
-  ~StoreOpener();
-  StoreOpener(const StoreOpener&) = delete;
-  StoreOpener& operator=(const StoreOpener&) = delete;
 
   // Waits until the first attempt has ended, but no longer than `patience`.
-  State wait(Nanoseconds patience);
-  State state();
+  State wait(Nanoseconds patience) { return attempts_.wait(patience); }
+  State state() { return attempts_.state(); }
   // Says why the last attempt failed. EAGAIN: none has ended yet.
-  Error error();
+  Error error() { return attempts_.error(); }
   // Gives the store to the caller. Call it once, in the state `opened` (asserted).
-  OpenFile take();
+  OpenFile take() { return attempts_.take(); }
 
  private:
-  struct Shared;
-  std::shared_ptr<Shared> shared_;
+  Attempts<OpenFile> attempts_;
 };
 
 }  // namespace ballast::backend

@@ -15,6 +15,8 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <string>
+#include <tuple>
 #include <utility>
 
 #include "lib/base/result.h"
@@ -28,6 +30,8 @@ class StoreClaim {
  public:
   // Returns nothing if the store has a claim already. `status`: fstat() of the open store.
   static std::optional<StoreClaim> make(const struct stat& status);
+  // The same for a store that has a name and no file: an export of a server.
+  static std::optional<StoreClaim> make(std::string name);
 
   StoreClaim() = default;
   StoreClaim(StoreClaim&& other) noexcept
@@ -52,7 +56,9 @@ class StoreClaim {
   void release() noexcept;
 
  private:
-  using Key = std::pair<dev_t, ino_t>;  // for a block device: its device number, and 0
+  // For a block device: its device number, and 0. For a store without a file: 0, 0 and its name.
+  using Key = std::tuple<dev_t, ino_t, std::string>;
+  static std::optional<StoreClaim> make(Key key);
   std::optional<Key> key_;
   std::shared_ptr<UnheardFlush> unheard_flush_;
 };

@@ -34,6 +34,9 @@ struct StoreOrder {
   Nanoseconds interval = std::chrono::seconds{1};
 };
 
+// Logs that the store could not be opened, and that Ballast tries again.
+void log_becoming_ready(const StoreOrder& order, const Error& why);
+
 struct Store {
   std::unique_ptr<Backend> backend;
   // Belongs to the store, so it outlives each opening. May be null.

@@ -98,6 +98,14 @@ struct Assign {
     path.setting = std::string{text};
     return {};
   }
+  Result<void> operator()(const Text& value) const {
+    Result<std::string> parsed = parse_text(what, text);
+    if (!parsed) {
+      return parsed.error();
+    }
+    value.setting = std::move(parsed).value();
+    return {};
+  }
 };
 
 struct Format {
@@ -117,6 +125,7 @@ struct Format {
     return std::string{choice.words[choice.setting]};
   }
   std::string operator()(const Path& path) const { return path.setting; }
+  std::string operator()(const Text& text) const { return format_text(text.setting); }
 };
 
 struct DescribeValues {
@@ -133,6 +142,7 @@ struct DescribeValues {
     return fmt::format("{}", fmt::join(choice.words, ", "));
   }
   std::string operator()(const Path&) const { return "a path"; }
+  std::string operator()(const Text& text) const { return std::string{text.what}; }
 };
 
 }  // namespace

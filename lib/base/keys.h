@@ -47,17 +47,22 @@ struct Choice {
 struct Path {
   std::string& setting;  // absolute; empty: none
 };
+// Any text, written as parse_text() in values.h takes it. `what` says what it names: "an address".
+struct Text {
+  std::string& setting;
+  std::string_view what;
+};
 
 struct Key {
   std::string_view name;
-  std::variant<Number, Size, Duration, Choice, Path> values;
+  std::variant<Number, Size, Duration, Choice, Path, Text> values;
   bool live = false;  // may be changed while the LUN is in use
 };
 using Keys = std::vector<Key>;
 
 // Parses `text` into the setting. `what` names the key in the message: "key cache".
 Result<void> assign(const Key& key, std::string_view what, std::string_view text);
-// The setting, written as assign() takes it. Empty: a path that is not set.
+// The setting, written as assign() takes it. Empty: a path or text that is not set.
 std::string format(const Key& key);
 // The values that the key takes: "100ms to 1h", "direct, buffered".
 std::string describe_values(const Key& key);

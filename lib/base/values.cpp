@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -57,6 +58,14 @@ constexpr std::array time_units{
     Unit{"h", 3'600'000'000'000}, Unit{"min", 60'000'000'000}, Unit{"s", 1'000'000'000},
     Unit{"ms", 1'000'000},        Unit{"us", 1'000},
 };
+
+// The value of a hexadecimal digit; -1 if it is none.
+int hex_digit(char c) {
+  constexpr std::string_view lower = "0123456789abcdef";
+  constexpr std::string_view upper = "0123456789ABCDEF";
+  const std::size_t at = std::min(lower.find(c), upper.find(c));
+  return at == std::string_view::npos ? -1 : static_cast<int>(at);
+}
 
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -125,6 +134,47 @@ Result<Nanoseconds> parse_duration(std::string_view what, std::string_view text)
     return duration.error();
   }
   return Nanoseconds{static_cast<std::int64_t>(duration.value())};
+}
+
+Result<std::string> parse_text(std::string_view what, std::string_view text) {
+  std::string meant;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      meant += text[i];
+      continue;
+    }
+    const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
+    const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
+    if (high < 0 || low < 0) {
+      return invalid(
+          "{}: the '%' in {} is not followed by two hexadecimal digits: write %25 for a '%' itself",
+          what, quote(text));
+    }
+    meant += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  for (std::string_view rest = meant; !rest.empty();) {
+    const std::size_t length = printable_length(rest);
+    if (length == 0) {
+      return invalid("{}: {} has a byte that is not printable UTF-8: remove it", what,
+                     quote(meant));
+    }
+    rest.remove_prefix(length);
+  }
+  return meant;
+}
+
+std::string format_text(std::string_view text) {
+  constexpr std::string_view special = "%:,;";
+  std::string written;
+  for (const char c : text) {
+    if (special.find(c) == std::string_view::npos) {
+      written += c;
+    } else {
+      written += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return written;
 }
 
 std::string format_bytes(Bytes bytes) {

@@ -4,6 +4,8 @@
 //   bytes      "4096", "64KiB", "1MiB", "1GiB", "1TiB"
 //   durations  "500ms", "20s", "10min", "1h"
 //   numbers    whole
+//   text       with %XX for the characters that a configuration string cannot have: %3A is ':',
+//              %2C is ',', %3B is ';' and %25 is '%'
 //
 // A value has no sign, no fraction and no blank. Pure functions, any thread. An error message is
 // one sentence in valid UTF-8, whatever the input was, because it travels over D-Bus.
@@ -23,10 +25,13 @@ namespace ballast::config {
 Result<std::uint64_t> parse_number(std::string_view what, std::string_view text);
 Result<Bytes> parse_bytes(std::string_view what, std::string_view text);
 Result<Nanoseconds> parse_duration(std::string_view what, std::string_view text);
+// The text that is meant must be UTF-8 without control characters. It may be empty.
+Result<std::string> parse_text(std::string_view what, std::string_view text);
 
 // The shortest exact form that the parsers above take: "1280KiB", "20s".
 std::string format_bytes(Bytes bytes);
 std::string format_duration(Nanoseconds duration);
+std::string format_text(std::string_view text);
 
 // `text` in double quotes, shortened to a readable length. Bytes that are not printable UTF-8
 // appear as \xNN.

@@ -38,7 +38,8 @@ Disk::Disk(volume::Volume& volume, DiskConfig config)
       executor_{volume.executor()},
       config_{std::move(config)},
       largest_transfer_{std::max(config_.max_transfer_blocks, config_.tolerated_transfer_blocks)},
-      modes_{volume.capabilities().volatile_cache} {
+      modes_{volume.capabilities().volatile_cache,
+             volume.capabilities().volatile_cache && !volume.capabilities().write_through} {
   BALLAST_ASSERT(volume.capacity().value() > 0);
   BALLAST_ASSERT(config_.physical_block_exponent <= 15);
   BALLAST_ASSERT(config_.write_same_max >= volume.logical_block());

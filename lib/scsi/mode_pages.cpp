@@ -56,7 +56,10 @@ std::size_t ModePages::read(std::uint8_t page, PageControl which,
 
 std::size_t ModePages::read_caching(PageControl which, std::span<std::uint8_t> out) const {
   begin_page(out, caching, caching_length);
-  const bool set = which == PageControl::current ? values_.write_cache : volatile_cache_;
+  bool set = volatile_cache_;  // changeable
+  if (which != PageControl::changeable) {
+    set = which == PageControl::current ? values_.write_cache : begins_with_cache_;
+  }
   out[2] = flag(set, wce);
   return caching_length;
 }

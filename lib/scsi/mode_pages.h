@@ -31,8 +31,10 @@ class ModePages {
   static constexpr std::uint8_t all_pages = 0x3f;
   static constexpr std::size_t longest = 20 + 12;  // of all pages together, in bytes
 
-  explicit ModePages(bool volatile_cache)
-      : volatile_cache_{volatile_cache}, values_{.write_cache = volatile_cache} {}
+  ModePages(bool volatile_cache, bool write_cache)
+      : volatile_cache_{volatile_cache},
+        begins_with_cache_{write_cache},
+        values_{.write_cache = write_cache} {}
 
   bool write_cache() const { return values_.write_cache; }
   bool descriptor_sense() const { return values_.descriptor_sense; }
@@ -66,6 +68,7 @@ class ModePages {
   std::optional<Sense> judge_page(std::span<const std::uint8_t> page, std::size_t offset,
                                   Selection* selection) const;
   bool volatile_cache_;
+  bool begins_with_cache_;
   Values values_;
   std::uint64_t turns_ = 0;
   std::uint64_t caching_set_ = 0;  // the turn that set the page

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One test for all backends: random operations side by side, compared with a flat array.
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <set>
 #include <string_view>
@@ -10,6 +12,7 @@
 
 #include "lib/backend/file_open.h"
 #include "tests/cmocka.h"
+#include "tests/nbd/server.h"
 
 using namespace ballast;
 using namespace ballast::backend;
@@ -229,6 +232,54 @@ void a_buffered_block_device_keeps_the_contract(void**) {
                     true);
 }
 
+StoreConfig nbd_config(const std::string& socket) {
+  StoreConfig config;
+  config.kind = find_kind("nbd");
+  config.nbd.server = socket;
+  return config;
+}
+
+void an_export_of_nbdkit_keeps_the_contract(void**) {
+  const Folder folder;
+  if (!nbd_test::has_program("nbdkit")) {
+    skip();
+  }
+  const std::string socket = folder.file("memory.sock");
+  const nbd_test::Server server{nbd_test::Server::nbdkit(socket, {"memory", "size=1536k"}),
+                                socket + ".pid"};
+  random_operations(nbd_config(socket), Bytes{512}, true);
+  random_operations(nbd_config(socket), Bytes{4096}, true);
+}
+
+void several_connections_to_nbdkit_keep_the_contract(void**) {
+  const Folder folder;
+  if (!nbd_test::has_program("nbdkit")) {
+    skip();
+  }
+  const std::string socket = folder.file("memory.sock");
+  const nbd_test::Server server{
+      nbd_test::Server::nbdkit(socket, {"--filter=blocksize-policy", "memory", "size=1536k",
+                                        "blocksize-maximum=64k", "blocksize-error-policy=error"}),
+      socket + ".pid"};
+  StoreConfig config = nbd_config(socket);
+  config.nbd.connections = 4;
+  random_operations(config, Bytes{512}, true);
+}
+
+void an_export_of_qemu_nbd_keeps_the_contract(void**) {
+  const Folder folder;
+  if (!nbd_test::has_program("qemu-nbd")) {
+    skip();
+  }
+  const std::string socket = folder.file("qemu.sock");
+  const std::string file = folder.file("vol");
+  std::ofstream{file}.flush();
+  std::filesystem::resize_file(file, size.value());
+  const nbd_test::Server server{nbd_test::Server::qemu_nbd(socket, file), socket + ".pid"};
+  random_operations(nbd_config(socket), Bytes{512}, true);
+  random_operations(nbd_config(socket), Bytes{4096}, true);
+}
+
 // The last test. "null" forgets what is written, and so cannot keep the contract.
 void every_kind_was_tested_but_the_one_that_forgets(void**) {
   std::string kinds;
@@ -239,7 +290,7 @@ void every_kind_was_tested_but_the_one_that_forgets(void**) {
       assert_true(false);
     }
   }
-  assert_string_equal(kinds.c_str(), "file memory null ");
+  assert_string_equal(kinds.c_str(), "file memory nbd null ");
 }
 
 }  // namespace
@@ -253,6 +304,9 @@ int main() {
       cmocka_unit_test(a_file_in_memory_keeps_the_contract),
       cmocka_unit_test(a_block_device_keeps_the_contract),
       cmocka_unit_test(a_buffered_block_device_keeps_the_contract),
+      cmocka_unit_test(an_export_of_nbdkit_keeps_the_contract),
+      cmocka_unit_test(several_connections_to_nbdkit_keep_the_contract),
+      cmocka_unit_test(an_export_of_qemu_nbd_keeps_the_contract),
       cmocka_unit_test(every_kind_was_tested_but_the_one_that_forgets),
   };
   return cmocka_run_group_tests_name("contract", tests, nullptr, nullptr);

@@ -53,6 +53,17 @@ void what_format_writes_the_parser_reads(void**) {
   }
 }
 
+void a_text_has_codes_for_what_a_string_cannot_have(void**) {
+  assert_string_equal(parse_text("x", "a%3Ab%2cc%25").value().c_str(), "a:b,c%");
+  assert_string_equal(parse_text("x", "").value().c_str(), "");
+  for (const char* wrong : {"%", "%3", "%3g", "a%", "%00", "%ff", "\xff"}) {
+    assert_false(parse_text("x", wrong).ok());
+  }
+  for (const char* text : {"a:b", "50%", "a;b,c", "a\xc3\xa9"}) {
+    assert_string_equal(parse_text("x", format_text(text)).value().c_str(), text);
+  }
+}
+
 void quoting_keeps_utf8_and_escapes_the_rest(void**) {
   assert_string_equal(quote("a\xc3\xa9"
                             "b")
@@ -72,6 +83,7 @@ int main() {
       cmocka_unit_test(durations_need_a_unit),
       cmocka_unit_test(bytes_take_binary_units),
       cmocka_unit_test(what_format_writes_the_parser_reads),
+      cmocka_unit_test(a_text_has_codes_for_what_a_string_cannot_have),
       cmocka_unit_test(quoting_keeps_utf8_and_escapes_the_rest),
   };
   return cmocka_run_group_tests_name("values", tests, nullptr, nullptr);

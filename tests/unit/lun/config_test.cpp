@@ -80,6 +80,21 @@ void every_key_reaches_its_field_and_no_other(void**) {
       {"cache",
        {"file=/a;cache=buffered",
         [](const LunConfig& c) { return c.store.file.cache == CacheMode::buffered; }}},
+      {"port", {"nbd=h;port=7", [](const LunConfig& c) { return c.store.nbd.port == 7; }}},
+      {"export",
+       {"nbd=h;export=a%3Ab%2Cc%25",
+        [](const LunConfig& c) { return c.store.nbd.export_name == "a:b,c%"; }}},
+      {"tls",
+       {"nbd=h;tls=require",
+        [](const LunConfig& c) { return c.store.nbd.tls == NbdConfig::Tls::require; }}},
+      {"tls_psk_file",
+       {"nbd=h;tls_psk_file=/k",
+        [](const LunConfig& c) { return c.store.nbd.tls_psk_file == "/k"; }}},
+      {"connections",
+       {"nbd=h;connections=4", [](const LunConfig& c) { return c.store.nbd.connections == 4; }}},
+      {"exclusive",
+       {"nbd=h;exclusive=server",
+        [](const LunConfig& c) { return c.store.nbd.exclusive == NbdConfig::Exclusive::server; }}},
       {"write_same_max",
        {"null;write_same_max=64KiB",
         [](const LunConfig& c) { return c.write_same_max == Bytes{65536}; }}},
@@ -114,6 +129,15 @@ void the_forms_that_targetcli_lets_through_mean_the_same(void**) {
   assert_true(parse("/srv/a").value() == parse("file:/srv/a").value());
   assert_true(parse("memory").value() == parse("memory:").value());
   assert_true(parse("null=;queue_depth=2").value() == parse("null:;queue_depth=2").value());
+}
+
+void a_server_is_a_host_an_address_or_a_socket(void**) {
+  const auto server = [](const char* text) { return parse(text).value().store.nbd.server; };
+  assert_string_equal(server("nbd=storage.example").c_str(), "storage.example");
+  assert_string_equal(server("nbd=/run/x.sock;export=a").c_str(), "/run/x.sock");
+  assert_string_equal(server("nbd=fd00%3A%3a7").c_str(), "fd00::7");
+  assert_string_equal(server("nbd=[::1]").c_str(), "[::1]");
+  assert_string_equal(to_string(parse("nbd=::1").value()).c_str(), "nbd=%3A%3A1");
 }
 
 void one_semicolon_may_end_the_string(void**) {
@@ -151,6 +175,12 @@ void no_kind(void**) {
 void an_unknown_kind_lists_the_known_ones(void**) {
   expect_words(refusal("rbd:pool/image"),
                {"unknown kind of store \"rbd\"", "file", "memory", "null"});
+}
+
+void a_percent_sign_that_is_no_code(void**) {
+  expect_words(refusal("nbd=h;export=50%"), {"key export", "\"50%\"", "%25"});
+  expect_words(refusal("nbd=h;export=a%0Ab"), {"key export", "not printable"});
+  expect_words(refusal("nbd=%zz"), {"the server", "\"%zz\"", "%25"});
 }
 
 void a_target_where_none_belongs(void**) {
@@ -310,6 +340,8 @@ int main() {
       cmocka_unit_test(several_keys_reach_their_fields),
       cmocka_unit_test(every_key_reaches_its_field_and_no_other),
       cmocka_unit_test(the_forms_that_targetcli_lets_through_mean_the_same),
+      cmocka_unit_test(a_server_is_a_host_an_address_or_a_socket),
+      cmocka_unit_test(a_percent_sign_that_is_no_code),
       cmocka_unit_test(one_semicolon_may_end_the_string),
       cmocka_unit_test(limits_are_inclusive),
       cmocka_unit_test(a_string_as_long_as_the_kernel_keeps_is_accepted),
