@@ -199,15 +199,6 @@ Step<std::string> psk_user(const std::string& path) {
                   "cannot use {} for TLS: it has no line <name>:<key>: make it with psktool", path);
 }
 
-std::string_view last_error() {
-  std::string_view text{nbd().get_error() != nullptr ? nbd().get_error() : "unknown error"};
-  constexpr std::string_view caller = "nbd_aio_";  // the function that we called is no news
-  if (text.starts_with(caller) && text.find(": ") != std::string_view::npos) {
-    text.remove_prefix(text.find(": ") + 2);
-  }
-  return text;
-}
-
 class Handshake {
  public:
   Handshake(const NbdConfig& config, const NbdPatience& patience,
@@ -280,7 +271,7 @@ Failure Handshake::broken() const {
                    server);
   }
   const bool closed = nbd().aio_is_closed(handle_.get()) == 1;
-  const std::string why{closed ? "the server closed the connection" : last_error()};
+  const std::string why{closed ? "the server closed the connection" : nbd_error_text()};
   if (stage_.find("STARTTLS") != std::string::npos) {
     return for_good(EACCES,
                     "TLS with {} failed: {}: the server must use TLS, and have the key of {}",
@@ -311,7 +302,7 @@ Step<NbdPeer> Handshake::ready() {
   nbd_handle* const handle = handle_.get();
   const std::int64_t size = nbd().get_size(handle);
   if (size < 0) {
-    return for_good(EFBIG, "cannot open {}: {}", describe(config_), last_error());
+    return for_good(EFBIG, "cannot open {}: {}", describe(config_), nbd_error_text());
   }
   NbdPeer peer;
   NbdOffer& offer = peer.offer;
@@ -345,7 +336,7 @@ Step<NbdPeer> Handshake::shake(UniqueFd fd) {
   handle_.reset(nbd().create());
   if (handle_ == nullptr || !prepare()) {
     return for_now(nbd().get_errno(), "cannot prepare a connection to {}: {}", server_of(config_),
-                   last_error());
+                   nbd_error_text());
   }
   // The handle owns the socket from now on, also after a failure.
   if (nbd().aio_connect_socket(handle_.get(), fd.release()) != 0 || !advance()) {

@@ -79,7 +79,7 @@ void NbdConnection::move(unsigned events) {
     }
     const int result = reads ? nbd().aio_notify_read(handle) : nbd().aio_notify_write(handle);
     if (result != 0) {
-      blame(nbd().get_error());
+      blame(nbd_error_text());
       dropped_ = true;
       return;
     }
@@ -158,7 +158,7 @@ nbd_completion_callback NbdRequest::done() {
 // libnbd calls it with its lock held, so it only takes a note.
 int NbdRequest::completed(void* self, int* error) {
   NbdRequest& request = *static_cast<NbdRequest*>(self);
-  request.connection_.ended();
+  request.connection_.ended(*error);
   (void)request.wait_.waker().wake(*error);
   return 1;  // libnbd may forget it
 }
@@ -166,8 +166,8 @@ int NbdRequest::completed(void* self, int* error) {
 // `cookie`: what libnbd returned for the request.
 void NbdConnection::began(std::int64_t cookie, NbdRequest& request) {
   if (cookie < 0) {  // libnbd has not taken it, and does not call back
-    const int error = nbd().get_errno();
-    ended();
+    const int error = is_dead() ? ENOTCONN : nbd().get_errno();
+    ended(error);
     (void)request.wait_.waker().wake(error != 0 ? error : EIO);
   }
   stir();

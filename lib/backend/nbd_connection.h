@@ -14,6 +14,7 @@
 // Driving thread only. The connection must be served until it has ended.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -56,7 +57,10 @@ class NbdConnection {
  private:
   friend class NbdRequest;
   void began(std::int64_t cookie, NbdRequest& request);
-  void ended() { --under_way_; }
+  void ended(int error) {
+    --under_way_;
+    ending_ |= error == ENOTCONN;
+  }
   void stir();
   unsigned wanted_events() const;
   void move(unsigned events);

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 #include <mutex>
 
 #include "lib/base/never_destroyed.h"
@@ -67,6 +68,15 @@ const NbdLibrary& nbd() {
   Loaded& loaded = the_library();
   BALLAST_ASSERT(loaded.ready.load(std::memory_order_acquire));
   return loaded.table;
+}
+
+const char* nbd_error_text() {
+  const char* const text = nbd().get_error();
+  if (text == nullptr) {
+    return "unknown error";
+  }
+  const char* const behind = std::strstr(text, ": ");
+  return std::strncmp(text, "nbd_", 4) == 0 && behind != nullptr ? behind + 2 : text;
 }
 
 }  // namespace ballast::backend

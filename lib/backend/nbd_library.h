@@ -69,6 +69,9 @@ Result<const NbdLibrary*> nbd_library();
 // The library, once nbd_library() has returned it.
 const NbdLibrary& nbd();
 
+// The text of this thread's last error, without the name of the function that we called.
+const char* nbd_error_text();
+
 struct NbdClose {
   void operator()(nbd_handle* handle) const noexcept { nbd().close(handle); }
 };

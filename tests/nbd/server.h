@@ -86,6 +86,9 @@ class Server {
   void start() {
     BALLAST_ASSERT(pid_ < 0);
     (void)::unlink(ready_.c_str());
+    if (ready_.ends_with(".pid")) {  // a server that was killed left its socket behind
+      (void)::unlink(ready_.substr(0, ready_.size() - 4).c_str());
+    }
     std::vector<char*> arguments;
     for (std::string& argument : command_) {
       arguments.push_back(argument.data());

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: Apache-2.0
+// An export of a real NBD server: its limits and errors, and what becomes of operations when the
+// connection is lost.
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/unit/backend/lab.h"
+
+#include "tests/cmocka.h"
+#include "tests/nbd/server.h"
+
+using namespace ballast;
+using namespace ballast::backend;
+using namespace ballast::test;
+using ballast::nbd_test::Server;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Bytes mib{std::uint64_t{1} << 20};
+constexpr Bytes size{std::uint64_t{8} << 20};
+constexpr Bytes block{512};
+
+// A server on a socket in a folder of its own, and a LUN's surroundings.
+struct Site {
+  // `what`: for nbdkit; "@file" is a file that outlives the server.
+  explicit Site(const std::vector<std::string>& what) : server{command(what), socket + ".pid"} {}
+
+  std::vector<std::string> command(std::vector<std::string> what) {
+    for (std::string& word : what) {
+      if (word == "@file") {
+        word = file;
+        if (!std::filesystem::exists(file)) {
+          std::ofstream{file}.flush();
+          std::filesystem::resize_file(file, size.value());
+        }
+      }
+    }
+    return Server::nbdkit(socket, what);
+  }
+
+  StoreConfig config() const {
+    StoreConfig all;
+    all.kind = find_kind("nbd");
+    all.nbd.server = socket;
+    return all;
+  }
+  Result<std::unique_ptr<Backend>> open(const StoreConfig& all, Bytes wanted = size,
+                                        Bytes logical_block = block) {
+    return open_now(all, lab.context(wanted, logical_block));
+  }
+  std::unique_ptr<Backend> open() { return open(config()).value(); }
+
+  IoStatus write(Backend& backend, Bytes offset, char with, Fua fua = Fua::yes,
+                 std::size_t length = 4096) {
+    std::vector<std::byte> data(length, std::byte(with));
+    const Flat flat{data};
+    return lab.run(backend.write(offset, flat.view(), fua));
+  }
+  // Every byte there, if they are equal; else '?'.
+  char read(Backend& backend, Bytes offset, std::size_t length = 4096) {
+    std::vector<std::byte> data(length);
+    const Flat flat{data};
+    if (!ok(lab.run(backend.read(offset, flat.view())))) {
+      return '!';
+    }
+    const bool same =
+        std::all_of(data.begin(), data.end(), [&](std::byte byte) { return byte == data.front(); });
+    return same ? static_cast<char>(data.front()) : '?';
+  }
+  void restart() {
+    server.kill();
+    server.start();
+  }
+  void wait(Nanoseconds time) {
+    const TimePoint until = co::SteadyClock{}.now() + time;
+    while (co::SteadyClock{}.now() < until) {
+      lab.step();
+    }
+  }
+
+  Folder folder;
+  std::string socket = folder.file("nbd.sock");
+  std::string file = folder.file("vol");
+  Server server;
+  Lab lab;
+};
+
+// One operation that goes on by itself.
+struct Started {
+  Started(Site& site, co::Task<IoStatus> task) : group{site.lab.executor()}, lab{site.lab} {
+    group.spawn("operation", Lab::store(site.lab.executor(), std::move(task), &status));
+  }
+  IoStatus end() {
+    lab.drain(group);
+    return *status;
+  }
+  bool ended() const { return status.has_value(); }
+  std::optional<IoStatus> status;
+  co::TaskGroup group;
+  Lab& lab;
+};
+
+// --- limits and errors
+
+void what_the_server_does_not_offer_is_not_promised(void**) {
+  Site site{{"--filter=nozero", "--filter=fua", "--filter=noextents", "memory", "size=8M"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  const Capabilities& can = backend->capabilities();
+  assert_false(can.zero);
+  assert_true(can.discard);
+  assert_false(can.discard_zeroes);
+  assert_true(can.fua);  // by a flush behind each write
+  assert_int_equal(site.lab.run(backend->zero(Bytes{}, mib, MayUnmap::no)),
+                   IoStatus::not_supported);
+  assert_int_equal(site.lab.run(backend->discard(Bytes{}, mib)), IoStatus::ok);
+  assert_int_equal(site.write(*backend, Bytes{}, 'a'), IoStatus::ok);
+  assert_int_equal(site.read(*backend, Bytes{}), 'a');
+  site.lab.run(backend->close());
+}
+
+void a_read_only_export_makes_a_write_protected_lun(void**) {
+  Site site{{"-r", "memory", "size=8M"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  assert_true(backend->capabilities().read_only);
+  assert_int_equal(site.write(*backend, Bytes{}, 'a', Fua::no), IoStatus::write_protected);
+  assert_int_equal(site.read(*backend, Bytes{}), 0);
+  site.lab.run(backend->close());
+}
+
+void an_export_that_does_not_fit_is_refused(void**) {
+  Site site{{"--filter=blocksize-policy", "memory", "size=8M", "blocksize-minimum=4096",
+             "blocksize-preferred=4096", "blocksize-maximum=32M", "blocksize-error-policy=error"}};
+  const auto small = site.open(site.config(), Bytes{size.value() + 4096}, Bytes{4096});
+  assert_int_equal(small.error().errno_value, EFBIG);
+  assert_non_null(std::strstr(small.error().message.c_str(), "8388608"));
+  const auto blocks = site.open(site.config());
+  assert_int_equal(blocks.error().errno_value, EINVAL);
+  assert_non_null(std::strstr(blocks.error().message.c_str(), "hw_block_size"));
+  const std::unique_ptr<Backend> backend = site.open(site.config(), size, Bytes{4096}).value();
+  assert_int_equal(site.write(*backend, Bytes{4096}, 'a'), IoStatus::ok);
+  site.lab.run(backend->close());
+}
+
+void the_servers_errors_have_their_statuses(void**) {
+  Site site{{"--filter=error", "memory", "size=8M", "error-pread=EIO", "error-pread-rate=100%",
+             "error-pwrite=ENOSPC", "error-pwrite-rate=100%"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  assert_int_equal(site.write(*backend, Bytes{}, 'a'), IoStatus::no_space);
+  assert_int_equal(site.read(*backend, Bytes{}), '!');
+  site.lab.run(backend->close());
+}
+
+void one_export_is_for_one_lun(void**) {
+  Site site{{"memory", "size=8M"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  StoreOrder order;
+  order.config = site.config();
+  order.size = size;
+  order.logical_block = block;
+  const auto second = backend::open(order, site.lab.context(size, block)).value();
+  assert_int_equal(second->wait(10s), StoreSource::State::waiting);
+  assert_int_equal(second->error().errno_value, EBUSY);
+  site.lab.run(backend->close());
+}
+
+void exclusive_is_checked(void**) {
+  Site site{{"--filter=limit", "memory", "size=8M", "limit=1"}};
+  StoreConfig config = site.config();
+  config.nbd.exclusive = NbdConfig::Exclusive::server;
+  const std::unique_ptr<Backend> backend = site.open(config).value();
+  assert_true(backend->capabilities().exclusive);
+  site.lab.run(backend->close());
+  Site open_to_all{{"memory", "size=8M"}};
+  config.nbd.server = open_to_all.socket;
+  const auto refused = open_to_all.open(config);
+  assert_false(refused.ok());
+  assert_non_null(std::strstr(refused.error().message.c_str(), "limit=1"));
+}
+
+// --- lost connections
+
+void a_restarted_server_is_found_again(void**) {
+  Site site{{"file", "@file"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  assert_int_equal(site.write(*backend, Bytes{}, 'a'), IoStatus::ok);
+  for (int i = 0; i < 3; ++i) {
+    site.restart();
+    assert_int_equal(site.read(*backend, Bytes{}), 'a');
+    assert_int_equal(site.write(*backend, Bytes{4096}, static_cast<char>('b' + i)), IoStatus::ok);
+    assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);
+    site.restart();
+    assert_int_equal(site.write(*backend, Bytes{8192}, 'z'), IoStatus::ok);
+    assert_int_equal(site.read(*backend, Bytes{4096}), 'b' + i);
+  }
+  site.lab.run(backend->close());
+}
+
+void what_was_under_way_is_sent_again(void**) {
+  Site site{{"--filter=delay", "file", "@file", "rdelay=200ms", "wdelay=200ms"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  std::vector<std::byte> data(mib.value(), std::byte{'w'});
+  std::vector<std::byte> back(4096, std::byte{'?'});
+  const Flat flat{data};
+  const Flat flat_back{back};
+  Started write{site, backend->write(mib, flat.view(), Fua::yes)};
+  Started read{site, backend->read(Bytes{}, flat_back.view())};
+  Started zero{site, backend->zero(Bytes{4096}, Bytes{4096}, MayUnmap::yes)};
+  site.wait(100ms);
+  site.server.kill();
+  site.wait(100ms);
+  assert_false(write.ended() || read.ended() || zero.ended());
+  site.server.start();
+  assert_int_equal(write.end(), IoStatus::ok);
+  assert_int_equal(read.end(), IoStatus::ok);
+  assert_int_equal(zero.end(), IoStatus::ok);
+  assert_int_equal(static_cast<int>(back.front()), 0);
+  assert_int_equal(site.read(*backend, mib, mib.value()), 'w');
+  site.lab.run(backend->close());
+}
+
+void flushes_fail_when_the_server_may_have_forgotten_something(void**) {
+  Site site{{"file", "@file"}};
+  std::unique_ptr<Backend> backend = site.open();
+  assert_int_equal(site.write(*backend, Bytes{}, 'a', Fua::no), IoStatus::ok);
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);
+  site.restart();
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);  // all was durable
+  assert_int_equal(site.write(*backend, Bytes{}, 'b', Fua::no), IoStatus::ok);
+  site.restart();
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::medium_error);
+  assert_int_equal(site.write(*backend, Bytes{}, 'c'), IoStatus::ok);
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::medium_error);
+  site.lab.run(backend->close());
+  backend = site.open();
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);
+  site.lab.run(backend->close());
+}
+
+void while_there_is_no_server_only_the_untouched_can_be_cancelled(void**) {
+  Site site{{"--filter=delay", "file", "@file", "wdelay=300ms"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  std::vector<std::byte> data(4096, std::byte{'w'});
+  const Flat flat{data};
+  co::CancelSource cancel;
+  Started touched{site, backend->write(Bytes{}, flat.view(), Fua::yes, cancel.token())};
+  site.wait(50ms);
+  site.server.kill();
+  site.wait(50ms);
+  Started untouched{site, backend->write(mib, flat.view(), Fua::yes, cancel.token())};
+  Started read{site, backend->read(mib, flat.view(), cancel.token())};
+  site.wait(50ms);
+  cancel.request();
+  assert_int_equal(untouched.end(), IoStatus::cancelled);
+  assert_int_equal(read.end(), IoStatus::cancelled);
+  site.wait(50ms);
+  assert_false(touched.ended());
+  site.server.start();
+  assert_int_equal(touched.end(), IoStatus::ok);
+  assert_int_equal(site.read(*backend, mib), 0);
+  site.lab.run(backend->close());
+}
+
+void closing_does_not_wait_for_a_server_that_is_gone(void**) {
+  Site site{{"--filter=delay", "file", "@file", "wdelay=300ms"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  std::vector<std::byte> data(4096, std::byte{'w'});
+  const Flat flat{data};
+  Started touched{site, backend->write(Bytes{}, flat.view(), Fua::yes)};
+  site.wait(50ms);
+  site.server.kill();
+  site.wait(50ms);
+  Started untouched{site, backend->write(mib, flat.view(), Fua::yes)};
+  site.wait(50ms);
+  site.lab.run(backend->close());
+  assert_int_equal(touched.end(), IoStatus::medium_error);
+  assert_int_equal(untouched.end(), IoStatus::not_ready);
+}
+
+void a_server_that_offers_less_is_waited_out(void**) {
+  Site site{{"file", "@file"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  assert_int_equal(site.write(*backend, Bytes{}, 'a'), IoStatus::ok);
+  site.server.kill();
+  site.server.become(site.command({"-r", "file", "@file"}));
+  site.server.start();
+  std::vector<std::byte> data(4096, std::byte{'w'});
+  const Flat flat{data};
+  Started write{site, backend->write(Bytes{}, flat.view(), Fua::yes)};
+  site.wait(300ms);
+  assert_false(write.ended());
+  site.server.kill();
+  site.server.become(site.command({"file", "@file"}));
+  site.server.start();
+  assert_int_equal(write.end(), IoStatus::ok);
+  site.lab.run(backend->close());
+}
+
+void growing_needs_an_export_that_has_grown(void**) {
+  Site site{{"file", "@file"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  const Bytes grown{size.value() + mib.value()};
+  assert_int_equal(site.lab.run(backend->resize(grown)), IoStatus::no_space);
+  assert_int_equal(site.write(*backend, Bytes{}, 'a'), IoStatus::ok);
+  std::filesystem::resize_file(site.file, grown.value());
+  assert_int_equal(site.lab.run(backend->resize(grown)), IoStatus::ok);
+  assert_int_equal(site.write(*backend, size, 'b'), IoStatus::ok);
+  assert_int_equal(site.read(*backend, Bytes{}), 'a');
+  assert_int_equal(site.read(*backend, size), 'b');
+  site.lab.run(backend->close());
+}
+
+// Ends one of this process' connections to a socket. Returns whether there was one.
+bool cut_one(const std::string& path) {
+  for (int fd = 0; fd < 256; ++fd) {
+    sockaddr_un peer{};
+    socklen_t length = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0 &&
+        peer.sun_family == AF_UNIX && path == peer.sun_path) {
+      return ::shutdown(fd, SHUT_RDWR) == 0;
+    }
+  }
+  return false;
+}
+
+// nbdkit 1.32 may abort when a connection breaks while several of its threads answer.
+void one_of_several_connections_is_cut(void**) {
+  if (!nbd_test::has_program("qemu-nbd")) {
+    skip();
+  }
+  Site site{{"file", "@file"}};
+  site.server.stop();
+  site.server.become(Server::qemu_nbd(site.socket, site.file, {"--shared=8"}));
+  site.server.start();
+  StoreConfig config = site.config();
+  config.nbd.connections = 3;
+  const std::unique_ptr<Backend> backend = site.open(config).value();
+  for (int i = 0; i < 8; ++i) {
+    std::vector<std::unique_ptr<Started>> all;
+    std::vector<std::vector<std::byte>> data;
+    data.reserve(12);
+    std::vector<Flat> flats;
+    for (std::uint64_t j = 0; j < 12; ++j) {
+      data.emplace_back(65536, std::byte(i + static_cast<int>(j) + 1));
+      flats.emplace_back(data.back());
+    }
+    for (std::uint64_t j = 0; j < 12; ++j) {
+      all.push_back(std::make_unique<Started>(
+          site, backend->write(Bytes{j * 65536}, flats[j].view(), Fua::yes)));
+    }
+    site.wait(200us);
+    assert_true(cut_one(site.socket));
+    for (const std::unique_ptr<Started>& one : all) {
+      assert_int_equal(one->end(), IoStatus::ok);
+    }
+    for (std::uint64_t j = 0; j < 12; ++j) {
+      assert_int_equal(site.read(*backend, Bytes{j * 65536}, 65536), i + static_cast<int>(j) + 1);
+    }
+  }
+  site.lab.run(backend->close());
+}
+
+}  // namespace
+
+int main() {
+  if (!nbd_test::has_program("nbdkit")) {
+    std::puts("nbdkit is not installed: ci/deps check installs it");
+    return 77;
+  }
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(what_the_server_does_not_offer_is_not_promised),
+      cmocka_unit_test(a_read_only_export_makes_a_write_protected_lun),
+      cmocka_unit_test(an_export_that_does_not_fit_is_refused),
+      cmocka_unit_test(the_servers_errors_have_their_statuses),
+      cmocka_unit_test(one_export_is_for_one_lun),
+      cmocka_unit_test(exclusive_is_checked),
+      cmocka_unit_test(a_restarted_server_is_found_again),
+      cmocka_unit_test(what_was_under_way_is_sent_again),
+      cmocka_unit_test(flushes_fail_when_the_server_may_have_forgotten_something),
+      cmocka_unit_test(while_there_is_no_server_only_the_untouched_can_be_cancelled),
+      cmocka_unit_test(closing_does_not_wait_for_a_server_that_is_gone),
+      cmocka_unit_test(a_server_that_offers_less_is_waited_out),
+      cmocka_unit_test(growing_needs_an_export_that_has_grown),
+      cmocka_unit_test(one_of_several_connections_is_cut),
+  };
+  return cmocka_run_group_tests_name("nbd", tests, nullptr, nullptr);
+}
