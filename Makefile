@@ -189,7 +189,8 @@ install: all
 .PHONY: help
 help:
 	@echo 'make                 the plugin, build/handler_ballast.so, and the tools'
-	@echo 'make run             a real iSCSI login to a Ballast LUN, in a guest (HOST=1: on this machine)'
+	@echo 'make run             a real iSCSI login to a Ballast LUN, in a guest (HOST=1: on this machine;'
+	@echo '                     BACKEND=nbd: on an NBD export instead of a file)'
 	@echo 'make check           all tests'
 	@echo 'make check-long      slower proofs'
 	@echo 'make bench           against LIO and stock tcmu-runner, in a guest'

@@ -14,6 +14,7 @@
 #   fuse         a file of a FUSE server (tools/hangfs.cpp) that keeps reads, writes, fsyncs
 #   fuse_stop    the same, whose process is stopped
 #   nbd          the kernel's NBD device, whose server is stopped
+#   nbd_export   no device: the LUN is an export of that server (nbd=)
 #   thin         a thin volume, whose pool is out of space until it is given some
 #
 #   freeze_stores SECONDS KEYS STORE...   a whole row, of $ROW_ASSERTIONS assertions
@@ -54,12 +55,13 @@ make_fuse() {
     wait_for 20 "hangfs" mountpoint "/mnt/$1" && store_mount[$1]=/mnt/$1
 }
 make_fuse_stop() { make_fuse "$1"; }
+make_nbd_export() {
+    rm -f "/run/$1.sock" && truncate -s 200M "/srv/$1.img" || return 1
+    serve "$1" nbdkit -f -U "/run/$1.sock" file "/srv/$1.img"
+    wait_for 20 "nbdkit" test -S "/run/$1.sock"
+}
 make_nbd() {
-    local socket=/run/$1.sock
-    modprobe nbd && truncate -s 200M "/srv/$1.img" || return 1
-    rm -f "$socket"
-    serve "$1" nbdkit -f -U "$socket" file "/srv/$1.img"
-    wait_for 20 "nbdkit" test -S "$socket" && bounded 20 nbd-client -unix "$socket" /dev/nbd0 >&9 2>&1 &&
+    modprobe nbd && make_nbd_export "$1" && bounded 20 nbd-client -unix "/run/$1.sock" /dev/nbd0 >&9 2>&1 &&
         store_device[$1]=/dev/nbd0
 }
 # A pool of 48 MiB on a disk that is bigger, a volume of 160 MiB, and another that takes the rest.
@@ -78,13 +80,16 @@ serve() { # NAME COMMAND...: in a session of its own only we end it
     store_server[$1]=$!
 }
 
-# store_path NAME N: what its Nth LUN is on.
+# store_path NAME N: what its Nth LUN is on; store_config: the same, as a configuration string has it.
 store_path() {
     if [[ -n ${store_mount[$1]-} ]]; then
         echo "${store_mount[$1]}/$2.raw"
     else
         echo "${store_device[$1]:-/dev/mapper/$1}"
     fi
+}
+store_config() {
+    if [[ ${store_kind[$1]} == nbd_export ]]; then echo "nbd=/run/$1.sock"; else echo "file=$(store_path "$@")"; fi
 }
 
 # ---- freezing them -------------------------------------------------------------------------------
@@ -96,7 +101,7 @@ stores_freeze() { # NAME...
         case ${store_kind[$name]} in
             fsfreeze) fsfreeze -f "${store_mount[$name]}" 3>&- & pids+=($!) ;;
             fuse) echo read=hang write=hang fsync=hang > "/run/$name.rules" && kill -HUP "${store_server[$name]}" || status=1 ;;
-            fuse_stop | nbd) kill -STOP "${store_server[$name]}" || status=1 ;;
+            fuse_stop | nbd | nbd_export) kill -STOP "${store_server[$name]}" || status=1 ;;
             thin) thin_fill "$name" 3>&- & pids+=($!) ;;
             *) disks+=("$name") ;;
         esac
@@ -119,7 +124,7 @@ stores_thaw() { # whatever their state
         case ${store_kind[$name]} in
             fsfreeze) fsfreeze -u "${store_mount[$name]}" ;;
             fuse) : > "/run/$name.rules" && kill -HUP "${store_server[$name]}" ;;
-            fuse_stop | nbd) kill -CONT "${store_server[$name]}" ;;
+            fuse_stop | nbd | nbd_export) kill -CONT "${store_server[$name]}" ;;
             thin)
                 dmsetup suspend --noflush "$name-pool" && dmsetup load "$name-pool" --table "$(thin_pool "$name" 160)"
                 dmsetup resume --noudevsync "$name-pool" ;;
@@ -197,7 +202,7 @@ stores_up() {
         count=${store#"$kind"}
         count=${count#\*}
         for ((n = 0; n < ${count:-1}; n++)); do
-            make_lun "s$name-$n" 128M "file=$(store_path "s$name" $n)$keys$(keys_of "$kind")" || return 1
+            make_lun "s$name-$n" 128M "$(store_config "s$name" $n)$keys$(keys_of "$kind")" || return 1
             note "LUN ${#lun_store[@]}: $kind"
             lun_store+=("s$name")
         done
