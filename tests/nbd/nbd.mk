@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+# check-nbd: the built plugin on LUNs that real NBD servers keep (nbdkit, qemu-nbd), over the ring.
+# BALLAST_LONG=1 makes its loads and freezes ten times as long.
+
+nbd_tests := lun_test trouble_test
+nbd_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,configfs daemon host support)
+
+define nbd_program
+$(B)/tests/nbd/$(1): $(B)/obj/tests/nbd/$(1).o $(nbd_objects) $(B)/libbase.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,fmt cmocka)
+endef
+$(foreach p,$(nbd_tests),$(eval $(call nbd_program,$(p))))
+
+.PHONY: check-nbd build-nbd
+build-nbd: $(plugin) $(nbd_tests:%=$(B)/tests/nbd/%)
+check-nbd: build-nbd
+	@BALLAST_PLUGIN=$(plugin) ci/run-tests nbd-$(VARIANT) $(nbd_tests:%=$(B)/tests/nbd/%)
