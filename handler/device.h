@@ -167,6 +167,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   std::unique_ptr<io::Uring> uring_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::HelperThread> helper_;
+  std::size_t library_operations_ = 0;
   std::unique_ptr<Ring> ring_;
   std::unique_ptr<Sweep> sweep_;  // uses cursor_ only until it is destroyed
   std::unique_ptr<Attributes> attributes_;

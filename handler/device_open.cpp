@@ -157,7 +157,11 @@ Result<void> Device::open_machinery(const lun::LunConfig& config) {
   helper_ = std::make_unique<io::HelperThread>(executor_);
   loop_ = std::make_unique<io::Loop>(executor_, clock_, uring_.get());
   loop_->set_under_way(
-      [](void* self) { return static_cast<Device*>(self)->helper_->pending() > 0; }, this);
+      [](void* self) {
+        const Device& device = *static_cast<Device*>(self);
+        return device.helper_->pending() + device.library_operations_ > 0;
+      },
+      this);
   if (Result<void> started = loop_->start(); !started) {
     return started;
   }
@@ -185,6 +189,7 @@ backend::OpenContext Device::open_context() {
                               .uring = *uring_,
                               .buffers = *buffers_,
                               .helper = *helper_,
+                              .library_operations = library_operations_,
                               .size = Bytes{abi::tcmu_dev_get_num_lbas(dev_) * block.value()},
                               .logical_block = block};
 }

@@ -3,6 +3,7 @@
 // configuration names a control file, and always in `checked`, outermost.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 #include "lib/backend/backend.h"
@@ -28,8 +29,11 @@ struct OpenContext {
   io::Uring& uring;
   io::BufferPool& buffers;   // bounce buffers for O_DIRECT
   io::HelperThread& helper;  // for calls that have no asynchronous form
-  Bytes size;                // the LUN's size as given to targetcli; a multiple of logical_block
-  Bytes logical_block;       // the LUN's hw_block_size: 512 to 4096, a power of two
+  // How many operations of this LUN a library has under way. While there are any, a thread that
+  // lingers stays (io::Loop::set_under_way). Driving thread only.
+  std::size_t& library_operations;
+  Bytes size;           // the LUN's size as given to targetcli; a multiple of logical_block
+  Bytes logical_block;  // the LUN's hw_block_size: 512 to 4096, a power of two
 };
 
 // Checks, before an operator makes a LUN, whether its store could be opened: parent directory, kind

@@ -11,6 +11,7 @@
 #include "lib/backend/memory.h"
 #include "lib/backend/nbd_open.h"
 #include "lib/backend/null.h"
+#include "lib/backend/rbd_source.h"
 #include "lib/backend/store_source.h"
 
 namespace ballast::backend {
@@ -46,6 +47,13 @@ constexpr std::array rows{
            return std::make_unique<OpenedSource>(
                make_null(context.executor, context.size, context.logical_block));
          }},
+    Kind{.name = "rbd",
+         .example = "rbd=pool/image",
+         .help = "an image in Ceph",
+         .target = [](StoreConfig& config) { return target_of(config.rbd); },
+         .keys = [](StoreConfig& config) { return keys_of(config.rbd); },
+         .check = check_rbd_store,
+         .open = open_rbd_store},
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "lib/backend/file_config.h"
 #include "lib/backend/nbd_config.h"
+#include "lib/backend/rbd_config.h"
 #include "lib/base/keys.h"
 #include "lib/base/result.h"
 
@@ -49,6 +50,7 @@ struct StoreConfig {
   const Kind* kind = find_kind("null");
   FileConfig file;
   NbdConfig nbd;
+  RbdConfig rbd;
   std::string fault_control;  // the control file of the fault wrapper (fault.h); empty: none
   friend bool operator==(const StoreConfig&, const StoreConfig&) = default;
 };

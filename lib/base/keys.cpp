@@ -106,6 +106,16 @@ struct Assign {
     value.setting = std::move(parsed).value();
     return {};
   }
+  Result<void> operator()(const WrittenText& wanted) const {
+    if (text.empty()) {
+      return invalid("{} has no value: write {}", what, wanted.values);
+    }
+    if (Result<void> checked = wanted.check(what, text); !checked) {
+      return checked;
+    }
+    wanted.setting = std::string{text};
+    return {};
+  }
 };
 
 struct Format {
@@ -126,6 +136,7 @@ struct Format {
   }
   std::string operator()(const Path& path) const { return path.setting; }
   std::string operator()(const Text& text) const { return format_text(text.setting); }
+  std::string operator()(const WrittenText& text) const { return text.setting; }
 };
 
 struct DescribeValues {
@@ -143,6 +154,7 @@ struct DescribeValues {
   }
   std::string operator()(const Path&) const { return "a path"; }
   std::string operator()(const Text& text) const { return std::string{text.what}; }
+  std::string operator()(const WrittenText& text) const { return std::string{text.values}; }
 };
 
 }  // namespace

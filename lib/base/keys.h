@@ -53,9 +53,16 @@ struct Text {
   std::string_view what;
 };
 
+// A text that stays as it is written, if `check` accepts it; `check` gets the `what` of assign().
+struct WrittenText {
+  std::string& setting;
+  Result<void> (*check)(std::string_view what, std::string_view text);
+  std::string_view values;  // in words: "a name in Ceph"
+};
+
 struct Key {
   std::string_view name;
-  std::variant<Number, Size, Duration, Choice, Path, Text> values;
+  std::variant<Number, Size, Duration, Choice, Path, Text, WrittenText> values;
   bool live = false;  // may be changed while the LUN is in use
 };
 using Keys = std::vector<Key>;

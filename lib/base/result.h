@@ -79,7 +79,8 @@ enum class IoStatus : std::uint8_t {
   write_protected,  // read-only backend (EROFS, EBADF on write); nothing was done
   no_resource,      // out of memory or slots; nothing was done, a retry may work
   cancelled,        // asked to stop, and certainly not done
-  not_ready,        // backend closed, lost or not yet open; nothing was done
+  not_ready,        // backend closed, lost or not yet open; an operation that was under way when it
+                    // was lost may have happened
 };
 
 // A task that returns IoStatus ends with this when memory runs out (lib/co/task.h).

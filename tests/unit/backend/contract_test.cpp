@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One test for all backends: random operations side by side, compared with a flat array.
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -280,6 +281,22 @@ void an_export_of_qemu_nbd_keeps_the_contract(void**) {
   random_operations(nbd_config(socket), Bytes{4096}, true);
 }
 
+// tests/rbd/cluster starts a Ceph and tells where it is. There make check-rbd runs this test.
+void an_image_in_ceph_keeps_the_contract(void**) {
+  StoreConfig config;
+  config.kind = find_kind("rbd");
+  config.rbd.image = "rbd/contract";
+  const char* const cluster = std::getenv("CEPH_CONF");
+  if (std::getenv("BALLAST_CEPH") == nullptr || cluster == nullptr) {
+    tested.insert(config.kind->name);
+    skip();
+  }
+  config.rbd.conf = cluster;
+  assert_int_equal(std::system("timeout 20 rbd create rbd/contract --size 2M --object-size 64K"),
+                   0);
+  random_operations(config, Bytes{512}, true);
+}
+
 // The last test. "null" forgets what is written, and so cannot keep the contract.
 void every_kind_was_tested_but_the_one_that_forgets(void**) {
   std::string kinds;
@@ -290,7 +307,7 @@ void every_kind_was_tested_but_the_one_that_forgets(void**) {
       assert_true(false);
     }
   }
-  assert_string_equal(kinds.c_str(), "file memory nbd null ");
+  assert_string_equal(kinds.c_str(), "file memory nbd null rbd ");
 }
 
 }  // namespace
@@ -307,6 +324,7 @@ int main() {
       cmocka_unit_test(an_export_of_nbdkit_keeps_the_contract),
       cmocka_unit_test(several_connections_to_nbdkit_keep_the_contract),
       cmocka_unit_test(an_export_of_qemu_nbd_keeps_the_contract),
+      cmocka_unit_test(an_image_in_ceph_keeps_the_contract),
       cmocka_unit_test(every_kind_was_tested_but_the_one_that_forgets),
   };
   return cmocka_run_group_tests_name("contract", tests, nullptr, nullptr);

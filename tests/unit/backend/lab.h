@@ -98,6 +98,7 @@ class Lab {
                                 .uring = *uring_,
                                 .buffers = *buffers_,
                                 .helper = *helper_,
+                                .library_operations = library_operations_,
                                 .size = size,
                                 .logical_block = logical_block};
   }
@@ -144,6 +145,7 @@ class Lab {
   std::unique_ptr<io::Uring> uring_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::HelperThread> helper_;
+  std::size_t library_operations_ = 0;
 };
 
 // A scatter-gather list with memory of its own: `size` bytes, cut at random places, at random

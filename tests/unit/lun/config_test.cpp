@@ -95,6 +95,16 @@ void every_key_reaches_its_field_and_no_other(void**) {
       {"exclusive",
        {"nbd=h;exclusive=server",
         [](const LunConfig& c) { return c.store.nbd.exclusive == NbdConfig::Exclusive::server; }}},
+      {"id", {"rbd=p/i;id=b", [](const LunConfig& c) { return c.store.rbd.id == "b"; }}},
+      {"conf", {"rbd=p/i;conf=/c", [](const LunConfig& c) { return c.store.rbd.conf == "/c"; }}},
+      {"lock",
+       {"rbd=p/i;lock=none", [](const LunConfig& c) { return c.store.rbd.lock == RbdLock::none; }}},
+      {"encryption",
+       {"rbd=p/i;encryption=luks2",
+        [](const LunConfig& c) { return c.store.rbd.encryption == RbdEncryption::luks2; }}},
+      {"passphrase_file",
+       {"rbd=p/i;passphrase_file=/p",
+        [](const LunConfig& c) { return c.store.rbd.passphrase_file == "/p"; }}},
       {"write_same_max",
        {"null;write_same_max=64KiB",
         [](const LunConfig& c) { return c.write_same_max == Bytes{65536}; }}},
@@ -173,8 +183,8 @@ void no_kind(void**) {
 }
 
 void an_unknown_kind_lists_the_known_ones(void**) {
-  expect_words(refusal("rbd:pool/image"),
-               {"unknown kind of store \"rbd\"", "file", "memory", "null"});
+  expect_words(refusal("tape:nst0"),
+               {"unknown kind of store \"tape\"", "file", "memory", "nbd", "null", "rbd"});
 }
 
 void a_percent_sign_that_is_no_code(void**) {

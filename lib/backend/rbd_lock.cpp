@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/backend/rbd_lock.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "lib/backend/rbd_ownership.h"
+#include "lib/base/log.h"
+
+namespace ballast::backend {
+namespace {
+
+std::string first_word_of(const char* path) {
+  std::ifstream file{path};
+  std::string word;
+  file >> word;
+  return word;
+}
+
+// The 22nd field of /proc/<pid>/stat, proc(5); 0 if there is no such process. The second field, the
+// name, may contain anything, so fields are counted from its last ')'.
+std::uint64_t start_time_of(std::uint64_t pid) {
+  std::ifstream file{fmt::format("/proc/{}/stat", pid)};
+  const std::string text{std::istreambuf_iterator<char>{file}, {}};
+  const std::size_t name_ends = text.rfind(')');
+  if (name_ends == std::string::npos) {
+    return 0;
+  }
+  std::istringstream fields{text.substr(name_ends + 1)};
+  std::string field;
+  for (int i = 3; i <= 22; ++i) {
+    fields >> field;
+    // A zombie has closed its connections, and does not come back.
+    if (i == 3 && (field == "Z" || field == "X")) {
+      return 0;
+    }
+  }
+  return std::strtoull(field.c_str(), nullptr, 10);
+}
+
+OwnerRecord ourselves() {
+  OwnerRecord self;
+  self.machine = first_word_of("/etc/machine-id");
+  self.boot = first_word_of("/proc/sys/kernel/random/boot_id");
+  std::array<char, 64> link{};
+  if (::readlink("/proc/self/ns/pid", link.data(), link.size() - 1) > 0) {
+    self.pid_namespace = link.data();
+  }
+  self.pid = static_cast<std::uint64_t>(::getpid());
+  self.start_time = start_time_of(self.pid);
+  return self;
+}
+
+class Taking {
+ public:
+  explicit Taking(RbdConnection& connection)
+      : connection_{connection},
+        library_{connection.library()},
+        self_{ourselves()},
+        ownership_{connection.name(), self_} {}
+
+  Result<RbdOwnership> run() {
+    using Step = RbdOwnership::Step;
+    while (ownership_.step() != Step::owner && ownership_.step() != Step::refused) {
+      take_step();
+    }
+    if (ownership_.step() == Step::refused) {
+      return ownership_.error();
+    }
+    return ownership_;
+  }
+
+ private:
+  void take_step();
+  void list();
+  void look();
+  Result<std::string> owner();
+  std::optional<OwnerRecord> record() const;
+  bool watches(const std::string& address) const;
+  int write_record();
+
+  RbdConnection& connection_;
+  const RbdLibrary& library_;
+  OwnerRecord self_;
+  RbdOwnership ownership_;
+};
+
+void Taking::take_step() {
+  switch (ownership_.step()) {
+    case RbdOwnership::Step::list:
+      list();
+      return;
+    case RbdOwnership::Step::look:
+      look();
+      return;
+    case RbdOwnership::Step::fence: {
+      log(LogLevel::warning,
+          "{}: its last owner, {}, is gone without giving the lock back; Ballast "
+          "fences it and takes the image over",
+          connection_.name(), ownership_.other());
+      std::string address = ownership_.other();
+      ownership_.did(
+          library_.rados_blocklist_add(connection_.cluster(), address.data(), fence_seconds));
+      return;
+    }
+    case RbdOwnership::Step::break_:
+      ownership_.did(library_.rbd_lock_break(connection_.image(), RBD_LOCK_MODE_EXCLUSIVE,
+                                             ownership_.other().c_str()));
+      return;
+    case RbdOwnership::Step::acquire:
+      ownership_.did(library_.rbd_lock_acquire(connection_.image(), RBD_LOCK_MODE_EXCLUSIVE));
+      return;
+    case RbdOwnership::Step::record:
+      ownership_.did(write_record());
+      return;
+    case RbdOwnership::Step::owner:
+    case RbdOwnership::Step::refused:
+    case RbdOwnership::Step::fenced:
+      return;
+  }
+}
+
+// Returns the address of the lock's owner; empty: nobody has it.
+Result<std::string> Taking::owner() {
+  std::array<char*, 8> owners{};
+  std::size_t count = owners.size();
+  rbd_lock_mode_t mode{};
+  const int listed =
+      library_.rbd_lock_get_owners(connection_.image(), &mode, owners.data(), &count);
+  if (listed == -ENOENT || (listed == 0 && count == 0)) {
+    return std::string{};
+  }
+  if (listed < 0) {
+    return Error{-listed, ""};
+  }
+  std::string first{owners.front()};
+  library_.rbd_lock_get_owners_cleanup(owners.data(), count);
+  return first;
+}
+
+void Taking::list() {
+  Result<std::string> found = owner();
+  if (found) {
+    ownership_.owner_is(std::move(found).value());
+  } else {
+    ownership_.did(-found.error().errno_value);
+  }
+}
+
+std::optional<OwnerRecord> Taking::record() const {
+  std::array<char, 1024> value{};
+  std::size_t length = value.size();
+  const int got =
+      library_.rbd_metadata_get(connection_.image(), OwnerRecord::key, value.data(), &length);
+  return got < 0 ? std::nullopt : parse_owner_record(value.data());
+}
+
+// If the watchers cannot be listed, the owner counts as alive.
+bool Taking::watches(const std::string& address) const {
+  std::vector<rbd_image_watcher_t> watchers(64);
+  std::size_t count = watchers.size();
+  if (library_.rbd_watchers_list(connection_.image(), watchers.data(), &count) < 0) {
+    return true;
+  }
+  const bool found = std::any_of(watchers.data(), watchers.data() + count,
+                                 [&](const auto& each) { return address == each.addr; });
+  library_.rbd_watchers_list_cleanup(watchers.data(), count);
+  return found;
+}
+
+void Taking::look() {
+  OwnerFacts facts;
+  facts.record = record();
+  facts.watches = watches(ownership_.other());
+  if (facts.record.has_value()) {
+    const std::uint64_t began = start_time_of(facts.record->pid);
+    facts.runs = began != 0 && began == facts.record->start_time;
+  }
+  ownership_.found(facts);
+}
+
+int Taking::write_record() {
+  Result<std::string> address = owner();
+  if (!address) {
+    return -address.error().errno_value;
+  }
+  self_.address = std::move(address).value();
+  return library_.rbd_metadata_set(connection_.image(), OwnerRecord::key, to_string(self_).c_str());
+}
+
+}  // namespace
+
+Result<RbdOwnership> take_ownership(RbdConnection& connection) {
+  return Taking{connection}.run();
+}
+
+}  // namespace ballast::backend
