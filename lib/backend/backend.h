@@ -74,6 +74,13 @@ class Backend {
   // Fua::yes is allowed only if capabilities().fua.
   virtual co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua,
                                    co::CancelToken cancel = {}) = 0;
+  // The same for the write of a COMPARE AND WRITE. A backend that repeats writes by itself, because
+  // it lost the connection to its store, does not repeat this one: another client of the store may
+  // have changed meanwhile what was compared. It ends with medium_error then.
+  virtual co::Task<IoStatus> write_once(Bytes offset, io::SgView from, Fua fua,
+                                        co::CancelToken cancel = {}) {
+    return write(offset, from, fua, cancel);
+  }
   // Makes [offset, offset + length) read as zeros. After not_supported the caller writes zeros
   // itself.
   virtual co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,

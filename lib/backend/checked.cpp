@@ -30,6 +30,8 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
+  co::Task<IoStatus> write_once(Bytes offset, io::SgView from, Fua fua,
+                                co::CancelToken cancel) override;
   co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
                           co::CancelToken cancel) override;
   co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
@@ -114,6 +116,16 @@ co::Task<IoStatus> Checked::write(Bytes offset, io::SgView from, Fua fua, co::Ca
     return nothing_to_do();
   }
   return watch(OpKind::write, inner_->write(offset, from, fua, cancel));
+}
+
+co::Task<IoStatus> Checked::write_once(Bytes offset, io::SgView from, Fua fua,
+                                       co::CancelToken cancel) {
+  check_range(offset, Bytes{from.size()});
+  BALLAST_ASSERT(fua == Fua::no || inner_->capabilities().fua);
+  if (from.empty()) {
+    return nothing_to_do();
+  }
+  return watch(OpKind::write, inner_->write_once(offset, from, fua, cancel));
 }
 
 co::Task<IoStatus> Checked::zero(Bytes offset, Bytes length, MayUnmap may_unmap,

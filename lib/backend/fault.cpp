@@ -48,6 +48,8 @@ class Fault final : public Filter {
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
+  co::Task<IoStatus> write_once(Bytes offset, io::SgView from, Fua fua,
+                                co::CancelToken cancel) override;
   co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
                           co::CancelToken cancel) override;
   co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
@@ -153,6 +155,12 @@ co::Task<IoStatus> Fault::read(Bytes offset, io::SgView to, co::CancelToken canc
 co::Task<IoStatus> Fault::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
   const Fate fate = draw(OpKind::write, offset, Bytes{from.size()}, cancel);
   return with_faults(fate, inner_->write(offset, from, fua, fate.below()));
+}
+
+co::Task<IoStatus> Fault::write_once(Bytes offset, io::SgView from, Fua fua,
+                                     co::CancelToken cancel) {
+  const Fate fate = draw(OpKind::write, offset, Bytes{from.size()}, cancel);
+  return with_faults(fate, inner_->write_once(offset, from, fua, fate.below()));
 }
 
 co::Task<IoStatus> Fault::zero(Bytes offset, Bytes length, MayUnmap may_unmap,

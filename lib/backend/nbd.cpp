@@ -76,7 +76,14 @@ class Nbd final : public Backend, private NbdLink::Listener {
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
     return carry_out(NbdOperation::move(Way::read, offset, to), cancel);
   }
-  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua,
+                           co::CancelToken cancel) override {
+    return start_write(offset, from, fua, cancel, false);
+  }
+  co::Task<IoStatus> write_once(Bytes offset, io::SgView from, Fua fua,
+                                co::CancelToken cancel) override {
+    return start_write(offset, from, fua, cancel, true);
+  }
   co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
                           co::CancelToken cancel) override;
   co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
@@ -88,6 +95,8 @@ class Nbd final : public Backend, private NbdLink::Listener {
 
  private:
   co::Task<IoStatus> carry_out(NbdOperation operation, co::CancelToken cancel);
+  co::Task<IoStatus> start_write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel,
+                                 bool once);
   co::Task<int> ask_status(Bytes offset, Bytes length, std::vector<std::uint32_t>* pairs);
   co::Task<IoStatus> end_with(IoStatus status) { co_return status; }
   void start();
@@ -241,13 +250,17 @@ IoStatus Nbd::finish(const NbdOperation& operation) {
   return status_from_errno(operation.kind(), error);
 }
 
-co::Task<IoStatus> Nbd::write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) {
+co::Task<IoStatus> Nbd::start_write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel,
+                                    bool once) {
   if (capabilities_.read_only) {
     return end_with(IoStatus::write_protected);
   }
   NbdOperation operation = NbdOperation::move(Way::write, offset, from);
   if (fua == Fua::yes) {
     operation.make_durable(promised_);
+  }
+  if (once) {
+    operation.do_once();
   }
   return carry_out(operation, cancel);
 }

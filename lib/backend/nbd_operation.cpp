@@ -100,14 +100,14 @@ void NbdOperation::begin(NbdRequest& request, const NbdOffer& offer, Bytes block
 }
 
 void NbdOperation::took(int error, std::uint64_t losses) {
-  if (error == ENOTCONN) {
+  if (error == ENOTCONN && !once_) {
     if (!goes_on_after_a_loss()) {
       begin_anew();
     }
     return;
   }
   if (error != 0) {
-    error_ = error;
+    error_ = error == ENOTCONN ? EIO : error;
     ended_ = true;
     return;
   }

@@ -43,6 +43,9 @@ class NbdOperation {
     durable_ = true;
   }
 
+  // If the connection is lost, the operation ends with EIO.
+  void do_once() { once_ = true; }
+
   const char* name() const;
   OpKind kind() const;
   Bytes offset() const { return offset_; }
@@ -80,6 +83,7 @@ class NbdOperation {
   bool durable_ = false;
   bool fua_ = false;
   bool flush_at_end_ = false;
+  bool once_ = false;
   bool flushing_ = false;
   bool touched_ = false;
   bool ended_ = false;

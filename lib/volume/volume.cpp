@@ -167,7 +167,10 @@ co::Task<IoStatus> Volume::write_held(Request& request, Bytes offset, io::SgView
   }
   request.irrevocable_ |= once;
   const std::uint64_t mark = flush_mark();
-  IoStatus status = co_await backend_.write(offset, from, native(fua), request.token());
+  co::Task<IoStatus> writing = once
+                                   ? backend_.write_once(offset, from, native(fua), request.token())
+                                   : backend_.write(offset, from, native(fua), request.token());
+  IoStatus status = co_await std::move(writing);
   if (ok(status) && needs_flush(fua)) {
     if (refuses(request)) {
       co_return IoStatus::cancelled;

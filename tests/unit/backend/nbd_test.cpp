@@ -224,6 +224,20 @@ void what_was_under_way_is_sent_again(void**) {
   site.lab.run(backend->close());
 }
 
+void the_write_of_a_comparison_is_not_sent_again(void**) {
+  Site site{{"--filter=delay", "file", "@file", "wdelay=300ms"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  std::vector<std::byte> data(4096, std::byte{'w'});
+  const Flat flat{data};
+  Started write{site, backend->write_once(Bytes{}, flat.view(), Fua::yes)};
+  site.wait(50ms);
+  site.server.kill();
+  assert_int_equal(write.end(), IoStatus::medium_error);
+  site.server.start();
+  assert_int_equal(site.lab.run(backend->write_once(mib, flat.view(), Fua::yes)), IoStatus::ok);
+  site.lab.run(backend->close());
+}
+
 void flushes_fail_when_the_server_may_have_forgotten_something(void**) {
   Site site{{"file", "@file"}};
   std::unique_ptr<Backend> backend = site.open();
@@ -381,6 +395,7 @@ int main() {
       cmocka_unit_test(exclusive_is_checked),
       cmocka_unit_test(a_restarted_server_is_found_again),
       cmocka_unit_test(what_was_under_way_is_sent_again),
+      cmocka_unit_test(the_write_of_a_comparison_is_not_sent_again),
       cmocka_unit_test(flushes_fail_when_the_server_may_have_forgotten_something),
       cmocka_unit_test(while_there_is_no_server_only_the_untouched_can_be_cancelled),
       cmocka_unit_test(closing_does_not_wait_for_a_server_that_is_gone),
