@@ -155,6 +155,7 @@ check-long: deps-build deps-check deps-lab
 	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
 	@ci/step "a LUN's life while something runs out" $(sub) check-limits
 	@BALLAST_LONG=1 BALLAST_TEST_SECONDS=3000 ci/step "LUNs on real NBD servers, long" $(sub) check-nbd
+	@ci/step "images in a real Ceph, 1000 takeovers" $(sub) check-rbd-long
 	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb fuzz-ring
 	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
@@ -203,6 +204,7 @@ help:
 	@echo 'make bench-growth    fences and timers with 1 to 10,000 in flight'
 	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'
 	@echo 'make check-nbd       LUNs on real NBD servers (nbdkit, qemu-nbd)'
+	@echo 'make check-rbd       images in a real Ceph'
 	@echo 'make check-control   the D-Bus object and ballastctl, on a bus of their own'
 	@echo 'make check-ballastctl  its doctor, tune and watch, on made-up machines'
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'

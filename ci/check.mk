@@ -24,8 +24,8 @@ part = $$(MAKE) --no-print-directory
 
 .PHONY: built
 built:
-	@ci/step "build" $(MAKE) --no-print-directory all build-unit build-guard build-compiler build-abi build-ring \
-	  build-nbd build-sim build-control build-ballastctl $(B)/tests/ring/bench
+	@ci/step "build" $(MAKE) --no-print-directory all build-unit build-guard build-compiler build-abi build-ring build-nbd \
+	  build-rbd build-sim build-control build-ballastctl $(B)/tests/ring/bench
 $(eval $(call behind,built-asan,built,build for ASan and UBSan,$(part) VARIANT=asan build-unit build-handler build-ring build-sim build-fuzz))
 $(eval $(call behind,built-tsan,built-asan,build for TSan,$(part) VARIANT=tsan build-unit build-ring))
 # Only the step `warnings` of lint is left out: the sanitizer builds use clang with the same
@@ -38,6 +38,7 @@ $(eval $(call step,compiler,,compiler canaries,$(part) check-compiler))
 $(eval $(call step,abi,,ABI against the daemon's own headers,$(part) check-abi))
 $(eval $(call step,ring,,plugin over a shared-memory ring,$(part) check-ring))
 $(eval $(call step,nbd,,LUNs on real NBD servers,$(part) check-nbd))
+$(eval $(call step,rbd,,images in a real Ceph,$(part) check-rbd))
 $(eval $(call step,instructions,,instructions for a command,$(part) check-instructions))
 $(eval $(call step,sim,,simulation,$(part) check-sim))
 $(eval $(call step,control,,D-Bus object and ballastctl on a bus of their own,$(part) check-control))

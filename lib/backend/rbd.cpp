@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "lib/backend/error_log.h"
+#include "lib/backend/rbd_lock.h"
 #include "lib/backend/rbd_status.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
@@ -114,7 +115,6 @@ class Rbd final : public Backend {
         lock_{image.lock},
         ownership_{std::move(image.ownership)},
         geometry_{rbd_geometry(image.traits, context.size, context.logical_block)},
-        header_{image.traits.header},
         running_{executor_, "an image's last operation"},
         errors_{executor_, name_} {
     const bool snapshot = connection_->is_snapshot();
@@ -150,6 +150,7 @@ class Rbd final : public Backend {
   IoStatus ended(OpKind kind, const char* words, Bytes offset, Bytes length, int result);
   bool fenced() const { return ownership_.step() == RbdOwnership::Step::fenced; }
   void fence();
+  int grow(std::uint64_t wanted);
   int begin_move(RbdCall& call, bool is_write, Bytes offset, io::SgView part,
                  std::vector<iovec>* pieces);
   co::Task<IoStatus> move(bool is_write, Bytes offset, io::SgView all);
@@ -163,7 +164,6 @@ class Rbd final : public Backend {
   const RbdLock lock_;
   RbdOwnership ownership_;
   Geometry geometry_;
-  const Bytes header_;
   Capabilities capabilities_;
   co::Gate running_;
   ErrorLog errors_;
@@ -349,6 +349,25 @@ co::Task<IoStatus> Rbd::block_status(Bytes offset, Bytes length, std::size_t lim
   co_return IoStatus::ok;
 }
 
+// Of an encrypted image librbd shows the size without the header, but sets the size with it. So
+// the size that is still missing after the first time is added. Blocks.
+int Rbd::grow(std::uint64_t wanted) {
+  std::uint64_t header = 0;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    std::uint64_t has = 0;
+    const int asked = library_.rbd_get_size(image(), &has);
+    if (asked < 0 || has >= wanted) {
+      return asked;
+    }
+    header = attempt > 0 ? wanted - has : 0;
+    const int grown = library_.rbd_resize(image(), wanted + header);
+    if (grown < 0) {
+      return grown;
+    }
+  }
+  return 0;
+}
+
 // An image that is larger than the LUN stays as it is, so that a size that was set by mistake costs
 // no data. Who wants the space back shrinks the image afterwards (rbd resize --allow-shrink).
 co::Task<IoStatus> Rbd::resize(Bytes size) {
@@ -356,14 +375,7 @@ co::Task<IoStatus> Rbd::resize(Bytes size) {
     co_return IoStatus::not_ready;
   }
   const co::Gate::Guard inside{running_};
-  std::function<int()> work = [this, size] {
-    std::uint64_t has = 0;
-    const int asked = library_.rbd_get_size(image(), &has);
-    if (asked < 0 || has >= size.value()) {
-      return asked;
-    }
-    return library_.rbd_resize(image(), size.value() + header_.value());
-  };
+  std::function<int()> work = [this, size] { return grow(size.value()); };
   const int result = co_await helper_.run(std::move(work));
   if (result < 0) {
     co_return ended(OpKind::resize, "resize", Bytes{}, size, result);
@@ -375,7 +387,11 @@ co::Task<IoStatus> Rbd::resize(Bytes size) {
 co::Task<void> Rbd::close() {
   running_.close();
   co_await running_.drain();
-  std::function<int()> work = [this] {
+  const bool ours = ownership_.step() == RbdOwnership::Step::owner;
+  std::function<int()> work = [this, ours] {
+    if (ours) {
+      end_ownership(*connection_);
+    }
     connection_.reset();
     return 0;
   };

@@ -26,7 +26,7 @@ namespace ballast::backend {
   use(rbd_lock_acquire) use(rbd_lock_break) \
   use(rbd_lock_get_owners) use(rbd_lock_get_owners_cleanup) \
   use(rbd_watchers_list) use(rbd_watchers_list_cleanup) \
-  use(rbd_metadata_get) use(rbd_metadata_set) \
+  use(rbd_metadata_get) use(rbd_metadata_set) use(rbd_metadata_remove) \
   use(rbd_aio_create_completion) use(rbd_aio_get_return_value) use(rbd_aio_release) \
   use(rbd_aio_read) use(rbd_aio_readv) use(rbd_aio_write) use(rbd_aio_writev) \
   use(rbd_aio_write_zeroes) use(rbd_aio_flush)

@@ -180,7 +180,7 @@ bool Taking::watches(const std::string& address) const {
 void Taking::look() {
   OwnerFacts facts;
   facts.record = record();
-  facts.watches = watches(ownership_.other());
+  facts.watches = !ownership_.other().empty() && watches(ownership_.other());
   if (facts.record.has_value()) {
     const std::uint64_t began = start_time_of(facts.record->pid);
     facts.runs = began != 0 && began == facts.record->start_time;
@@ -201,6 +201,11 @@ int Taking::write_record() {
 
 Result<RbdOwnership> take_ownership(RbdConnection& connection) {
   return Taking{connection}.run();
+}
+
+void end_ownership(RbdConnection& connection) {
+  // If it fails, the next owner fences a connection that is gone.
+  (void)connection.library().rbd_metadata_remove(connection.image(), OwnerRecord::key);
 }
 
 }  // namespace ballast::backend

@@ -16,4 +16,7 @@ inline constexpr unsigned fence_seconds = 31536000;
 // the image.
 Result<RbdOwnership> take_ownership(RbdConnection& connection);
 
+// Takes our record out of the image, which is ours, before it is closed in order.
+void end_ownership(RbdConnection& connection);
+
 }  // namespace ballast::backend

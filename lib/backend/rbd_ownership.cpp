@@ -63,10 +63,17 @@ void RbdOwnership::refuse(int errno_value, std::string message) {
   step_ = Step::refused;
 }
 
+void RbdOwnership::refuse_without_feature() {
+  refuse(EINVAL, fmt::format("{} has no exclusive lock: switch the feature on (rbd feature enable "
+                             "<image> exclusive-lock), or add ;lock=none",
+                             image_));
+}
+
 void RbdOwnership::owner_is(std::string address) {
   BALLAST_ASSERT(step_ == Step::list);
   other_ = std::move(address);
-  step_ = other_.empty() ? Step::acquire : Step::look;
+  lock_is_free_ = other_.empty();
+  step_ = Step::look;
 }
 
 // Whether nothing of the owner is left that could want its lock back. A record counts only if it is
@@ -94,6 +101,11 @@ std::string RbdOwnership::describe(const OwnerFacts& facts) const {
 
 void RbdOwnership::found(const OwnerFacts& facts) {
   BALLAST_ASSERT(step_ == Step::look);
+  if (lock_is_free_) {
+    other_ = facts.record.has_value() ? facts.record->address : "";
+    step_ = other_.empty() ? Step::acquire : Step::fence;
+    return;
+  }
   if (is_dead(facts)) {
     step_ = Step::fence;
     return;
@@ -106,7 +118,7 @@ void RbdOwnership::did(int result) {
   switch (step_) {
     case Step::fence:
       if (result == 0) {
-        step_ = Step::break_;
+        step_ = lock_is_free_ ? Step::acquire : Step::break_;
       } else {
         refuse(-result,
                fmt::format("{}: its last owner, {}, is gone and cannot be fenced: {}: give "
@@ -135,6 +147,10 @@ void RbdOwnership::did(int result) {
       return;
     case Step::list:
     case Step::look:
+      if (result == -EINVAL) {
+        refuse_without_feature();
+        return;
+      }
       refuse(-result, fmt::format("{}: the owner of its lock cannot be read: {}", image_,
                                   std::strerror(-result)));
       return;
@@ -153,10 +169,7 @@ void RbdOwnership::did_acquire(int result) {
              ++rounds_ < most_rounds) {
     step_ = Step::list;  // another client was faster
   } else if (result == -EINVAL) {
-    refuse(EINVAL,
-           fmt::format("{} has no exclusive lock: switch the feature on (rbd feature enable "
-                       "<image> exclusive-lock), or add ;lock=none",
-                       image_));
+    refuse_without_feature();
   } else {
     refuse(-result,
            fmt::format("{}: its lock cannot be taken: {}", image_, std::strerror(-result)));

@@ -12,7 +12,11 @@
 // of the old owner lands before the new owner's first one to the same object, or never.
 //
 //   list -> look -> fence -> break -> acquire -> record -> owner -> fenced
-//     \_______________________________/
+//
+// A free lock proves nothing: another kind of client may have broken the lock of an owner that
+// stood still, for an hour, and given it back. So an owner writes a record of itself into the
+// image's metadata, and takes it out before it gives the lock back in order. An owner that is still
+// in the record of a free image is fenced like one that has the lock.
 //
 // A lock is broken only if its owner is certainly gone: a process of this machine that has ended,
 // or another machine's that the cluster has not heard of for half a minute (it has no watch on the
@@ -56,7 +60,7 @@ class RbdOwnership {
  public:
   enum class Step {
     list,     // list the lock's owners, then owner_is()
-    look,     // find out about other(), then found()
+    look,     // read the record, find out about other() if there is one, then found()
     fence,    // put other() on the blocklist for a year, then did()
     break_,   // break other()'s lock, then did()
     acquire,  // take the lock, then did()
@@ -73,11 +77,11 @@ class RbdOwnership {
       : image_{std::move(image)}, self_{std::move(self)} {}
 
   Step step() const { return step_; }
-  // The owner that is in the way.
+  // The owner that is in the way; empty: there is none, or it is not known yet.
   const std::string& other() const { return other_; }
   const Error& error() const { return error_; }
 
-  // Empty: nobody has the lock.
+  // The lock's owner; empty: nobody has the lock.
   void owner_is(std::string address);
   void found(const OwnerFacts& facts);
   // How librbd or librados answered the step: 0, or a negative errno.
@@ -90,12 +94,14 @@ class RbdOwnership {
   bool is_dead(const OwnerFacts& facts) const;
   std::string describe(const OwnerFacts& facts) const;
   void refuse(int errno_value, std::string message);
+  void refuse_without_feature();
   void did_acquire(int result);
 
   std::string image_;
   OwnerRecord self_;
   Step step_ = Step::list;
   std::string other_;
+  bool lock_is_free_ = false;
   unsigned rounds_ = 0;
   Error error_{0, ""};
 };

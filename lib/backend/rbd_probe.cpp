@@ -93,9 +93,7 @@ Result<RbdTraits> probe(RbdConnection& connection) {
     return Error{-asked, fmt::format("{}: the size of the image cannot be read: {}",
                                      connection.name(), std::strerror(-asked))};
   }
-  return RbdTraits{.size = Bytes{size},
-                   .header = Bytes{info.size > size ? info.size - size : 0},
-                   .object_size = Bytes{info.obj_size}};
+  return RbdTraits{.size = Bytes{size}, .object_size = Bytes{info.obj_size}};
 }
 
 Geometry rbd_geometry(const RbdTraits& traits, Bytes size, Bytes logical_block) {

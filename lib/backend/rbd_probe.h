@@ -12,7 +12,6 @@ namespace ballast::backend {
 
 struct RbdTraits {
   Bytes size;         // usable; without the header of an encrypted image
-  Bytes header;       // of an encrypted image: what its size as Ceph shows it has besides
   Bytes object_size;  // the image is cut into objects of this size
 };
 

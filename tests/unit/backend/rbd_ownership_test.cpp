@@ -50,11 +50,23 @@ void a_free_image_is_taken(void**) {
   RbdOwnership machine = ownership();
   assert_true(machine.step() == Step::list);
   machine.owner_is("");
+  machine.found({});
   assert_true(machine.step() == Step::acquire);
   machine.did(0);
   assert_true(machine.step() == Step::record);
   machine.did(0);
   assert_true(machine.step() == Step::owner);
+}
+
+// Another kind of client has broken the owner's lock, and given it back.
+void an_owner_that_did_not_leave_in_order_is_fenced_even_if_the_lock_is_free(void**) {
+  RbdOwnership machine = ownership();
+  machine.owner_is("");
+  machine.found({.record = predecessor(), .watches = false, .runs = true});
+  assert_true(machine.step() == Step::fence);
+  assert_string_equal(machine.other().c_str(), address);
+  machine.did(0);
+  assert_true(machine.step() == Step::acquire);
 }
 
 void a_dead_predecessor_is_fenced_before_its_lock_is_broken(void**) {
@@ -131,17 +143,23 @@ void a_faster_client_is_looked_at_a_few_times(void**) {
   RbdOwnership machine = ownership();
   for (unsigned round = 1; round < RbdOwnership::most_rounds; ++round) {
     machine.owner_is("");
+    machine.found({});
     machine.did(-EROFS);
     assert_true(machine.step() == Step::list);
   }
   machine.owner_is("");
+  machine.found({});
   machine.did(-EROFS);
   assert_true(machine.step() == Step::refused);
 }
 
 void an_image_without_the_feature_is_refused(void**) {
+  RbdOwnership unlisted = ownership();
+  unlisted.did(-EINVAL);
+  assert_non_null(std::strstr(unlisted.error().message.c_str(), "lock=none"));
   RbdOwnership machine = ownership();
   machine.owner_is("");
+  machine.found({});
   machine.did(-EINVAL);
   assert_true(machine.step() == Step::refused);
   assert_non_null(std::strstr(machine.error().message.c_str(), "lock=none"));
@@ -150,6 +168,7 @@ void an_image_without_the_feature_is_refused(void**) {
 void an_owner_that_cannot_write_its_record_is_none(void**) {
   RbdOwnership machine = ownership();
   machine.owner_is("");
+  machine.found({});
   machine.did(0);
   machine.did(-ESHUTDOWN);
   assert_true(machine.step() == Step::refused);
@@ -159,6 +178,7 @@ void an_owner_that_cannot_write_its_record_is_none(void**) {
 void a_lost_owner_stays_fenced(void**) {
   RbdOwnership machine = ownership();
   machine.owner_is("");
+  machine.found({});
   machine.did(0);
   machine.did(0);
   machine.lost();
@@ -190,6 +210,7 @@ void other_texts_are_no_records(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_free_image_is_taken),
+      cmocka_unit_test(an_owner_that_did_not_leave_in_order_is_fenced_even_if_the_lock_is_free),
       cmocka_unit_test(a_dead_predecessor_is_fenced_before_its_lock_is_broken),
       cmocka_unit_test(an_owner_that_cannot_be_fenced_keeps_its_lock),
       cmocka_unit_test(a_predecessor_that_runs_is_left_alone),

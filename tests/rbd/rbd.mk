@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+# check-rbd: images in a real Ceph, which each test starts for itself (tests/rbd/cluster).
+# check-rbd-long: the same with many more takeovers.
+
+rbd_tests := rbd_test takeover_test
+$(foreach p,$(rbd_tests),$(B)/tests/rbd/$(p)): $(B)/tests/rbd/%: $(B)/obj/tests/rbd/%.o $(B)/obj/tests/rbd/process.o $$(ring_objects) $(B)/libbase.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -rdynamic -o $@ $^ $(call pkg,--libs,fmt cmocka)
+
+.PHONY: build-rbd check-rbd check-rbd-long
+build-rbd: $(plugin) $(rbd_tests:%=$(B)/tests/rbd/%) $(B)/tests/unit/backend/contract_test
+check-rbd: build-rbd
+	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/unit/backend/contract_test
+	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/rbd/rbd_test
+	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=20 tests/rbd/cluster $(B)/tests/rbd/takeover_test
+check-rbd-long: build-rbd
+	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=1000 tests/rbd/cluster $(B)/tests/rbd/takeover_test

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// A frozen old owner cannot land a late write.
+//
+// Each takeover: a process owns the image and writes to it all the time. It is stopped in the
+// middle of that, with writes in its queues, on the way and at the OSD, which sometimes stands
+// still as well. The image's metadata then names a process that does not run, as if the old owner
+// were known to be gone. This process takes the image over, writes every block, and lets the old
+// owner go on. Once the old owner has noticed that it is fenced, every block must hold what was
+// written here.
+//
+// TAKEOVERS says how many (20). BALLAST_SEED draws the same again. One more test makes the cluster
+// forget a blocklisted client after 2 s by default, which is how late writes come about.
+#include <signal.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/rbd/process.h"
+#include "tests/ring/support.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast::rbd_test;
+using namespace ballast::ring_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr unsigned good = 0x00;
+constexpr std::size_t blocks = 256;
+constexpr std::size_t block_bytes = 16384;
+constexpr std::uint32_t lbas = block_bytes / 512;
+constexpr std::byte old_owners{0xAA};
+
+LunOptions sized() {
+  LunOptions options;
+  options.size = blocks * block_bytes;
+  return options;
+}
+
+// The first byte of each block says who wrote it.
+std::vector<std::byte> block_of(std::byte writer) {
+  return std::vector<std::byte>(block_bytes, writer);
+}
+
+// --- the old owner
+
+struct Writer {
+  Lun* lun = nullptr;
+  std::vector<std::byte> data = block_of(old_owners);
+  std::mt19937 random;
+  std::atomic<int>* live = nullptr;
+
+  void next() {
+    const std::uint64_t block = random() % blocks;
+    if (!lun->submit(write_16(block * lbas, lbas), Direction::to_device, data,
+                     {&Writer::answered, this})) {
+      live->fetch_sub(1);
+    }
+  }
+  // It ends once the LUN says that it lost its image: CHECK CONDITION, NOT READY.
+  static void answered(void* self, const Answer& answer) {
+    auto& writer = *static_cast<Writer*>(self);
+    if (answer.status == 0x02 && answer.sense_key() == 0x2) {
+      writer.live->fetch_sub(1);
+    } else {
+      writer.next();
+    }
+  }
+};
+
+// Says "open" once it writes, and "fenced" once every command is refused.
+int own(const std::string& string) {
+  const auto lun = Lun::add(string, sized());
+  if (lun == nullptr) {
+    std::puts(take_log().c_str());
+    return 1;
+  }
+  constexpr int depth = 32;
+  std::atomic<int> live{depth};
+  std::vector<Writer> writers(depth);
+  for (int i = 0; i < depth; ++i) {
+    Writer& writer = writers[static_cast<std::size_t>(i)];
+    writer.lun = lun.get();
+    writer.live = &live;
+    writer.random.seed(static_cast<unsigned>(i));
+    writer.next();
+  }
+  std::puts("open");
+  std::fflush(stdout);
+  while (live.load() > 0) {
+    std::this_thread::sleep_for(1ms);
+  }
+  std::puts("fenced");
+  std::fflush(stdout);
+  for (;;) {
+    std::this_thread::sleep_for(1h);
+  }
+}
+
+// --- the new owner
+
+// Writes the record of a process that has ended, with the address of the lock's owner. It goes to
+// the image's header as librbd would write it, because librbd would ask the old owner for the lock.
+void declare_dead(const std::string& image) {
+  std::string record;
+  std::string id;
+  assert_true(shell("rbd image-meta get " + image + " ballast.owner", &record));
+  assert_true(shell("bash -c \"rbd info " + image + " | sed -n 's/^.*id: //p'\"", &id));
+  const std::size_t at = record.find(" pid=");
+  assert_true(at != std::string::npos);
+  record.replace(at, record.find(' ', at + 1) - at, " pid=4194304");
+  record.erase(record.find_last_not_of('\n') + 1);
+  id.erase(id.find_last_not_of('\n') + 1);
+  assert_true(shell("rados -p rbd setomapval rbd_header." + id + " metadata_ballast.owner '" +
+                    record + "'"));
+}
+
+std::size_t blocks_that_differ(Lun& lun, std::byte wanted) {
+  std::size_t differ = 0;
+  for (std::size_t block = 0; block < blocks; ++block) {
+    std::vector<std::byte> data(block_bytes);
+    const Answer answer = lun.execute(read_16(block * lbas, lbas), Direction::from_device, data);
+    assert_int_equal(answer.status, good);
+    differ += data == block_of(wanted) ? 0U : 1U;
+  }
+  return differ;
+}
+
+void write_all(Lun& lun, std::byte writer) {
+  for (std::size_t block = 0; block < blocks; ++block) {
+    std::vector<std::byte> data = block_of(writer);
+    const Answer answer = lun.execute(write_16(block * lbas, lbas), Direction::to_device, data);
+    assert_int_equal(answer.status, good);
+  }
+}
+
+// One takeover. The old owner stands still for `frozen` after it. Returns the blocks that a late
+// write has changed.
+std::size_t take_over(const std::string& image, std::byte writer, std::mt19937_64& random,
+                      std::chrono::milliseconds frozen) {
+  Process old_owner{{"own", config(image)}};
+  assert_string_equal(old_owner.line().c_str(), "open");
+  std::this_thread::sleep_for(std::chrono::microseconds{random() % 30'000});
+  std::optional<Frozen> osd;
+  if (random() % 2 == 0) {
+    osd.emplace("osd.0");
+    std::this_thread::sleep_for(std::chrono::microseconds{random() % 5000});
+  }
+  old_owner.signal(SIGSTOP);
+  osd.reset();
+  declare_dead(image);
+  const auto lun = Lun::add(config(image), sized());
+  if (lun == nullptr) {
+    print_error("%s\n", take_log().c_str());
+  }
+  assert_non_null(lun.get());
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
+  write_all(*lun, writer);
+  std::this_thread::sleep_for(frozen);
+  old_owner.signal(SIGCONT);
+  assert_string_equal(old_owner.line().c_str(), "fenced");
+  return blocks_that_differ(*lun, writer);
+}
+
+void no_late_write_lands(void**) {
+  const char* const wanted = std::getenv("TAKEOVERS");
+  const unsigned long takeovers = wanted != nullptr ? std::strtoul(wanted, nullptr, 10) : 20;
+  std::mt19937_64 random{seed()};
+  assert_true(shell("rbd create rbd/takeover --size 4M"));
+  std::size_t late = 0;
+  for (unsigned long i = 0; i < takeovers; ++i) {
+    late += take_over("rbd/takeover", static_cast<std::byte>(1 + i % 100), random, 0ms);
+    (void)take_log();
+    if ((i + 1) % 100 == 0 || i + 1 == takeovers) {
+      print_message("%lu takeovers, %zu late writes\n", i + 1, late);
+    }
+  }
+  assert_int_equal(late, 0);
+}
+
+void none_lands_after_the_usual_expiry(void**) {
+  std::mt19937_64 random{seed()};
+  assert_true(shell("rbd create rbd/expiry --size 4M"));
+  assert_true(shell("ceph config set mon mon_osd_blocklist_default_expire 2"));
+  const std::size_t late = take_over("rbd/expiry", std::byte{7}, random, 6s);
+  assert_true(shell("ceph config rm mon mon_osd_blocklist_default_expire"));
+  assert_int_equal(late, 0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  require_cluster();
+  const char* const plugin = std::getenv("BALLAST_PLUGIN");
+  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  if (argc == 3 && std::strcmp(argv[1], "own") == 0) {
+    return own(argv[2]);
+  }
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(none_lands_after_the_usual_expiry),
+      cmocka_unit_test(no_late_write_lands),
+  };
+  return cmocka_run_group_tests_name("takeover", tests, nullptr, nullptr);
+}
