@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-nbd: the built plugin on LUNs that real NBD servers keep (nbdkit, qemu-nbd), over the ring.
 # BALLAST_LONG=1 makes its loads and freezes ten times as long.
+# bench-nbd: the speed of such a LUN, beside the nbd engine of fio.
 
 nbd_tests := lun_test trouble_test
 nbd_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,configfs daemon host support)
@@ -17,3 +18,7 @@ $(foreach p,$(nbd_tests),$(eval $(call nbd_program,$(p))))
 build-nbd: $(plugin) $(nbd_tests:%=$(B)/tests/nbd/%)
 check-nbd: build-nbd
 	@BALLAST_PLUGIN=$(plugin) ci/run-tests nbd-$(VARIANT) $(nbd_tests:%=$(B)/tests/nbd/%)
+
+.PHONY: bench-nbd
+bench-nbd: $(plugin) $(B)/tests/ring/bench
+	@tests/nbd/bench-nbd $(plugin) $(B)/tests/ring/bench
