@@ -3,11 +3,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -38,17 +36,6 @@ constexpr std::array settings{
     Setting{"log_to_stderr", "false"},        Setting{"err_to_stderr", "false"},
     Setting{"log_to_syslog", "false"},        Setting{"err_to_syslog", "false"},
 };
-
-// Where librados answers questions about this process's connections. The folder is in memory.
-constexpr const char* socket_folder = "/run/ballast";
-
-std::string socket_path() {
-  static std::atomic<unsigned> number{0};
-  if (::mkdir(socket_folder, 0700) != 0 && errno != EEXIST) {
-    return "";
-  }
-  return fmt::format("{}/rbd.{}.{}.asok", socket_folder, ::getpid(), ++number);
-}
 
 // A passphrase may contain any byte. One newline at the end belongs to the editor.
 Result<std::string> read_passphrase(const std::string& path) {
@@ -116,10 +103,6 @@ Result<void> RbdConnection::set_up() {
                  "{}: the configuration of Ceph, {}, cannot be read: {}: correct it, or add "
                  ";conf=<path>",
                  name_, config_.conf, std::strerror(-read));
-  }
-  admin_socket_ = socket_path();
-  if (library_.rados_conf_set(cluster_, "admin_socket", admin_socket_.c_str()) < 0) {
-    admin_socket_.clear();
   }
   for (const Setting& setting : settings) {
     const int set = library_.rados_conf_set(cluster_, setting.name, setting.value);

@@ -49,8 +49,6 @@ class RbdConnection {
   // "rbd=pool/image", for messages.
   const std::string& name() const { return name_; }
   bool is_snapshot() const { return !names_.snapshot.empty(); }
-  // The path of the socket on which librados answers questions; empty: there is none.
-  const std::string& admin_socket() const { return admin_socket_; }
 
  private:
   RbdConnection(const RbdLibrary& library, const RbdConfig& config, RbdName names)
@@ -68,7 +66,6 @@ class RbdConnection {
   const RbdConfig config_;
   const RbdName names_;
   const std::string name_;
-  std::string admin_socket_;
   rados_t cluster_ = nullptr;
   rados_ioctx_t pool_ = nullptr;
   rbd_image_t image_ = nullptr;

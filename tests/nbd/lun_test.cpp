@@ -46,6 +46,8 @@ void keeps_its_data(const std::string& config) {
       print_error("%s\n", take_log().c_str());
     }
     assert_non_null(lun.get());
+    // A server that serves one client at a time needs a moment to see that the last one has left.
+    assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
     std::vector<std::byte> zeros(std::size_t{64} * block);
     for (std::uint64_t i = 0; i < 32; ++i) {  // the load begins with zeros
       assert_int_equal(lun->execute(write_16(i * 64, 64), Direction::to_device, zeros).status,
