@@ -32,6 +32,7 @@ template <class T>
 class Attempts {
  public:
   using State = StoreSource::State;
+  using Unwanted = std::function<bool()>;
 
   struct Outcome {
     Result<T> result;
@@ -43,12 +44,24 @@ class Attempts {
     const char* errand;  // the thread's name
     // Makes one attempt. May hang. An attempt that takes long asks `unwanted` now and then, and
     // gives up if it returns true.
-    std::function<Outcome(const std::function<bool()>& unwanted)> attempt;
+    std::function<Outcome(const Unwanted& unwanted)> attempt;
     // Logs that an attempt failed and another one follows.
     std::function<void(const Error& why)> complain;
     Nanoseconds first_pause = std::chrono::seconds{1};
     Nanoseconds longest_pause = std::chrono::seconds{1};
   };
+
+  // The plan to fill `wanted`, at its pauses and with its log lines.
+  static Plan plan_for(StoreOrder wanted, const char* errand,
+                       Outcome (*attempt)(const StoreOrder& order, const Unwanted& unwanted)) {
+    const auto order = std::make_shared<const StoreOrder>(std::move(wanted));
+    return {
+        .errand = errand,
+        .attempt = [order, attempt](const Unwanted& unwanted) { return attempt(*order, unwanted); },
+        .complain = [order](const Error& why) { log_becoming_ready(*order, why); },
+        .first_pause = order->interval,
+        .longest_pause = order->interval};
+  }
 
   // Starts the errand. If that is impossible, the state is `refused`.
   explicit Attempts(Plan plan) : shared_{std::make_shared<Shared>(std::move(plan))} {
@@ -114,7 +127,7 @@ class Attempts {
     bool unwanted = false;
 
     void work() {
-      const std::function<bool()> is_unwanted = [this] {
+      const Unwanted is_unwanted = [this] {
         const std::lock_guard lock{mutex};
         return unwanted;
       };

@@ -61,10 +61,13 @@ Result<void> check_settings(const NbdConfig& config) {
   return {};
 }
 
-std::string describe(const NbdConfig& config) {
-  const std::string server = config.is_unix_socket()
-                                 ? config.server
+std::string server_of(const NbdConfig& config) {
+  return config.is_unix_socket() ? config.server
                                  : fmt::format("{} port {}", config.server, config.port);
+}
+
+std::string describe(const NbdConfig& config) {
+  const std::string server = server_of(config);
   return config.export_name.empty()
              ? fmt::format("the default export of {}", server)
              : fmt::format("export {} of {}", config::quote(config.export_name), server);

@@ -41,6 +41,8 @@ config::Keys keys_of(NbdConfig& config);
 // Whether the settings fit together (EINVAL). Pure.
 Result<void> check_settings(const NbdConfig& config);
 
+// The server, for people: "storage.example port 10809", or the socket's path.
+std::string server_of(const NbdConfig& config);
 // The server and the export, for people: "export \"vol0\" of storage.example port 10809".
 std::string describe(const NbdConfig& config);
 

@@ -49,11 +49,6 @@ Failure for_good(int errno_value, fmt::format_string<Args...> format, Args&&... 
 template <class T>
 using Step = std::variant<T, Failure>;
 
-std::string server_of(const NbdConfig& config) {
-  return config.is_unix_socket() ? config.server
-                                 : fmt::format("{} port {}", config.server, config.port);
-}
-
 // Waits for the socket, looking at `unwanted` ten times a second. Returns the events; 0 if time is
 // over or nobody wants the connection.
 short wait_for(int fd, short events, Clock::time_point until,

@@ -4,12 +4,10 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "lib/backend/attempts.h"
@@ -21,18 +19,13 @@ namespace ballast::backend {
 namespace {
 
 using namespace std::chrono_literals;
-using Unwanted = std::function<bool()>;
-
 struct Opened {
   std::vector<NbdPeer> peers;
   StoreClaim claim;
 };
 
-struct Trouble {
-  Error why;
-  bool definite = false;
-};
-using Outcome = std::variant<Opened, Trouble>;
+using Outcome = Attempts<Opened>::Outcome;
+using Unwanted = Attempts<Opened>::Unwanted;
 
 // A server that serves one client at a time needs a moment to see that the last one has left.
 NbdAttempt connect_in_turn(const NbdConfig& config, const Unwanted& unwanted) {
@@ -75,13 +68,15 @@ Result<void> check_fit(const StoreOrder& order, const NbdOffer& offer) {
 Outcome open_once(const StoreOrder& order, const Unwanted& unwanted) {
   const NbdConfig& config = order.config.nbd;
   if (const Result<void> settings = check_settings(config); !settings) {
-    return Trouble{settings.error(), true};
+    return {.result = settings.error()};
   }
   std::optional<StoreClaim> claim = StoreClaim::make(describe(config));
   if (!claim.has_value()) {
-    return Trouble{Error{EBUSY, fmt::format("{} is in use by another LUN of this daemon, or by one "
-                                            "that was closed and whose last operations still run",
-                                            describe(config))}};
+    return {
+        .result = Error{EBUSY, fmt::format("{} is in use by another LUN of this daemon, or by one "
+                                           "that was closed and whose last operations still run",
+                                           describe(config))},
+        .waits = true};
   }
   Opened opened;
   opened.claim = std::move(*claim);
@@ -89,11 +84,11 @@ Outcome open_once(const StoreOrder& order, const Unwanted& unwanted) {
   while (opened.peers.size() < wanted) {
     NbdAttempt made = connect_in_turn(config, unwanted);
     if (!made.peer) {
-      return Trouble{made.peer.error(), made.definite};
+      return {.result = made.peer.error(), .waits = !made.definite};
     }
     const NbdOffer offer = made.peer.value().offer;
     if (const Result<void> fits = check_fit(order, offer); !fits) {
-      return Trouble{fits.error(), true};
+      return {.result = fits.error()};
     }
     opened.peers.push_back(std::move(made.peer).value());
     if (!offer.multi_conn && wanted > 1) {
@@ -106,35 +101,24 @@ Outcome open_once(const StoreOrder& order, const Unwanted& unwanted) {
   }
   if (config.exclusive == NbdConfig::Exclusive::server) {
     if (const Result<void> alone = check_exclusive(config, unwanted); !alone) {
-      return Trouble{alone.error(), true};
+      return {.result = alone.error()};
     }
   }
-  return opened;
+  return {.result = std::move(opened)};
 }
 
-Attempts<Opened>::Outcome attempt(const StoreOrder& order, const Unwanted& unwanted) {
+Outcome attempt(const StoreOrder& order, const Unwanted& unwanted) {
   Outcome outcome = open_once(order, unwanted);
-  if (Trouble* const trouble = std::get_if<Trouble>(&outcome)) {
-    const bool waits = order.at_start || !trouble->definite;
-    return {.result = std::move(trouble->why), .waits = waits};
-  }
-  return {.result = std::get<Opened>(std::move(outcome))};
-}
-
-Attempts<Opened>::Plan plan(const std::shared_ptr<const StoreOrder>& order) {
-  return {.errand = "ballast/nbd",
-          .attempt = [order](const Unwanted& unwanted) { return attempt(*order, unwanted); },
-          .complain = [order](const Error& why) { log_becoming_ready(*order, why); },
-          .first_pause = order->interval,
-          .longest_pause = order->interval};
+  outcome.waits |= order.at_start;
+  return outcome;
 }
 
 class NbdSource final : public StoreSource {
  public:
   NbdSource(StoreOrder order, const OpenContext& context)
-      : order_{std::make_shared<const StoreOrder>(std::move(order))},
+      : order_{std::move(order)},
         context_{context},
-        attempts_{plan(order_)} {}
+        attempts_{Attempts<Opened>::plan_for(order_, "ballast/nbd", attempt)} {}
 
   State wait(Nanoseconds patience) override { return attempts_.wait(patience); }
   State state() override { return attempts_.state(); }
@@ -142,14 +126,14 @@ class NbdSource final : public StoreSource {
   Store take() override {
     Opened opened = attempts_.take();
     if (opened.peers.front().offer.read_only) {
-      log(LogLevel::warning, "{}: {} is read-only, so the LUN is write-protected", order_->lun,
-          describe(order_->config.nbd));
+      log(LogLevel::warning, "{}: {} is read-only, so the LUN is write-protected", order_.lun,
+          describe(order_.config.nbd));
     }
     std::shared_ptr<UnheardFlush> unheard_flush = opened.claim.unheard_flush();
-    return Store{make_nbd(NbdStore{.lun = order_->lun,
-                                   .config = order_->config.nbd,
-                                   .size = order_->size,
-                                   .logical_block = order_->logical_block,
+    return Store{make_nbd(NbdStore{.lun = order_.lun,
+                                   .config = order_.config.nbd,
+                                   .size = order_.size,
+                                   .logical_block = order_.logical_block,
                                    .peers = std::move(opened.peers),
                                    .claim = std::move(opened.claim)},
                           context_),
@@ -157,7 +141,7 @@ class NbdSource final : public StoreSource {
   }
 
  private:
-  const std::shared_ptr<const StoreOrder> order_;
+  const StoreOrder order_;
   const OpenContext context_;
   Attempts<Opened> attempts_;
 };

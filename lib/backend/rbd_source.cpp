@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <functional>
 #include <memory>
 #include <utility>
 
@@ -57,25 +56,17 @@ Result<RbdImage> open_image(const StoreOrder& order) {
   return image;
 }
 
-Attempts<RbdImage>::Outcome attempt(const StoreOrder& order) {
+Attempts<RbdImage>::Outcome attempt(const StoreOrder& order, const Attempts<RbdImage>::Unwanted&) {
   Result<RbdImage> image = open_image(order);
   const bool waits = !image && (order.at_start || image.error().errno_value == ETIMEDOUT);
   return {.result = std::move(image), .waits = waits};
 }
 
-Attempts<RbdImage>::Plan plan(StoreOrder wanted) {
-  const auto order = std::make_shared<const StoreOrder>(std::move(wanted));
-  return {.errand = "ballast/rbd",
-          .attempt = [order](const std::function<bool()>&) { return attempt(*order); },
-          .complain = [order](const Error& why) { log_becoming_ready(*order, why); },
-          .first_pause = order->interval,
-          .longest_pause = order->interval};
-}
-
 class RbdSource final : public StoreSource {
  public:
   RbdSource(StoreOrder order, const OpenContext& context)
-      : context_{context}, attempts_{plan(std::move(order))} {}
+      : context_{context},
+        attempts_{Attempts<RbdImage>::plan_for(std::move(order), "ballast/rbd", attempt)} {}
 
   State wait(Nanoseconds patience) override { return attempts_.wait(patience); }
   State state() override { return attempts_.state(); }

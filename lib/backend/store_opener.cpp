@@ -78,7 +78,7 @@ void remember(const StoreOrder& order, const Expected& expected, const StoreIden
 }
 
 // Makes one attempt.
-Attempts<OpenFile>::Outcome attempt(const StoreOrder& order) {
+Attempts<OpenFile>::Outcome attempt(const StoreOrder& order, const Attempts<OpenFile>::Unwanted&) {
   const Found found = find_record(order);
   const Expected expected = expect(order, found);
   Result<OpenFile> opened = open_file(order.config.file, order.size, order.logical_block, expected);
@@ -100,18 +100,10 @@ Attempts<OpenFile>::Outcome attempt(const StoreOrder& order) {
   return {.result = std::move(opened), .afterwards = std::move(afterwards)};
 }
 
-Attempts<OpenFile>::Plan plan(StoreOrder wanted) {
-  const auto order = std::make_shared<const StoreOrder>(std::move(wanted));
-  return {.errand = "ballast/open",
-          .attempt = [order](const std::function<bool()>&) { return attempt(*order); },
-          .complain = [order](const Error& why) { log_becoming_ready(*order, why); },
-          .first_pause = order->interval,
-          .longest_pause = order->interval};
-}
-
 }  // namespace
 
-StoreOpener::StoreOpener(StoreOrder order) : attempts_{plan(std::move(order))} {}
+StoreOpener::StoreOpener(StoreOrder order)
+    : attempts_{Attempts<OpenFile>::plan_for(std::move(order), "ballast/open", attempt)} {}
 
 Result<void> StoreOpener::check(const StoreOrder& order) {
   return check_file(order.config.file, expect(order, find_record(order)));
