@@ -108,6 +108,16 @@ $(plugin): $(plugin_objects) $(all_archives) handler/handler_ballast.map
 	@$(CXX) -shared $(if $(LDFLAGS_lto_$(VARIANT)),$(LDFLAGS_lto_$(VARIANT)),$(LDFLAGS_$(VARIANT))) -pthread -Wl,--version-script=handler/handler_ballast.map \
 	  -Wl,-z,relro,-z,now -Wl,--as-needed -o $@ $(plugin_objects) $(all_archives) $(plugin_libs)
 
+# A test below tests/ that loads the plugin, and plays daemon and kernel for it (tests/ring/host.h).
+# -rdynamic: so the plugin finds the daemon's functions in it, as it does in the daemon.
+host_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,configfs daemon host support)
+define host_program
+$(B)/tests/$(1): $(B)/obj/tests/$(1).o $(host_objects) $(B)/libbase.a
+	@mkdir -p $$(@D)
+	@echo "  LINK  $$@"
+	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,fmt cmocka)
+endef
+
 # --- other makefile parts: each test kind and tool brings its own rules ---------------------------
 include $(sort $(wildcard kmodules/*.mk targetcli-config/*/*.mk tests/*/*.mk ci/*.mk))
 

@@ -4,15 +4,7 @@
 # bench-nbd: the speed of such a LUN, beside the nbd engine of fio.
 
 nbd_tests := lun_test trouble_test
-nbd_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,configfs daemon host support)
-
-define nbd_program
-$(B)/tests/nbd/$(1): $(B)/obj/tests/nbd/$(1).o $(nbd_objects) $(B)/libbase.a
-	@mkdir -p $$(@D)
-	@echo "  LINK  $$@"
-	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,fmt cmocka)
-endef
-$(foreach p,$(nbd_tests),$(eval $(call nbd_program,$(p))))
+$(foreach p,$(nbd_tests),$(eval $(call host_program,nbd/$(p))))
 
 .PHONY: check-nbd build-nbd
 build-nbd: $(plugin) $(nbd_tests:%=$(B)/tests/nbd/%)

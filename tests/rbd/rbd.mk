@@ -3,10 +3,8 @@
 # check-rbd-long: the same with many more takeovers.
 
 rbd_tests := rbd_test takeover_test
-$(foreach p,$(rbd_tests),$(B)/tests/rbd/$(p)): $(B)/tests/rbd/%: $(B)/obj/tests/rbd/%.o $(B)/obj/tests/rbd/process.o $$(ring_objects) $(B)/libbase.a
-	@mkdir -p $(@D)
-	@echo "  LINK  $@"
-	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -rdynamic -o $@ $^ $(call pkg,--libs,fmt cmocka)
+$(foreach p,$(rbd_tests),$(eval $(call host_program,rbd/$(p))))
+$(rbd_tests:%=$(B)/tests/rbd/%): $(B)/obj/tests/rbd/process.o
 
 .PHONY: build-rbd check-rbd check-rbd-long
 build-rbd: $(plugin) $(rbd_tests:%=$(B)/tests/rbd/%) $(B)/tests/unit/backend/contract_test

@@ -4,16 +4,7 @@
 # bench-native: commands per second and instructions per command with the same host.
 
 ring_tests := ring_test freeze_test kernel_test open_test passed_over_test
-ring_objects := $(patsubst %,$(B)/obj/tests/ring/%.o,configfs daemon host support)
-
-# -rdynamic: so the plugin finds the daemon's functions in the host, as it does in the daemon.
-define ring_program
-$(B)/tests/ring/$(1): $(B)/obj/tests/ring/$(1).o $(ring_objects) $(B)/libbase.a
-	@mkdir -p $$(@D)
-	@echo "  LINK  $$@"
-	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,fmt cmocka)
-endef
-$(foreach p,$(ring_tests) fault_sweep bench,$(eval $(call ring_program,$(p))))
+$(foreach p,$(ring_tests) fault_sweep bench,$(eval $(call host_program,ring/$(p))))
 $(B)/tests/ring/kernel_test: $(B)/obj/tests/ring/kernel.o
 
 .PHONY: check-ring build-ring
