@@ -5,8 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
@@ -16,6 +14,7 @@
 #include "tests/cmocka.h"
 
 using namespace ballast::ring_test;
+using ballast::nbd_test::file_of;
 using ballast::nbd_test::free_port;
 using ballast::nbd_test::Server;
 
@@ -31,12 +30,6 @@ LunOptions blocks_of(std::uint32_t block_size) {
   LunOptions options;
   options.block_size = block_size;
   return options;
-}
-
-std::string file_of(const std::string& path, std::uint64_t size = std::uint64_t{64} << 20) {
-  std::ofstream{path}.flush();
-  std::filesystem::resize_file(path, size);
-  return path;
 }
 
 void keeps_its_data(const std::string& config) {
@@ -196,8 +189,7 @@ int main() {
       return 77;
     }
   }
-  const char* const plugin = std::getenv("BALLAST_PLUGIN");
-  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  load_built_plugin();
   const CMUnitTest tests[] = {
       cmocka_unit_test(nbdkit_keeps_the_data_of_a_lun),
       cmocka_unit_test(qemu_nbd_keeps_the_data_of_a_lun),

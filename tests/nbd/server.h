@@ -13,6 +13,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +47,13 @@ inline int free_port() {
   BALLAST_ASSERT(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &length) == 0);
   ::close(fd);
   return ntohs(address.sin_port);
+}
+
+// Makes a sparse file for a server to export. Returns its path.
+inline std::string file_of(const std::string& path, std::uint64_t size = std::uint64_t{64} << 20) {
+  std::ofstream{path}.flush();
+  std::filesystem::resize_file(path, size);
+  return path;
 }
 
 class Server {

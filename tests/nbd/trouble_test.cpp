@@ -6,8 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +17,7 @@
 #include "tests/cmocka.h"
 
 using namespace ballast::ring_test;
+using ballast::nbd_test::file_of;
 using ballast::nbd_test::Server;
 using ballast::nbd_test::SteadyLoad;
 using namespace std::chrono_literals;
@@ -27,16 +26,9 @@ namespace {
 
 constexpr unsigned good = 0x00;
 constexpr unsigned busy = 0x08;
-constexpr const char* quick = ";deadline=600ms;slow=100ms;stall_after=300ms";
 
 bool is_long() {
   return std::getenv("BALLAST_LONG") != nullptr;
-}
-
-std::string file_of(const std::string& path, std::uint64_t size = std::uint64_t{64} << 20) {
-  std::ofstream{path}.flush();
-  std::filesystem::resize_file(path, size);
-  return path;
 }
 
 void expect_no_trouble(const SteadyLoad& load) {
@@ -213,8 +205,7 @@ int main() {
       return 77;
     }
   }
-  const char* const plugin = std::getenv("BALLAST_PLUGIN");
-  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  load_built_plugin();
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_frozen_nbdkit_is_waited_for),
       cmocka_unit_test(a_frozen_qemu_nbd_is_waited_for),

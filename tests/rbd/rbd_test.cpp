@@ -26,20 +26,11 @@ constexpr unsigned busy = 0x08;
 constexpr unsigned good = 0x00;
 constexpr unsigned check_condition = 0x02;
 constexpr std::size_t mib = std::size_t{1} << 20;
-constexpr const char* quick = ";deadline=600ms;slow=100ms;stall_after=300ms";
 
 LunOptions sized(std::size_t mibs) {
   LunOptions options;
   options.size = mibs * mib;
   return options;
-}
-
-std::vector<std::byte> bytes_of(std::size_t count, unsigned seed) {
-  std::vector<std::byte> data(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    data[i] = static_cast<std::byte>((i * 31 + seed) % 251 + 1);
-  }
-  return data;
 }
 
 void make_image(const char* name, std::size_t mibs = 64) {
@@ -371,8 +362,7 @@ int own(const std::string& string) {
 
 int main(int argc, char** argv) {
   require_cluster();
-  const char* const plugin = std::getenv("BALLAST_PLUGIN");
-  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  load_built_plugin();
   if (argc == 3 && std::strcmp(argv[1], "own") == 0) {
     return own(argv[2]);
   }

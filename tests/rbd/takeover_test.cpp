@@ -202,8 +202,7 @@ void none_lands_after_the_usual_expiry(void**) {
 
 int main(int argc, char** argv) {
   require_cluster();
-  const char* const plugin = std::getenv("BALLAST_PLUGIN");
-  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  load_built_plugin();
   if (argc == 3 && std::strcmp(argv[1], "own") == 0) {
     return own(argv[2]);
   }

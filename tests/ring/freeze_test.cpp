@@ -22,7 +22,6 @@ namespace {
 constexpr std::size_t kib = 1024;
 constexpr unsigned busy = 0x08;
 constexpr unsigned good = 0x00;
-constexpr const char* quick = ";deadline=600ms;slow=100ms;stall_after=300ms";
 
 // A LUN whose storage obeys a control file.
 class Frozen {
@@ -36,14 +35,6 @@ class Frozen {
  private:
   Folder folder_;
 };
-
-std::vector<std::byte> bytes_of(std::size_t count, unsigned seed) {
-  std::vector<std::byte> data(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    data[i] = static_cast<std::byte>((i * 31 + seed) % 251 + 1);
-  }
-  return data;
-}
 
 void a_frozen_command_is_answered_busy_and_its_retry_takes_over(void**) {
   Frozen storage;
@@ -296,8 +287,7 @@ void a_log_that_hangs_holds_up_no_command_and_no_removal(void**) {
 }  // namespace
 
 int main() {
-  const char* const plugin = std::getenv("BALLAST_PLUGIN");
-  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  load_built_plugin();
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_frozen_command_is_answered_busy_and_its_retry_takes_over),
       cmocka_unit_test(commands_whose_deadlines_come_together_are_answered_in_batches),

@@ -24,7 +24,6 @@ namespace {
 constexpr std::size_t kib = 1024;
 constexpr unsigned busy = 0x08;
 constexpr unsigned good = 0x00;
-constexpr const char* quick = ";deadline=600ms;slow=100ms;stall_after=300ms";
 // Longer than the plugin trusts a store that has answered.
 constexpr auto quiet = 50ms;
 constexpr const char* on_disk = "/var/tmp";
@@ -246,8 +245,7 @@ void every_errno_is_answered(void**) {
 
 int main() {
   ::alarm(240);  // a thread that sleeps where none may would be waited for
-  const char* const plugin = std::getenv("BALLAST_PLUGIN");
-  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  load_built_plugin();
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_sleeping_submission_to_a_file_holds_up_no_thread_that_answers),
       cmocka_unit_test(a_sleeping_submission_to_the_page_cache_holds_up_no_thread_that_answers),

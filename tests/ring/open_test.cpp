@@ -205,8 +205,7 @@ void luns_on_frozen_storage_are_closed_in_the_time_of_one(void**) {
 }  // namespace
 
 int main() {
-  const char* const plugin = std::getenv("BALLAST_PLUGIN");
-  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  load_built_plugin();
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_file_that_is_away_when_the_daemon_starts_is_waited_for),
       cmocka_unit_test(a_restored_lun_waits_for_its_file_too),

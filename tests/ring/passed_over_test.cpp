@@ -168,8 +168,7 @@ void an_abort_is_heeded_though_other_commands_overtake_it(void**) {
 }  // namespace
 
 int main() {
-  const char* const plugin = std::getenv("BALLAST_PLUGIN");
-  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  load_built_plugin();
   const CMUnitTest tests[] = {
       cmocka_unit_test(any_number_of_thrown_away_commands_is_answered),
       cmocka_unit_test(thrown_away_commands_are_answered_while_others_hang),

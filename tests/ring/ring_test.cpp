@@ -654,8 +654,7 @@ void every_operation_has_a_way_through(void**) {
 }  // namespace
 
 int main() {
-  const char* const plugin = std::getenv("BALLAST_PLUGIN");
-  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+  load_built_plugin();
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_command_in_an_answer_out),
       cmocka_unit_test(commands_that_wait_together_share_a_doorbell),

@@ -16,6 +16,19 @@
 
 namespace ballast::ring_test {
 
+void load_built_plugin() {
+  const char* const plugin = std::getenv("BALLAST_PLUGIN");
+  load_plugin(plugin != nullptr ? plugin : "build/handler_ballast.so");
+}
+
+std::vector<std::byte> bytes_of(std::size_t count, unsigned seed) {
+  std::vector<std::byte> data(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    data[i] = static_cast<std::byte>((i * 31 + seed) % 251 + 1);
+  }
+  return data;
+}
+
 Folder::Folder(const char* parent) : path_{std::string{parent} + "/ballast-ring-XXXXXX"} {
   BALLAST_ASSERT(::mkdtemp(path_.data()) != nullptr);
 }

@@ -16,6 +16,15 @@
 
 namespace ballast::ring_test {
 
+// Loads the plugin that BALLAST_PLUGIN names, or else that of the release build.
+void load_built_plugin();
+
+// Keys that make the times of a LUN short.
+inline constexpr const char* quick = ";deadline=600ms;slow=100ms;stall_after=300ms";
+
+// Data that differs from that of other seeds, without zeros.
+std::vector<std::byte> bytes_of(std::size_t count, unsigned seed);
+
 // A new folder below `parent`. It is removed with everything in it.
 class Folder {
  public:
