@@ -212,20 +212,34 @@ class Handshake {
     static_cast<Handshake*>(self)->refusal_ = *error;
     return 1;
   }
+  static int moves(void* self, const char*, const char* message);
 
   const NbdConfig& config_;
   const NbdPatience& patience_;
   const std::function<bool()>& unwanted_;
-  NbdHandle handle_;
   std::string user_;
-  std::string stage_;  // libnbd's name of the last state
+  bool in_tls_ = false;  // it asks for TLS, or makes it
   bool timed_out_ = false;
-  int refusal_ = 0;  // the server's answer to the wish for the export
+  int refusal_ = 0;   // the server's answer to the wish for the export
+  NbdHandle handle_;  // goes first: it calls moves()
 };
+
+// One turn of libnbd may go through several states, so the state that is seen between two turns
+// does not tell in which one it failed: the library's own words about each move do.
+int Handshake::moves(void* self, const char*, const char* message) {
+  if (const char* const state = std::strstr(message, " -> "); state != nullptr) {
+    bool& in_tls = static_cast<Handshake*>(self)->in_tls_;
+    in_tls = std::strstr(state, "OPT_STARTTLS") != nullptr ||
+             (in_tls && std::strstr(state, "NEWSTYLE.OPT_STRUCTURED_REPLY") == nullptr);
+  }
+  return 0;
+}
 
 bool Handshake::prepare() {
   nbd_handle* const handle = handle_.get();
-  const bool plain = nbd().set_opt_mode(handle, true) == 0 &&
+  const nbd_debug_callback moved{.callback = &Handshake::moves, .user_data = this, .free = nullptr};
+  const bool plain = nbd().set_debug_callback(handle, moved) == 0 &&
+                     nbd().set_debug(handle, true) == 0 && nbd().set_opt_mode(handle, true) == 0 &&
                      nbd().set_export_name(handle, config_.export_name.c_str()) == 0 &&
                      nbd().add_meta_context(handle, allocation) == 0;
   return plain && (config_.tls == NbdConfig::Tls::off ||
@@ -238,7 +252,6 @@ bool Handshake::prepare() {
 bool Handshake::advance() {
   nbd_handle* const handle = handle_.get();
   while (nbd().aio_is_connecting(handle) == 1) {
-    stage_ = nbd().connection_state(handle);
     const unsigned direction = nbd().aio_get_direction(handle);
     const bool reads = (direction & LIBNBD_AIO_DIRECTION_READ) != 0;
     const bool writes = (direction & LIBNBD_AIO_DIRECTION_WRITE) != 0;
@@ -267,7 +280,7 @@ Failure Handshake::broken() const {
   }
   const bool closed = nbd().aio_is_closed(handle_.get()) == 1;
   const std::string why{closed ? "the server closed the connection" : nbd_error_text()};
-  if (stage_.find("STARTTLS") != std::string::npos) {
+  if (in_tls_) {
     return for_good(EACCES,
                     "TLS with {} failed: {}: the server must use TLS, and have the key of {}",
                     server, why, config_.tls_psk_file);
@@ -316,6 +329,8 @@ Step<NbdPeer> Handshake::ready() {
   offer.zero = nbd().can_zero(handle) == 1;
   offer.multi_conn = nbd().can_multi_conn(handle) == 1;
   offer.block_status = nbd().can_meta_context(handle, allocation) == 1;
+  nbd().set_debug(handle, false);
+  nbd().clear_debug_callback(handle);
   peer.handle = std::move(handle_);
   return peer;
 }

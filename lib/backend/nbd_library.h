@@ -18,6 +18,9 @@
   X(close)                       \
   X(get_error)                   \
   X(get_errno)                   \
+  X(set_debug)                   \
+  X(set_debug_callback)          \
+  X(clear_debug_callback)        \
   X(set_opt_mode)                \
   X(set_export_name)             \
   X(set_tls)                     \
@@ -32,7 +35,6 @@
   X(aio_is_ready)                \
   X(aio_is_dead)                 \
   X(aio_is_closed)               \
-  X(connection_state)            \
   X(aio_get_fd)                  \
   X(aio_get_direction)           \
   X(aio_notify_read)             \
