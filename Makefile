@@ -70,7 +70,7 @@ reversed := $(foreach i,$(shell seq $(words $(rooms)) -1 1),$(word $(i),$(rooms)
 below = $(if $(1),$(if $(filter $(1),$(firstword $(2))),$(2),$(call below,$(1),$(wordlist 2,99,$(2)))))
 archives_upto = $(patsubst %,$(B)/lib%.a,$(call below,$(1),$(reversed)))
 all_archives := $(patsubst %,$(B)/lib%.a,$(reversed))
-libs := $(call pkg,--libs,fmt liburing)
+libs := $(call pkg,--libs,liburing)
 plugin_libs := $(libs) $(call pkg,--libs,gio-2.0)
 
 plugin := $(B)/handler_ballast.so
@@ -115,7 +115,7 @@ define host_program
 $(B)/tests/$(1): $(B)/obj/tests/$(1).o $(host_objects) $(B)/libbase.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,fmt cmocka)
+	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,cmocka)
 endef
 
 # --- other makefile parts: each test kind and tool brings its own rules ---------------------------

@@ -3,7 +3,7 @@
 
 kmod_sources := $(filter-out kmodules/self_test.cpp,$(sort $(wildcard kmodules/*.cpp)))
 kmod_objects := $(patsubst %.cpp,$(B)/obj/%.o,$(kmod_sources))
-kmod_libs = $(call pkg,--libs,libkmod gio-2.0 fmt)
+kmod_libs = $(call pkg,--libs,libkmod gio-2.0)
 
 tools: $(B)/ballast-kmod
 $(B)/ballast-kmod: $(kmod_objects) $(B)/libbase.a

@@ -14,7 +14,7 @@ $(guard_off_objects): $(guard_off)/%.o: %.cpp
 
 $(guard_off)/double_entry_test: $(guard_off_objects)
 	@echo "  LINK  $@"
-	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(call pkg,--libs,fmt cmocka)
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(call pkg,--libs,cmocka)
 
 .PHONY: unit-guard-off check-guard build-guard
 build-guard: $(guard_off)/double_entry_test $(B)/tests/unit/co/double_entry_test
