@@ -92,6 +92,9 @@ int run(int argc, char** argv) {
       "4 not root or the kernel refused.",
       "ballast-kmod"};
   bool json = false, probe = false, initiator = false, lab = false;
+  app.failure_message([](const CLI::App* of, const CLI::Error& error) {
+    return "ballast-kmod: " + CLI::FailureMessage::simple(of, error);
+  });
   app.set_version_flag("--version", fmt::format("ballast-kmod {}", version));
   app.require_subcommand(0, 1);
   CLI::App* const check = app.add_subcommand("check", "look, and change nothing (the default)");

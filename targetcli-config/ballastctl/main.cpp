@@ -20,6 +20,9 @@ int run(int argc, char** argv) {
       "Shows what Ballast's LUNs are doing, and prepares initiators for a freeze.\nExit: 0 ok, 1 "
       "failed, 2 wrong use. ballastctl(8) is the manual.",
       "ballastctl"};
+  app.failure_message([](const CLI::App* of, const CLI::Error& error) {
+    return "ballastctl: " + CLI::FailureMessage::simple(of, error);
+  });
   app.set_version_flag("--version", fmt::format("ballastctl {}", version));
   app.require_subcommand(1);
   // These ask tcmu-runner, through D-Bus.

@@ -54,8 +54,8 @@ void a_dry_run_says_all_and_changes_nothing(void**) {
   const auto before = tree.contents();
   const std::string text = done(tune::tune(tree.files(), Goal{}, true));
   const char* const golden =
-      "/etc/udev/rules.d/60-ballast.rules: written\n"
-      "/etc/iscsi/iscsid.conf: the block of ballastctl added\n"
+      "/etc/udev/rules.d/60-ballast.rules: would be written\n"
+      "/etc/iscsi/iscsid.conf: the block of ballastctl would be added\n"
       "node record of iqn.2026-01.org.ballast:test at 192.0.2.10:3260, "
       "node.conn[0].timeo.noop_out_timeout: 5 -> 30\n"
       "node record of iqn.2026-01.org.ballast:test at 192.0.2.10:3260, "
@@ -326,6 +326,33 @@ void doctor_agrees(void**) {
   assert_int_equal(report.value().changes(), 0);
 }
 
+void the_goal_of_the_last_tune_is_kept(void**) {
+  const Tree tree;
+  make_initiator(tree);
+  assert_true(tune::recorded_goal(tree.files()) == Goal{});
+  Goal goal;
+  goal.survive = std::chrono::minutes{5};
+  tune_once(tree, goal);
+  assert_true(tune::recorded_goal(tree.files()) == goal);
+  goal.deadline = std::chrono::seconds{19};
+  tune_once(tree, goal);  // perhaps nothing else changes
+  assert_true(tune::recorded_goal(tree.files()) == goal);
+  undo_once(tree);
+  assert_true(tune::recorded_goal(tree.files()) == Goal{});
+}
+
+void a_record_with_a_wrong_goal_is_refused(void**) {
+  const Tree tree;
+  make_initiator(tree);
+  tune_once(tree);
+  std::string record = tree.read(tune::record_path);
+  const std::string good = "\"survive_ns\": 600000000000";
+  record.replace(record.find(good), good.size(), "\"survive_ns\": -1");
+  tree.write(tune::record_path, record);
+  assert_false(tune::undo(tree.files(), false).ok());
+  assert_true(tune::recorded_goal(tree.files()) == Goal{});
+}
+
 void a_file_keeps_its_mode(void**) {
   const Tree tree;
   make_initiator(tree);
@@ -361,6 +388,8 @@ int main() {
       cmocka_unit_test(a_machine_without_open_iscsi_is_told_so),
       cmocka_unit_test(better_settings_are_kept),
       cmocka_unit_test(doctor_agrees),
+      cmocka_unit_test(the_goal_of_the_last_tune_is_kept),
+      cmocka_unit_test(a_record_with_a_wrong_goal_is_refused),
       cmocka_unit_test(a_file_keeps_its_mode),
   };
   return cmocka_run_group_tests_name("tune", tests, nullptr, nullptr);

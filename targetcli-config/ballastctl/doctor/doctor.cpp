@@ -11,6 +11,7 @@
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/machine/options.h"
 #include "targetcli-config/ballastctl/text/output.h"
+#include "targetcli-config/ballastctl/tune/record.h"
 
 namespace ballast::ctl {
 namespace doctor {
@@ -64,13 +65,14 @@ namespace {
 
 struct Options {
   std::vector<std::string> names;
-  Goal goal;
+  GoalOptions goal;
   bool json = false;
 };
 
 void run(const Options& options) {
+  const Files files = Files::of_this_machine();
   const Result<doctor::Report> report =
-      doctor::examine(Files::of_this_machine(), options.names, options.goal);
+      doctor::examine(files, options.names, options.goal.over(tune::recorded_goal(files)));
   if (!report) {
     throw CLI::ValidationError(report.error().message);
   }

@@ -8,8 +8,8 @@
 namespace ballast::ctl {
 namespace {
 
-void add_duration(CLI::App& command, const std::string& name, Nanoseconds& into, Nanoseconds most,
-                  const std::string& description) {
+void add_duration(CLI::App& command, const std::string& name, std::optional<Nanoseconds>& into,
+                  Nanoseconds most, const std::string& description) {
   command
       .add_option_function<std::string>(
           name,
@@ -30,11 +30,12 @@ void add_duration(CLI::App& command, const std::string& name, Nanoseconds& into,
 
 }  // namespace
 
-void add_goal_options(CLI::App& command, Goal& goal) {
+void add_goal_options(CLI::App& command, GoalOptions& goal) {
   add_duration(command, "--survive", goal.survive, longest_survive,
-               "the length of the freeze to outlive: 90s, 10min, 1h; default 10min");
+               "the length of the freeze to outlive: 90s, 10min, 1h; default: that of "
+               "the last tune, else 10min");
   add_duration(command, "--deadline", goal.deadline, std::chrono::hours{1},
-               "the deadline of the target's LUNs; default 20s");
+               "the deadline of the target's LUNs; default: that of the last tune, else 20s");
 }
 
 }  // namespace ballast::ctl

@@ -36,6 +36,8 @@ namespace ballast::ctl {
 struct Goal {
   Nanoseconds survive = std::chrono::minutes{10};   // the length of the freeze
   Nanoseconds deadline = std::chrono::seconds{20};  // that of the target's LUNs
+
+  friend bool operator==(const Goal&, const Goal&) = default;
 };
 inline constexpr Nanoseconds longest_survive = std::chrono::hours{24 * 30};
 

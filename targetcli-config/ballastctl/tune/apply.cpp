@@ -17,13 +17,14 @@ constexpr const char* kernel_timeout = "30";
 constexpr const char* kernel_max_retries = "5";
 
 std::string line(const Places& places, const Change& change, const std::optional<std::string>& from,
-                 const std::optional<std::string>& to) {
+                 const std::optional<std::string>& to, bool dry_run) {
   const std::string what = printable(places.describe(change));
+  const char* const be = dry_run ? "would be " : "";
   if (change.kind == Kind::file) {
-    return fmt::format("{}: {}\n", what, !to ? "removed" : from ? "written anew" : "written");
+    return fmt::format("{}: {}{}\n", what, be, !to ? "removed" : from ? "written anew" : "written");
   }
   if (change.kind == Kind::block) {
-    return fmt::format("{}: the block of ballastctl {}\n", what,
+    return fmt::format("{}: the block of ballastctl {}{}\n", what, be,
                        !to    ? "removed"
                        : from ? "changed"
                               : "added");
@@ -72,7 +73,7 @@ struct Undoing {
         return;
       }
     }
-    outcome.text += line(places, change, current.text, change.before);
+    outcome.text += line(places, change, current.text, change.before, dry_run);
   }
 
   // A disk that came after tune has its values from the udev rule, and no Change has them.
@@ -127,7 +128,8 @@ Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run) {
   }
   const Places places{files, found};
   Outcome outcome;
-  if (!dry_run && !plan.value().changes.empty()) {
+  const bool new_goal = old.value() && old.value()->goal != plan.value().record.goal;
+  if (!dry_run && (new_goal || !plan.value().changes.empty())) {
     if (const Result<void> saved = save_record(files, plan.value().record); !saved) {
       return saved.error();
     }
@@ -140,7 +142,8 @@ Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run) {
         continue;
       }
     }
-    outcome.text += line(places, change, now ? now.value().text : std::nullopt, change.after);
+    outcome.text +=
+        line(places, change, now ? now.value().text : std::nullopt, change.after, dry_run);
   }
   for (const std::string& note : plan.value().notes) {
     outcome.text += "note: " + printable(note) + "\n";

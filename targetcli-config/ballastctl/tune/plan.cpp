@@ -25,6 +25,7 @@ class Planner {
   Planner(const Files& files, std::vector<Disk> disks, const Record& old, const Goal& goal)
       : files_{files}, disks_{std::move(disks)}, places_{files, disks_}, old_{old}, goal_{goal} {
     plan_.record = old;
+    plan_.record.goal = goal;
   }
 
   Result<Plan> plan() {

@@ -34,7 +34,21 @@ nlohmann::json json_of(const Change& change) {
           {"after", json_of(change.after)}};
 }
 
-// Throws nlohmann::json::exception if the document is not a record of tune.
+nlohmann::json json_of(const Goal& goal) {
+  return {{"survive_ns", goal.survive.count()}, {"deadline_ns", goal.deadline.count()}};
+}
+
+// Throws nlohmann::json::exception, like the next one, if the document is not a record of tune.
+Goal goal_of(const nlohmann::json& json) {
+  const Goal goal{.survive = Nanoseconds{json.at("survive_ns").get<std::int64_t>()},
+                  .deadline = Nanoseconds{json.at("deadline_ns").get<std::int64_t>()}};
+  if (goal.survive <= Nanoseconds{} || goal.survive > longest_survive ||
+      goal.deadline <= Nanoseconds{} || goal.deadline > longest_survive) {
+    throw nlohmann::json::other_error::create(501, "the goal is out of range", &json);
+  }
+  return goal;
+}
+
 Change change_of(const nlohmann::json& json) {
   const auto kind = std::find(kinds.begin(), kinds.end(), json.at("kind").get<std::string>());
   if (kind == kinds.end()) {
@@ -86,6 +100,9 @@ Result<std::optional<Record>> load_record(const Files& files) {
     Record record;
     record.rule_timeout = document.at("rule").at("timeout");
     record.rule_max_retries = document.at("rule").at("max_retries");
+    if (document.contains("goal")) {
+      record.goal = goal_of(document.at("goal"));
+    }
     for (const nlohmann::json& change : document.at("changes")) {
       record.changes.push_back(change_of(change));
     }
@@ -103,6 +120,9 @@ Result<void> save_record(const Files& files, const Record& record) {
       {"version", version},
       {"rule", {{"timeout", record.rule_timeout}, {"max_retries", record.rule_max_retries}}},
       {"changes", nlohmann::json::array()}};
+  if (record.goal) {
+    document["goal"] = json_of(*record.goal);
+  }
   for (const Change& change : record.changes) {
     document["changes"].push_back(json_of(change));
   }
@@ -121,6 +141,11 @@ Result<void> save_record(const Files& files, const Record& record) {
 
 Result<void> remove_record(const Files& files) {
   return files.remove(record_path);
+}
+
+Goal recorded_goal(const Files& files) {
+  const Result<std::optional<Record>> record = load_record(files);
+  return record && record.value() ? record.value()->goal.value_or(Goal{}) : Goal{};
 }
 
 }  // namespace ballast::ctl::tune

@@ -14,6 +14,7 @@
 
 #include "lib/base/result.h"
 #include "targetcli-config/ballastctl/machine/files.h"
+#include "targetcli-config/ballastctl/machine/wanted.h"
 
 namespace ballast::ctl::tune {
 
@@ -50,6 +51,8 @@ struct Record {
   // The values that the udev rule gives to disks that come later. No Change has them.
   std::string rule_timeout;
   std::string rule_max_retries;
+  // What this machine was last tuned for. An old ballastctl has not recorded it.
+  std::optional<Goal> goal;
 
   // Returns the change of the same place; null if there is none.
   const Change* find(const Change& like) const;
@@ -61,5 +64,7 @@ struct Record {
 Result<std::optional<Record>> load_record(const Files& files);
 Result<void> save_record(const Files& files, const Record& record);
 Result<void> remove_record(const Files& files);
+// What this machine was last tuned for. If that is not known, the usual goal.
+Goal recorded_goal(const Files& files);
 
 }  // namespace ballast::ctl::tune

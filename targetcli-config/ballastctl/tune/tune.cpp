@@ -15,7 +15,7 @@ namespace ballast::ctl {
 namespace {
 
 struct Options {
-  Goal goal;
+  GoalOptions goal;
   bool dry_run = false;
   bool undo = false;
 };
@@ -25,9 +25,9 @@ void run(const Options& options) {
   if (!options.dry_run && !files.is_fake() && ::geteuid() != 0) {
     fail("tune changes kernel settings and files in /etc, which needs root: sudo ballastctl tune");
   }
-  const Result<tune::Outcome> outcome = options.undo
-                                            ? tune::undo(files, options.dry_run)
-                                            : tune::tune(files, options.goal, options.dry_run);
+  const Goal goal = options.goal.over(tune::recorded_goal(files));
+  const Result<tune::Outcome> outcome =
+      options.undo ? tune::undo(files, options.dry_run) : tune::tune(files, goal, options.dry_run);
   if (!outcome) {
     fail(outcome.error().message);
   }
