@@ -7,7 +7,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "lib/base/unique_fd.h"
@@ -71,6 +73,8 @@ Result<std::unique_ptr<RbdConnection>> RbdConnection::open(const RbdConfig& conf
   if (!library) {
     return library.error();
   }
+  // After the library was loaded: what is registered later runs earlier.
+  [[maybe_unused]] static const int registered = ::on_exit(&RbdConnection::at_exit, nullptr);
   std::unique_ptr<RbdConnection> connection{
       new RbdConnection{*library.value(), config, std::move(names).value()}};
   if (Result<void> connected = connection->connect(); !connected) {
@@ -94,6 +98,17 @@ RbdConnection::~RbdConnection() {
   }
   if (cluster_ != nullptr) {
     library_.rados_shutdown(cluster_);
+  }
+  --living_;
+}
+
+void RbdConnection::at_exit(int status, void*) {
+  constexpr auto look_interval = std::chrono::milliseconds{10};
+  for (Nanoseconds waited{}; living_ > 0 && waited < exit_patience; waited += look_interval) {
+    std::this_thread::sleep_for(look_interval);
+  }
+  if (living_ > 0) {
+    ::_exit(status);
   }
 }
 

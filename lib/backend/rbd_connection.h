@@ -17,16 +17,23 @@
 // operations are under way: their callbacks would never come, and their threads would stay. So the
 // owner destroys a connection only after its last operation has ended.
 //
+// The process may end while connections are left, because one hangs or is still closing. Their
+// threads use objects of the library that exit() destroys, and would crash. So exit() waits for
+// them for exit_patience, and then ends the process without destroying anything.
+//
 // All calls block, opening and destroying too: make them in an errand (lib/base/errand.h), or on
 // the helper thread.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <memory>
 #include <string>
 
 #include "lib/backend/rbd_config.h"
 #include "lib/backend/rbd_library.h"
 #include "lib/base/result.h"
+#include "lib/base/units.h"
 
 namespace ballast::backend {
 
@@ -34,6 +41,7 @@ class RbdConnection {
  public:
   // look: the image is opened read-only, as if for a check.
   enum class Purpose : bool { use, look };
+  static constexpr Nanoseconds exit_patience = std::chrono::seconds{2};
 
   // Connects and opens the image, and decrypts it if the configuration says so. The lock is not
   // taken (rbd_lock.h). The error is one sentence that names the step that failed. Its errno_value
@@ -52,16 +60,18 @@ class RbdConnection {
 
  private:
   RbdConnection(const RbdLibrary& library, const RbdConfig& config, RbdName names)
-      : library_{library},
-        config_{config},
-        names_{std::move(names)},
-        name_{"rbd=" + config.image} {}
+      : library_{library}, config_{config}, names_{std::move(names)}, name_{"rbd=" + config.image} {
+    ++living_;
+  }
   Result<void> connect();
   Result<void> set_up();
   Result<void> enter_pool();
   Result<void> open_image(Purpose purpose);
   Result<void> decrypt();
 
+  static void at_exit(int status, void*);
+
+  static inline std::atomic<int> living_{0};
   const RbdLibrary& library_;
   const RbdConfig config_;
   const RbdName names_;

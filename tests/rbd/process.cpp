@@ -119,6 +119,13 @@ void Process::signal(int number) const {
   BALLAST_ASSERT(::kill(pid_, number) == 0);
 }
 
+int Process::exit_status() {
+  int status = 0;
+  BALLAST_ASSERT(::waitpid(pid_, &status, 0) == pid_);
+  pid_ = -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 void Process::kill() {
   if (pid_ > 0) {
     (void)::kill(pid_, SIGKILL);

@@ -45,6 +45,8 @@ class Process {
   // Returns its next line; empty if it ended, or said nothing for 60 s.
   std::string line();
   void signal(int number) const;
+  // Waits for its end. Returns its exit status; -1 if a signal ended it.
+  int exit_status();
   // Sends SIGKILL and waits for its end.
   void kill();
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The built plugin over images of a real Ceph: what is refused, what is served, and what happens
 // while an OSD or the monitor stands still.
+#include <signal.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -351,6 +353,36 @@ void an_owner_that_was_killed_is_taken_over_at_once(void**) {
   assert_true(Clock::now() - begun < 25s);  // the cluster forgets a client after 30 s
 }
 
+// The library's threads would use objects that the end of the process has destroyed.
+void a_daemon_that_ends_while_an_image_hangs_ends_in_order(void**) {
+  make_image("rbd/end");
+  for (const char* goes_on : {"before", "after", "before"}) {
+    Process daemon{{"end", config("rbd/end", quick), goes_on}};
+    assert_int_equal(daemon.exit_status(), 7);
+    (void)::kill(ballast::rbd_test::daemon("osd.0"), SIGCONT);
+  }
+}
+
+// Plays a daemon that ends while its LUN hangs. The storage goes on just before that, or after.
+int end(const std::string& string, bool before) {
+  auto lun = Lun::add(string);
+  if (lun == nullptr ||
+      !eventually([&] { return !lun->execute(test_unit_ready()).becoming_ready(); })) {
+    return 1;
+  }
+  std::vector<std::byte> data = bytes_of(16384, 7);
+  const pid_t osd = ballast::rbd_test::daemon("osd.0");
+  (void)::kill(osd, SIGSTOP);
+  if (write(*lun, 0, data).status != busy) {
+    return 2;
+  }
+  lun.reset();
+  if (before) {
+    (void)::kill(osd, SIGCONT);
+  }
+  return 7;
+}
+
 // Plays the process that owns an image: opens it, and waits for its end.
 int own(const std::string& string) {
   const auto lun = Lun::add(string);
@@ -371,6 +403,9 @@ int main(int argc, char** argv) {
   if (argc == 3 && std::strcmp(argv[1], "own") == 0) {
     return own(argv[2]);
   }
+  if (argc == 4 && std::strcmp(argv[1], "end") == 0) {
+    return end(argv[2], std::strcmp(argv[3], "before") == 0);
+  }
   const CMUnitTest tests[] = {
       cmocka_unit_test(each_thing_that_is_wrong_has_its_sentence),
       cmocka_unit_test(metadata_that_overrides_a_setting_is_refused),
@@ -388,6 +423,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(a_lun_that_hangs_is_closed_and_keeps_its_image_until_the_osd_answers),
       cmocka_unit_test(a_live_owner_keeps_its_image),
       cmocka_unit_test(an_owner_that_was_killed_is_taken_over_at_once),
+      cmocka_unit_test(a_daemon_that_ends_while_an_image_hangs_ends_in_order),
       cmocka_unit_test(a_full_pool_is_an_error_and_no_freeze),
   };
   return cmocka_run_group_tests_name("rbd", tests, nullptr, nullptr);
