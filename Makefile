@@ -82,16 +82,22 @@ all: $(plugin) tools compile_commands.json
 # This saves a third of the time of a sanitizer build.
 ifneq ($(filter asan tsan,$(VARIANT)),)
 precompiled := $(B)/obj/precompiled.pch
-$(precompiled): ci/precompiled.h
+$(precompiled): ci/precompiled.h | build-packages
 	@mkdir -p $(@D)
 	@echo "  CXX   $<"
 	@$(CXX) $(cxx_common) -x c++-header $< -o $@
 use_precompiled := -include-pch $(precompiled)
 endif
 
+# Says what to install, instead of a compiler error about the first header that is missing.
+.PHONY: build-packages
+build-packages:
+	@pkg-config --exists liburing fmt gio-2.0 libnl-genl-3.0 libkmod smartcols 2> /dev/null || \
+	  { ci/deps --missing build; echo "make: a package is missing: run ci/deps build" >&2; exit 1; }
+
 $(B)/obj/tests/%.o: product = $(CXXFLAGS_tests_$(VARIANT))
 $(B)/obj/lib/%.o $(B)/obj/handler/%.o: product = $(CXXFLAGS_product_$(VARIANT))
-$(B)/obj/%.o: %.cpp $(precompiled)
+$(B)/obj/%.o: %.cpp $(precompiled) | build-packages
 	@mkdir -p $(@D)
 	@echo "  CXX   $<"
 	@$(CXX) $(cxx_common) $(use_precompiled) -c $< -o $@
@@ -184,7 +190,7 @@ operator_scripts := recipe login logout
 .PHONY: install
 install: all
 	install -D -m 0644 $(plugin) $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so
-	install -D -m 0755 -t $(sbin) $(B)/ballastctl $(B)/ballast-kmod
+	install -D -s -m 0755 -t $(sbin) $(B)/ballastctl $(B)/ballast-kmod
 	install -D -m 0644 -t $(share)/man/man5 $(wildcard targetcli-config/man/*.5)
 	install -D -m 0644 -t $(share)/man/man8 $(wildcard targetcli-config/man/*.8)
 	install -D -m 0644 -t $(share)/bash-completion/completions targetcli-config/bash-completion/ballastctl
@@ -197,6 +203,22 @@ install: all
 	  install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d \
 	    targetcli-config/systemd/$$unit.service.d/ballast.conf; done
 	install -D -m 0644 -t $(DESTDIR)/etc/modules-load.d kmodules/modules-load.d/ballast.conf
+
+# What `make install` installed; configuration that was written since stays.
+.PHONY: uninstall
+uninstall:
+	rm -f $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so $(sbin)/ballastctl $(sbin)/ballast-kmod \
+	  $(patsubst targetcli-config/man/%.5,$(share)/man/man5/%.5,$(wildcard targetcli-config/man/*.5)) \
+	  $(patsubst targetcli-config/man/%.8,$(share)/man/man8/%.8,$(wildcard targetcli-config/man/*.8)) \
+	  $(share)/bash-completion/completions/ballastctl \
+	  $(share)/dbus-1/system.d/org.ballast.Ballast1.conf \
+	  $(operator_scripts:%=$(sbin)/ballast-%) \
+	  $(DESTDIR)/etc/modules-load.d/ballast.conf
+	rm -rf $(share)/ballast
+	for unit in tcmu-runner rtslib-fb-targetctl; do \
+	  folder=$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d; \
+	  rm -f $$folder/ballast.conf; \
+	  rmdir --ignore-fail-on-non-empty $$folder 2> /dev/null || true; done
 
 .PHONY: help
 help:
@@ -221,6 +243,7 @@ help:
 	@echo 'make coverage        branches that the native tests reach, by room'
 	@echo 'make tidy            clang-tidy'
 	@echo 'make install         the plugin, the tools, manuals, systemd and D-Bus files (DESTDIR, PREFIX, PLUGIN_DIR)'
+	@echo 'make uninstall       removes what make install has installed'
 	@echo 'make clean'
 
 .PHONY: clean
