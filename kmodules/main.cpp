@@ -13,6 +13,7 @@
 #include <cstring>
 #include <exception>
 
+#include "kmodules/io_uring.h"
 #include "kmodules/report.h"
 #include "lib/base/version.h"
 
@@ -43,6 +44,7 @@ Findings look(const Library& library, bool probe) {
     findings.modules.push_back({module, library.state_of(module.name)});
   }
   findings.configfs_mounted = configfs_mounted();
+  findings.no_io_uring_because = look_for_io_uring();
   Result<Tcmu> tcmu = examine(Roots{}, probe);
   if (tcmu) {
     findings.tcmu = std::move(tcmu).value();
@@ -88,7 +90,7 @@ int run(int argc, char** argv) {
   CLI::App app{
       "Checks and loads the kernel modules that Ballast needs, and tells what this "
       "kernel's TCMU can do.\n"
-      "Exit: 0 ready, 1 not loaded yet, 2 wrong use, 3 this kernel lacks a module, "
+      "Exit: 0 ready, 1 not loaded yet, 2 wrong use, 3 this kernel lacks a module or io_uring, "
       "4 not root or the kernel refused.",
       "ballast-kmod"};
   bool json = false, probe = false, initiator = false, lab = false;

@@ -64,6 +64,9 @@ std::string conclusion(const Findings& findings) {
   for (const auto& [help, names] : lines) {
     text += fmt::format("not ready: missing: {}: {}\n", names, help);
   }
+  if (!findings.no_io_uring_because.empty()) {
+    text += fmt::format("not ready: io_uring: {}\n", findings.no_io_uring_because);
+  }
   return text;
 }
 
@@ -91,6 +94,9 @@ nlohmann::json json_of(const Tcmu& tcmu) {
 }  // namespace
 
 ExitCode verdict(const Findings& findings) {
+  if (!findings.no_io_uring_because.empty()) {
+    return exit_missing;
+  }
   ExitCode code = findings.configfs_mounted ? exit_ready : exit_not_loaded;
   for (const ModuleFinding& finding : findings.modules) {
     if (finding.module.role != Role::target || runs(finding.state)) {
@@ -114,6 +120,9 @@ std::string as_text(const Findings& findings) {
   text += fmt::format("\nconfigfs: {}\n", findings.configfs_mounted
                                               ? "mounted at /sys/kernel/config"
                                               : "not mounted at /sys/kernel/config");
+  text += fmt::format("io_uring: {}\n", findings.no_io_uring_because.empty()
+                                            ? "can be used"
+                                            : findings.no_io_uring_because);
   text += findings.tcmu ? text_of(*findings.tcmu)
                         : fmt::format("\nTCMU: not examined: {}\n", findings.no_tcmu_because);
   return text + "\n" + conclusion(findings);
@@ -123,8 +132,12 @@ std::string as_json(const Findings& findings) {
   nlohmann::json json{{"kernel", findings.kernel.release},
                       {"ready", verdict(findings) == exit_ready},
                       {"configfs_mounted", findings.configfs_mounted},
+                      {"io_uring", findings.no_io_uring_because.empty()},
                       {"modules", nlohmann::json::array()},
                       {"tcmu", nullptr}};
+  if (!findings.no_io_uring_because.empty()) {
+    json["no_io_uring_because"] = findings.no_io_uring_because;
+  }
   for (const ModuleFinding& finding : findings.modules) {
     nlohmann::json module{{"name", finding.module.name},
                           {"state", to_string(finding.state)},

@@ -20,6 +20,7 @@ struct Findings {
   Kernel kernel;
   std::vector<ModuleFinding> modules;
   bool configfs_mounted = false;
+  std::string no_io_uring_because;  // one sentence; empty: it can be used
   std::optional<Tcmu> tcmu;
   std::string no_tcmu_because;  // one sentence, if `tcmu` is empty
 };
@@ -29,12 +30,12 @@ enum ExitCode : int {
   exit_ready = 0,
   exit_not_loaded = 1,  // `ballast-kmod load` would help
   exit_usage = 2,
-  exit_missing = 3,  // this kernel lacks a required module
+  exit_missing = 3,  // this kernel lacks a required module, or io_uring
   exit_failed = 4,   // not root, or the kernel refused
 };
 
-// The exit code for a machine that exports LUNs: it needs the modules of role `target`, and
-// configfs.
+// The exit code for a machine that exports LUNs: it needs the modules of role `target`,
+// configfs and io_uring.
 ExitCode verdict(const Findings& findings);
 
 std::string as_text(const Findings& findings);

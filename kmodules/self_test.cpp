@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "kmodules/io_uring.h"
 #include "kmodules/report.h"
 #include "tests/cmocka.h"
 
@@ -166,6 +168,24 @@ void an_initiators_module_is_not_the_targets_need(void**) {
   assert_int_equal(verdict(findings), exit_ready);
 }
 
+void without_io_uring_nothing_runs(void**) {
+  Findings findings = all_in_state(State::loaded);
+  findings.no_io_uring_because = judge_io_uring(EPERM, "2", true);
+  assert_int_equal(verdict(findings), exit_missing);
+  const char* const advice = "sysctl -w kernel.io_uring_disabled=0";
+  assert_non_null(strstr(as_text(findings).c_str(), advice));
+  assert_non_null(strstr(as_json(findings).c_str(), advice));
+  assert_false(nlohmann::json::parse(as_json(findings))["io_uring"].get<bool>());
+}
+
+void io_uring_for_root_only_is_enough(void**) {
+  assert_string_equal(judge_io_uring(EPERM, "1", false).c_str(), "");
+  assert_non_null(strstr(judge_io_uring(EPERM, "1", true).c_str(), "switched off"));
+  assert_non_null(strstr(judge_io_uring(EPERM, "", true).c_str(), "seccomp"));
+  assert_non_null(strstr(judge_io_uring(ENOSYS, "", true).c_str(), "CONFIG_IO_URING"));
+  assert_string_equal(judge_io_uring(0, "0", true).c_str(), "");
+}
+
 void advice_fits_the_kernel(void**) {
   const Module& module = modules().front();
   assert_non_null(strstr(advice({"6.1.0-9-amd64", false, true}, module).c_str(),
@@ -210,6 +230,8 @@ int main() {
       cmocka_unit_test(configfs_must_be_mounted),
       cmocka_unit_test(a_missing_module_outweighs_a_loadable_one),
       cmocka_unit_test(an_initiators_module_is_not_the_targets_need),
+      cmocka_unit_test(without_io_uring_nothing_runs),
+      cmocka_unit_test(io_uring_for_root_only_is_enough),
       cmocka_unit_test(advice_fits_the_kernel),
       cmocka_unit_test(json_says_what_the_text_says),
   };
