@@ -60,11 +60,14 @@ Result<void> Device::reconfigure(std::string_view daemon_string) {
 bool Device::snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) {
   using Asked = lun::Asked<watch::LunSnapshot>;
   std::optional<Result<watch::LunSnapshot>> answer = lun::ask<watch::LunSnapshot>(
-      executor_, patience, [this, lists](const std::shared_ptr<Asked>& asked) {
-        watch::LunSnapshot snapshot;
-        lun_->describe(lists, &snapshot);
-        snapshot.mailbox = ring_->mailbox();
-        asked->answer(std::move(snapshot));
+      executor_, patience, [this, lists, patience](const std::shared_ptr<Asked>& asked) {
+        const auto told = [asked, mailbox = ring_->mailbox()](Result<watch::LunSnapshot> snapshot) {
+          if (snapshot) {
+            snapshot.value().mailbox = mailbox;
+          }
+          asked->answer(std::move(snapshot));
+        };
+        lun_->inspect(lists, patience / 2, told);
       });
   if (!answer.has_value() || !answer->ok()) {
     return false;

@@ -56,6 +56,12 @@ struct Extent {
   bool allocated;
 };
 
+// How a backend is connected to a store on another machine.
+struct Connection {
+  const char* state = nullptr;  // "connected", "reconnecting", ...; null: there is no connection
+  TimePoint since{};
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -65,6 +71,15 @@ class Backend {
   virtual const Capabilities& capabilities() const = 0;
   // For logs and `ballastctl list`: "file=/srv/vol0.raw".
   virtual std::string description() const = 0;
+
+  // For people, as the next one.
+  virtual Connection connection() const { return {}; }
+  // What the operations at the store wait for, if the store's client knows: "osd.3, object
+  // rbd_data.10af.ff, for 12.1 s". Empty if it does not, or not within `patience`.
+  virtual co::Task<std::string> waits_for(Nanoseconds patience) {
+    (void)patience;
+    co_return std::string{};
+  }
 
   // An operation that takes a cancel token tries to end early when cancellation is requested. It
   // ends with cancelled only if it certainly changed nothing and will change nothing, and with

@@ -39,6 +39,7 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;
+  co::Task<std::string> waits_for(Nanoseconds patience) override;
   co::Task<void> close() override;
 
  private:
@@ -186,6 +187,13 @@ co::Task<IoStatus> Checked::resize(Bytes size) {
   check_geometry();
   BALLAST_ASSERT(inner_->geometry().size == (ok(status) ? size : before));
   co_return check_status(OpKind::resize, status);
+}
+
+co::Task<std::string> Checked::waits_for(Nanoseconds patience) {
+  BALLAST_ASSERT(!running_.closed());
+  const co::Gate::Guard inside{running_};
+  std::string text = co_await inner_->waits_for(patience);
+  co_return std::move(text);
 }
 
 co::Task<void> Checked::close() {

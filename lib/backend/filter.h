@@ -16,6 +16,10 @@ class Filter : public Backend {
   const Geometry& geometry() const override { return inner_.geometry(); }
   const Capabilities& capabilities() const override { return inner_.capabilities(); }
   std::string description() const override { return inner_.description(); }
+  Connection connection() const override { return inner_.connection(); }
+  co::Task<std::string> waits_for(Nanoseconds patience) override {
+    return inner_.waits_for(patience);
+  }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
     return inner_.read(offset, to, cancel);

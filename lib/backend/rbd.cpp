@@ -10,7 +10,9 @@
 #include <utility>
 
 #include "lib/backend/error_log.h"
+#include "lib/backend/rbd_call.h"
 #include "lib/backend/rbd_lock.h"
+#include "lib/backend/rbd_requests.h"
 #include "lib/backend/rbd_status.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
@@ -24,55 +26,6 @@ namespace {
 constexpr std::size_t most_pieces = 1024;
 // So much of a range is zeroed at once: 256 objects of the usual size.
 constexpr std::uint64_t zero_piece = std::uint64_t{1} << 30;
-
-// One asynchronous call of librbd. A local of the coroutine that awaits it.
-class RbdCall {
- public:
-  RbdCall(co::Executor& executor, const RbdLibrary& library, std::size_t& under_way)
-      : wait{executor, "librbd"}, library_{library}, under_way_{under_way}, waker_{wait.waker()} {
-    made_ = library_.rbd_aio_create_completion(this, &RbdCall::ended, &completion_);
-  }
-  ~RbdCall() { under_way_ -= begun_ ? 1 : 0; }
-  RbdCall(const RbdCall&) = delete;
-  RbdCall& operator=(const RbdCall&) = delete;
-
-  // Calls start(completion), which gives librbd the operation. Returns 0 if it is under way; then
-  // the caller awaits `wait` for its result.
-  template <class Start>
-  int begin(Start start) {
-    if (made_ < 0) {
-      return made_;
-    }
-    const int refused = start(completion_);
-    if (refused < 0) {
-      library_.rbd_aio_release(completion_);
-      return refused;
-    }
-    begun_ = true;
-    ++under_way_;
-    return 0;
-  }
-
-  co::Wait wait;
-
- private:
-  // On a thread of librbd.
-  static void ended(rbd_completion_t completion, void* self) {
-    const RbdCall& call = *static_cast<const RbdCall*>(self);
-    const std::int64_t result = call.library_.rbd_aio_get_return_value(completion);
-    call.library_.rbd_aio_release(completion);
-    // The coroutine may be gone as soon as it is woken, and with it this object.
-    const co::Waker waker = call.waker_;
-    waker.post(result);
-  }
-
-  const RbdLibrary& library_;
-  std::size_t& under_way_;
-  const co::Waker waker_;
-  rbd_completion_t completion_ = nullptr;
-  int made_ = 0;
-  bool begun_ = false;
-};
 
 // Collects what rbd_diff_iterate2() reports. `limit` and `end` stop it.
 struct ExtentCollector {
@@ -114,6 +67,8 @@ class Rbd final : public Backend {
         name_{connection_->name()},
         lock_{image.lock},
         ownership_{std::move(image.ownership)},
+        requests_{executor_, connection_->admin_socket()},
+        connected_since_{executor_.now()},
         geometry_{rbd_geometry(image.traits, context.size, context.logical_block)},
         running_{executor_, "an image's last operation"},
         errors_{executor_, name_} {
@@ -133,6 +88,12 @@ class Rbd final : public Backend {
   const Geometry& geometry() const override { return geometry_; }
   const Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return name_; }
+  Connection connection() const override {
+    return {.state = fenced() ? "fenced" : "connected", .since = connected_since_};
+  }
+  co::Task<std::string> waits_for(Nanoseconds patience) override {
+    return requests_.oldest(patience);
+  }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
@@ -163,6 +124,8 @@ class Rbd final : public Backend {
   const std::string name_;
   const RbdLock lock_;
   RbdOwnership ownership_;
+  RbdRequests requests_;
+  TimePoint connected_since_;  // or fenced
   Geometry geometry_;
   Capabilities capabilities_;
   co::Gate running_;
@@ -172,6 +135,7 @@ class Rbd final : public Backend {
 void Rbd::fence() {
   if (!fenced()) {
     ownership_.lost();
+    connected_since_ = executor_.now();
     log(LogLevel::error,
         "{}: fenced: another client has taken the image over, so commands are answered NOT READY; "
         "see to it that one machine only uses it, then restart tcmu-runner or make the backstore "

@@ -77,6 +77,9 @@ Result<std::unique_ptr<RbdConnection>> RbdConnection::open(const RbdConfig& conf
   [[maybe_unused]] static const int registered = ::on_exit(&RbdConnection::at_exit, nullptr);
   std::unique_ptr<RbdConnection> connection{
       new RbdConnection{*library.value(), config, std::move(names).value()}};
+  if (purpose == Purpose::use) {
+    connection->socket_.emplace();
+  }
   if (Result<void> connected = connection->connect(); !connected) {
     return connected.error();
   }
@@ -112,6 +115,13 @@ void RbdConnection::at_exit(int status, void*) {
   }
 }
 
+Result<void> RbdConnection::set(const char* name, const char* value) {
+  const int result = library_.rados_conf_set(cluster_, name, value);
+  return result == 0 ? Result<void>{}
+                     : error(result, "{}: librados refuses {}={}: {}", name_, name, value,
+                             std::strerror(-result));
+}
+
 Result<void> RbdConnection::set_up() {
   if (const int read = library_.rados_conf_read_file(cluster_, config_.conf.c_str()); read < 0) {
     return error(read,
@@ -120,13 +130,11 @@ Result<void> RbdConnection::set_up() {
                  name_, config_.conf, std::strerror(-read));
   }
   for (const Setting& setting : settings) {
-    const int set = library_.rados_conf_set(cluster_, setting.name, setting.value);
-    if (set < 0) {
-      return error(set, "{}: librados refuses {}={}: {}", name_, setting.name, setting.value,
-                   std::strerror(-set));
+    if (Result<void> is_set = set(setting.name, setting.value); !is_set) {
+      return is_set;
     }
   }
-  return {};
+  return set("admin_socket", admin_socket().c_str());
 }
 
 Result<void> RbdConnection::connect() {

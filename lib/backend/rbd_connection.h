@@ -10,6 +10,7 @@
 //   no operation timeout  an operation that timed out would still be carried out later
 //   no cache            so an acknowledged write is durable, and nothing is written late
 //   one thread of each kind, and no log of its own, whose writing could hang with /var/log
+//   an admin socket of our own, for rbd_requests.h; of a connection that only looks, none
 // An image's metadata overrides such settings. So the values that hold are read once the image is
 // open, and another value is refused (rbd_probe.h).
 //
@@ -28,8 +29,10 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "lib/backend/rbd_admin_socket.h"
 #include "lib/backend/rbd_config.h"
 #include "lib/backend/rbd_library.h"
 #include "lib/base/result.h"
@@ -57,6 +60,8 @@ class RbdConnection {
   // "rbd=pool/image", for messages.
   const std::string& name() const { return name_; }
   bool is_snapshot() const { return !names_.snapshot.empty(); }
+  // The path of its admin socket; empty: it has none.
+  std::string admin_socket() const { return socket_.has_value() ? socket_->path() : ""; }
 
  private:
   RbdConnection(const RbdLibrary& library, const RbdConfig& config, RbdName names)
@@ -64,6 +69,7 @@ class RbdConnection {
     ++living_;
   }
   Result<void> connect();
+  Result<void> set(const char* name, const char* value);
   Result<void> set_up();
   Result<void> enter_pool();
   Result<void> open_image(Purpose purpose);
@@ -76,6 +82,7 @@ class RbdConnection {
   const RbdConfig config_;
   const RbdName names_;
   const std::string name_;
+  std::optional<RbdAdminSocket> socket_;
   rados_t cluster_ = nullptr;
   rados_ioctx_t pool_ = nullptr;
   rbd_image_t image_ = nullptr;

@@ -39,6 +39,7 @@ Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
       setup_{std::move(setup)},
       opened_{executor_.now()},
       slow_log_{setup_.name, setup_.logical_block},
+      store_wait_{executor_, slow_log_},
       resizes_{executor_},
       closing_{executor_},
       leaving_{executor_, "the LUN to be closed"},
@@ -175,6 +176,12 @@ void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) cons
   snapshot->backend =
       backend_ != nullptr ? backend_->description() : "waiting for " + to_string(config);
   snapshot->fault_control = config.store.fault_control;
+  if (const backend::Connection connection =
+          backend_ != nullptr ? backend_->connection() : backend::Connection{};
+      connection.state != nullptr) {
+    snapshot->connection = connection.state;
+    snapshot->connection_since = connection.since;
+  }
   if (volume_ != nullptr) {
     snapshot->logical_block = volume_->logical_block();
     snapshot->capacity = Bytes{volume_->capacity().value() * volume_->logical_block().value()};
@@ -191,6 +198,28 @@ void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) cons
   if (lists.tasks) {
     describe_tasks(executor_, &snapshot->tasks);
   }
+}
+
+Result<watch::LunSnapshot> Lun::snapshot(const watch::Lists& lists, std::string waits_for) const {
+  try {
+    watch::LunSnapshot snapshot;
+    describe(lists, &snapshot);
+    snapshot.waits_for = std::move(waits_for);
+    return snapshot;
+  } catch (const std::bad_alloc&) {
+    return Error{ENOMEM, "out of memory"};
+  }
+}
+
+void Lun::inspect(const watch::Lists& lists, Nanoseconds patience, Inspected told) {
+  const bool idle = task_set_ == nullptr || unanswered() + task_set_->orphans() == 0;
+  if (idle || !lists.in_flight) {
+    told(snapshot(lists, {}));
+    return;
+  }
+  store_wait_.ask(patience, [this, lists, told = std::move(told)](std::string waits_for) {
+    told(snapshot(lists, std::move(waits_for)));
+  });
 }
 
 }  // namespace ballast::lun

@@ -34,6 +34,7 @@
 #include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/lun/config.h"
+#include "lib/lun/store_wait.h"
 #include "lib/scsi/disk.h"
 #include "lib/scsi/stalled_luns.h"
 #include "lib/scsi/task_set.h"
@@ -121,6 +122,11 @@ class Lun final {
 
   // --- look
   void describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const;
+  // The same, but if the commands in flight are to be listed, and there are any, the backend is
+  // asked first what they wait for, for `patience` at most. Calls `told` once, possibly within
+  // inspect(). ENOMEM: there was no memory for it.
+  using Inspected = std::function<void(Result<watch::LunSnapshot>)>;
+  void inspect(const watch::Lists& lists, Nanoseconds patience, Inspected told);
   // Null while the LUN is becoming ready.
   scsi::TaskSet* task_set() { return task_set_.get(); }
   const volume::Volume* volume() const { return volume_.get(); }
@@ -162,6 +168,7 @@ class Lun final {
   [[gnu::cold]] void begin_not_ready(scsi::Command& command);
 
   co::Task<void> do_resize(Bytes size, std::shared_ptr<Done> done);
+  Result<watch::LunSnapshot> snapshot(const watch::Lists& lists, std::string waits_for) const;
   Result<void> resized(Bytes size, BlockCount blocks, IoStatus status);
 
   co::Task<void> stop_soon();
@@ -184,6 +191,7 @@ class Lun final {
   std::string store_{"its store"};  // the backend's description, made early: log lines need it
   std::unique_ptr<volume::Volume> volume_;
   watch::SlowLog slow_log_;
+  StoreWait store_wait_;
   std::unique_ptr<scsi::Disk> disk_;
   std::unique_ptr<scsi::TaskSet> task_set_;
   std::unique_ptr<Expected> expected_;

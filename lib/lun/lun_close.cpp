@@ -62,6 +62,7 @@ co::Task<void> Lun::end_in_order(Nanoseconds patience) {
 co::Task<void> Lun::close_backend() {
   if (backend_ != nullptr) {
     volume_->shut();
+    store_wait_.stop();
     co_await co::yield(executor_);
     co_await backend_->close();
   }
@@ -69,6 +70,7 @@ co::Task<void> Lun::close_backend() {
     co_await task_set_->drained();
   }
   co_await resizes_.join();
+  co_await store_wait_.join();
   if (ended_.is_set()) {
     log(LogLevel::info, "{}: the last operation has ended, and the storage is free for others",
         name());

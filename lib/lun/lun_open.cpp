@@ -31,6 +31,7 @@ void Lun::use(backend::Store store) {
                                         .fence_seed = setup_.fence_seed,
                                         .unheard_flush = std::move(store.unheard_flush)});
     store_ = backend_->description();
+    store_wait_.use(*backend_);
   } catch (const std::bad_alloc&) {
     volume_.reset();
     backend_.reset();

@@ -33,6 +33,16 @@ Json text_or_null(const std::string& text) {
   return text.empty() ? Json(nullptr) : Json(text);
 }
 
+Json connection_of(const LunSnapshot& lun) {
+  if (lun.connection.empty()) {
+    return nullptr;
+  }
+  Json json;
+  json["state"] = lun.connection;
+  json["for_ns"] = ns(lun.now - lun.connection_since);
+  return json;
+}
+
 Json begin_lun(const LunSnapshot& lun) {
   Json json;
   json["name"] = lun.name;
@@ -112,6 +122,7 @@ Json slow_request(const SlowRequest& request, const LunSnapshot& lun) {
   json["ended_for_ns"] = ns(lun.now - request.ended);
   json["time_in_ns"] = time_in_stages(request.record, request.ended);
   json["adopts"] = request.record.adopts;
+  json["waited_for"] = text_or_null(request.waited_for);
   return json;
 }
 
@@ -173,6 +184,7 @@ std::string list(std::span<const LunSnapshot> luns, const std::vector<std::strin
     json["fault_control"] = text_or_null(lun.fault_control);
     json["capacity_bytes"] = lun.capacity.value();
     json["logical_block_bytes"] = lun.logical_block.value();
+    json["connection"] = connection_of(lun);
     json["open_for_ns"] = ns(lun.now - lun.opened);
     add_limits(lun, json);
     json["queue_depth"] = lun.queue_depth;
@@ -189,6 +201,8 @@ std::string inflight(std::span<const LunSnapshot> luns, const std::vector<std::s
     std::ranges::sort(by_age, [](const CommandRecord& a, const CommandRecord& b) {
       return std::tie(a.arrived, a.number) < std::tie(b.arrived, b.number);
     });
+    json["connection"] = connection_of(lun);
+    json["waits_for"] = text_or_null(lun.waits_for);
     Json commands = Json::array();
     for (const CommandRecord& record : by_age) {
       commands.push_back(command(record, lun));

@@ -32,6 +32,8 @@
 //   configuration      string   as lib/lun/config.h writes it
 //   fault_control      string   path of the fault wrapper's control file | null: no wrapper
 //   capacity_bytes, logical_block_bytes
+//   connection         {state, for_ns}: to a store on another machine, "connected",
+//                      "reconnecting" or "fenced", and for how long | null: there is none
 //   open_for_ns
 //   deadline_ns, slow_ns, stall_after_ns, stall_window, busy_for_ns
 //                      the limits in force: every key of lib/base/limits
@@ -44,6 +46,10 @@
 //                      written_bytes}, as in `stats`
 //
 // inflight
+//   connection         as in `list`
+//   waits_for          string: what the oldest request of the store's client waits for, "osd.3,
+//                      object rbd_data.10af.ff, for 12.1 s" | null: it does not know, or has not
+//                      answered in time
 //   commands           [COMMAND, ...], oldest first; orphans are among them
 //   COMMAND: number              counted from 1 since the LUN was opened
 //            operation           string, "WRITE(10)"
@@ -71,6 +77,7 @@
 //            ended_for_ns        since its end
 //            time_in_ns          {queue, fence, backend, answer}
 //            adopts              boolean
+//            waited_for          string: what the store's client waited for meanwhile | null
 //
 // stats
 //   open_for_ns

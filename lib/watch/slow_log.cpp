@@ -131,6 +131,9 @@ void SlowLog::speak(std::string_view command, std::initializer_list<std::string_
 
 void SlowLog::begin(const CommandRecord& record, TimePoint now) {
   ++begun_;
+  if (begun_hook_) {
+    begun_hook_();
+  }
   if (!may_speak(now)) {
     return;
   }
@@ -145,11 +148,23 @@ void SlowLog::begin(const CommandRecord& record, TimePoint now) {
         {stages.all, stages.longest}, ending);
 }
 
+void SlowLog::store_waits_for(std::string_view what, TimePoint now) {
+  if (what.empty()) {
+    return;
+  }
+  store_waits_for_ = printable(what);
+  store_asked_ = now;
+  if (may_speak(now)) {
+    speak("the storage's client waits for " + store_waits_for_, {}, "");
+  }
+}
+
 void SlowLog::end(const CommandRecord& record, TimePoint now, const Ending& ending) {
   if (!record.reported && !record.orphan) {
     ++begun_;
   }
-  ring_[ended_ % kept] = SlowRequest{record, now, ending};
+  ring_[ended_ % kept] =
+      SlowRequest{record, now, ending, store_asked_ > record.arrived ? store_waits_for_ : ""};
   ++ended_;
   if (!may_speak(now)) {
     return;

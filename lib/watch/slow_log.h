@@ -12,7 +12,12 @@
 // "By default": with the settings that Linux has if they were not changed (initiator.h). A stage
 // that took less than a thousandth of the command's time is left out.
 //
-// Rate limit: at most `lines_per_window` lines in each `window`, both kinds together. Lines above
+// A third line may follow the first kind, if the store's client knows what it waits for:
+//
+//   vol0: slow: the storage's client waits for osd.3, object rbd_data.10af.ff, for 1.1 s; 31 more
+//     requests wait
+//
+// Rate limit: at most `lines_per_window` lines in each `window`, all kinds together. Lines above
 // the limit are left out and counted, and the next line says how many they were: "vol0: slow (12
 // left out): ...".
 //
@@ -25,9 +30,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lib/base/units.h"
@@ -41,6 +48,7 @@ struct SlowRequest {
   CommandRecord record;
   TimePoint ended{};
   Ending ending;
+  std::string waited_for;  // what the store's client waited for meanwhile; empty: not known
 };
 
 class SlowLog {
@@ -58,6 +66,11 @@ class SlowLog {
   // A slow command has ended. It is counted here if it ended before begin() could be called.
   void end(const CommandRecord& record, TimePoint now, const Ending& ending);
 
+  // From now on begin() calls `begun`, which may find out what the store's client waits for.
+  void tell(std::function<void()> begun) { begun_hook_ = std::move(begun); }
+  // What the store's client waits for: see Backend::waits_for(). Does nothing if `what` is empty.
+  void store_waits_for(std::string_view what, TimePoint now);
+
   std::uint64_t begun() const { return begun_; }              // all that were slow
   std::uint64_t left_out() const { return left_out_total_; }  // lines
   // Oldest first.
@@ -71,6 +84,9 @@ class SlowLog {
 
   const std::string lun_;
   const Bytes block_;
+  std::function<void()> begun_hook_;
+  std::string store_waits_for_;  // the last that is known
+  TimePoint store_asked_{};      // when that was
   std::uint64_t begun_ = 0;
   std::uint64_t left_out_ = 0;  // since the last line
   std::uint64_t left_out_total_ = 0;

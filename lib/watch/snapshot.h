@@ -65,6 +65,8 @@ struct LunSnapshot : config::Limits {
   Mailbox mailbox;
   TimePoint now{};
   TimePoint opened{};
+  std::string connection;  // to a store on another machine: "connected", ...; empty: there is none
+  TimePoint connection_since{};
   std::optional<TimePoint> stalled_since;  // now stalled
   std::uint32_t unanswered = 0;            // now
   std::uint32_t orphans = 0;               // now
@@ -77,6 +79,7 @@ struct LunSnapshot : config::Limits {
   std::optional<TimePoint> oldest;  // when the oldest command in flight arrived, orphans too
   std::uint64_t slow_begun = 0;
   // Each is filled only if Lists asked for it.
+  std::string waits_for;  // with in_flight: what the store's client waits for; empty: not known
   std::vector<CommandRecord> in_flight;    // oldest first, orphans among them
   std::vector<SlowRequest> slow_requests;  // oldest first
   std::vector<TaskView> tasks;

@@ -50,7 +50,11 @@ void stall(watch::LunSnapshot& lun) {
   slow.ended = TimePoint{now.since_start - 80s};
   slow.record.enter(watch::Stage::answer, slow.ended);
   slow.ending = {"GOOD"};
+  slow.waited_for = "osd.4, object y, for 8.0 s";
   lun.slow_requests = {slow};
+  lun.connection = "reconnecting";
+  lun.connection_since = TimePoint{now.since_start - 3s};
+  lun.waits_for = "osd.3, object x, for 24.0 s";
   lun.slow_begun = 17;
   lun.tasks = {{"sweep", "timer", "device.cpp:210", 800ms},
                {"WRITE(10)", "file write", "file.cpp:98", 25s},

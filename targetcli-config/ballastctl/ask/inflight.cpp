@@ -8,6 +8,7 @@
 #include "targetcli-config/ballastctl/ask/daemon.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/text/cells.h"
+#include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
 namespace {
@@ -27,10 +28,26 @@ std::string note(const nlohmann::json& command) {
   return command.at("adopts").get<bool>() ? "waits for an orphan's result" : "";
 }
 
+// What is known of the storage of LUNs on another machine, a line each.
+std::string storage(const std::vector<nlohmann::json>& luns) {
+  std::string text;
+  for (const nlohmann::json& lun : luns) {
+    const std::string name = printable(lun.at("name").get<std::string>());
+    if (const std::string connection = connection_cell(lun); !connection.empty()) {
+      text += fmt::format("{}: the connection to the storage: {}\n", name, connection);
+    }
+    if (const nlohmann::json& waits_for = lun.at("waits_for"); !waits_for.is_null()) {
+      text += fmt::format("{}: the storage's client waits for {}\n", name,
+                          printable(waits_for.get<std::string>()));
+    }
+  }
+  return text;
+}
+
 std::string show(const std::vector<nlohmann::json>& luns) {
   const std::vector<OfLun> commands = oldest_first(luns, "commands", "age_ns");
   if (commands.empty()) {
-    return "no commands in flight\n";
+    return storage(luns) + "no commands in flight\n";
   }
   constexpr auto right = Table::Align::right;
   Table table{{{"LUN"},
@@ -55,7 +72,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
                duration_cell(spent.at("fence")), duration_cell(spent.at("backend")),
                error_handler(command), note(command)});
   }
-  return table.text();
+  return storage(luns) + table.text();
 }
 
 }  // namespace

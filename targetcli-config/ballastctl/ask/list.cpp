@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // ballastctl list: one line for each LUN.
+#include <fmt/format.h>
+
 #include "targetcli-config/ballastctl/ask/daemon.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/text/cells.h"
 
 namespace ballast::ctl {
 namespace {
+
+// "ok", "stalled 4.2 s, reconnecting 4.3 s".
+std::string state_and_connection(const nlohmann::json& lun) {
+  const std::string connection = connection_cell(lun);
+  return connection.empty() ? state_cell(lun) : fmt::format("{}, {}", state_cell(lun), connection);
+}
 
 std::string show(const std::vector<nlohmann::json>& luns) {
   if (luns.empty()) {
@@ -24,7 +32,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
                {"BACKEND"}}};
   for (const nlohmann::json& lun : luns) {
     const nlohmann::json& counters = lun.at("counters");
-    table.add({lun.at("name"), state_cell(lun), bytes_cell(lun.at("capacity_bytes")),
+    table.add({lun.at("name"), state_and_connection(lun), bytes_cell(lun.at("capacity_bytes")),
                number_cell(lun.at("unanswered")), number_cell(lun.at("orphans")),
                duration_cell(lun.at("oldest_ns")), number_cell(counters.at("commands")),
                bytes_cell(counters.at("read_bytes")), bytes_cell(counters.at("written_bytes")),

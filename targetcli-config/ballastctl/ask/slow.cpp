@@ -9,6 +9,13 @@
 namespace ballast::ctl {
 namespace {
 
+std::string note(const nlohmann::json& request) {
+  if (const nlohmann::json& waited_for = request.at("waited_for"); !waited_for.is_null()) {
+    return "waited for " + waited_for.get<std::string>();
+  }
+  return request.at("adopts").get<bool>() ? "an orphan's result" : "";
+}
+
 std::string show(const std::vector<nlohmann::json>& luns) {
   std::string text;
   const std::vector<OfLun> requests = oldest_first(luns, "requests", "ended_for_ns");
@@ -32,8 +39,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
                duration_cell(request.at("took_ns")),
                fmt::format("{} ago", duration_cell(request.at("ended_for_ns"))),
                duration_cell(spent.at("queue")), duration_cell(spent.at("fence")),
-               duration_cell(spent.at("backend")), request.at("answer"),
-               request.at("adopts").get<bool>() ? "an orphan's result" : ""});
+               duration_cell(spent.at("backend")), request.at("answer"), note(request)});
   }
   if (!table.empty()) {
     text = table.text() + "\n";

@@ -29,6 +29,15 @@ std::string state_cell(const nlohmann::json& lun) {
   return stalled.is_null() ? state : fmt::format("{} {}", state, duration_cell(stalled));
 }
 
+std::string connection_cell(const nlohmann::json& lun) {
+  const nlohmann::json& connection = lun.at("connection");
+  if (connection.is_null() || connection.at("state") == "connected") {
+    return "";
+  }
+  return fmt::format("{} {}", connection.at("state").get<std::string>(),
+                     duration_cell(connection.at("for_ns")));
+}
+
 std::vector<OfLun> oldest_first(const std::vector<nlohmann::json>& luns, const char* member,
                                 const char* age) {
   struct Place {

@@ -17,6 +17,8 @@ std::string duration_cell(const nlohmann::json& nanoseconds);
 
 // "ok", "stalled 4.2 s".
 std::string state_cell(const nlohmann::json& lun);
+// "reconnecting 4.2 s"; "" if the LUN's store is connected, or on this machine.
+std::string connection_cell(const nlohmann::json& lun);
 
 // Returns the elements of the array `member` of all LUNs, each with the name of its LUN. Those with
 // the highest `age` come first.

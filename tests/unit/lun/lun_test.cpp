@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/lun/lun.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/unit/lun/rig.h"
 
@@ -244,6 +247,69 @@ void a_snapshot_has_the_lists_that_were_asked_for(void**) {
   assert_false(whole.tasks.empty());
 }
 
+// What the rig's LUN logs.
+std::vector<std::string>& log_lines() {
+  static std::vector<std::string> lines;
+  return lines;
+}
+
+std::size_t lines_with(const char* words) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      log_lines(),
+      [words](const std::string& line) { return line.find(words) != std::string::npos; }));
+}
+
+void a_slow_command_has_the_log_say_what_the_store_waits_for(void**) {
+  LunRig rig;
+  set_log_sink([](LogLevel, std::string_view line) { log_lines().emplace_back(line); });
+  rig.spy->gate.reset();
+  rig.spy->client_waits_for = "osd.3, object x, for 1.0 s";
+  assert_false(rig.send(write_10(), Bytes8(512)).ended);
+  rig.sim.run_for(900ms);
+  assert_int_equal(lines_with("waits for osd.3"), 0);
+  rig.sim.run_for(200ms);
+  assert_int_equal(lines_with("slow: the storage's client waits for osd.3, object x, for 1.0 s"),
+                   1);
+  assert_false(rig.send(cdb_of(0x2a, 0, 100, 1), Bytes8(512)).ended);  // is slow two seconds later
+  rig.sim.run_for(3s);
+  assert_int_equal(lines_with("waits for osd.3"), 1);  // once in a while is enough
+  rig.spy->client_waits_for.clear();
+  rig.spy->gate.set();
+  rig.sim.run_ready();
+  assert_int_equal(lines_with("was answered GOOD"), 2);
+  watch::LunSnapshot ended;
+  rig.lun->describe({.slow_requests = true}, &ended);
+  assert_int_equal(ended.slow_requests.size(), 2);
+  for (const watch::SlowRequest& request : ended.slow_requests) {  // the second came later
+    assert_string_equal(request.waited_for.c_str(),
+                        request.record.number == 1 ? "osd.3, object x, for 1.0 s" : "");
+  }
+}
+
+void an_operator_who_asks_is_told_what_the_store_waits_for(void**) {
+  LunRig rig;
+  rig.spy->client_waits_for = "osd.3";
+  std::vector<watch::LunSnapshot> told;
+  const auto inspect = [&](bool in_flight) {
+    rig.lun->inspect({.in_flight = in_flight}, 1s, [&told](Result<watch::LunSnapshot> snapshot) {
+      told.push_back(std::move(snapshot).value());
+    });
+    rig.sim.run_ready();
+    return told.back().waits_for;
+  };
+  assert_string_equal(inspect(true).c_str(), "");  // nothing is in flight
+  rig.spy->gate.reset();
+  assert_false(rig.send(write_10(), Bytes8(512)).ended);
+  assert_string_equal(inspect(false).c_str(), "");
+  assert_string_equal(inspect(true).c_str(), "osd.3");
+  assert_string_equal(told.back().connection.c_str(), "connected");
+  assert_int_equal(told.back().in_flight.size(), 1);
+  rig.close();
+  rig.sim.run_for(2s);
+  assert_string_equal(inspect(true).c_str(), "");  // the store is not asked any more
+  assert_int_equal(told.size(), 4);
+}
+
 }  // namespace
 
 int main() {
@@ -265,6 +331,8 @@ int main() {
       cmocka_unit_test(a_front_end_that_is_less_patient_sets_the_deadline),
       cmocka_unit_test(a_snapshot_of_a_lun_that_waits_says_what_for),
       cmocka_unit_test(a_snapshot_has_the_lists_that_were_asked_for),
+      cmocka_unit_test(a_slow_command_has_the_log_say_what_the_store_waits_for),
+      cmocka_unit_test(an_operator_who_asks_is_told_what_the_store_waits_for),
   };
   return cmocka_run_group_tests_name("lun", tests, nullptr, nullptr);
 }

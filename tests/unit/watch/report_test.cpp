@@ -113,7 +113,8 @@ void collect_members(const json& value, std::set<std::string>& names) {
 void the_manual_names_every_report_and_member(void**) {
   LunSnapshot lun = lun_named("vol0");
   lun.in_flight = {command_of_age(1, 1s)};
-  lun.slow_requests = {{command_of_age(2, 2s), now, {"GOOD"}}};
+  lun.slow_requests = {{command_of_age(2, 2s), now, {"GOOD"}, ""}};
+  lun.connection = "connected";
   lun.tasks = {{"patrol", "", "task_set.cpp:9", 0s}};
   std::ifstream file{"lib/watch/report.h"};
   assert_true(file.is_open());
@@ -146,28 +147,12 @@ void list_has_a_line_for_each_lun(void**) {
   lun.oldest = TimePoint{lun.now.since_start - 9s};
   lun.mailbox = {.version = 2, .flags = 15, .ring_offset = 128, .ring_bytes = 8 << 20};
   const json told = only_lun(&report::list, lun);
-  expect_members(told, {"name",
-                        "at_ns",
-                        "state",
-                        "stalled_for_ns",
-                        "unanswered",
-                        "orphans",
-                        "backend",
-                        "configuration",
-                        "fault_control",
-                        "capacity_bytes",
-                        "logical_block_bytes",
-                        "open_for_ns",
-                        "deadline_ns",
-                        "slow_ns",
-                        "stall_after_ns",
-                        "stall_window",
-                        "busy_for_ns",
-                        "queue_depth",
-                        "oldest_ns",
-                        "orphan_bytes",
-                        "mailbox",
-                        "counters"});
+  expect_members(told, {"name",          "at_ns",          "state",       "stalled_for_ns",
+                        "unanswered",    "orphans",        "backend",     "configuration",
+                        "fault_control", "capacity_bytes", "connection",  "logical_block_bytes",
+                        "open_for_ns",   "deadline_ns",    "slow_ns",     "stall_after_ns",
+                        "stall_window",  "busy_for_ns",    "queue_depth", "oldest_ns",
+                        "orphan_bytes",  "mailbox",        "counters"});
   assert_true(told["at_ns"] == 1000'000'000'000);
   assert_true(told["open_for_ns"] == 600'000'000'000);
   assert_true(told["deadline_ns"] == 20'000'000'000);
@@ -197,6 +182,24 @@ void a_stalled_lun_says_since_when(void**) {
     assert_true(only_lun(report.write, lun)["state"] == "stalled");
     assert_true(only_lun(report.write, lun)["stalled_for_ns"] == 12'000'000'000);
   }
+}
+
+void what_is_known_of_the_store_is_told(void**) {
+  LunSnapshot lun = lun_named("vol0");
+  for (const Write write : {&report::list, &report::inflight}) {
+    assert_true(only_lun(write, lun)["connection"].is_null());
+  }
+  assert_true(only_lun(&report::inflight, lun)["waits_for"].is_null());
+  lun.connection = "reconnecting";
+  lun.connection_since = TimePoint{988s};
+  lun.waits_for = "osd.3";
+  lun.slow_requests = {{command_of_age(2, 2s), now, {"GOOD"}, "osd.4"}};
+  for (const Write write : {&report::list, &report::inflight}) {
+    assert_true(only_lun(write, lun)["connection"] ==
+                json({{"state", "reconnecting"}, {"for_ns", 12'000'000'000}}));
+  }
+  assert_true(only_lun(&report::inflight, lun)["waits_for"] == "osd.3");
+  assert_true(only_lun(&report::slow, lun)["requests"][0]["waited_for"] == "osd.4");
 }
 
 void inflight_is_oldest_first(void**) {
@@ -260,14 +263,15 @@ void slow_has_what_ended(void**) {
   LunSnapshot lun = lun_named("vol0");
   CommandRecord record = command_of_age(5, 100s);
   record.enter(Stage::backend, record.arrived + 1s);
-  lun.slow_requests = {{record, record.arrived + 21s, {"CHECK CONDITION"}}};
+  lun.slow_requests = {{record, record.arrived + 21s, {"CHECK CONDITION"}, ""}};
   lun.slow_begun = 9;
   const json told = only_lun(&report::slow, lun);
   assert_true(told["slow_begun"] == 9);
   assert_true(told["slow_ns"] == 1'000'000'000);
   const json request = told["requests"][0];
   expect_members(request, {"number", "operation", "opcode", "lba", "blocks", "bytes", "answer",
-                           "took_ns", "ended_for_ns", "time_in_ns", "adopts"});
+                           "took_ns", "ended_for_ns", "time_in_ns", "adopts", "waited_for"});
+  assert_true(request["waited_for"].is_null());
   assert_true(request["answer"] == "CHECK CONDITION");
   assert_true(request["took_ns"] == 21'000'000'000);
   assert_true(request["ended_for_ns"] == 79'000'000'000);
@@ -436,6 +440,7 @@ int main() {
       cmocka_unit_test(the_manual_names_every_report_and_member),
       cmocka_unit_test(list_has_a_line_for_each_lun),
       cmocka_unit_test(a_stalled_lun_says_since_when),
+      cmocka_unit_test(what_is_known_of_the_store_is_told),
       cmocka_unit_test(inflight_is_oldest_first),
       cmocka_unit_test(a_command_in_flight_says_where_its_time_went),
       cmocka_unit_test(an_orphan_says_since_when),

@@ -88,6 +88,28 @@ void each_reason_has_its_words(void**) {
   assert_string_equal(seen.back().c_str(), "orphan ended: not done");
 }
 
+void what_the_store_waits_for_is_a_line_and_is_kept(void**) {
+  SlowLog log{"vol0", Bytes{512}};
+  int begun = 0;
+  log.tell([&begun] { ++begun; });
+  log.begin(write_command(), start + 1s);
+  assert_int_equal(begun, 1);
+  log.store_waits_for("", start + 1s);  // it is not known
+  assert_int_equal(lines.size(), 1);
+  log.store_waits_for("osd.3, object a\xff, for 1.0 s", start + 1s);
+  assert_int_equal(lines.size(), 2);
+  assert_string_equal(lines[1].c_str(),
+                      "vol0: slow: the storage's client waits for osd.3, object a?, for 1.0 s");
+  log.end(write_command(), start + 2s, {"GOOD"});
+  CommandRecord later = write_command();
+  later.arrived = later.stage_since = start + 5s;
+  log.end(later, start + 9s, {"GOOD"});
+  assert_string_equal(log.recent()[0].waited_for.c_str(), "osd.3, object a?, for 1.0 s");
+  assert_string_equal(log.recent()[1].waited_for.c_str(), "");  // that was before it came
+  log.store_waits_for(std::string(500, 'x'), start + 9s);
+  assert_int_equal(lines.back().size(), SlowLog::longest_line);
+}
+
 void an_orphan_has_two_ends(void**) {
   SlowLog log{"vol0", Bytes{512}};
   CommandRecord record = write_command();
@@ -274,6 +296,7 @@ int main() {
       SLOW_LOG_TEST(a_beginning_says_where_the_time_went_and_how_much_is_left),
       SLOW_LOG_TEST(each_reason_has_its_words),
       SLOW_LOG_TEST(an_end_says_the_answer_and_the_total),
+      SLOW_LOG_TEST(what_the_store_waits_for_is_a_line_and_is_kept),
       SLOW_LOG_TEST(an_orphan_has_two_ends),
       SLOW_LOG_TEST(what_has_no_range_shows_none),
       SLOW_LOG_TEST(after_a_minute_the_error_handler_has_begun),
