@@ -13,6 +13,7 @@
 #include "lib/backend/rbd_call.h"
 #include "lib/backend/rbd_lock.h"
 #include "lib/backend/rbd_requests.h"
+#include "lib/backend/rbd_size_watch.h"
 #include "lib/backend/rbd_status.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
@@ -71,7 +72,8 @@ class Rbd final : public Backend {
         connected_since_{executor_.now()},
         geometry_{rbd_geometry(image.traits, context.size, context.logical_block)},
         running_{executor_, "an image's last operation"},
-        errors_{executor_, name_} {
+        errors_{executor_, name_},
+        size_watch_{executor_, helper_, *connection_, image.traits.size, geometry_.size} {
     const bool snapshot = connection_->is_snapshot();
     capabilities_ = Capabilities{.read_only = snapshot,
                                  .discard = true,
@@ -130,6 +132,7 @@ class Rbd final : public Backend {
   Capabilities capabilities_;
   co::Gate running_;
   ErrorLog errors_;
+  RbdSizeWatch size_watch_;
 };
 
 void Rbd::fence() {
@@ -196,6 +199,7 @@ std::size_t length_of_part(io::SgView view, std::size_t offset) {
 }
 
 co::Task<IoStatus> Rbd::move(bool is_write, Bytes offset, io::SgView all) {
+  size_watch_.begin();
   const OpKind kind = is_write ? OpKind::write : OpKind::read;
   const co::Gate::Guard inside{running_};
   std::vector<iovec> pieces;
@@ -351,6 +355,7 @@ co::Task<IoStatus> Rbd::resize(Bytes size) {
 co::Task<void> Rbd::close() {
   running_.close();
   co_await running_.drain();
+  co_await size_watch_.close();
   const bool ours = ownership_.step() == RbdOwnership::Step::owner;
   std::function<int()> work = [this, ours] {
     if (ours) {

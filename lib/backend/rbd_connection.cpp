@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "lib/backend/rbd_keyring.h"
 #include "lib/base/unique_fd.h"
 #include "lib/base/values.h"
 
@@ -137,6 +138,13 @@ Result<void> RbdConnection::set_up() {
   return set("admin_socket", admin_socket().c_str());
 }
 
+// Where librados looks for keys. A longer list than this is cut off.
+std::string RbdConnection::keyrings() const {
+  std::array<char, 4096> value{};
+  const int got = library_.rados_conf_get(cluster_, "keyring", value.data(), value.size());
+  return got == 0 ? value.data() : "";
+}
+
 Result<void> RbdConnection::connect() {
   const Result<std::string> id = config::parse_text("key id", config_.id);
   if (!id) {
@@ -151,26 +159,28 @@ Result<void> RbdConnection::connect() {
     return ready;
   }
   const int connected = library_.rados_connect(cluster_);
+  if (connected == 0) {
+    return {};
+  }
+  if (connected == -ETIMEDOUT) {
+    return error(connected, "{}: no monitor of the cluster in {} answers client.{}", name_,
+                 config_.conf, id.value());
+  }
+  if (const std::string trouble = keyring_trouble(keyrings(), id.value()); !trouble.empty()) {
+    return error(connected, "{}: {}, or correct the keyring's path in {}", name_, trouble,
+                 config_.conf);
+  }
   switch (connected) {
-    case 0:
-      return {};
-    case -ETIMEDOUT:
-      return error(connected, "{}: no monitor of the cluster in {} answers client.{}", name_,
-                   config_.conf, id.value());
-    case -ENOENT:
-      return error(connected,
-                   "{}: there is no keyring with client.{}: create it with \"ceph auth "
-                   "get-or-create client.{}\", or correct the keyring's path in {}",
-                   name_, id.value(), id.value(), config_.conf);
     case -EACCES:
     case -EPERM:
       return error(connected,
-                   "{}: the cluster does not accept client.{}, or its keyring cannot be read: "
-                   "compare the keyring with \"ceph auth get client.{}\"",
-                   name_, id.value(), id.value());
+                   "{}: the cluster does not accept client.{}: compare its keyring ({}) with "
+                   "\"ceph auth get client.{}\"",
+                   name_, id.value(), keyrings(), id.value());
     default:
-      return error(connected, "{}: client.{} cannot connect to the cluster in {}: {}", name_,
-                   id.value(), config_.conf, std::strerror(-connected));
+      return error(connected,
+                   "{}: client.{} cannot connect to the cluster in {} with its keyring ({}): {}",
+                   name_, id.value(), config_.conf, keyrings(), std::strerror(-connected));
   }
 }
 

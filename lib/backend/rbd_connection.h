@@ -69,6 +69,7 @@ class RbdConnection {
     ++living_;
   }
   Result<void> connect();
+  std::string keyrings() const;
   Result<void> set(const char* name, const char* value);
   Result<void> set_up();
   Result<void> enter_pool();

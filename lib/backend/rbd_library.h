@@ -14,7 +14,7 @@ namespace ballast::backend {
 
 // clang-format off
 #define BALLAST_RADOS_FUNCTIONS(use) \
-  use(rados_create) use(rados_conf_read_file) use(rados_conf_set) use(rados_connect) \
+  use(rados_create) use(rados_conf_read_file) use(rados_conf_set) use(rados_conf_get) use(rados_connect) \
   use(rados_shutdown) use(rados_ioctx_create) use(rados_ioctx_destroy) \
   use(rados_ioctx_set_namespace) use(rados_set_pool_full_try) use(rados_blocklist_add)
 
@@ -22,7 +22,7 @@ namespace ballast::backend {
   use(rbd_open) use(rbd_open_read_only) use(rbd_close) use(rbd_stat) use(rbd_get_size) \
   use(rbd_get_features) use(rbd_namespace_exists) use(rbd_snap_set) use(rbd_encryption_load) \
   use(rbd_config_image_list) use(rbd_config_image_list_cleanup) \
-  use(rbd_resize) use(rbd_diff_iterate2) \
+  use(rbd_resize) use(rbd_diff_iterate2) use(rbd_update_watch) use(rbd_update_unwatch) \
   use(rbd_lock_acquire) use(rbd_lock_break) \
   use(rbd_lock_get_owners) use(rbd_lock_get_owners_cleanup) \
   use(rbd_watchers_list) use(rbd_watchers_list_cleanup) \

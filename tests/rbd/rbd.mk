@@ -2,7 +2,7 @@
 # check-rbd: images in a real Ceph, which each test starts for itself (tests/rbd/cluster).
 # check-rbd-long: the same with many more takeovers.
 
-rbd_tests := rbd_test takeover_test
+rbd_tests := rbd_test rights_test takeover_test
 $(foreach p,$(rbd_tests),$(eval $(call host_program,rbd/$(p))))
 $(rbd_tests:%=$(B)/tests/rbd/%): $(B)/obj/tests/rbd/process.o
 
@@ -11,6 +11,7 @@ build-rbd: $(plugin) $(rbd_tests:%=$(B)/tests/rbd/%) $(B)/tests/unit/backend/con
 check-rbd: build-rbd
 	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/unit/backend/contract_test
 	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/rbd/rbd_test
+	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/rbd/rights_test
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=20 tests/rbd/cluster $(B)/tests/rbd/takeover_test
 check-rbd-long: build-rbd
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=1000 tests/rbd/cluster $(B)/tests/rbd/takeover_test

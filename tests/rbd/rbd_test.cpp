@@ -96,7 +96,7 @@ void each_thing_that_is_wrong_has_its_sentence(void**) {
   expect_refused(config("rbd/wrong@monday"), "has no snapshot \"monday\"");
   expect_refused(config("rbd/nons/wrong"), "has no namespace \"nons\"");
   expect_refused(config("rbd/team/wrong"), "there is no image \"wrong\"");
-  expect_refused(config("rbd/wrong", ";id=nobody"), "does not accept client.nobody");
+  expect_refused(config("rbd/wrong", ";id=nobody"), "has no key of client.nobody");
   expect_refused("rbd=rbd/wrong;conf=/nonexistent", "/nonexistent, cannot be read");
   expect_refused(config("rbd/wrong"), "has 64MiB but the LUN was created with size=128MiB", 128);
   expect_refused(config("rbd/wrong", ";encryption=luks2"), "add ;passphrase_file=");
@@ -232,12 +232,27 @@ void a_lun_is_resized_both_ways(void**) {
   assert_true(read(*lun, 0, mib) == data);
 }
 
+void an_image_that_was_made_larger_is_used_when_the_lun_is_told(void**) {
+  make_image("rbd/grown");
+  const auto lun = open(config("rbd/grown"));
+  assert_non_null(lun.get());
+  std::vector<std::byte> data = bytes_of(mib, 5);
+  assert_int_equal(write(*lun, 0, data).status, good);
+  assert_true(shell("rbd resize rbd/grown --size 128M --no-progress"));
+  assert_true(is_said("the image has 134217728 bytes now, and the LUN 67108864"));
+  assert_int_equal(write(*lun, (96 * mib) / 512, data).status, check_condition);
+  assert_int_equal(lun->reconfigure_size(128 * mib), 0);
+  assert_int_equal(lun->execute(test_unit_ready()).status, check_condition);
+  assert_int_equal(write(*lun, (96 * mib) / 512, data).status, good);
+}
+
 void an_image_that_was_made_smaller_ends_there(void**) {
   make_image("rbd/shrunk");
   const auto lun = open(config("rbd/shrunk"));
   std::vector<std::byte> data = bytes_of(mib, 5);
   assert_int_equal(write(*lun, 0, data).status, good);
   assert_true(shell("rbd resize rbd/shrunk --size 32M --allow-shrink --no-progress"));
+  assert_true(is_said("the image was made smaller: it has 33554432 bytes, and the LUN 67108864"));
   assert_true(eventually([&] {
     const Answer answer = write(*lun, (48 * mib) / 512, data);
     return answer.status == check_condition && answer.additional_sense() == 0x2100;
@@ -474,6 +489,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(a_snapshot_is_read_only),
       cmocka_unit_test(an_encrypted_image_is_decrypted),
       cmocka_unit_test(a_lun_is_resized_both_ways),
+      cmocka_unit_test(an_image_that_was_made_larger_is_used_when_the_lun_is_told),
       cmocka_unit_test(an_image_that_was_made_smaller_ends_there),
       cmocka_unit_test(an_osd_that_stands_still_costs_no_data_and_no_other_lun),
       cmocka_unit_test(a_slow_request_names_the_osd_that_it_waits_for),
