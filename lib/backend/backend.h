@@ -61,6 +61,7 @@ struct Connection {
   const char* state = nullptr;  // "connected", "reconnecting", ...; null: there is no connection
   TimePoint since{};
 };
+class SharedStore;
 
 class Backend {
  public:
@@ -71,6 +72,9 @@ class Backend {
   virtual const Capabilities& capabilities() const = 0;
   // For logs and `ballastctl list`: "file=/srv/vol0.raw".
   virtual std::string description() const = 0;
+  // The part of a store that several machines may own in turn (shared_store.h). Null: it is
+  // always ours. The backend owns it.
+  virtual SharedStore* shared() { return nullptr; }
 
   // For people, as the next one.
   virtual Connection connection() const { return {}; }

@@ -20,6 +20,7 @@ class Filter : public Backend {
   co::Task<std::string> waits_for(Nanoseconds patience) override {
     return inner_.waits_for(patience);
   }
+  SharedStore* shared() override { return inner_.shared(); }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
     return inner_.read(offset, to, cancel);

@@ -31,12 +31,15 @@ Range range_of(RangeAt at, std::span<const std::uint8_t> cdb) {
   return {Lba{be24(cdb, 1) & 0x1fffff}, BlockCount{cdb[4] == 0 ? 256u : cdb[4]}};
 }
 
+constexpr backend::Access always_active = backend::Access::active;
+
 }  // namespace
 
 Disk::Disk(volume::Volume& volume, DiskConfig config)
     : volume_{volume},
       executor_{volume.executor()},
       config_{std::move(config)},
+      access_{config_.shared != nullptr ? &config_.shared->access() : &always_active},
       largest_transfer_{std::max(config_.max_transfer_blocks, config_.tolerated_transfer_blocks)},
       modes_{volume.capabilities().volatile_cache,
              volume.capabilities().volatile_cache && !volume.capabilities().write_through} {
@@ -47,6 +50,9 @@ Disk::Disk(volume::Volume& volume, DiskConfig config)
   BALLAST_ASSERT(config_.unmap_max >= volume.logical_block());
   if (largest_transfer_ == 0) {
     largest_transfer_ = UINT32_MAX;
+  }
+  if (config_.shared != nullptr) {
+    config_.shared->set_group(config_.groups.own_group);
   }
 }
 
@@ -60,6 +66,7 @@ Disk::Judgement Disk::judge(Command& command) {
   bool other_service_action = false;
   const Operation* const operation = find_operation(opcode, action, &other_service_action);
   if (operation == nullptr || !supports(*operation)) {
+    other_service_action = other_service_action || serves_opcode(opcode);
     return {nullptr, fail(command, other_service_action
                                        ? invalid_field_in_cdb(1, 4)
                                        : illegal_request(asc::invalid_command_operation_code))};
@@ -107,8 +114,16 @@ bool Disk::supports(const Operation& operation) const {
       return unmaps() && volume_.capabilities().block_status;
     case Needs::kernel_reserves:
       return config_.kernel_reserves;
+    case Needs::groups:
+      return has_groups();
   }
   return false;
+}
+
+bool Disk::serves_opcode(std::uint8_t opcode) const {
+  return std::ranges::any_of(operations(), [&](const Operation& operation) {
+    return operation.opcode == opcode && supports(operation);
+  });
 }
 
 std::uint8_t Disk::usage(const Operation& operation, std::size_t byte) const {
@@ -146,6 +161,9 @@ std::optional<Status> Disk::refuse(Command& command, const Operation& operation)
   const std::optional<Status> bits = refuse_bits(command, operation);
   if (bits.has_value()) {
     return bits;
+  }
+  if (*access_ != backend::Access::active && !operation.in_standby) [[unlikely]] {
+    return fail(command, not_ready());
   }
   if (stopped_ && operation.needs_medium) {
     return fail(command,
@@ -223,8 +241,7 @@ Status Disk::finish(Command& command, IoStatus status, Lba from, bool changes) {
       sense.what = asc::lba_out_of_range;
       break;
     case IoStatus::not_ready:
-      sense.key = SenseKey::not_ready;
-      sense.what = asc::cause_not_reportable;
+      sense = not_ready();
       break;
     case IoStatus::not_supported:
       sense.key = SenseKey::hardware_error;

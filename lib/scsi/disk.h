@@ -24,12 +24,14 @@
 #include <string>
 #include <string_view>
 
+#include "lib/backend/shared_store.h"
 #include "lib/base/units.h"
 #include "lib/co/task.h"
 #include "lib/scsi/command.h"
 #include "lib/scsi/mode_pages.h"
 #include "lib/scsi/opcode_table.h"
 #include "lib/scsi/sense.h"
+#include "lib/scsi/target_port_groups.h"
 #include "lib/volume/volume.h"
 
 namespace ballast::scsi {
@@ -61,6 +63,11 @@ struct DiskConfig {
   // unless its attribute emulate_pr or pgr_support is 0. If it does, the disk reports these
   // commands.
   bool kernel_reserves = true;
+  // The store, if several machines may own it in turn; null otherwise. It outlives the disk. While
+  // another machine owns it, only the commands that may come in the state "standby" are served.
+  backend::SharedStore* shared = nullptr;
+  // The gateways of such a store. If there are none, initiators are not told of the access.
+  TargetPortGroups groups{};
 };
 
 class Disk {
@@ -128,16 +135,21 @@ class Disk {
   // Call it after volume.resize(). Posts CAPACITY DATA HAS CHANGED.
   void capacity_changed() { post_unit_attention(asc::capacity_data_has_changed); }
 
+  // The gateways have changed. If that changes a page, posts INQUIRY DATA HAS CHANGED.
+  void set_groups(const TargetPortGroups& groups);
+
   // Whether all vital product data pages of both disks are equal.
   bool looks_like(const Disk& other) const;
 
   const DiskConfig& config() const { return config_; }
+  bool has_groups() const { return config_.shared != nullptr && !config_.groups.empty(); }
   volume::Volume& volume() { return volume_; }
   const volume::Volume& volume() const { return volume_; }
 
   // Properties that follow from configuration, backend and mode pages. The pages and the checks of
   // commands use them.
   bool supports(const Operation& operation) const;
+  bool serves_opcode(std::uint8_t opcode) const;
   // A byte of the CDB USAGE DATA: the table's, less the bits that this LUN does not support.
   std::uint8_t usage(const Operation& operation, std::size_t byte) const;
   bool write_protected() const {
@@ -162,6 +174,8 @@ class Disk {
   Status read_capacity_16(Command& command);
   Status report_supported_operation_codes(Command& command);
   Status report_supported_task_management(Command& command);
+  Status report_target_port_groups(Command& command);
+  co::Task<Status> set_target_port_groups(Command& command);
   co::Task<Status> start_stop_unit(Command& command);
   co::Task<Status> read(Command& command);
   co::Task<Status> write(Command& command);
@@ -191,6 +205,9 @@ class Disk {
   // Each checks one thing. If it does not hold, it ends the command and returns the status.
   std::optional<Status> refuse(Command& command, const Operation& operation);
   std::optional<Status> refuse_bits(Command& command, const Operation& operation);
+  // NOT READY, and why: who has the store, where others may own it.
+  Sense not_ready() const;
+  GroupChange read_change(const Command& command) const;
   std::optional<Status> refuse_range(Command& command, Range range);
   std::optional<Status> refuse_transfer(Command& command, Range range, Bytes data);
   // As refuse_transfer() on the command's range, and returns GOOD for a range of no blocks.
@@ -233,6 +250,7 @@ class Disk {
   volume::Volume& volume_;
   co::Executor& executor_;
   DiskConfig config_;
+  const backend::Access* access_;   // of the store
   std::uint32_t largest_transfer_;  // the largest transfer that is accepted, in blocks
   ModePages modes_;
   volume::Request nobody_;

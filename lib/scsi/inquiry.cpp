@@ -11,8 +11,9 @@ namespace ballast::scsi {
 
 namespace {
 
-// Room for the longest page: two designators, one of them with a serial number.
-constexpr std::size_t longest_page = 4 + 4 + 8 + 16 + 1 + 252 + 4 + 16;
+// Room for the longest page: two designators of the logical unit, one of them with a serial number,
+// and two of the port.
+constexpr std::size_t longest_page = 4 + 4 + 8 + 16 + 1 + 252 + 4 + 16 + 8 + 8;
 
 enum Page : std::uint8_t {
   supported_pages = 0x00,
@@ -32,6 +33,19 @@ void put_ascii(std::span<std::uint8_t> to, std::string_view text) {
     const char c = i < text.size() ? text[i] : ' ';
     to[i] = static_cast<std::uint8_t>(c >= 0x20 && c <= 0x7e ? c : '.');
   }
+}
+
+// The designator of the target port by which the command came: RELATIVE TARGET PORT IDENTIFIER (4h)
+// or TARGET PORT GROUP (5h). Returns its length.
+std::size_t put_port_designator(std::span<std::uint8_t> out, std::uint8_t type,
+                                std::uint16_t number) {
+  constexpr std::uint8_t binary = 0x01;
+  constexpr std::uint8_t of_the_port = 0x10;
+  out[0] = binary;
+  out[1] = static_cast<std::uint8_t>(of_the_port | type);
+  out[3] = 4;
+  put16(out, 6, number);
+  return 8;
 }
 
 }  // namespace
@@ -56,7 +70,8 @@ Status Disk::inquiry(Command& command) {
   data[2] = 0x06;  // SPC-4
   data[3] = 0x02;
   data[4] = static_cast<std::uint8_t>(data.size() - 5);
-  data[7] = 0x02;  // CMDQUE
+  data[5] = has_groups() ? 0x20 : 0x00;  // TPGS: explicit
+  data[7] = 0x02;                        // CMDQUE
   put_ascii(std::span{data}.subspan(8, 8), config_.vendor);
   put_ascii(std::span{data}.subspan(16, 16), config_.product);
   put_ascii(std::span{data}.subspan(32, 4), config_.revision);
@@ -108,7 +123,8 @@ std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) con
   return header + length;
 }
 
-// SPC-5, 7.7.6: a T10 vendor identification, and an NAA designator if there is a serial number.
+// SPC-5, 7.7.6: a T10 vendor identification, an NAA designator if there is a serial number, and the
+// port and its group if there are groups.
 std::size_t Disk::designators(std::span<std::uint8_t> out) const {
   constexpr std::size_t header = 4;
   constexpr std::size_t naa_length = sizeof(Naa);
@@ -120,18 +136,23 @@ std::size_t Disk::designators(std::span<std::uint8_t> out) const {
   const std::span<std::uint8_t> t10 = out.subspan(header, t10_length);
   put_ascii(t10.first(8), config_.vendor);
   put_ascii(t10.subspan(8, 16), config_.product);
-  if (serial.empty()) {
-    return header + t10_length;
+  std::size_t length = header + t10_length;
+  if (!serial.empty()) {
+    t10[24] = ':';
+    put_ascii(t10.subspan(25), serial);
+    const std::span<std::uint8_t> second = out.subspan(length);
+    second[0] = 0x01;  // binary
+    second[1] = 0x03;  // NAA, of the logical unit
+    second[3] = naa_length;
+    const Naa naa = naa_of(config_.unit_serial);
+    std::copy(naa.begin(), naa.end(), second.subspan(header, naa_length).begin());
+    length += header + naa_length;
   }
-  t10[24] = ':';
-  put_ascii(t10.subspan(25), serial);
-  const std::span<std::uint8_t> second = out.subspan(header + t10_length);
-  second[0] = 0x01;  // binary
-  second[1] = 0x03;  // NAA, of the logical unit
-  second[3] = naa_length;
-  const Naa naa = naa_of(config_.unit_serial);
-  std::copy(naa.begin(), naa.end(), second.subspan(header, naa_length).begin());
-  return 2 * header + t10_length + naa_length;
+  if (has_groups()) {
+    length += put_port_designator(out.subspan(length), 0x4, config_.groups.own_port);
+    length += put_port_designator(out.subspan(length), 0x5, config_.groups.own_group);
+  }
+  return length;
 }
 
 bool Disk::looks_like(const Disk& other) const {

@@ -55,7 +55,7 @@ constexpr Operation on_medium(Operation operation) {
 }
 constexpr Operation with_service_action(Operation operation) {
   operation.has_service_action = true;
-  operation.service_action = operation.usage[1];
+  operation.service_action = operation.usage[1] & service_action_mask;
   return operation;
 }
 constexpr Operation suspending(const char* name, Usage usage, Operation::Suspending handler) {
@@ -85,6 +85,10 @@ constexpr Operation repeatable(Operation operation) {
   operation.repeats = true;
   return operation;
 }
+constexpr Operation with_data(Operation operation) {
+  operation.takes_data = true;
+  return operation;
+}
 constexpr Operation flushing(Operation operation) {
   operation.flushes = true;
   return operation;
@@ -111,18 +115,27 @@ constexpr Operation if_lun(Needs needs, Operation operation) {
   return operation;
 }
 
+// What SPC-4 (5.15.2.4.4) has a port in the state "standby" serve. READ CAPACITY and the commands
+// that report commands are not in its list. Initiators send them when they find a path, and take a
+// path without a capacity for broken; LIO serves READ CAPACITY as well (target_core_alua.c).
+constexpr Operation in_standby(Operation operation) {
+  operation.in_standby = true;
+  return operation;
+}
+
 constexpr Operation table[] = {
     immediate("TEST UNIT READY", usage_6(0x00, 0, 0, 0, 0), &Disk::test_unit_ready),
-    in_spite_of_attention(
-        immediate("REQUEST SENSE", usage_6(0x03, 0x01, 0, 0, 0xff), &Disk::request_sense)),
+    in_standby(in_spite_of_attention(
+        immediate("REQUEST SENSE", usage_6(0x03, 0x01, 0, 0, 0xff), &Disk::request_sense))),
     read("READ (6)", usage_6(0x08, 0x1f, 0xff, 0xff, 0xff)),
     write("WRITE (6)", usage_6(0x0a, 0x1f, 0xff, 0xff, 0xff)),
-    in_spite_of_attention(
-        immediate("INQUIRY", usage_6(0x12, 0x01, 0xff, 0xff, 0xff), &Disk::inquiry)),
-    mode_select("MODE SELECT (6)", usage_6(0x15, 0x10, 0, 0, 0xff)),
-    immediate("MODE SENSE (6)", usage_6(0x1a, 0x08, 0xff, 0xff, 0xff), &Disk::mode_sense),
+    in_standby(in_spite_of_attention(
+        immediate("INQUIRY", usage_6(0x12, 0x01, 0xff, 0xff, 0xff), &Disk::inquiry))),
+    in_standby(mode_select("MODE SELECT (6)", usage_6(0x15, 0x10, 0, 0, 0xff))),
+    in_standby(
+        immediate("MODE SENSE (6)", usage_6(0x1a, 0x08, 0xff, 0xff, 0xff), &Disk::mode_sense)),
     suspending("START STOP UNIT", usage_6(0x1b, 0x01, 0, 0, 0x05), &Disk::start_stop_unit),
-    on_medium(immediate("READ CAPACITY (10)", Usage{0x25}, &Disk::read_capacity_10)),
+    in_standby(on_medium(immediate("READ CAPACITY (10)", Usage{0x25}, &Disk::read_capacity_10))),
     read("READ (10)", lba_10(0x28, dpo_fua)),
     write("WRITE (10)", lba_10(0x2a, dpo_fua)),
     changing("WRITE AND VERIFY (10)", lba_10(0x2e, 0x12), &Disk::write_and_verify),
@@ -135,9 +148,9 @@ constexpr Operation table[] = {
            ranged(RangeAt::nowhere,
                   repeatable(changing("UNMAP", Usage{0x42, 0, 0, 0, 0, 0, group, 0xff, 0xff},
                                       &Disk::unmap)))),
-    mode_select("MODE SELECT (10)", Usage{0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0xff}),
-    immediate("MODE SENSE (10)", Usage{0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff},
-              &Disk::mode_sense),
+    in_standby(mode_select("MODE SELECT (10)", Usage{0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0xff})),
+    in_standby(immediate("MODE SENSE (10)", Usage{0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff},
+                         &Disk::mode_sense)),
     read("READ (16)", lba_16(0x88, dpo_fua)),
     ranged(RangeAt::short_count, changing("COMPARE AND WRITE",
                                           Usage{0x89, dpo_fua, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -152,22 +165,32 @@ constexpr Operation table[] = {
     // The map has no NDOB. LIO write-protects a mapped LUN by refusing data-out, so a change
     // without data-out would get through.
     repeatable(changing("WRITE SAME (16)", lba_16(0x93, 0x08), &Disk::write_same)),
-    with_service_action(on_medium(immediate(
+    in_standby(with_service_action(on_medium(immediate(
         "READ CAPACITY (16)", Usage{0x9e, 0x10, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
-        &Disk::read_capacity_16))),
+        &Disk::read_capacity_16)))),
     if_lun(Needs::block_status,
            with_service_action(ranged(RangeAt::without_count,
                                       reading("GET LBA STATUS",
                                               Usage{0x9e, 0x12, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
                                                     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0},
                                               &Disk::get_lba_status)))),
-    with_service_action(
+    in_standby(if_lun(Needs::groups, with_service_action(immediate(
+                                         "REPORT TARGET PORT GROUPS",
+                                         // 0x20: PARAMETER DATA FORMAT 000b and 001b
+                                         Usage{0xa3, 0x2a, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
+                                         &Disk::report_target_port_groups)))),
+    in_standby(with_service_action(
         immediate("REPORT SUPPORTED OPERATION CODES",
                   Usage{0xa3, 0x0c, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0},
-                  &Disk::report_supported_operation_codes)),
-    with_service_action(immediate("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
-                                  Usage{0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
-                                  &Disk::report_supported_task_management)),
+                  &Disk::report_supported_operation_codes))),
+    in_standby(
+        with_service_action(immediate("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS",
+                                      Usage{0xa3, 0x0d, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
+                                      &Disk::report_supported_task_management))),
+    in_standby(if_lun(Needs::groups, with_service_action(with_data(suspending(
+                                         "SET TARGET PORT GROUPS",
+                                         Usage{0xa4, 0x0a, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0},
+                                         &Disk::set_target_port_groups))))),
     read("READ (12)", lba_12(0xa8, dpo_fua)),
     write("WRITE (12)", lba_12(0xaa, dpo_fua)),
     changing("WRITE AND VERIFY (12)", lba_12(0xae, 0x12), &Disk::write_and_verify),

@@ -23,7 +23,7 @@ namespace ballast::scsi {
 class Disk;
 
 // The property that a LUN must have to serve, and so to report, a command.
-enum class Needs : std::uint8_t { nothing, unmap, block_status, kernel_reserves };
+enum class Needs : std::uint8_t { nothing, unmap, block_status, kernel_reserves, groups };
 
 // Distinguishes READ and WRITE of any CDB length from all other commands.
 enum class Transfer : std::uint8_t { other, read, write };
@@ -56,6 +56,7 @@ struct Operation {
   bool changes_medium = false;         // refused on a write-protected LUN
   bool needs_medium = false;           // refused on a stopped LUN
   bool answers_unit_attention = true;  // false: no unit attention stops it (SAM-5, 5.14)
+  bool in_standby = false;             // served while another gateway owns the store
   Needs needs = Needs::nothing;
 };
 

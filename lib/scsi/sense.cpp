@@ -22,6 +22,9 @@ constexpr Name names[] = {
     {asc::cause_not_reportable, "LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE"},
     {asc::becoming_ready, "LOGICAL UNIT IS IN PROCESS OF BECOMING READY"},
     {asc::initializing_command_required, "LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED"},
+    {asc::access_state_transition,
+     "LOGICAL UNIT NOT ACCESSIBLE, ASYMMETRIC ACCESS STATE TRANSITION"},
+    {asc::port_in_standby_state, "LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN STANDBY STATE"},
     {asc::write_error, "WRITE ERROR"},
     {asc::invalid_field_in_command_information_unit, "INVALID FIELD IN COMMAND INFORMATION UNIT"},
     {asc::unrecovered_read_error, "UNRECOVERED READ ERROR"},
@@ -36,10 +39,12 @@ constexpr Name names[] = {
     {asc::space_allocation_failed, "SPACE ALLOCATION FAILED WRITE PROTECT"},
     {asc::power_on, "POWER ON, RESET, OR BUS DEVICE RESET OCCURRED"},
     {asc::mode_parameters_changed, "MODE PARAMETERS CHANGED"},
+    {asc::access_state_changed, "ASYMMETRIC ACCESS STATE CHANGED"},
     {asc::capacity_data_has_changed, "CAPACITY DATA HAS CHANGED"},
     {asc::saving_parameters_not_supported, "SAVING PARAMETERS NOT SUPPORTED"},
     {asc::inquiry_data_has_changed, "INQUIRY DATA HAS CHANGED"},
     {asc::internal_target_failure, "INTERNAL TARGET FAILURE"},
+    {asc::set_target_port_groups_failed, "SET TARGET PORT GROUPS COMMAND FAILED"},
 };
 
 constexpr std::size_t sense_key_specific_length = 3;

@@ -38,6 +38,8 @@ inline constexpr AdditionalSense no_additional_sense{0x00, 0x00};
 inline constexpr AdditionalSense cause_not_reportable{0x04, 0x00};
 inline constexpr AdditionalSense becoming_ready{0x04, 0x01};
 inline constexpr AdditionalSense initializing_command_required{0x04, 0x02};
+inline constexpr AdditionalSense access_state_transition{0x04, 0x0a};
+inline constexpr AdditionalSense port_in_standby_state{0x04, 0x0b};
 inline constexpr AdditionalSense write_error{0x0c, 0x00};
 inline constexpr AdditionalSense invalid_field_in_command_information_unit{0x0e, 0x03};
 inline constexpr AdditionalSense unrecovered_read_error{0x11, 0x00};
@@ -52,10 +54,12 @@ inline constexpr AdditionalSense software_write_protected{0x27, 0x02};
 inline constexpr AdditionalSense space_allocation_failed{0x27, 0x07};
 inline constexpr AdditionalSense power_on{0x29, 0x00};
 inline constexpr AdditionalSense mode_parameters_changed{0x2a, 0x01};
+inline constexpr AdditionalSense access_state_changed{0x2a, 0x06};
 inline constexpr AdditionalSense capacity_data_has_changed{0x2a, 0x09};
 inline constexpr AdditionalSense saving_parameters_not_supported{0x39, 0x00};
 inline constexpr AdditionalSense inquiry_data_has_changed{0x3f, 0x03};
 inline constexpr AdditionalSense internal_target_failure{0x44, 0x00};
+inline constexpr AdditionalSense set_target_port_groups_failed{0x67, 0x0a};
 }  // namespace asc
 
 // Returns the name of an additional sense code that is used here, as SPC writes it; "unknown" for

@@ -324,13 +324,7 @@ void TaskSet::set_limits(const TaskSetLimits& limits) {
 co::Task<void> TaskSet::shut() {
   unanswered_.close();
   stalled_place_.reset();  // the LUN will hold no commands
-  while (Slot* const oldest = waiting_.front()) {
-    end_early(*oldest, Reason::closing);
-  }
-  while (Slot* const oldest = held_.front()) {
-    ask_to_end(*oldest);
-  }
-  wake_.set();
+  end_all(Reason::closing);
   co_await unanswered_.drain();
 }
 

@@ -150,6 +150,11 @@ class TaskSet {
   // how many were ended early. Commands that are held or asked to end already are not counted.
   std::size_t abort(const std::function<bool(const Command&)>& meant);
 
+  // For a LUN whose store belongs to another machine now: ends every unanswered command that needs
+  // the store early, held ones too (see CLOSING for their answers). Commands that come later are
+  // served as ever.
+  void end_all();
+
   void set_limits(const TaskSetLimits& limits);
   const TaskSetLimits& limits() const { return limits_; }
 
@@ -174,7 +179,7 @@ class TaskSet {
  private:
   class Slot;
   friend struct Adoption;
-  enum class Reason : std::uint8_t { deadline, stalled, aborted, closing };
+  enum class Reason : std::uint8_t { deadline, stalled, aborted, store_lost, closing };
   using Slots = co::IntrusiveList<Slot>;
 
   co::Task<void> serve(Command& outer, const Operation& operation);
@@ -186,6 +191,7 @@ class TaskSet {
   void report_slow(TimePoint now, TimePoint* next);
 
   std::uint64_t& counter_of(Reason reason);
+  void end_all(Reason reason);
   void end_early(Slot& slot, Reason reason);
   void hold(Slot& slot);
   bool may_be_repeated(const Slot& slot) const;

@@ -211,11 +211,31 @@ std::size_t TaskSet::abort(const std::function<bool(const Command&)>& meant) {
   return aborted;
 }
 
+void TaskSet::end_all() {
+  end_all(Reason::store_lost);
+}
+
+void TaskSet::end_all(Reason reason) {
+  Slot* next = nullptr;
+  for (Slot* slot = waiting_.front(); slot != nullptr; slot = next) {
+    next = waiting_.after(*slot);
+    // A command that needs no store may be the one that gives the store away.
+    if (reason != Reason::store_lost || !slot->operation.in_standby) {
+      end_early(*slot, reason);
+    }
+  }
+  while (Slot* const oldest = held_.front()) {
+    ask_to_end(*oldest);
+  }
+  wake_.set();  // the patrol must see those that have cancel_grace
+}
+
 std::uint64_t& TaskSet::counter_of(Reason reason) {
   switch (reason) {
     case Reason::stalled:
       return counters_.shed;
     case Reason::aborted:
+    case Reason::store_lost:
       return counters_.aborted;
     case Reason::deadline:
     case Reason::closing:
@@ -240,7 +260,8 @@ void TaskSet::end_early(Slot& slot, Reason reason) {
     move_to(forgotten_, slot);
     return;
   }
-  if (!may_be_repeated(slot) && reason != Reason::closing) {
+  const bool may_be_held = reason != Reason::closing && reason != Reason::store_lost;
+  if (may_be_held && !may_be_repeated(slot)) {
     hold(slot);
     return;
   }

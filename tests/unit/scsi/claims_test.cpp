@@ -62,7 +62,7 @@ std::size_t data_of(const scsi::Operation& operation) {
 
 void every_operation_in_the_table_is_served(void**) {
   for (const scsi::Operation& operation : scsi::operations()) {
-    DiskRig rig{usual_config()};
+    DiskRig rig{with_groups()};
     const Answer answer = rig.send(well_formed(operation), Bytes8(data_of(operation)));
     if (!answer.good()) {
       print_error("%s\n", operation.name);
@@ -87,8 +87,8 @@ void every_other_opcode_is_invalid(void**) {
 }
 
 void every_other_service_action_is_an_invalid_field(void**) {
-  DiskRig rig{usual_config()};
-  for (const std::uint8_t opcode : Bytes8{0x9e, 0xa3}) {
+  DiskRig rig{with_groups()};
+  for (const std::uint8_t opcode : Bytes8{0x9e, 0xa3, 0xa4}) {
     for (std::uint8_t action = 0; action < 0x20; ++action) {
       bool other = false;
       if (scsi::find_operation(opcode, action, &other) == nullptr) {
@@ -103,7 +103,7 @@ void every_other_service_action_is_an_invalid_field(void**) {
 }
 
 void every_bit_outside_the_usage_map_is_refused(void**) {
-  DiskRig rig{usual_config()};
+  DiskRig rig{with_groups()};
   for (const scsi::Operation& operation : scsi::operations()) {
     const Bytes8 right = well_formed(operation);
     for (std::size_t byte = 1; byte < right.size(); ++byte) {
@@ -155,7 +155,7 @@ std::vector<scsi::Operation> all_reported() {
 }
 
 void all_commands_are_the_table(void**) {
-  DiskRig rig{usual_config()};
+  DiskRig rig{with_groups()};
   for (const bool timeouts : {false, true}) {
     const std::size_t step = timeouts ? 20 : 8;
     const Answer answer = rig.ask(report_codes(timeouts ? 0x80 : 0x00), 4096);
@@ -179,17 +179,24 @@ void all_commands_are_the_table(void**) {
 }
 
 void what_a_lun_cannot_do_it_does_not_report(void**) {
-  DiskRig rig{usual_config(), Bytes{4 << 20}, {}, without_unmap};
+  DiskRig rig{with_groups(), Bytes{4 << 20}, {}, without_unmap};
   const Answer all = rig.ask(report_codes(0), 4096);
   assert_int_equal(all.transferred, 4 + (all_reported().size() - 2) * 8);
   const Answer unmap = rig.ask(report_codes(1, 0x42));
   assert_int_equal(unmap.reply[1], 0x01);
   const Answer write_same = rig.ask(report_codes(1, 0x93));
   assert_int_equal(write_same.reply[4 + 1], 0x00);  // no UNMAP
+  DiskRig alone{usual_config()};
+  assert_int_equal(alone.ask(report_codes(2, 0xa3, 0x0a)).reply[1], 0x01);  // no groups
+  assert_int_equal(alone.ask(report_codes(2, 0xa4, 0x0a)).reply[1], 0x01);
+  const Bytes8 set{0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  assert_true(alone.send(set).illegal(asc::invalid_command_operation_code));
+  const Bytes8 report{0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0};
+  assert_true(alone.ask(report).bad_field(1, 4));
 }
 
 void one_command_has_its_usage_map(void**) {
-  DiskRig rig{usual_config()};
+  DiskRig rig{with_groups()};
   for (const scsi::Operation& operation : all_reported()) {
     const std::size_t length = scsi::cdb_length(operation.opcode);
     const std::uint8_t options = operation.has_service_action ? 2 : 1;

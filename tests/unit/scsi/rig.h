@@ -84,12 +84,48 @@ struct Answer {
   }
 };
 
+// A store that another gateway may own. What is asked of it ends at once, with `ends`.
+class FakeShared final : public backend::SharedStore {
+ public:
+  explicit FakeShared(co::Executor& executor) : executor_{executor} {}
+
+  co::Executor& executor() override { return executor_; }
+  void start(backend::AccessWatcher&) override {}
+  const backend::Access& access() const override { return now; }
+  backend::StoreOwner owner() const override { return has_it; }
+  const char* condition() const override { return ""; }
+  std::string trouble() const override { return ""; }
+  co::Task<backend::Move> take_over(backend::Asker, TimePoint, co::CancelToken) override {
+    return move(backend::Access::active);
+  }
+  co::Task<backend::Move> give_back(backend::Asker, TimePoint, co::CancelToken) override {
+    return move(backend::Access::standby);
+  }
+  void set_group(std::uint16_t group) override { own_group = group; }
+
+  backend::Access now = backend::Access::active;
+  backend::StoreOwner has_it{};
+  backend::Move ends = backend::Move::done;
+  std::uint16_t own_group = 0;
+  unsigned asked = 0;
+
+ private:
+  co::Task<backend::Move> move(backend::Access to) {
+    ++asked;
+    now = ends == backend::Move::done ? to : now;
+    co_return ends;
+  }
+  co::Executor& executor_;
+};
+
 class DiskRig : public VolumeRig {
  public:
-  explicit DiskRig(const scsi::DiskConfig& config = {}, Bytes size = Bytes{4 << 20},
+  // The store is shared if the configuration has groups.
+  explicit DiskRig(scsi::DiskConfig config = {}, Bytes size = Bytes{4 << 20},
                    const volume::VolumeConfig& volume_config = {}, const Pretend& pretend = {})
-      : VolumeRig{size, volume_config, pretend} {
-    disk = std::make_unique<scsi::Disk>(*volume, config);
+      : VolumeRig{size, volume_config, pretend}, shared{executor} {
+    config.shared = config.groups.empty() ? nullptr : &shared;
+    disk = std::make_unique<scsi::Disk>(*volume, std::move(config));
   }
   DiskRig(const DiskRig&) = delete;
   ~DiskRig() { disk.reset(); }
@@ -120,6 +156,7 @@ class DiskRig : public VolumeRig {
   // A command with data-in of at most `room` bytes.
   Answer ask(const Bytes8& cdb, std::size_t room = 512) { return send(cdb, Bytes8(room, 0xa5)); }
 
+  FakeShared shared;
   std::unique_ptr<scsi::Disk> disk;
 };
 
@@ -129,6 +166,17 @@ inline scsi::DiskConfig usual_config() {
   config.unit_serial = "3d2f0e1c-77aa-4b55-9c01-0123456789ab";
   config.physical_block_exponent = 3;
   config.max_transfer_blocks = 2048;
+  return config;
+}
+
+// Two gateways, of which the commands come through the first.
+inline scsi::TargetPortGroups two_groups() {
+  return {
+      .all = {{.id = 1, .ports = {11}}, {.id = 2, .ports = {22}}}, .own_group = 1, .own_port = 11};
+}
+inline scsi::DiskConfig with_groups() {
+  scsi::DiskConfig config = usual_config();
+  config.groups = two_groups();
   return config;
 }
 
