@@ -71,6 +71,10 @@ const Kind* find_kind(std::string_view name) {
   return nullptr;
 }
 
+bool is_shared(const StoreConfig& config) {
+  return config.kind == find_kind("rbd") && config.rbd.lock == RbdLock::standby;
+}
+
 config::Keys keys_of(StoreConfig& config) {
   config::Keys keys;
   if (config.kind->keys != nullptr) {

@@ -55,6 +55,9 @@ struct StoreConfig {
   friend bool operator==(const StoreConfig&, const StoreConfig&) = default;
 };
 
+// Whether several machines may own the store in turn (shared_store.h).
+bool is_shared(const StoreConfig& config);
+
 // The keys of the store's kind and of the wrappers. They refer to `config`, which must outlive
 // them.
 config::Keys keys_of(StoreConfig& config);

@@ -11,14 +11,10 @@
 
 #include "lib/backend/error_log.h"
 #include "lib/backend/rbd_call.h"
-#include "lib/backend/rbd_lock.h"
-#include "lib/backend/rbd_requests.h"
-#include "lib/backend/rbd_size_watch.h"
 #include "lib/backend/rbd_status.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
 #include "lib/co/gate.h"
-#include "lib/io/helper_thread.h"
 
 namespace ballast::backend {
 namespace {
@@ -59,22 +55,16 @@ struct ExtentCollector {
 
 class Rbd final : public Backend {
  public:
-  Rbd(RbdImage image, const OpenContext& context)
+  // Then give it the session, or what has the sessions of a shared image.
+  Rbd(const RbdImage& image, RbdLock lock, const OpenContext& context)
       : executor_{context.executor},
-        helper_{context.helper},
         under_way_{context.library_operations},
-        connection_{std::move(image.connection)},
-        library_{connection_->library()},
-        name_{connection_->name()},
-        lock_{image.lock},
-        ownership_{std::move(image.ownership)},
-        requests_{executor_, connection_->admin_socket()},
-        connected_since_{executor_.now()},
+        library_{image.connection->library()},
+        name_{image.connection->name()},
+        lock_{lock},
         geometry_{rbd_geometry(image.traits, context.size, context.logical_block)},
-        running_{executor_, "an image's last operation"},
-        errors_{executor_, name_},
-        size_watch_{executor_, helper_, *connection_, image.traits.size, geometry_.size} {
-    const bool snapshot = connection_->is_snapshot();
+        errors_{executor_, name_} {
+    const bool snapshot = image.connection->is_snapshot();
     capabilities_ = Capabilities{.read_only = snapshot,
                                  .discard = true,
                                  .discard_zeroes = true,
@@ -83,19 +73,18 @@ class Rbd final : public Backend {
                                  .fua = true,
                                  .volatile_cache = false,
                                  .block_status = !image.encrypted,
-                                 .exclusive = snapshot || lock_ == RbdLock::exclusive};
+                                 .exclusive = snapshot || lock_ != RbdLock::none};
   }
+  void use(std::unique_ptr<RbdSession> session) { session_ = std::move(session); }
+  void use(std::unique_ptr<RbdAccess> access) { access_ = std::move(access); }
 
   co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return geometry_; }
   const Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return name_; }
-  Connection connection() const override {
-    return {.state = fenced() ? "fenced" : "connected", .since = connected_since_};
-  }
-  co::Task<std::string> waits_for(Nanoseconds patience) override {
-    return requests_.oldest(patience);
-  }
+  Connection connection() const override;
+  co::Task<std::string> waits_for(Nanoseconds patience) override;
+  SharedStore* shared() override { return access_.get(); }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
@@ -109,36 +98,59 @@ class Rbd final : public Backend {
   co::Task<void> close() override;
 
  private:
-  rbd_image_t image() const { return connection_->image(); }
-  IoStatus ended(OpKind kind, const char* words, Bytes offset, Bytes length, int result);
-  bool fenced() const { return ownership_.step() == RbdOwnership::Step::fenced; }
-  void fence();
-  int grow(std::uint64_t wanted);
-  int begin_move(RbdCall& call, bool is_write, Bytes offset, io::SgView part,
+  RbdSession* usable() const;
+  bool must_verify() { return access_ != nullptr && access_->must_verify(); }
+  IoStatus ended(RbdSession& session, OpKind kind, const char* words, Bytes offset, Bytes length,
+                 int result);
+  void fence(RbdSession& session);
+  int grow(RbdSession& session, std::uint64_t wanted, bool may_grow);
+  int begin_move(RbdCall& call, rbd_image_t image, bool is_write, Bytes offset, io::SgView part,
                  std::vector<iovec>* pieces);
-  co::Task<IoStatus> move(bool is_write, Bytes offset, io::SgView all);
+  co::Task<IoStatus> move(RbdSession& session, bool is_write, Bytes offset, io::SgView all);
 
   co::Executor& executor_;
-  io::HelperThread& helper_;
   std::size_t& under_way_;
-  std::unique_ptr<RbdConnection> connection_;
   const RbdLibrary& library_;
   const std::string name_;
   const RbdLock lock_;
-  RbdOwnership ownership_;
-  RbdRequests requests_;
-  TimePoint connected_since_;  // or fenced
   Geometry geometry_;
   Capabilities capabilities_;
-  co::Gate running_;
   ErrorLog errors_;
-  RbdSizeWatch size_watch_;
+  std::unique_ptr<RbdSession> session_;  // of an image that is not shared
+  std::unique_ptr<RbdAccess> access_;    // of a shared one
 };
 
-void Rbd::fence() {
-  if (!fenced()) {
-    ownership_.lost();
-    connected_since_ = executor_.now();
+Connection Rbd::connection() const {
+  const RbdSession* const session = access_ != nullptr ? access_->open_session() : session_.get();
+  if (session == nullptr) {
+    return {};
+  }
+  return {.state = session->lost() ? "fenced" : "connected", .since = session->since()};
+}
+
+co::Task<std::string> Rbd::waits_for(Nanoseconds patience) {
+  RbdSession* const session = access_ != nullptr ? access_->open_session() : session_.get();
+  if (session == nullptr) {
+    co_return std::string{};
+  }
+  const co::Gate::Guard inside{session->running()};
+  co_return co_await session->requests().oldest(patience);
+}
+
+// The session for an operation; null: there is none now. It lives until the operation has left its
+// gate.
+RbdSession* Rbd::usable() const {
+  if (access_ != nullptr) {
+    return access_->session();
+  }
+  return session_->lost() ? nullptr : session_.get();
+}
+
+void Rbd::fence(RbdSession& session) {
+  if (access_ != nullptr) {
+    access_->lost(session, "another client has taken it over, and the cluster refuses this one");
+  } else if (!session.lost()) {
+    session.lose();
     log(LogLevel::error,
         "{}: fenced: another client has taken the image over, so commands are answered NOT READY; "
         "see to it that one machine only uses it, then restart tcmu-runner or make the backstore "
@@ -147,12 +159,13 @@ void Rbd::fence() {
   }
 }
 
-IoStatus Rbd::ended(OpKind kind, const char* words, Bytes offset, Bytes length, int result) {
+IoStatus Rbd::ended(RbdSession& session, OpKind kind, const char* words, Bytes offset, Bytes length,
+                    int result) {
   if (result >= 0) {
     return IoStatus::ok;
   }
-  if (says_fenced(lock_, result) && !connection_->is_snapshot()) {
-    fence();
+  if (says_fenced(lock_, result) && !capabilities_.read_only) {
+    fence(session);
   } else {
     errors_.report(words, offset, length,
                    result == -EINVAL ? "it is past the end of the image, which was made smaller"
@@ -164,15 +177,15 @@ IoStatus Rbd::ended(OpKind kind, const char* words, Bytes offset, Bytes length, 
 // --- read and write ------------------------------------------------------------------------------
 
 // Memory in one piece needs no list. `pieces` must live until the call has ended.
-int Rbd::begin_move(RbdCall& call, bool is_write, Bytes offset, io::SgView part,
+int Rbd::begin_move(RbdCall& call, rbd_image_t image, bool is_write, Bytes offset, io::SgView part,
                     std::vector<iovec>* pieces) {
   const std::uint64_t at = offset.value();
   const std::span<std::byte> memory = part.contiguous();
   if (!memory.empty()) {
     auto* const bytes = reinterpret_cast<char*>(memory.data());
     return call.begin([&](rbd_completion_t completion) {
-      return is_write ? library_.rbd_aio_write(image(), at, memory.size(), bytes, completion)
-                      : library_.rbd_aio_read(image(), at, memory.size(), bytes, completion);
+      return is_write ? library_.rbd_aio_write(image, at, memory.size(), bytes, completion)
+                      : library_.rbd_aio_read(image, at, memory.size(), bytes, completion);
     });
   }
   pieces->clear();
@@ -182,8 +195,8 @@ int Rbd::begin_move(RbdCall& call, bool is_write, Bytes offset, io::SgView part,
   });
   const auto count = static_cast<int>(pieces->size());
   return call.begin([&](rbd_completion_t completion) {
-    return is_write ? library_.rbd_aio_writev(image(), pieces->data(), count, at, completion)
-                    : library_.rbd_aio_readv(image(), pieces->data(), count, at, completion);
+    return is_write ? library_.rbd_aio_writev(image, pieces->data(), count, at, completion)
+                    : library_.rbd_aio_readv(image, pieces->data(), count, at, completion);
   });
 }
 
@@ -198,23 +211,23 @@ std::size_t length_of_part(io::SgView view, std::size_t offset) {
   return length;
 }
 
-co::Task<IoStatus> Rbd::move(bool is_write, Bytes offset, io::SgView all) {
-  size_watch_.begin();
+co::Task<IoStatus> Rbd::move(RbdSession& session, bool is_write, Bytes offset, io::SgView all) {
   const OpKind kind = is_write ? OpKind::write : OpKind::read;
-  const co::Gate::Guard inside{running_};
+  const co::Gate::Guard inside{session.running()};
+  session.begin();
   std::vector<iovec> pieces;
   std::size_t done = 0;
   while (done < all.size()) {
     const io::SgView part = all.slice(done, length_of_part(all, done));
     const Bytes at = offset + Bytes{done};
     RbdCall call{executor_, library_, under_way_};
-    std::int64_t result = begin_move(call, is_write, at, part, &pieces);
+    std::int64_t result = begin_move(call, session.handle(), is_write, at, part, &pieces);
     if (result == 0) {
       result = co_await call.wait;
     }
     if (result < 0) {
-      const IoStatus status = ended(kind, is_write ? "write" : "read", at, Bytes{part.size()},
-                                    static_cast<int>(result));
+      const IoStatus status = ended(session, kind, is_write ? "write" : "read", at,
+                                    Bytes{part.size()}, static_cast<int>(result));
       // The other statuses promise that nothing was done.
       co_return is_write&& done > 0 && status != IoStatus::not_ready ? IoStatus::medium_error
                                                                      : status;
@@ -225,40 +238,58 @@ co::Task<IoStatus> Rbd::move(bool is_write, Bytes offset, io::SgView all) {
 }
 
 co::Task<IoStatus> Rbd::read(Bytes offset, io::SgView to, co::CancelToken) {
-  if (fenced()) {
+  RbdSession* const session = usable();
+  if (session == nullptr) {
     co_return IoStatus::not_ready;
   }
-  co_return co_await move(false, offset, to);
+  co_return co_await move(*session, false, offset, to);
 }
 
 co::Task<IoStatus> Rbd::write(Bytes offset, io::SgView from, Fua, co::CancelToken) {
-  if (fenced() || capabilities_.read_only) {
-    co_return fenced() ? IoStatus::not_ready : IoStatus::write_protected;
+  if (must_verify()) [[unlikely]] {
+    const bool ours = co_await access_->verified();
+    if (!ours) {
+      co_return IoStatus::not_ready;
+    }
   }
-  co_return co_await move(true, offset, from);
+  RbdSession* const session = usable();
+  if (session == nullptr || capabilities_.read_only) {
+    co_return session == nullptr ? IoStatus::not_ready : IoStatus::write_protected;
+  }
+  co_return co_await move(*session, true, offset, from);
 }
 
 co::Task<IoStatus> Rbd::flush(co::CancelToken) {
-  if (fenced()) {
+  RbdSession* const session = usable();
+  if (session == nullptr) {
     co_return IoStatus::not_ready;
   }
-  const co::Gate::Guard inside{running_};
+  const co::Gate::Guard inside{session->running()};
   RbdCall call{executor_, library_, under_way_};
-  std::int64_t result = call.begin(
-      [this](rbd_completion_t completion) { return library_.rbd_aio_flush(image(), completion); });
+  std::int64_t result = call.begin([this, session](rbd_completion_t completion) {
+    return library_.rbd_aio_flush(session->handle(), completion);
+  });
   if (result == 0) {
     result = co_await call.wait;
   }
-  co_return ended(OpKind::flush, "flush", Bytes{}, geometry_.size, static_cast<int>(result));
+  co_return ended(*session, OpKind::flush, "flush", Bytes{}, geometry_.size,
+                  static_cast<int>(result));
 }
 
 // --- zero and discard ----------------------------------------------------------------------------
 
 co::Task<IoStatus> Rbd::zero(Bytes offset, Bytes length, MayUnmap may_unmap, co::CancelToken) {
-  if (fenced() || capabilities_.read_only) {
-    co_return fenced() ? IoStatus::not_ready : IoStatus::write_protected;
+  if (must_verify()) [[unlikely]] {
+    const bool ours = co_await access_->verified();
+    if (!ours) {
+      co_return IoStatus::not_ready;
+    }
   }
-  const co::Gate::Guard inside{running_};
+  RbdSession* const session = usable();
+  if (session == nullptr || capabilities_.read_only) {
+    co_return session == nullptr ? IoStatus::not_ready : IoStatus::write_protected;
+  }
+  const co::Gate::Guard inside{session->running()};
   const int flags = may_unmap == MayUnmap::yes ? 0 : RBD_WRITE_ZEROES_FLAG_THICK_PROVISION;
   std::uint64_t done = 0;
   while (done < length.value()) {
@@ -266,14 +297,14 @@ co::Task<IoStatus> Rbd::zero(Bytes offset, Bytes length, MayUnmap may_unmap, co:
     const std::uint64_t part = std::min(zero_piece - at % zero_piece, length.value() - done);
     RbdCall call{executor_, library_, under_way_};
     std::int64_t result = call.begin([&](rbd_completion_t completion) {
-      return library_.rbd_aio_write_zeroes(image(), at, part, completion, flags, 0);
+      return library_.rbd_aio_write_zeroes(session->handle(), at, part, completion, flags, 0);
     });
     if (result == 0) {
       result = co_await call.wait;
     }
     if (result < 0) {
       const IoStatus status =
-          ended(OpKind::zero, "zero", Bytes{at}, Bytes{part}, static_cast<int>(result));
+          ended(*session, OpKind::zero, "zero", Bytes{at}, Bytes{part}, static_cast<int>(result));
       co_return done > 0 && status != IoStatus::not_ready ? IoStatus::medium_error : status;
     }
     done += part;
@@ -287,30 +318,31 @@ co::Task<IoStatus> Rbd::discard(Bytes offset, Bytes length, co::CancelToken canc
   return zero(offset, length, MayUnmap::yes, cancel);
 }
 
-// --- calls on the helper thread ------------------------------------------------------------------
+// --- calls on the control thread -----------------------------------------------------------------
 
 co::Task<IoStatus> Rbd::block_status(Bytes offset, Bytes length, std::size_t limit,
                                      std::vector<Extent>* out) {
   if (!capabilities_.block_status) {
     co_return IoStatus::not_supported;
   }
-  if (fenced()) {
+  RbdSession* const session = usable();
+  if (session == nullptr) {
     co_return IoStatus::not_ready;
   }
-  const co::Gate::Guard inside{running_};
+  const co::Gate::Guard inside{session->running()};
   std::vector<Extent> extents;
   ExtentCollector all{offset.value(), (offset + length).value(), limit, &extents};
-  std::function<int()> work = [this, &all] {
+  std::function<int()> work = [this, session, &all] {
     constexpr std::uint8_t include_parent = 1;
     constexpr std::uint8_t whole_object = 1;  // as the object map has it, without asking each
     const int looked =
-        library_.rbd_diff_iterate2(image(), nullptr, all.at, all.end - all.at, include_parent,
-                                   whole_object, &ExtentCollector::found, &all);
+        library_.rbd_diff_iterate2(session->handle(), nullptr, all.at, all.end - all.at,
+                                   include_parent, whole_object, &ExtentCollector::found, &all);
     return all.full() ? 0 : looked;
   };
-  const int result = co_await helper_.run(std::move(work));
+  const int result = co_await session->control().run(std::move(work));
   if (result < 0) {
-    co_return ended(OpKind::block_status, "block status", offset, length, result);
+    co_return ended(*session, OpKind::block_status, "block status", offset, length, result);
   }
   all.add(all.end, false);
   out->insert(out->end(), extents.begin(), extents.end());
@@ -319,16 +351,19 @@ co::Task<IoStatus> Rbd::block_status(Bytes offset, Bytes length, std::size_t lim
 
 // Of an encrypted image librbd shows the size without the header, but sets the size with it. So
 // the size that is still missing after the first time is added. Blocks.
-int Rbd::grow(std::uint64_t wanted) {
+int Rbd::grow(RbdSession& session, std::uint64_t wanted, bool may_grow) {
   std::uint64_t header = 0;
   for (int attempt = 0; attempt < 2; ++attempt) {
     std::uint64_t has = 0;
-    const int asked = library_.rbd_get_size(image(), &has);
+    const int asked = library_.rbd_get_size(session.handle(), &has);
     if (asked < 0 || has >= wanted) {
       return asked;
     }
+    if (!may_grow) {
+      return -ENOTCONN;  // the image's owner must grow it first
+    }
     header = attempt > 0 ? wanted - has : 0;
-    const int grown = library_.rbd_resize(image(), wanted + header);
+    const int grown = library_.rbd_resize(session.handle(), wanted + header);
     if (grown < 0) {
       return grown;
     }
@@ -339,39 +374,51 @@ int Rbd::grow(std::uint64_t wanted) {
 // An image that is larger than the LUN stays as it is, so that a size that was set by mistake costs
 // no data. Who wants the space back shrinks the image afterwards (rbd resize --allow-shrink).
 co::Task<IoStatus> Rbd::resize(Bytes size) {
-  if (fenced()) {
+  if (must_verify()) [[unlikely]] {
+    const bool ours = co_await access_->verified();
+    if (!ours) {
+      co_return IoStatus::not_ready;
+    }
+  }
+  RbdSession* const session = access_ != nullptr ? access_->open_session() : usable();
+  if (session == nullptr) {
     co_return IoStatus::not_ready;
   }
-  const co::Gate::Guard inside{running_};
-  std::function<int()> work = [this, size] { return grow(size.value()); };
-  const int result = co_await helper_.run(std::move(work));
+  const co::Gate::Guard inside{session->running()};
+  const bool may_grow = session == usable();
+  std::function<int()> work = [this, session, size, may_grow] {
+    return grow(*session, size.value(), may_grow);
+  };
+  const int result = co_await session->control().run(std::move(work));
   if (result < 0) {
-    co_return ended(OpKind::resize, "resize", Bytes{}, size, result);
+    co_return ended(*session, OpKind::resize, "resize", Bytes{}, size, result);
   }
   geometry_.size = size;
   co_return IoStatus::ok;
 }
 
 co::Task<void> Rbd::close() {
-  running_.close();
-  co_await running_.drain();
-  co_await size_watch_.close();
-  const bool ours = ownership_.step() == RbdOwnership::Step::owner;
-  std::function<int()> work = [this, ours] {
-    if (ours) {
-      end_ownership(*connection_);
-    }
-    connection_.reset();
-    return 0;
-  };
-  const int closed = co_await helper_.run(std::move(work));
-  BALLAST_ASSERT(closed == 0 || connection_ != nullptr);
+  if (access_ != nullptr) {
+    co_await access_->close();
+  } else {
+    co_await session_->end();
+  }
 }
 
 }  // namespace
 
-std::unique_ptr<Backend> make_rbd(RbdImage image, const OpenContext& context) {
-  return std::make_unique<Rbd>(std::move(image), context);
+std::unique_ptr<Backend> make_rbd(RbdImage image, RbdLock lock, const OpenContext& context) {
+  auto rbd = std::make_unique<Rbd>(image, lock, context);
+  rbd->use(std::make_unique<RbdSession>(context.executor, std::move(image), rbd->geometry().size));
+  return rbd;
+}
+
+std::unique_ptr<Backend> make_shared_rbd(RbdImage image, StoreOrder order, RbdAccess::Open open,
+                                         const OpenContext& context) {
+  auto rbd = std::make_unique<Rbd>(image, RbdLock::standby, context);
+  rbd->use(std::make_unique<RbdAccess>(context.executor, std::move(order), open, std::move(image),
+                                       rbd->geometry().size));
+  return rbd;
 }
 
 }  // namespace ballast::backend

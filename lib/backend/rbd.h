@@ -14,28 +14,22 @@
 // connection until they have ended.
 //
 // Fencing. Once the cluster says that this client is fenced, or that the lock is not ours, every
-// operation ends with not_ready. The LUN stays so until it is opened again, because commands that
-// are under way may be older than the new owner's.
+// operation ends with not_ready. An image with lock=exclusive stays so until it is opened again,
+// because commands that are under way may be older than the new owner's. For one with lock=standby
+// see rbd_access.h.
 #pragma once
 
 #include <memory>
 
 #include "lib/backend/factory.h"
-#include "lib/backend/rbd_connection.h"
-#include "lib/backend/rbd_ownership.h"
-#include "lib/backend/rbd_probe.h"
+#include "lib/backend/rbd_access.h"
+#include "lib/backend/rbd_session.h"
 
 namespace ballast::backend {
 
-// An image that is open and, if the configuration says so, ours.
-struct RbdImage {
-  std::unique_ptr<RbdConnection> connection;
-  RbdTraits traits;
-  RbdLock lock = RbdLock::exclusive;
-  RbdOwnership ownership;
-  bool encrypted = false;
-};
-
-std::unique_ptr<Backend> make_rbd(RbdImage image, const OpenContext& context);
+std::unique_ptr<Backend> make_rbd(RbdImage image, RbdLock lock, const OpenContext& context);
+// With lock=standby: `open` opens further sessions.
+std::unique_ptr<Backend> make_shared_rbd(RbdImage image, StoreOrder order, RbdAccess::Open open,
+                                         const OpenContext& context);
 
 }  // namespace ballast::backend

@@ -90,7 +90,7 @@ config::Key target_of(RbdConfig& config) {
 }
 
 config::Keys keys_of(RbdConfig& config) {
-  static constexpr std::array<std::string_view, 2> locks{"exclusive", "none"};
+  static constexpr std::array<std::string_view, 3> locks{"exclusive", "none", "standby"};
   static constexpr std::array<std::string_view, 2> encryptions{"none", "luks2"};
   return {{"id", config::WrittenText{config.id, check_id, "the name of a cephx user"}},
           {"conf", config::Path{config.conf}},
@@ -108,6 +108,10 @@ Result<void> check_keys(const RbdConfig& config) {
     return invalid(
         "key passphrase_file is there, but the image is not to be decrypted: add "
         ";encryption=luks2, or remove it");
+  }
+  const Result<RbdName> name = parse_rbd_name("the image", config.image);
+  if (config.lock == RbdLock::standby && name && !name.value().snapshot.empty()) {
+    return invalid("key lock: a snapshot cannot be owned, so it has no lock=standby: remove it");
   }
   return {};
 }

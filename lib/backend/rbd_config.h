@@ -16,7 +16,11 @@
 
 namespace ballast::backend {
 
-enum class RbdLock : std::uint8_t { exclusive, none };
+enum class RbdLock : std::uint8_t {
+  exclusive,  // take the image when the LUN is opened
+  none,       // do not care who else uses it
+  standby,    // take it when an initiator or an operator says so (shared_store.h)
+};
 enum class RbdEncryption : std::uint8_t { none, luks2 };
 
 struct RbdConfig {

@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/backend/rbd_ownership.h"
@@ -60,39 +62,92 @@ OwnerRecord ourselves() {
   return self;
 }
 
+// Returns the address of the lock's owner; empty: nobody has it.
+Result<std::string> lock_owner(RbdConnection& connection) {
+  const RbdLibrary& library = connection.library();
+  std::array<char*, 8> owners{};
+  std::size_t count = owners.size();
+  rbd_lock_mode_t mode{};
+  const int listed = library.rbd_lock_get_owners(connection.image(), &mode, owners.data(), &count);
+  if (listed == -ENOENT || (listed == 0 && count == 0)) {
+    return std::string{};
+  }
+  if (listed < 0) {
+    return Error{-listed, ""};
+  }
+  std::string first{owners.front()};
+  library.rbd_lock_get_owners_cleanup(owners.data(), count);
+  return first;
+}
+
+// Nothing: the image has no record, or it cannot be read.
+std::optional<OwnerRecord> owner_record(RbdConnection& connection) {
+  std::array<char, 1024> value{};
+  std::size_t length = value.size();
+  const int got = connection.library().rbd_metadata_get(connection.image(), OwnerRecord::key,
+                                                        value.data(), &length);
+  return got < 0 ? std::nullopt : parse_owner_record(value.data());
+}
+
 class Taking {
  public:
-  explicit Taking(RbdConnection& connection)
+  Taking(RbdConnection& connection, TakeOrder order)
       : connection_{connection},
         library_{connection.library()},
+        order_{std::move(order)},
         self_{ourselves()},
-        ownership_{connection.name(), self_} {}
+        ownership_{connection.name(), self_, order_.manner} {
+    self_.group = order_.group;
+  }
 
-  Result<RbdOwnership> run() {
+  Result<Taken> run() {
     using Step = RbdOwnership::Step;
-    while (ownership_.step() != Step::owner && ownership_.step() != Step::refused) {
+    for (;;) {
+      const Step step = ownership_.step();
+      if (order_.progress != nullptr) {
+        order_.progress->store(step, std::memory_order_relaxed);
+      }
+      if (step == Step::refused) {
+        return ownership_.error();
+      }
+      if (step == Step::owner) {
+        return Taken{std::move(self_.address)};
+      }
+      if (step == Step::fence && order_.unwanted && order_.unwanted()) {
+        return Error{ECANCELED, fmt::format("{}: not taken over: nobody waits for it any more",
+                                            connection_.name())};
+      }
       take_step();
     }
-    if (ownership_.step() == Step::refused) {
-      return ownership_.error();
-    }
-    return ownership_;
   }
 
  private:
   void take_step();
   void list();
   void look();
-  Result<std::string> owner();
-  std::optional<OwnerRecord> record() const;
   bool watches(const std::string& address) const;
   int write_record();
+  void log_fence() const;
 
   RbdConnection& connection_;
   const RbdLibrary& library_;
+  const TakeOrder order_;
   OwnerRecord self_;
   RbdOwnership ownership_;
 };
+
+void Taking::log_fence() const {
+  if (ownership_.robs()) {
+    log(LogLevel::warning,
+        "{}: Ballast fences its owner, {}, and takes the image over, as it was told",
+        connection_.name(), ownership_.other());
+  } else {
+    log(LogLevel::warning,
+        "{}: its last owner, {}, is gone without giving the lock back; Ballast fences it and takes "
+        "the image over",
+        connection_.name(), ownership_.other());
+  }
+}
 
 void Taking::take_step() {
   switch (ownership_.step()) {
@@ -103,10 +158,7 @@ void Taking::take_step() {
       look();
       return;
     case RbdOwnership::Step::fence: {
-      log(LogLevel::warning,
-          "{}: its last owner, {}, is gone without giving the lock back; Ballast "
-          "fences it and takes the image over",
-          connection_.name(), ownership_.other());
+      log_fence();
       std::string address = ownership_.other();
       ownership_.did(
           library_.rados_blocklist_add(connection_.cluster(), address.data(), fence_seconds));
@@ -124,44 +176,17 @@ void Taking::take_step() {
       return;
     case RbdOwnership::Step::owner:
     case RbdOwnership::Step::refused:
-    case RbdOwnership::Step::fenced:
       return;
   }
 }
 
-// Returns the address of the lock's owner; empty: nobody has it.
-Result<std::string> Taking::owner() {
-  std::array<char*, 8> owners{};
-  std::size_t count = owners.size();
-  rbd_lock_mode_t mode{};
-  const int listed =
-      library_.rbd_lock_get_owners(connection_.image(), &mode, owners.data(), &count);
-  if (listed == -ENOENT || (listed == 0 && count == 0)) {
-    return std::string{};
-  }
-  if (listed < 0) {
-    return Error{-listed, ""};
-  }
-  std::string first{owners.front()};
-  library_.rbd_lock_get_owners_cleanup(owners.data(), count);
-  return first;
-}
-
 void Taking::list() {
-  Result<std::string> found = owner();
+  Result<std::string> found = lock_owner(connection_);
   if (found) {
     ownership_.owner_is(std::move(found).value());
   } else {
     ownership_.did(-found.error().errno_value);
   }
-}
-
-std::optional<OwnerRecord> Taking::record() const {
-  std::array<char, 1024> value{};
-  std::size_t length = value.size();
-  const int got =
-      library_.rbd_metadata_get(connection_.image(), OwnerRecord::key, value.data(), &length);
-  return got < 0 ? std::nullopt : parse_owner_record(value.data());
 }
 
 // If the watchers cannot be listed, the owner counts as alive.
@@ -179,7 +204,7 @@ bool Taking::watches(const std::string& address) const {
 
 void Taking::look() {
   OwnerFacts facts;
-  facts.record = record();
+  facts.record = owner_record(connection_);
   facts.watches = !ownership_.other().empty() && watches(ownership_.other());
   if (facts.record.has_value()) {
     const std::uint64_t began = start_time_of(facts.record->pid);
@@ -189,7 +214,7 @@ void Taking::look() {
 }
 
 int Taking::write_record() {
-  Result<std::string> address = owner();
+  Result<std::string> address = lock_owner(connection_);
   if (!address) {
     return -address.error().errno_value;
   }
@@ -199,13 +224,23 @@ int Taking::write_record() {
 
 }  // namespace
 
-Result<RbdOwnership> take_ownership(RbdConnection& connection) {
-  return Taking{connection}.run();
+Result<Taken> take_ownership(RbdConnection& connection, TakeOrder order) {
+  return Taking{connection, std::move(order)}.run();
 }
 
 void end_ownership(RbdConnection& connection) {
   // If it fails, the next owner fences a connection that is gone.
   (void)connection.library().rbd_metadata_remove(connection.image(), OwnerRecord::key);
+}
+
+Result<OwnerSeen> read_owner(RbdConnection& connection) {
+  Result<std::string> address = lock_owner(connection);
+  if (!address) {
+    return Error{address.error().errno_value,
+                 fmt::format("{}: the owner of its lock cannot be read: {}", connection.name(),
+                             std::strerror(address.error().errno_value))};
+  }
+  return OwnerSeen{std::move(address).value(), owner_record(connection)};
 }
 
 }  // namespace ballast::backend

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes an open image ours: carries out the steps of RbdOwnership (rbd_ownership.h) with librbd.
-// Blocks, as long as the cluster hangs (rbd_connection.h).
+// Makes an open image ours, gives it back, and reads whose it is: carries out the steps of
+// RbdOwnership (rbd_ownership.h) with librbd. Each call blocks, as long as the cluster hangs
+// (rbd_connection.h).
 #pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
 
 #include "lib/backend/rbd_connection.h"
 #include "lib/backend/rbd_ownership.h"
@@ -12,11 +19,29 @@ namespace ballast::backend {
 // How long a fenced owner stays fenced: a year.
 inline constexpr unsigned fence_seconds = 31536000;
 
-// Returns the machine in the state `owner`. The error's errno_value is EBUSY if a live owner has
-// the image.
-Result<RbdOwnership> take_ownership(RbdConnection& connection);
+struct TakeOrder {
+  RbdOwnership::Manner manner = RbdOwnership::Manner::spares;
+  std::uint16_t group = 0;  // for our record
+  std::atomic<RbdOwnership::Step>* progress =
+      nullptr;  // says what is being done; null: nobody asks
+  // Is asked before another owner is fenced. If it returns true, the error's errno_value is
+  // ECANCELED.
+  std::function<bool()> unwanted{};
+};
+struct Taken {
+  std::string address;  // ours, as the lock has it
+};
+// The error's errno_value is EBUSY if a live owner has the image, and is to be spared. After any
+// error the lock may be ours all the same, so close the connection.
+Result<Taken> take_ownership(RbdConnection& connection, TakeOrder order);
 
 // Takes our record out of the image, which is ours, before it is closed in order.
 void end_ownership(RbdConnection& connection);
+
+struct OwnerSeen {
+  std::string address;  // of the lock's owner; empty: nobody has the lock
+  std::optional<OwnerRecord> record;
+};
+Result<OwnerSeen> read_owner(RbdConnection& connection);
 
 }  // namespace ballast::backend

@@ -40,9 +40,11 @@ std::optional<std::uint64_t> number(const std::optional<std::string>& text) {
 }  // namespace
 
 std::string to_string(const OwnerRecord& record) {
-  return fmt::format("machine={} boot={} pid_namespace={} pid={} start={} address={}",
-                     record.machine, record.boot, record.pid_namespace, record.pid,
-                     record.start_time, record.address);
+  std::string text =
+      fmt::format("machine={} boot={} pid_namespace={} pid={} start={} address={}", record.machine,
+                  record.boot, record.pid_namespace, record.pid, record.start_time, record.address);
+  text += record.group != 0 ? fmt::format(" group={}", record.group) : "";
+  return text;
 }
 
 std::optional<OwnerRecord> parse_owner_record(std::string_view text) {
@@ -55,7 +57,14 @@ std::optional<OwnerRecord> parse_owner_record(std::string_view text) {
   if (!machine || !boot || !pid_namespace || !pid || !start || !address) {
     return std::nullopt;
   }
-  return OwnerRecord{*machine, *boot, *pid_namespace, *pid, *start, *address};
+  const auto group = number(take(text, "group")).value_or(0);
+  return OwnerRecord{*machine,
+                     *boot,
+                     *pid_namespace,
+                     *pid,
+                     *start,
+                     *address,
+                     static_cast<std::uint16_t>(group <= UINT16_MAX ? group : 0)};
 }
 
 void RbdOwnership::refuse(int errno_value, std::string message) {
@@ -106,7 +115,8 @@ void RbdOwnership::found(const OwnerFacts& facts) {
     step_ = other_.empty() ? Step::acquire : Step::fence;
     return;
   }
-  if (is_dead(facts)) {
+  robs_ = !is_dead(facts);
+  if (!robs_ || manner_ == Manner::robs) {
     step_ = Step::fence;
     return;
   }
@@ -120,18 +130,19 @@ void RbdOwnership::did(int result) {
       if (result == 0) {
         step_ = lock_is_free_ ? Step::acquire : Step::break_;
       } else {
-        refuse(-result,
-               fmt::format("{}: its last owner, {}, is gone and cannot be fenced: {}: give "
-                           "the cephx user mon \"profile rbd\" (ceph auth caps)",
-                           image_, config::quote(other_), std::strerror(-result)));
+        refuse(-result, fmt::format("{}: its {}, {} cannot be fenced: {}: give the cephx user mon "
+                                    "\"profile rbd\" (ceph auth caps)",
+                                    image_, robs_ ? "owner" : "last owner",
+                                    config::quote(other_) + (robs_ ? "," : ", is gone and"),
+                                    std::strerror(-result)));
       }
       return;
     case Step::break_:
       if (result == 0 || result == -ENOENT) {
         step_ = Step::acquire;
       } else {
-        refuse(-result, fmt::format("{}: the lock of its last owner, {}, cannot be broken: {}",
-                                    image_, config::quote(other_), std::strerror(-result)));
+        refuse(-result, fmt::format("{}: the lock of its owner, {}, cannot be broken: {}", image_,
+                                    config::quote(other_), std::strerror(-result)));
       }
       return;
     case Step::acquire:
@@ -156,7 +167,6 @@ void RbdOwnership::did(int result) {
       return;
     case Step::owner:
     case Step::refused:
-    case Step::fenced:
       break;
   }
   BALLAST_ASSERT(false);
@@ -176,8 +186,26 @@ void RbdOwnership::did_acquire(int result) {
   }
 }
 
-void RbdOwnership::lost() {
-  step_ = Step::fenced;
+const char* to_string(RbdOwnership::Step step) noexcept {
+  switch (step) {
+    case RbdOwnership::Step::list:
+      return "reads who owns the lock";
+    case RbdOwnership::Step::look:
+      return "looks at the owner";
+    case RbdOwnership::Step::fence:
+      return "fences the owner";
+    case RbdOwnership::Step::break_:
+      return "breaks the owner's lock";
+    case RbdOwnership::Step::acquire:
+      return "takes the lock";
+    case RbdOwnership::Step::record:
+      return "writes its name into the image";
+    case RbdOwnership::Step::owner:
+      return "owns the image";
+    case RbdOwnership::Step::refused:
+      return "has given up";
+  }
+  return "unknown";
 }
 
 }  // namespace ballast::backend

@@ -11,16 +11,17 @@
 // has the lock. Its operations carry at least the map that refuses the old owner, so a late write
 // of the old owner lands before the new owner's first one to the same object, or never.
 //
-//   list -> look -> fence -> break -> acquire -> record -> owner -> fenced
+//   list -> look -> fence -> break -> acquire -> record -> owner
 //
 // A free lock proves nothing: another kind of client may have broken the lock of an owner that
 // stood still, for an hour, and given it back. So an owner writes a record of itself into the
 // image's metadata, and takes it out before it gives the lock back in order. An owner that is still
 // in the record of a free image is fenced like one that has the lock.
 //
-// A lock is broken only if its owner is certainly gone: a process of this machine that has ended,
-// or another machine's that the cluster has not heard of for half a minute (it has no watch on the
-// image any more). A live owner is never robbed. An owner that lost its lock never takes it again.
+// By itself it breaks a lock only if the owner is certainly gone: a process of this machine that
+// has ended, or another machine's that the cluster has not heard of for half a minute (it has no
+// watch on the image any more). A live owner is robbed only where somebody has asked for it, an
+// initiator or an operator (Manner::robs); it is fenced in the same way.
 #pragma once
 
 #include <cstdint>
@@ -42,6 +43,7 @@ struct OwnerRecord {
   std::uint64_t pid = 0;
   std::uint64_t start_time = 0;  // of the process, in clock ticks after boot
   std::string address;           // in the cluster, as rbd_lock_get_owners() writes it
+  std::uint16_t group = 0;       // the target port group of a gateway (lib/backend/shared_store.h)
 
   friend bool operator==(const OwnerRecord&, const OwnerRecord&) = default;
 };
@@ -58,7 +60,7 @@ struct OwnerFacts {
 
 class RbdOwnership {
  public:
-  enum class Step {
+  enum class Step : std::uint8_t {
     list,     // list the lock's owners, then owner_is()
     look,     // read the record, find out about other() if there is one, then found()
     fence,    // put other() on the blocklist for a year, then did()
@@ -67,18 +69,20 @@ class RbdOwnership {
     record,   // write our record, then did()
     owner,    // nothing: the image is ours
     refused,  // nothing: see error()
-    fenced,   // nothing: the cluster refuses us, or the image is not ours any more
   };
+  enum class Manner : bool { spares, robs };  // a live owner
   // How often another client may be faster before this one gives up.
   static constexpr unsigned most_rounds = 3;
 
   // `image` names the image in messages. `self`: our record, its address empty.
-  RbdOwnership(std::string image, OwnerRecord self)
-      : image_{std::move(image)}, self_{std::move(self)} {}
+  RbdOwnership(std::string image, OwnerRecord self, Manner manner = Manner::spares)
+      : image_{std::move(image)}, self_{std::move(self)}, manner_{manner} {}
 
   Step step() const { return step_; }
   // The owner that is in the way; empty: there is none, or it is not known yet.
   const std::string& other() const { return other_; }
+  // Whether that owner may be alive.
+  bool robs() const { return robs_; }
   const Error& error() const { return error_; }
 
   // The lock's owner; empty: nobody has the lock.
@@ -86,9 +90,6 @@ class RbdOwnership {
   void found(const OwnerFacts& facts);
   // How librbd or librados answered the step: 0, or a negative errno.
   void did(int result);
-  // The cluster refuses our operations, or says that the lock is not ours. This is for an image
-  // without a lock, too: the cluster may refuse any client.
-  void lost();
 
  private:
   bool is_dead(const OwnerFacts& facts) const;
@@ -99,11 +100,16 @@ class RbdOwnership {
 
   std::string image_;
   OwnerRecord self_;
+  Manner manner_;
+  bool robs_ = false;
   Step step_ = Step::list;
   std::string other_;
   bool lock_is_free_ = false;
   unsigned rounds_ = 0;
   Error error_{0, ""};
 };
+
+// What the step does, for messages: "breaks its owner's lock".
+const char* to_string(RbdOwnership::Step step) noexcept;
 
 }  // namespace ballast::backend

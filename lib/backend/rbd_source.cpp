@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -25,6 +26,22 @@ Result<void> check_size(const RbdConnection& connection, Bytes has, Bytes wants)
                                   config::format_bytes(wants), has.value())};
 }
 
+// librbd does not lock an image without this feature.
+Result<void> check_lockable(RbdConnection& connection) {
+  std::uint64_t features = 0;
+  const int asked = connection.library().rbd_get_features(connection.image(), &features);
+  if (asked < 0) {
+    return Error{-asked, fmt::format("{}: the features of the image cannot be read: {}",
+                                     connection.name(), std::strerror(-asked))};
+  }
+  if ((features & RBD_FEATURE_EXCLUSIVE_LOCK) == 0) {
+    return Error{EINVAL, fmt::format("{} has no exclusive lock, which lock=standby needs: switch "
+                                     "the feature on (rbd feature enable <image> exclusive-lock)",
+                                     connection.name())};
+  }
+  return {};
+}
+
 Result<RbdImage> open_image(const StoreOrder& order) {
   const RbdConfig& config = order.config.rbd;
   Result<std::unique_ptr<RbdConnection>> opened =
@@ -34,8 +51,6 @@ Result<RbdImage> open_image(const StoreOrder& order) {
   }
   RbdImage image{.connection = std::move(opened).value(),
                  .traits = {},
-                 .lock = config.lock,
-                 .ownership = RbdOwnership{config.image, {}},
                  .encrypted = config.encryption != RbdEncryption::none};
   RbdConnection& connection = *image.connection;
   const Result<RbdTraits> traits = probe(connection);
@@ -46,36 +61,59 @@ Result<RbdImage> open_image(const StoreOrder& order) {
   if (Result<void> size = check_size(connection, image.traits.size, order.size); !size) {
     return size.error();
   }
+  if (config.lock == RbdLock::standby) {
+    if (Result<void> lockable = check_lockable(connection); !lockable) {
+      return lockable.error();
+    }
+  }
   if (config.lock == RbdLock::exclusive && !connection.is_snapshot()) {
-    Result<RbdOwnership> ours = take_ownership(connection);
+    Result<Taken> ours = take_ownership(connection, {});
     if (!ours) {
       return ours.error();
     }
-    image.ownership = std::move(ours).value();
+    image.address = std::move(ours.value().address);
   }
   return image;
 }
 
-Attempts<RbdImage>::Outcome attempt(const StoreOrder& order, const Attempts<RbdImage>::Unwanted&) {
+using ImageAttempts = Attempts<RbdImage>;
+
+ImageAttempts::Outcome attempt(const StoreOrder& order, const ImageAttempts::Unwanted&) {
   Result<RbdImage> image = open_image(order);
   const bool waits = !image && (order.at_start || image.error().errno_value == ETIMEDOUT);
   return {.result = std::move(image), .waits = waits};
+}
+
+// Tries for as long as it takes: the LUN is known.
+std::unique_ptr<ImageAttempts> open_again(const StoreOrder& order) {
+  StoreOrder known = order;
+  known.at_start = true;
+  return std::make_unique<ImageAttempts>(
+      ImageAttempts::plan_for(std::move(known), "ballast/rbd", attempt));
 }
 
 class RbdSource final : public StoreSource {
  public:
   RbdSource(StoreOrder order, const OpenContext& context)
       : context_{context},
-        attempts_{Attempts<RbdImage>::plan_for(std::move(order), "ballast/rbd", attempt)} {}
+        order_{order},
+        attempts_{ImageAttempts::plan_for(std::move(order), "ballast/rbd", attempt)} {}
 
   State wait(Nanoseconds patience) override { return attempts_.wait(patience); }
   State state() override { return attempts_.state(); }
   Error error() override { return attempts_.error(); }
-  Store take() override { return Store{make_rbd(attempts_.take(), context_), nullptr}; }
+  Store take() override {
+    const RbdLock lock = order_.config.rbd.lock;
+    return Store{lock == RbdLock::standby
+                     ? make_shared_rbd(attempts_.take(), std::move(order_), open_again, context_)
+                     : make_rbd(attempts_.take(), lock, context_),
+                 nullptr};
+  }
 
  private:
   const OpenContext context_;
-  Attempts<RbdImage> attempts_;
+  StoreOrder order_;
+  ImageAttempts attempts_;
 };
 
 }  // namespace

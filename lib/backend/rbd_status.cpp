@@ -31,7 +31,7 @@ IoStatus meaning(int errno_value) {
 }  // namespace
 
 bool says_fenced(RbdLock lock, int result) noexcept {
-  return result == -ESHUTDOWN || (result == -EROFS && lock == RbdLock::exclusive);
+  return result == -ESHUTDOWN || (result == -EROFS && lock != RbdLock::none);
 }
 
 IoStatus rbd_status(OpKind kind, RbdLock lock, int result) noexcept {

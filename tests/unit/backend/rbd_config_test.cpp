@@ -79,6 +79,17 @@ void a_passphrase_belongs_to_an_encrypted_image(void**) {
   assert_false(check_keys(config).ok());
 }
 
+void a_snapshot_cannot_stand_by(void**) {
+  RbdConfig config;
+  config.lock = RbdLock::standby;
+  config.image = "disks/vol0";
+  assert_true(check_keys(config).ok());
+  config.image = "disks/vol0@monday";
+  const Result<void> refused = check_keys(config);
+  assert_false(refused.ok());
+  assert_non_null(std::strstr(refused.error().message.c_str(), "a snapshot cannot be owned"));
+}
+
 }  // namespace
 
 int main() {
@@ -89,6 +100,7 @@ int main() {
       cmocka_unit_test(bad_targets_are_refused),
       cmocka_unit_test(an_id_has_no_client_in_front),
       cmocka_unit_test(a_passphrase_belongs_to_an_encrypted_image),
+      cmocka_unit_test(a_snapshot_cannot_stand_by),
   };
   return cmocka_run_group_tests_name("rbd_config", tests, nullptr, nullptr);
 }

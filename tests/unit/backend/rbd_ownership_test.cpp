@@ -175,16 +175,23 @@ void an_owner_that_cannot_write_its_record_is_none(void**) {
   assert_int_equal(machine.error().errno_value, ESHUTDOWN);
 }
 
-void a_lost_owner_stays_fenced(void**) {
-  RbdOwnership machine = ownership();
-  machine.owner_is("");
-  machine.found({});
+void an_owner_that_runs_is_robbed_only_if_somebody_says_so(void**) {
+  RbdOwnership machine{"rbd=p/i", self(), RbdOwnership::Manner::robs};
+  machine.owner_is(address);
+  machine.found({.record = predecessor(), .watches = true, .runs = true});
+  assert_true(machine.step() == Step::fence && machine.robs());
+  assert_string_equal(machine.other().c_str(), address);
   machine.did(0);
+  assert_true(machine.step() == Step::break_);
   machine.did(0);
-  machine.lost();
-  assert_true(machine.step() == Step::fenced);
-  machine.lost();
-  assert_true(machine.step() == Step::fenced);
+  assert_true(machine.step() == Step::acquire);
+}
+
+void an_owner_that_is_gone_is_not_robbed(void**) {
+  RbdOwnership machine{"rbd=p/i", self(), RbdOwnership::Manner::robs};
+  machine.owner_is(address);
+  machine.found({.record = predecessor(), .watches = true, .runs = false});
+  assert_true(machine.step() == Step::fence && !machine.robs());
 }
 
 void a_record_is_read_as_it_was_written(void**) {
@@ -192,6 +199,10 @@ void a_record_is_read_as_it_was_written(void**) {
   OwnerRecord container = predecessor();
   container.machine.clear();
   assert_true(parse_owner_record(to_string(container)) == container);
+  OwnerRecord gateway = predecessor();
+  gateway.group = 2;
+  assert_true(parse_owner_record(to_string(gateway)) == gateway);
+  assert_int_equal(parse_owner_record(to_string(gateway) + "00000")->group, 0);
 }
 
 void other_texts_are_no_records(void**) {
@@ -222,7 +233,8 @@ int main() {
       cmocka_unit_test(a_faster_client_is_looked_at_a_few_times),
       cmocka_unit_test(an_image_without_the_feature_is_refused),
       cmocka_unit_test(an_owner_that_cannot_write_its_record_is_none),
-      cmocka_unit_test(a_lost_owner_stays_fenced),
+      cmocka_unit_test(an_owner_that_runs_is_robbed_only_if_somebody_says_so),
+      cmocka_unit_test(an_owner_that_is_gone_is_not_robbed),
       cmocka_unit_test(a_record_is_read_as_it_was_written),
       cmocka_unit_test(other_texts_are_no_records),
   };

@@ -33,6 +33,7 @@ void a_client_that_is_fenced_is_not_ready(void**) {
 
 void a_lock_that_is_gone_counts_where_one_was_held(void**) {
   assert_true(says_fenced(RbdLock::exclusive, -EROFS));
+  assert_true(says_fenced(RbdLock::standby, -EROFS));
   assert_false(says_fenced(RbdLock::none, -EROFS));
   assert_true(write_status(-EROFS, RbdLock::none) == IoStatus::write_protected);
 }
