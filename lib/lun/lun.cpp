@@ -41,6 +41,7 @@ Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
       slow_log_{setup_.name, setup_.logical_block},
       store_wait_{executor_, slow_log_},
       resizes_{executor_},
+      moves_{executor_},
       closing_{executor_},
       leaving_{executor_, "the LUN to be closed"},
       closed_{executor_, "the backend to be closed"},
@@ -181,6 +182,11 @@ void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) cons
       connection.state != nullptr) {
     snapshot->connection = connection.state;
     snapshot->connection_since = connection.since;
+  }
+  if (const backend::SharedStore* const shared = backend_ != nullptr ? backend_->shared() : nullptr;
+      shared != nullptr) {
+    snapshot->access = shared->condition();
+    snapshot->owner = shared->owner().address;
   }
   if (volume_ != nullptr) {
     snapshot->logical_block = volume_->logical_block();

@@ -26,6 +26,7 @@
 #include <utility>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/shared_store.h"
 #include "lib/backend/store_source.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -69,7 +70,7 @@ struct Identity {
   bool kernel_reserves = true;
 };
 
-class Lun final {
+class Lun final : private backend::AccessWatcher {
  public:
   // How long a closing LUN waits for its commands at most, and then how long for the backend to
   // close.
@@ -81,7 +82,7 @@ class Lun final {
   // `front_end` must live until the LUN has departed.
   Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end);
   // Only if is_gone(), or if the LUN never had a store.
-  ~Lun();
+  virtual ~Lun();
   Lun(const Lun&) = delete;
   Lun& operator=(const Lun&) = delete;
 
@@ -98,6 +99,8 @@ class Lun final {
   // Call it once. Until then every command is answered BUSY.
   void identify(Identity identity) { identity_ = std::move(identity); }
   bool is_identified() const { return identity_.has_value(); }
+  // The gateways of a shared store, at any time, and again when they have changed.
+  void set_groups(scsi::TargetPortGroups groups);
 
   // --- serve
   //
@@ -115,6 +118,11 @@ class Lun final {
   // Changes the limits at once. If any other setting differs, nothing changes and it returns an
   // error: then the LUN must be made anew.
   Result<void> reconfigure(const LunConfig& wanted);
+  // Has this gateway take over a shared store, or give it back, because an operator asks for it.
+  // Each calls `done` once, within move_patience, possibly within the call.
+  static constexpr Nanoseconds move_patience = std::chrono::seconds{10};
+  void take_over(Done done);
+  void give_back(Done done);
   // How long the front end waits for a command before it answers by itself; 0: without end.
   // Commands are answered by then, except those that the task set holds because they must not be
   // repeated.
@@ -167,6 +175,12 @@ class Lun final {
 
   [[gnu::cold]] void begin_not_ready(scsi::Command& command);
 
+  void access_changed(bool expected) override;
+  static void start_shared(void* self, std::int64_t);
+  void move(bool here, Done done);
+  co::Task<void> do_move(bool here, std::shared_ptr<Done> done);
+  Result<void> moved(bool here, backend::Move ended);
+
   co::Task<void> do_resize(Bytes size, std::shared_ptr<Done> done);
   Result<watch::LunSnapshot> snapshot(const watch::Lists& lists, std::string waits_for) const;
   Result<void> resized(Bytes size, BlockCount blocks, IoStatus status);
@@ -195,7 +209,9 @@ class Lun final {
   std::unique_ptr<scsi::Disk> disk_;
   std::unique_ptr<scsi::TaskSet> task_set_;
   std::unique_ptr<Expected> expected_;
+  scsi::TargetPortGroups groups_;
   co::TaskGroup resizes_;
+  co::TaskGroup moves_;
   co::TaskGroup closing_;
   co::Event leaving_;  // close() was called
   co::Event closed_;   // the backend is closed and every task has ended

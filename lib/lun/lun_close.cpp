@@ -71,6 +71,7 @@ co::Task<void> Lun::close_backend() {
   }
   co_await resizes_.join();
   co_await store_wait_.join();
+  co_await moves_.join();
   if (ended_.is_set()) {
     log(LogLevel::info, "{}: the last operation has ended, and the storage is free for others",
         name());

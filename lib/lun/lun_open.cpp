@@ -32,6 +32,9 @@ void Lun::use(backend::Store store) {
                                         .unheard_flush = std::move(store.unheard_flush)});
     store_ = backend_->description();
     store_wait_.use(*backend_);
+    if (backend_->shared() != nullptr) {
+      executor_.post(co::Message{.run = &start_shared, .context = this});
+    }
   } catch (const std::bad_alloc&) {
     volume_.reset();
     backend_.reset();
@@ -85,7 +88,9 @@ void Lun::make_task_set() {
     return;
   }
   try {
-    disk_ = std::make_unique<scsi::Disk>(*volume_, disk_config(backend_->geometry()));
+    scsi::DiskConfig config = disk_config(backend_->geometry());
+    config.shared = backend_->shared();
+    disk_ = std::make_unique<scsi::Disk>(*volume_, std::move(config));
     if (expected_ != nullptr && !disk_->looks_like(expected_->disk)) {
       disk_->post_unit_attention(scsi::asc::inquiry_data_has_changed);
     }
@@ -124,6 +129,7 @@ scsi::DiskConfig Lun::disk_config(const backend::Geometry& geometry) const {
   config.tolerated_transfer_blocks = setup_.tolerated_transfer_blocks;
   config.kernel_reserves = identity_->kernel_reserves;
   config.write_same_max = setup_.config.write_same_max;
+  config.groups = groups_;
   return config;
 }
 

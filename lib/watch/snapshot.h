@@ -26,7 +26,8 @@ struct LunCounters {
   std::uint64_t task_set_full = 0;
   std::uint64_t deadlines = 0;         // answered because their deadline came
   std::uint64_t shed = 0;              // answered early because the LUN was stalled
-  std::uint64_t aborted = 0;           // answered early because task management asked
+  std::uint64_t aborted = 0;           // answered early because task management asked,
+                                       // or because another machine has the store now
   std::uint64_t orphaned = 0;          // answered with their operations still running
   std::uint64_t adoptions = 0;         // retries that took over an orphan
   std::uint64_t adoption_refused = 0;  // reads that repeat an orphan's, but an
@@ -59,6 +60,8 @@ struct LunSnapshot : config::Limits {
   std::string configuration;  // as lib/lun/config.h writes it
   std::string backend;        // "file=/srv/vol0.raw"
   std::string fault_control;  // the control file's path; empty: no fault wrapper
+  std::string access;         // see SharedStore::condition(); empty: the store is never shared
+  std::string owner;          // of a shared store, its address; empty: nobody, or not known
   Bytes capacity{};
   Bytes logical_block{};
   std::uint32_t queue_depth = 0;
