@@ -151,8 +151,7 @@ bool Device::command_waits(void* self) {
 void Device::begin_batch(void* self, std::int64_t first_command) {
   Device& device = *static_cast<Device*>(self);
   if (!device.lun_->is_identified() && device.identity_read_.load(std::memory_order_acquire)) {
-    device.lun_->identify(std::move(device.identity_));
-    device.look_at_attributes();
+    device.identify();
   }
   auto* cmd = std::bit_cast<abi::tcmulib_cmd*>(first_command);
   RingCursor::Mark mark;
@@ -239,7 +238,9 @@ co::Task<void> Device::sweep_now_and_then() {
     }
     if (executor_.now() - looked_at_attributes_ >= attribute_interval) {
       look_at_attributes();
+      ask_for_groups();
     }
+    (void)take_groups();
     if (ring_left_alone_.load(std::memory_order_relaxed)) {
       continue;
     }

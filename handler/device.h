@@ -26,11 +26,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "handler/attributes.h"
+#include "handler/group_reader.h"
 #include "handler/lun_directory.h"
 #include "handler/ring.h"
 #include "handler/ring_cursor.h"
@@ -69,6 +71,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   // How often it reads the backstore's attributes. It must poll them: nothing reports their
   // changes.
   static constexpr Nanoseconds attribute_interval = std::chrono::seconds{10};
+  // How long the LUN of a shared store waits for its target port groups before it answers INQUIRY.
+  static constexpr Nanoseconds group_patience = std::chrono::seconds{2};
   // How long a reconfiguration may block the daemon's main thread, which serves all LUNs.
   static constexpr Nanoseconds reconfiguration_limit = std::chrono::seconds{10};
 
@@ -149,6 +153,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   void begin(abi::tcmulib_cmd* cmd);
   void answer(scsi::Command& command, scsi::Status status) override;
   Incoming* take_incoming();
+  void identify();
+  bool take_groups();
+  void ask_for_groups();
   void set_attributes();
   void look_at_attributes();
   void tell_cmd_time_out() const;
@@ -172,7 +179,10 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   std::unique_ptr<Sweep> sweep_;  // uses cursor_ only until it is destroyed
   std::unique_ptr<Attributes> attributes_;
   TimePoint looked_at_attributes_{};
-  int cmd_time_out_ = -1;  // seconds, as last read; 0: the kernel waits for ever; -1: not known
+  std::unique_ptr<GroupReader> groups_;  // null unless the store is shared
+  std::optional<TimePoint> asked_for_groups_;
+  std::string group_problem_;  // as last logged
+  int cmd_time_out_ = -1;      // seconds, as last read; 0: the kernel waits for ever; -1: not known
   std::unique_ptr<lun::Lun> lun_;
   std::unique_ptr<io::Loop> loop_;
   co::TaskGroup sweeps_;

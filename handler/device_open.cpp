@@ -153,6 +153,9 @@ Result<void> Device::open_machinery(const lun::LunConfig& config) {
   make_lun(config);
   attributes_ = std::make_unique<Attributes>(dev_);
   set_attributes();
+  if (backend::is_shared(config.store)) {
+    groups_ = std::make_unique<GroupReader>(dev_);
+  }
   watch_ = std::make_unique<RingWatch>(config.poll);
   helper_ = std::make_unique<io::HelperThread>(executor_);
   loop_ = std::make_unique<io::Loop>(executor_, clock_, uring_.get());

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-handler: tests each part of the plugin that reads foreign memory or foreign texts by itself.
 
-handler_test_parts := $(patsubst %,$(B)/obj/handler/%.o,ring_entries ring_cursor passed_over ring_watch sweep)
+handler_test_parts := $(patsubst %,$(B)/obj/handler/%.o,ring_entries ring_cursor passed_over ring_watch sweep alua)
 handler_tests := $(patsubst %.cpp,$(B)/%,$(sort $(wildcard tests/handler/*_test.cpp)))
 
 $(handler_tests): $(B)/%: $(B)/obj/%.o $(handler_test_parts) $(B)/libbase.a

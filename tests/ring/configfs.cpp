@@ -18,7 +18,7 @@ namespace ballast::ring_test {
 namespace {
 
 constexpr std::string_view uio_tree = "/sys/class/uio/";
-constexpr std::string_view backstore_tree = "/sys/kernel/config/target/core/";
+constexpr std::string_view target_tree = "/sys/kernel/config/target/";
 
 const std::string& root() {
   static const Folder folder{"/tmp"};
@@ -35,8 +35,8 @@ std::string played(const char* path) {
   if (asked.starts_with(uio_tree)) {
     return root() + "uio/" + std::string{asked.substr(uio_tree.size())};
   }
-  if (asked.starts_with(backstore_tree)) {
-    return root() + "core/" + std::string{asked.substr(backstore_tree.size())};
+  if (asked.starts_with(target_tree)) {
+    return root() + std::string{asked.substr(target_tree.size())};
   }
   return path;
 }
@@ -48,6 +48,8 @@ void add_to_configfs(const std::string& uio_name) {
   std::filesystem::create_directories(uio);
   std::ofstream{uio + "/name"} << "tcm-user/0/" << uio_name << "/ballast";
   std::filesystem::create_directories(attribute_path(uio_name, ""));
+  std::filesystem::create_directories(root() + "core/user_0/" + uio_name +
+                                      "/alua/default_tg_pt_gp");
   set_attribute(uio_name, "cmd_time_out", 30);
   set_attribute(uio_name, "tmr_notification", 0);
 }
@@ -62,6 +64,20 @@ int attribute(const std::string& uio_name, const char* name) {
   int value = -1;
   std::ifstream{attribute_path(uio_name, name)} >> value;
   return value;
+}
+
+void set_group(const std::string& uio_name, const std::string& group, int id,
+               const std::string& members) {
+  const std::string folder = root() + "core/user_0/" + uio_name + "/alua/" + group;
+  std::filesystem::create_directories(folder);
+  std::ofstream{folder + "/tg_pt_gp_id"} << id << "\n";
+  std::ofstream{folder + "/members"} << members;
+}
+
+void set_tpg(const std::string& target, int tag, bool enabled) {
+  const std::string folder = root() + "iscsi/" + target + "/tpgt_" + std::to_string(tag);
+  std::filesystem::create_directories(folder);
+  std::ofstream{folder + "/enable"} << (enabled ? 1 : 0) << "\n";
 }
 
 bool (*refuse_open)(const void* caller) = nullptr;

@@ -14,6 +14,11 @@ void add_to_configfs(const std::string& uio_name);
 void set_attribute(const std::string& uio_name, const char* name, int value);
 int attribute(const std::string& uio_name, const char* name);
 
+// A target port group of a backstore, and a TPG of an iSCSI target.
+void set_group(const std::string& uio_name, const std::string& group, int id,
+               const std::string& members);
+void set_tpg(const std::string& target, int tag, bool enabled);
+
 // If set, it decides whether the plugin's open() fails with EMFILE. `caller`: the code that called
 // open().
 extern bool (*refuse_open)(const void* caller);
