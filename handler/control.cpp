@@ -12,6 +12,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -102,13 +103,50 @@ Answer answer_safely(std::string_view method, const gchar* lun) noexcept {
   }
 }
 
+// Has the LUN carry out an action. Its own thread answers the call, which may be long after this
+// has returned. Returns an answer if there is nothing to wait for.
+std::optional<Answer> begin_action(bool here, const std::string& lun,
+                                   GDBusMethodInvocation* invocation) {
+  const std::size_t visited = directory().visit(&lun, [here, invocation](ControlledLun& asked) {
+    asked.move(here, [invocation](const Result<void>& result) {
+      if (result) {
+        g_dbus_method_invocation_return_value(invocation, g_variant_new("(s)", ""));
+      } else {
+        g_dbus_method_invocation_return_dbus_error(invocation, bus::not_done,
+                                                   result.error().message.c_str());
+      }
+    });
+  });
+  return visited == 0 ? std::optional{unknown(lun)} : std::nullopt;
+}
+
+std::optional<Answer> begin_action_safely(std::string_view method, const gchar* lun,
+                                          GDBusMethodInvocation* invocation) noexcept {
+  try {
+    return begin_action(method == bus::activate.name, lun, invocation);
+  } catch (const std::exception&) {
+    return Answer{bus::failed, ""};
+  }
+}
+
+bool is_action(std::string_view method) {
+  return method == bus::activate.name || method == bus::stand_by.name;
+}
+
 void on_method_call(GDBusConnection*, const gchar*, const gchar*, const gchar*, const gchar* method,
                     GVariant* parameters, GDBusMethodInvocation* invocation, gpointer) noexcept {
   const gchar* lun = "";
   if (g_variant_n_children(parameters) == 1) {
     g_variant_get(parameters, "(&s)", &lun);
   }
-  const Answer answer = answer_safely(method, lun);
+  std::optional<Answer> begun;
+  if (is_action(method)) {
+    begun = begin_action_safely(method, lun, invocation);
+    if (!begun.has_value()) {
+      return;
+    }
+  }
+  const Answer answer = begun.has_value() ? std::move(*begun) : answer_safely(method, lun);
   if (answer.error == nullptr) {
     g_dbus_method_invocation_return_value(invocation, g_variant_new("(s)", answer.text.c_str()));
   } else {

@@ -25,6 +25,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -111,6 +112,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   std::unique_ptr<Device> next_departed;
 
   bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) override;
+  void move(bool here, std::function<void(Result<void>)> done) override;
   // Calls Lun::stop(), so that commands that would hold up close() are answered. The daemon waits
   // until a LUN's ring is empty before it calls close() for it.
   void daemon_stops() override;

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/watch/snapshot.h"
 
@@ -32,6 +33,11 @@ class ControlledLun {
   // but the LUN's own, which would wait for itself. Not from within control_remove(), nor after it.
   virtual bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into,
                         Nanoseconds patience) = 0;
+
+  // Has this gateway take over the LUN's shared store (`here`), or give it back. Returns at once.
+  // Calls `done` once, from any thread, possibly within the call. May throw std::bad_alloc; then
+  // `done` is not called.
+  virtual void move(bool here, std::function<void(Result<void>)> done) = 0;
 
   // The daemon was told to stop and will close its LUNs one after the other. Must not wait.
   virtual void daemon_stops() {}

@@ -7,12 +7,23 @@
 
 namespace ballast::watch::bus {
 
+namespace {
+
+std::string in_xml(const Method& method, const char* answer) {
+  return fmt::format("<method name='{}'>{}<arg name='{}' type='s' direction='out'/></method>",
+                     method.name,
+                     method.takes_lun ? "<arg name='lun' type='s' direction='in'/>" : "", answer);
+}
+
+}  // namespace
+
 std::string introspection() {
   std::string xml = fmt::format("<node><interface name='{}'>", name);
   for (const report::Report& report : report::all()) {
-    xml += fmt::format("<method name='{}'>{}<arg name='json' type='s' direction='out'/></method>",
-                       report.method.name,
-                       report.method.takes_lun ? "<arg name='lun' type='s' direction='in'/>" : "");
+    xml += in_xml(report.method, "json");
+  }
+  for (const Method& action : {activate, stand_by}) {
+    xml += in_xml(action, "nothing");
   }
   return xml +
          "<property name='Version' type='s' access='read'>"

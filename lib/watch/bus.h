@@ -11,8 +11,9 @@ inline constexpr const char* name = "org.ballast.Ballast1";  // of the bus name 
 inline constexpr const char* object_path = "/org/ballast/Ballast1";
 inline constexpr const char* no_such_lun = "org.ballast.Error.NoSuchLun";
 inline constexpr const char* failed = "org.ballast.Error.Failed";
+inline constexpr const char* not_done = "org.ballast.Error.NotDone";  // of an action
 
-// Each returns one string, a JSON document.
+// Each returns one string; those that report something, a JSON document.
 struct Method {
   const char* name;
   bool takes_lun;  // one string argument: the backstore's name; empty: all LUNs
@@ -22,9 +23,14 @@ inline constexpr Method in_flight{"InFlight", true};
 inline constexpr Method slow{"Slow", true};
 inline constexpr Method stats{"Stats", true};
 inline constexpr Method tasks{"Tasks", true};
+// These change something, and take the name of one LUN. The answer is empty. It comes when the
+// change has been made, or has failed.
+inline constexpr Method activate{"Activate",
+                                 true};             // the LUN's shared store becomes this gateway's
+inline constexpr Method stand_by{"StandBy", true};  // its store is given back
 
 // The interface in the XML of org.freedesktop.DBus.Introspectable: the methods are those that
-// report::all() answers.
+// report::all() answers, and those that change something.
 std::string introspection();
 
 }  // namespace ballast::watch::bus

@@ -182,6 +182,8 @@ std::string list(std::span<const LunSnapshot> luns, const std::vector<std::strin
     json["backend"] = lun.backend;
     json["configuration"] = lun.configuration;
     json["fault_control"] = text_or_null(lun.fault_control);
+    json["access"] = text_or_null(lun.access);
+    json["owner"] = text_or_null(lun.owner);
     json["capacity_bytes"] = lun.capacity.value();
     json["logical_block_bytes"] = lun.logical_block.value();
     json["connection"] = connection_of(lun);

@@ -31,6 +31,10 @@
 //   backend            string   "file=/srv/vol0.raw"
 //   configuration      string   as lib/lun/config.h writes it
 //   fault_control      string   path of the fault wrapper's control file | null: no wrapper
+//   access             string   "owner" | "standby" | "transition" | "fenced" (lost, and not ready
+//                      to be taken over again) | null: the store is not shared with other gateways
+//   owner              string   who owns the shared store, its address there | null: nobody, or it
+//                      is not known, or the store is not shared
 //   capacity_bytes, logical_block_bytes
 //   connection         {state, for_ns}: to a store on another machine, "connected",
 //                      "reconnecting" or "fenced", and for how long | null: there is none

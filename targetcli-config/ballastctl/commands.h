@@ -18,6 +18,8 @@ void add_slow(CLI::App& app);
 void add_stats(CLI::App& app);
 void add_tasks(CLI::App& app);
 void add_fault(CLI::App& app);
+void add_activate(CLI::App& app);
+void add_standby(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_tune(CLI::App& app);
 void add_watch(CLI::App& app);

@@ -32,6 +32,8 @@ int run(int argc, char** argv) {
   add_stats(app);
   add_tasks(app);
   add_fault(app);
+  add_activate(app);
+  add_standby(app);
   // These look at the kernel and at open-iscsi.
   add_doctor(app);
   add_tune(app);

@@ -26,6 +26,7 @@ class Lun final : public ControlledLun {
     into->name = name_;
     return true;
   }
+  void move(bool, std::function<void(ballast::Result<void>)>) override {}
 
  private:
   const std::string name_;

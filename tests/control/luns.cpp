@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/control/luns.h"
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <thread>
@@ -106,8 +107,21 @@ bool MadeUpLun::snapshot(const watch::Lists&, watch::LunSnapshot* into, Nanoseco
   if (is("faulty")) {
     lun.fault_control = fault_control_;
   }
+  if (is("shared")) {
+    lun.access = owner_ ? "owner" : "standby";
+    lun.owner = owner_ ? "10.0.0.1:0/7" : "10.0.0.2:0/8";
+  }
   *into = std::move(lun);
   return true;
+}
+
+// As a LUN does, it answers on another thread.
+void MadeUpLun::move(bool here, std::function<void(Result<void>)> done) {
+  const bool possible = is("shared") && here != owner_;
+  owner_ = possible ? here : owner_;
+  std::thread{[possible, done = std::move(done)] {
+    done(possible ? Result<void>{} : Error{EOPNOTSUPP, "is not shared with another gateway"});
+  }}.detach();
 }
 
 void MadeUpLun::daemon_stops() {

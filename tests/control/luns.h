@@ -2,6 +2,7 @@
 // LUNs of which only the answers exist, for tests of the code that asks LUNs.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "handler/lun_directory.h"
@@ -13,18 +14,21 @@ namespace ballast::testing {
 //   stalled  for 4 s; a WRITE older than its deadline, an orphan, an adopting retry, slow requests
 //   faulty   has a fault wrapper, whose control file is `fault_control`
 //   silent   does not answer: waits until the caller's patience has ended
+//   shared   stands by, and can be moved once
 //   strange  a name and a path that no terminal should see as they are
 class MadeUpLun final : public handler::ControlledLun {
  public:
   MadeUpLun(std::string name, std::string fault_control);
   std::string name() const override { return name_; }
   bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) override;
+  void move(bool here, std::function<void(Result<void>)> done) override;
   void daemon_stops() override;  // prints a line on standard error
 
  private:
   bool is(std::string_view kind) const;
   const std::string name_;
   const std::string fault_control_;
+  bool owner_ = false;
 };
 
 }  // namespace ballast::testing

@@ -15,7 +15,8 @@ namespace {
 
 namespace bus = watch::bus;
 
-constexpr int patience_ms = 15'000;  // the daemon's main thread may be opening a LUN
+// The daemon's main thread may be opening a LUN, and a LUN may take ten seconds for an action.
+constexpr int patience_ms = 15'000;
 
 struct Release {
   void operator()(GDBusConnection* connection) const noexcept { g_object_unref(connection); }
@@ -36,6 +37,9 @@ Error explain(GError& error) {
   g_dbus_error_strip_remote_error(&error);
   if (remote && std::string_view{remote.get()} == bus::no_such_lun) {
     return {ENODEV, error.message};
+  }
+  if (remote && std::string_view{remote.get()} == bus::not_done) {
+    return {EIO, error.message};
   }
   if (is_dbus_error(error, G_DBUS_ERROR_SERVICE_UNKNOWN) ||
       is_dbus_error(error, G_DBUS_ERROR_NAME_HAS_NO_OWNER)) {
@@ -134,6 +138,19 @@ void add_question(CLI::App& app, const Question& question) {
   }
   add_json_flag(*command, options->json);
   command->callback([question, options] { show_answer(question, options->lun, options->json); });
+}
+
+void add_action(CLI::App& app, const Action& action) {
+  CLI::App* const command = app.add_subcommand(action.name, action.description);
+  const auto lun = std::make_shared<std::string>();
+  command->add_option("LUN", *lun, "the name of the backstore")->required();
+  command->callback([action, lun] {
+    const Result<std::string> answer = ask(action.method, *lun);
+    if (!answer) {
+      fail(fmt::format("{}: {}", printable(*lun), answer.error().message));
+    }
+    fmt::print("{}: {}\n", printable(*lun), action.done);
+  });
 }
 
 }  // namespace ballast::ctl

@@ -39,4 +39,13 @@ struct Question {
 };
 void add_question(CLI::App& app, const Question& question);
 
+// A subcommand that has one LUN do something, and prints what was done.
+struct Action {
+  const char* name;
+  const char* description;
+  watch::bus::Method method;
+  const char* done;  // "this gateway owns its store now"
+};
+void add_action(CLI::App& app, const Action& action);
+
 }  // namespace ballast::ctl

@@ -9,10 +9,21 @@
 namespace ballast::ctl {
 namespace {
 
-// "ok", "stalled 4.2 s, reconnecting 4.3 s".
-std::string state_and_connection(const nlohmann::json& lun) {
-  const std::string connection = connection_cell(lun);
-  return connection.empty() ? state_cell(lun) : fmt::format("{}, {}", state_cell(lun), connection);
+// "ok", "stalled 4.2 s, reconnecting 4.3 s"; of a shared store "ok, owner", or "ok, standby for
+// 10.0.0.7:0/1234".
+std::string state_of(const nlohmann::json& lun) {
+  std::string state = state_cell(lun);
+  if (const std::string connection = connection_cell(lun); !connection.empty()) {
+    state += ", " + connection;
+  }
+  const nlohmann::json access = lun.value("access", nlohmann::json{});
+  const nlohmann::json owner = lun.value("owner", nlohmann::json{});
+  if (!access.is_string()) {
+    return state;
+  }
+  const auto word = access.get<std::string>();
+  const bool other = owner.is_string() && word != "owner";
+  return state + ", " + word + (other ? " for " + owner.get<std::string>() : "");
 }
 
 std::string show(const std::vector<nlohmann::json>& luns) {
@@ -32,7 +43,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
                {"BACKEND"}}};
   for (const nlohmann::json& lun : luns) {
     const nlohmann::json& counters = lun.at("counters");
-    table.add({lun.at("name"), state_and_connection(lun), bytes_cell(lun.at("capacity_bytes")),
+    table.add({lun.at("name"), state_of(lun), bytes_cell(lun.at("capacity_bytes")),
                number_cell(lun.at("unanswered")), number_cell(lun.at("orphans")),
                duration_cell(lun.at("oldest_ns")), number_cell(counters.at("commands")),
                bytes_cell(counters.at("read_bytes")), bytes_cell(counters.at("written_bytes")),
