@@ -2,9 +2,10 @@
 # check-rbd: images in a real Ceph, which each test starts for itself (tests/rbd/cluster).
 # check-rbd-long: the same with many more takeovers.
 
-rbd_tests := rbd_test rights_test takeover_test
+rbd_tests := rbd_test rights_test takeover_test gateway_test
 $(foreach p,$(rbd_tests),$(eval $(call host_program,rbd/$(p))))
-$(rbd_tests:%=$(B)/tests/rbd/%): $(B)/obj/tests/rbd/process.o
+$(rbd_tests:%=$(B)/tests/rbd/%): $(B)/obj/tests/rbd/process.o $(B)/obj/tests/rbd/blocks.o \
+  $(B)/obj/tests/rbd/gateways.o
 
 .PHONY: build-rbd check-rbd check-rbd-long
 build-rbd: $(plugin) $(rbd_tests:%=$(B)/tests/rbd/%) $(B)/tests/unit/backend/contract_test
@@ -13,5 +14,7 @@ check-rbd: build-rbd
 	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/rbd/rbd_test
 	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/rbd/rights_test
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=20 tests/rbd/cluster $(B)/tests/rbd/takeover_test
+	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=6 tests/rbd/cluster $(B)/tests/rbd/gateway_test
 check-rbd-long: build-rbd
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=1000 tests/rbd/cluster $(B)/tests/rbd/takeover_test
+	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=500 tests/rbd/cluster $(B)/tests/rbd/gateway_test

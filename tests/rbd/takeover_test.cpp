@@ -12,7 +12,6 @@
 // forget a blocklisted client after 2 s by default, which is how late writes come about.
 #include <signal.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -24,6 +23,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/rbd/blocks.h"
 #include "tests/rbd/process.h"
 #include "tests/ring/support.h"
 
@@ -36,68 +36,19 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr unsigned good = 0x00;
-constexpr std::size_t blocks = 256;
-constexpr std::size_t block_bytes = 16384;
-constexpr std::uint32_t lbas = block_bytes / 512;
-constexpr std::byte old_owners{0xAA};
-
-LunOptions sized() {
-  LunOptions options;
-  options.size = blocks * block_bytes;
-  return options;
-}
-
-// The first byte of each block says who wrote it.
-std::vector<std::byte> block_of(std::byte writer) {
-  return std::vector<std::byte>(block_bytes, writer);
-}
-
 // --- the old owner
-
-struct Writer {
-  Lun* lun = nullptr;
-  std::vector<std::byte> data = block_of(old_owners);
-  std::mt19937 random;
-  std::atomic<int>* live = nullptr;
-
-  void next() {
-    const std::uint64_t block = random() % blocks;
-    if (!lun->submit(write_16(block * lbas, lbas), Direction::to_device, data,
-                     {&Writer::answered, this})) {
-      live->fetch_sub(1);
-    }
-  }
-  // It ends once the LUN says that it lost its image: CHECK CONDITION, NOT READY.
-  static void answered(void* self, const Answer& answer) {
-    auto& writer = *static_cast<Writer*>(self);
-    if (answer.status == 0x02 && answer.sense_key() == 0x2) {
-      writer.live->fetch_sub(1);
-    } else {
-      writer.next();
-    }
-  }
-};
 
 // Says "open" once it writes, and "fenced" once every command is refused.
 int own(const std::string& string) {
-  const auto lun = Lun::add(string, sized());
+  const auto lun = Lun::add(string, sized_for_blocks());
   if (lun == nullptr) {
     std::puts(take_log().c_str());
     return 1;
   }
-  constexpr int depth = 32;
-  std::atomic<int> live{depth};
-  std::vector<Writer> writers(depth);
-  for (int i = 0; i < depth; ++i) {
-    Writer& writer = writers[static_cast<std::size_t>(i)];
-    writer.lun = lun.get();
-    writer.live = &live;
-    writer.random.seed(static_cast<unsigned>(i));
-    writer.next();
-  }
+  const OldOwner owner{*lun};
   std::puts("open");
   std::fflush(stdout);
-  while (live.load() > 0) {
+  while (owner.live() > 0) {
     std::this_thread::sleep_for(1ms);
   }
   std::puts("fenced");
@@ -125,25 +76,6 @@ void declare_dead(const std::string& image) {
                     record + "'"));
 }
 
-std::size_t blocks_that_differ(Lun& lun, std::byte wanted) {
-  std::size_t differ = 0;
-  for (std::size_t block = 0; block < blocks; ++block) {
-    std::vector<std::byte> data(block_bytes);
-    const Answer answer = lun.execute(read_16(block * lbas, lbas), Direction::from_device, data);
-    assert_int_equal(answer.status, good);
-    differ += data == block_of(wanted) ? 0U : 1U;
-  }
-  return differ;
-}
-
-void write_all(Lun& lun, std::byte writer) {
-  for (std::size_t block = 0; block < blocks; ++block) {
-    std::vector<std::byte> data = block_of(writer);
-    const Answer answer = lun.execute(write_16(block * lbas, lbas), Direction::to_device, data);
-    assert_int_equal(answer.status, good);
-  }
-}
-
 // One takeover. The old owner stands still for `frozen` after it. Returns the blocks that a late
 // write has changed.
 std::size_t take_over(const std::string& image, std::byte writer, std::mt19937_64& random,
@@ -159,13 +91,13 @@ std::size_t take_over(const std::string& image, std::byte writer, std::mt19937_6
   old_owner.signal(SIGSTOP);
   osd.reset();
   declare_dead(image);
-  const auto lun = Lun::add(config(image), sized());
+  const auto lun = Lun::add(config(image), sized_for_blocks());
   if (lun == nullptr) {
     print_error("%s\n", take_log().c_str());
   }
   assert_non_null(lun.get());
   assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
-  write_all(*lun, writer);
+  assert_true(write_all(*lun, writer));
   std::this_thread::sleep_for(frozen);
   old_owner.signal(SIGCONT);
   assert_string_equal(old_owner.line().c_str(), "fenced");
