@@ -211,10 +211,14 @@ co::Task<IoStatus> Volume::write_repeated(Request& request, Bytes offset, Bytes 
   std::array<iovec, repeats> segments;
   segments.fill(segment_of(segment));
   const io::SgView whole{segments};
+  // A store that begins with its write cache off may lose at any time what it has not made durable:
+  // an NBD server that restarts. A loss between these writes and the flush behind them would count
+  // as one of acknowledged data, for good.
+  const Fua fua = capabilities().write_through && capabilities().fua ? Fua::yes : Fua::no;
   while (length.value() > 0) {
     const Bytes here = std::min(length, repeat_chunk);
     const io::SgView piece = whole.slice(0, here.value());
-    const IoStatus status = co_await write_held(request, offset, piece, Fua::no);
+    const IoStatus status = co_await write_held(request, offset, piece, fua);
     if (!ok(status)) {
       co_return status;
     }

@@ -121,12 +121,13 @@ class SteadyLoad {
         }
         std::memcpy(kept, part.data(), part.size());
       } else if (choice < 97) {
-        std::memset(buffer.data(), 0, block_size_);
+        const int pattern = random() % 2 == 0 ? 0 : 1 + static_cast<int>(random() % 255);
+        std::memset(buffer.data(), pattern, block_size_);
         if (!carry_out(ring_test::cdb_16(0x93, first + at, count, random() % 2 == 0 ? 0x08 : 0),
                        ring_test::Direction::to_device, std::span{buffer}.first(block_size_))) {
           return;
         }
-        std::memset(kept, 0, part.size());
+        std::memset(kept, pattern, part.size());
       } else if (!carry_out(ring_test::cdb_10(0x35, 0, 0), ring_test::Direction::none, {})) {
         return;
       }

@@ -57,6 +57,16 @@ void a_failed_flush_fails_the_fua_write(void**) {
               IoStatus::medium_error);
 }
 
+// A flush behind the writes would come too late for a store that may restart in between.
+void a_pattern_is_durable_piece_by_piece_on_a_store_that_begins_write_through(void**) {
+  VolumeRig rig{Bytes{4 << 20}, {}, [](SpyBackend& spy) { spy.pretend().write_through = true; }};
+  const Data same{pattern(512)};
+  assert_true(rig.wait_for(rig.volume->write_same(rig.request, Lba{0}, BlockCount{2560},
+                                                  same.view(), MayUnmap::no)) == IoStatus::ok);
+  assert_true(rig.spy->ops ==
+              (Ops{{"write", 0, 1 << 20, true}, {"write", 1 << 20, 256 << 10, true}}));
+}
+
 void zeroing_is_one_operation_where_the_backend_has_it(void**) {
   VolumeRig rig;
   (void)rig.wait_for(rig.volume->zero(rig.request, Lba{1}, BlockCount{5000}, MayUnmap::yes));
@@ -534,6 +544,7 @@ int main() {
       cmocka_unit_test(fua_is_handed_on_where_the_backend_has_it),
       cmocka_unit_test(fua_is_a_write_and_a_flush_where_it_has_not),
       cmocka_unit_test(a_failed_flush_fails_the_fua_write),
+      cmocka_unit_test(a_pattern_is_durable_piece_by_piece_on_a_store_that_begins_write_through),
       cmocka_unit_test(zeroing_is_one_operation_where_the_backend_has_it),
       cmocka_unit_test(zeros_are_written_in_chunks_where_it_has_not),
       cmocka_unit_test(zeros_are_written_where_the_backend_cannot_zero_after_all),
