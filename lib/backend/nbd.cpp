@@ -10,14 +10,12 @@
 
 #include "lib/backend/error_log.h"
 #include "lib/backend/nbd_extents.h"
-#include "lib/backend/nbd_link.h"
+#include "lib/backend/nbd_links.h"
 #include "lib/backend/nbd_operation.h"
+#include "lib/backend/nbd_traits.h"
 #include "lib/backend/op_status.h"
 #include "lib/base/log.h"
-#include "lib/co/event.h"
 #include "lib/co/gate.h"
-#include "lib/co/sleep.h"
-#include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
 
 namespace ballast::backend {
@@ -31,40 +29,17 @@ constexpr Bytes most_status{std::uint64_t{2} << 30};
 constexpr std::size_t most_pairs = std::size_t{1} << 20;
 // How long a resize waits for new connections.
 constexpr Nanoseconds resize_patience = std::chrono::seconds{5};
+// How often an export that became too small is looked at again, at most.
+constexpr Nanoseconds renew_interval = std::chrono::seconds{1};
 
-Geometry geometry_of(const NbdStore& store) {
-  const NbdOffer& offer = store.peers.front().offer;
-  const std::uint64_t preferred = offer.preferred.value();
-  const bool plausible = preferred <= 65536 && (preferred & (preferred - 1)) == 0;
-  const Bytes physical{plausible && preferred != 0 ? preferred : 4096};
-  Geometry geometry{.size = store.size,
-                    .logical_block = store.logical_block,
-                    .physical_block = std::max(physical, store.logical_block),
-                    .discard_granularity = Bytes{}};
-  if (offer.trim) {
-    geometry.discard_granularity = geometry.physical_block;
-  }
-  return geometry;
+// What the LUN relies on. Its size is the LUN's.
+NbdOffer promise(const NbdStore& store) {
+  NbdOffer promised = store.peers.front().offer;
+  promised.size = store.size;
+  return promised;
 }
 
-// TRIM promises nothing about what is read afterwards. WRITE_ZEROES without NO_HOLE gives space
-// back where the server can, and promises zeros. So it serves for both where the server has it.
-Capabilities capabilities_of(const NbdStore& store) {
-  const NbdOffer& offer = store.peers.front().offer;
-  const bool changes = !offer.read_only;
-  return Capabilities{.read_only = offer.read_only,
-                      .discard = changes && offer.trim,
-                      .discard_zeroes = changes && offer.trim && offer.zero,
-                      .zero = changes && offer.zero,
-                      .zero_unmaps = changes && offer.trim && offer.zero,
-                      .fua = changes && (offer.fua || offer.flush),
-                      .volatile_cache = changes && offer.flush,
-                      .write_through = true,
-                      .block_status = offer.block_status,
-                      .exclusive = store.config.exclusive == NbdConfig::Exclusive::server};
-}
-
-class Nbd final : public Backend, private NbdLink::Listener {
+class Nbd final : public Backend {
  public:
   Nbd(NbdStore store, const OpenContext& context);
 
@@ -72,6 +47,8 @@ class Nbd final : public Backend, private NbdLink::Listener {
   const Geometry& geometry() const override { return geometry_; }
   const Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return "nbd: " + describe(config_); }
+  Connection connection() const override { return links_.state(); }
+  co::Task<std::string> waits_for(Nanoseconds) override { co_return links_.waits_for(); }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
     return carry_out(NbdOperation::move(Way::read, offset, to), cancel);
@@ -99,13 +76,10 @@ class Nbd final : public Backend, private NbdLink::Listener {
                                  bool once);
   co::Task<int> ask_status(Bytes offset, Bytes length, std::vector<std::uint32_t>* pairs);
   co::Task<IoStatus> end_with(IoStatus status) { co_return status; }
-  void start();
-  NbdConnection* usable() const;
   void note_error(NbdConnection& connection, int error);
+  bool fits(const NbdConnection& connection, const char* operation, Bytes offset, Bytes length);
   IoStatus finish(const NbdOperation& operation);
-  Bytes smallest_export() const;
-  void link_lost() override;
-  void link_found() override { usable_.set(); }
+  void connection_lost();
 
   co::Executor& executor_;
   io::BufferPool& buffers_;
@@ -116,13 +90,9 @@ class Nbd final : public Backend, private NbdLink::Listener {
   const Capabilities capabilities_;
   StoreClaim claim_;
   co::Gate running_;
-  co::Event usable_;  // a connection is up, or closing_
   ErrorLog errors_;
-  std::vector<std::unique_ptr<NbdLink>> links_;
-  co::TaskGroup keepers_;
-  bool started_ = false;
-  bool closing_ = false;
-  std::uint64_t losses_ = 0;        // connections lost so far
+  NbdLinks links_;
+  TimePoint renewed_{};             // when a range did not fit and links_ were renewed
   std::uint64_t acknowledged_ = 0;  // changes that ended well without being durable
   std::uint64_t flushed_ = 0;       // how many of them a flush has covered
   IoStatus lost_ = IoStatus::ok;    // not ok: some of them may be lost; how every flush ends
@@ -133,50 +103,20 @@ Nbd::Nbd(NbdStore store, const OpenContext& context)
       buffers_{context.buffers},
       lun_{store.lun},
       config_{store.config},
-      promised_{store.peers.front().offer},
-      geometry_{geometry_of(store)},
-      capabilities_{capabilities_of(store)},
+      promised_{promise(store)},
+      geometry_{nbd_geometry(promised_, store.size, store.logical_block)},
+      capabilities_{nbd_capabilities(promised_, config_.exclusive)},
       claim_{std::move(store.claim)},
       running_{executor_, "an NBD export's last operation"},
-      usable_{executor_, "a connection to the NBD server"},
       errors_{executor_, config_.server},
-      keepers_{executor_} {
-  promised_.size = store.size;
-  const NbdLink::Setup setup{.lun = lun_, .config = config_, .logical_block = store.logical_block};
-  NbdLink::Listener& self = *this;
-  for (NbdPeer& peer : store.peers) {
-    links_.push_back(std::make_unique<NbdLink>(executor_, context.uring, setup, promised_,
-                                               std::move(peer), self));
-  }
-  usable_.set();
-}
+      links_{executor_,
+             context.uring,
+             {.lun = lun_, .config = config_, .logical_block = store.logical_block},
+             promised_,
+             std::move(store.peers),
+             [this] { connection_lost(); }} {}
 
-// The first operation does this, because a backend that was never used may be destroyed unclosed.
-void Nbd::start() {
-  if (!std::exchange(started_, true)) {
-    for (const std::unique_ptr<NbdLink>& link : links_) {
-      keepers_.spawn("nbd: connection", link->keep());
-    }
-  }
-}
-
-// The connection with the fewest requests; null while there is none.
-NbdConnection* Nbd::usable() const {
-  NbdConnection* best = nullptr;
-  for (const std::unique_ptr<NbdLink>& link : links_) {
-    NbdConnection* const one = link->usable();
-    if (one != nullptr && (best == nullptr || one->under_way() < best->under_way())) {
-      best = one;
-    }
-  }
-  return best;
-}
-
-void Nbd::link_lost() {
-  ++losses_;
-  if (usable() == nullptr && !closing_) {
-    usable_.reset();
-  }
+void Nbd::connection_lost() {
   if (acknowledged_ != flushed_ && capabilities_.volatile_cache && ok(lost_)) {
     log(LogLevel::error,
         "{}: the server had acknowledged changes that no flush has made durable; if it has "
@@ -196,7 +136,7 @@ void Nbd::note_error(NbdConnection& connection, int error) {
 
 co::Task<IoStatus> Nbd::carry_out(NbdOperation operation, co::CancelToken cancel) {
   const co::Gate::Guard inside{running_};
-  start();
+  links_.start();
   io::Buffer bounce;
   if (operation.bounce() > 0) {
     bounce = co_await buffers_.acquire(operation.bounce(), cancel);
@@ -208,27 +148,45 @@ co::Task<IoStatus> Nbd::carry_out(NbdOperation operation, co::CancelToken cancel
     if (operation.kind() == OpKind::flush && !ok(lost_)) {
       co_return lost_;
     }
-    NbdConnection* const connection = usable();
+    NbdConnection* const connection = links_.usable();
     if (connection != nullptr) {
+      if (!fits(*connection, operation.name(), operation.offset(), operation.length())) {
+        // The other status promises that nothing was done.
+        co_return operation.touched() ? IoStatus::medium_error : IoStatus::out_of_range;
+      }
       NbdRequest request{*connection, operation.name()};
       operation.begin(request, connection->offer(), geometry_.logical_block, bounce.bytes(),
-                      losses_);
+                      links_.losses());
       const int error = co_await request;
       note_error(*connection, error);
-      operation.took(error == ESHUTDOWN ? ENOTCONN : error, losses_);
+      operation.took(error == ESHUTDOWN ? ENOTCONN : error, links_.losses());
       continue;
     }
-    if (closing_) {
+    if (links_.closing()) {
       co_return operation.touched() ? IoStatus::medium_error : IoStatus::not_ready;
     }
-    usable_.reset();
     // A change that may have happened must not end with `cancelled`.
-    const bool woken = co_await usable_.wait(operation.touched() ? co::CancelToken{} : cancel);
+    const bool woken = co_await links_.wait(operation.touched() ? co::CancelToken{} : cancel);
     if (!woken) {
       co_return IoStatus::cancelled;
     }
   }
   co_return finish(operation);
+}
+
+// Whether the export has this range. The server may have come back with a smaller one. Somebody may
+// have put that right since, and a new connection shows it.
+bool Nbd::fits(const NbdConnection& connection, const char* operation, Bytes offset, Bytes length) {
+  if (offset + length <= connection.offer().size) {
+    return true;
+  }
+  errors_.report(operation, offset, length,
+                 "it is past the end of the export, which was made smaller");
+  if (executor_.now() - renewed_ >= renew_interval) {
+    renewed_ = executor_.now();
+    links_.renew();
+  }
+  return false;
 }
 
 IoStatus Nbd::finish(const NbdOperation& operation) {
@@ -311,17 +269,19 @@ co::Task<IoStatus> Nbd::flush(co::CancelToken cancel) {
 
 co::Task<int> Nbd::ask_status(Bytes offset, Bytes length, std::vector<std::uint32_t>* pairs) {
   for (;;) {
-    NbdConnection* const connection = usable();
+    NbdConnection* const connection = links_.usable();
     if (connection == nullptr) {
-      if (closing_) {
+      if (links_.closing()) {
         co_return ESHUTDOWN;
       }
-      usable_.reset();
-      co_await usable_.wait();
+      (void)co_await links_.wait({});
       continue;
     }
     if (!connection->offer().block_status) {
       co_return ENOTSUP;
+    }
+    if (!fits(*connection, "block status", offset, length)) {
+      co_return EFBIG;
     }
     pairs->clear();
     NbdRequest request{*connection, "block status"};
@@ -340,7 +300,7 @@ co::Task<IoStatus> Nbd::block_status(Bytes offset, Bytes length, std::size_t lim
     co_return IoStatus::not_supported;
   }
   const co::Gate::Guard inside{running_};
-  start();
+  links_.start();
   std::vector<Extent> found;
   std::vector<std::uint32_t> pairs;
   Bytes at = offset;
@@ -364,32 +324,15 @@ co::Task<IoStatus> Nbd::block_status(Bytes offset, Bytes length, std::size_t lim
 
 // --- the rest
 
-// 0 while a connection is missing.
-Bytes Nbd::smallest_export() const {
-  Bytes smallest{UINT64_MAX};
-  for (const std::unique_ptr<NbdLink>& link : links_) {
-    const NbdConnection* const connection = link->usable();
-    smallest = std::min(smallest, connection != nullptr ? connection->offer().size : Bytes{});
-  }
-  return smallest;
-}
-
-// A connection knows the size that the export had when it was made. So growing makes new ones.
 co::Task<IoStatus> Nbd::resize(Bytes size) {
   const co::Gate::Guard inside{running_};
-  start();
-  if (size > smallest_export()) {
-    for (const std::unique_ptr<NbdLink>& link : links_) {
-      link->renew();
-    }
-    const TimePoint until = executor_.now() + resize_patience;
-    while (smallest_export() == Bytes{} && !closing_ && executor_.now() < until) {
-      co_await co::sleep_for(executor_, std::chrono::milliseconds{5});
-    }
+  links_.start();
+  if (size > links_.smallest_export()) {
+    co_await links_.renew_and_wait(resize_patience);
   }
-  if (size > smallest_export()) {
+  if (size > links_.smallest_export()) {
     log(LogLevel::error, "{}: cannot grow to {} bytes: {} has {}: enlarge it on the server first",
-        lun_, size.value(), describe(config_), smallest_export().value());
+        lun_, size.value(), describe(config_), links_.smallest_export().value());
     co_return IoStatus::no_space;
   }
   geometry_.size = size;
@@ -399,16 +342,9 @@ co::Task<IoStatus> Nbd::resize(Bytes size) {
 
 co::Task<void> Nbd::close() {
   running_.close();
-  closing_ = true;
-  usable_.set();
-  for (const std::unique_ptr<NbdLink>& link : links_) {
-    link->stop_connecting();
-  }
+  links_.stop_connecting();
   co_await running_.drain();
-  for (const std::unique_ptr<NbdLink>& link : links_) {
-    link->close();
-  }
-  co_await keepers_.join();
+  co_await links_.close();
   claim_.release();
 }
 

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
@@ -18,11 +19,20 @@ namespace {
 constexpr int moves_in_a_row = 64;
 // libnbd reaches its end within a few steps once the socket is shut down.
 constexpr int steps_to_the_end = 1000;
+// How often the other machine is looked after while requests are under way, at most.
+constexpr Nanoseconds longest_look = std::chrono::seconds{5};
 
 }  // namespace
 
-NbdConnection::NbdConnection(co::Executor& executor, io::Uring& uring, NbdPeer peer)
-    : executor_{executor}, uring_{uring}, peer_{std::move(peer)} {}
+NbdConnection::NbdConnection(co::Executor& executor, io::Uring& uring, NbdPeer peer,
+                             Nanoseconds patience)
+    : executor_{executor},
+      uring_{uring},
+      peer_{std::move(peer)},
+      patience_{patience},
+      since_{executor_.now()},
+      watch_{executor_},
+      look_{executor_, "a reason to look after the NBD server's machine"} {}
 
 NbdConnection::~NbdConnection() {
   BALLAST_ASSERT(under_way_ == 0);
@@ -41,6 +51,28 @@ unsigned NbdConnection::wanted_events() const {
 }
 
 co::Task<void> NbdConnection::serve() {
+  watch_.spawn("nbd: the server's machine", watch_peer());
+  co_await move_until_the_end();
+  served_ = true;
+  look_.set();
+  co_await watch_.join();
+}
+
+co::Task<void> NbdConnection::watch_peer() {
+  const Nanoseconds interval = std::min(longest_look, patience_ / 8);
+  while (!served_) {
+    look_.reset();
+    parked_ = under_way_ == 0;
+    const TimePoint until = parked_ ? co::Timers::never : executor_.now() + interval;
+    (void)co_await look_.wait_until(until);
+    if (!served_ && under_way_ > 0 &&
+        peer_is_gone(nbd().aio_get_fd(peer_.handle.get()), patience_)) {
+      drop("the server's machine does not answer any more");
+    }
+  }
+}
+
+co::Task<void> NbdConnection::move_until_the_end() {
   const int fd = nbd().aio_get_fd(peer_.handle.get());
   while (!is_dead() && !dropped_ && !(ending_ && under_way_ == 0)) {
     if (under_way_ == 0) {
@@ -169,6 +201,9 @@ void NbdConnection::began(std::int64_t cookie, NbdRequest& request) {
     const int error = is_dead() ? ENOTCONN : nbd().get_errno();
     ended(error);
     (void)request.wait_.waker().wake(error != 0 ? error : EIO);
+  }
+  if (parked_) {
+    look_.set();
   }
   stir();
 }

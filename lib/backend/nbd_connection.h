@@ -7,9 +7,10 @@
 // thread that lingers (lib/io/loop.h); its death shows with the next request.
 //
 // A connection dies by itself, when the server closes it, breaks the protocol or cannot be reached
-// any more. It never dies because the server is slow. Every request that is under way then ends
-// with ENOTCONN: the server may have carried it out, may do so later, or never. nbd_close() would
-// forget the requests, so serve() shuts the socket down and lets libnbd notice that before.
+// any more (nbd_peer.h). It never dies because the server is slow. Every request that is under way
+// then ends with ENOTCONN: the server may have carried it out, may do so later, or never.
+// nbd_close() would forget the requests, so serve() shuts the socket down and lets libnbd notice
+// that before.
 //
 // Driving thread only. The connection must be served until it has ended.
 #pragma once
@@ -22,7 +23,10 @@
 
 #include "lib/backend/backend.h"
 #include "lib/backend/nbd_connect.h"
+#include "lib/backend/nbd_peer.h"
+#include "lib/co/event.h"
 #include "lib/co/task.h"
+#include "lib/co/task_group.h"
 #include "lib/co/wait.h"
 #include "lib/io/uring.h"
 
@@ -32,7 +36,9 @@ class NbdRequest;
 
 class NbdConnection {
  public:
-  NbdConnection(co::Executor& executor, io::Uring& uring, NbdPeer peer);
+  // `patience`: how long the other machine may be silent.
+  NbdConnection(co::Executor& executor, io::Uring& uring, NbdPeer peer,
+                Nanoseconds patience = peer_patience);
   // Asserts that no request is under way.
   ~NbdConnection();
   NbdConnection(const NbdConnection&) = delete;
@@ -40,6 +46,7 @@ class NbdConnection {
 
   co::Executor& executor() { return executor_; }
   const NbdOffer& offer() const { return peer_.offer; }
+  TimePoint since() const { return since_; }  // when it was made
   // Whether requests may begin. A connection that has died may look alive until it is used.
   bool is_usable() const { return !ending_; }
   std::size_t under_way() const { return under_way_; }
@@ -56,6 +63,8 @@ class NbdConnection {
 
  private:
   friend class NbdRequest;
+  co::Task<void> move_until_the_end();
+  co::Task<void> watch_peer();
   void began(std::int64_t cookie, NbdRequest& request);
   void ended(int error) {
     --under_way_;
@@ -72,6 +81,8 @@ class NbdConnection {
   co::Executor& executor_;
   io::Uring& uring_;
   NbdPeer peer_;
+  const Nanoseconds patience_;
+  const TimePoint since_;
   std::size_t under_way_ = 0;
   bool ending_ = false;   // no request begins any more
   bool dropped_ = false;  // to be ended at once
@@ -79,6 +90,10 @@ class NbdConnection {
   co::Waker idler_{};             // serve(), while nothing is under way
   io::OpTicket* poll_ = nullptr;  // serve(), while it polls for `polled_`
   unsigned polled_ = 0;
+  co::TaskGroup watch_;  // watch_peer(), while served
+  co::Event look_;       // watch_peer() has something to do
+  bool parked_ = false;  // watch_peer() waits for a request to begin
+  bool served_ = false;  // serve() has ended
 };
 
 // One request. A local of the coroutine that makes it: begin it with one of the functions, then

@@ -70,6 +70,7 @@ NbdLink::NbdLink(co::Executor& executor, io::Uring& uring, Setup setup, const Nb
       promised_{promised},
       listener_{listener},
       connection_{std::make_unique<NbdConnection>(executor, uring, std::move(first))},
+      logged_{connection_->offer().size},
       stopping_{executor, "the connection to be closed"} {}
 
 co::Task<void> NbdLink::keep() {
@@ -102,6 +103,7 @@ co::Task<void> NbdLink::keep() {
       log(LogLevel::info, "{}: connected to {} again after {} ms", setup_->lun,
           describe(setup_->config), (executor_.now() - ended).count() / 1'000'000);
     }
+    log_size();
     listener_.link_found();
   }
 }
@@ -143,6 +145,18 @@ co::Task<bool> NbdLink::connect_again(Nanoseconds pause) {
   }
 }
 
+// Says once that the export is too small: a connection may be renewed again and again meanwhile.
+void NbdLink::log_size() {
+  const Bytes has = connection_->offer().size;
+  const bool said = std::exchange(logged_, has) == has;
+  if (has < promised_.size && !said) {
+    log(LogLevel::error,
+        "{}: {} has become smaller: it has {} bytes, and the LUN {}; commands past its end are "
+        "answered LBA OUT OF RANGE; enlarge it on the server",
+        setup_->lun, describe(setup_->config), has.value(), promised_.size.value());
+  }
+}
+
 bool NbdLink::use(NbdPeer peer) {
   try {
     connection_ = std::make_unique<NbdConnection>(executor_, uring_, std::move(peer));
@@ -159,7 +173,12 @@ Attempts<NbdPeer>::Plan NbdLink::plan() const {
     if (!made.peer) {
       return {.result = made.peer.error(), .waits = true};
     }
-    const Result<void> suits = check_offer(promised, made.peer.value().offer, setup->logical_block);
+    const NbdOffer& offer = made.peer.value().offer;
+    NbdOffer wanted = promised;
+    if (offer.size > Bytes{}) {
+      wanted.size = std::min(promised.size, offer.size);
+    }
+    const Result<void> suits = check_offer(wanted, offer, setup->logical_block);
     if (!suits) {
       return {.result = Error{suits.error().errno_value,
                               fmt::format("cannot use {}: {}", describe(setup->config),

@@ -5,7 +5,8 @@
 // its first request is not asked more than once a second for long.
 //
 // A server that offers less than it did when the LUN was opened is not used: the initiators have
-// been told what the LUN can do. Driving thread only.
+// been told what the LUN can do. One exception: an export that has become smaller is used as far as
+// it goes, unless nothing is left of it. Driving thread only.
 #pragma once
 
 #include <memory>
@@ -63,6 +64,7 @@ class NbdLink {
  private:
   co::Task<bool> connect_again(Nanoseconds pause);
   bool use(NbdPeer peer);
+  void log_size();
   Attempts<NbdPeer>::Plan plan() const;
 
   co::Executor& executor_;
@@ -71,6 +73,7 @@ class NbdLink {
   const NbdOffer& promised_;
   Listener& listener_;
   std::unique_ptr<NbdConnection> connection_;  // null while there is none
+  Bytes logged_;                               // the size that log_size() has spoken of
   co::Event stopping_;
 };
 

@@ -1,110 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // An export of a real NBD server: its limits and errors, and what becomes of operations when the
 // connection is lost.
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 
-#include "tests/unit/backend/lab.h"
-
-#include "tests/cmocka.h"
-#include "tests/nbd/server.h"
+#include "tests/unit/backend/nbd_site.h"
 
 using namespace ballast;
 using namespace ballast::backend;
 using namespace ballast::test;
-using ballast::nbd_test::Server;
 using namespace std::chrono_literals;
 
 namespace {
-
-constexpr Bytes mib{std::uint64_t{1} << 20};
-constexpr Bytes size{std::uint64_t{8} << 20};
-constexpr Bytes block{512};
-
-// A server on a socket in a folder of its own, and a LUN's surroundings.
-struct Site {
-  // `what`: for nbdkit; "@file" is a file that outlives the server.
-  explicit Site(const std::vector<std::string>& what) : server{command(what), socket + ".pid"} {}
-
-  std::vector<std::string> command(std::vector<std::string> what) {
-    for (std::string& word : what) {
-      if (word == "@file") {
-        word = file;
-        if (!std::filesystem::exists(file)) {
-          std::ofstream{file}.flush();
-          std::filesystem::resize_file(file, size.value());
-        }
-      }
-    }
-    return Server::nbdkit(socket, what);
-  }
-
-  StoreConfig config() const {
-    StoreConfig all;
-    all.kind = find_kind("nbd");
-    all.nbd.server = socket;
-    return all;
-  }
-  Result<std::unique_ptr<Backend>> open(const StoreConfig& all, Bytes wanted = size,
-                                        Bytes logical_block = block) {
-    return open_now(all, lab.context(wanted, logical_block));
-  }
-  std::unique_ptr<Backend> open() { return open(config()).value(); }
-
-  IoStatus write(Backend& backend, Bytes offset, char with, Fua fua = Fua::yes,
-                 std::size_t length = 4096) {
-    std::vector<std::byte> data(length, std::byte(with));
-    const Flat flat{data};
-    return lab.run(backend.write(offset, flat.view(), fua));
-  }
-  // Every byte there, if they are equal; else '?'.
-  char read(Backend& backend, Bytes offset, std::size_t length = 4096) {
-    std::vector<std::byte> data(length);
-    const Flat flat{data};
-    if (!ok(lab.run(backend.read(offset, flat.view())))) {
-      return '!';
-    }
-    const bool same =
-        std::all_of(data.begin(), data.end(), [&](std::byte byte) { return byte == data.front(); });
-    return same ? static_cast<char>(data.front()) : '?';
-  }
-  void restart() {
-    server.kill();
-    server.start();
-  }
-  void wait(Nanoseconds time) {
-    const TimePoint until = co::SteadyClock{}.now() + time;
-    while (co::SteadyClock{}.now() < until) {
-      lab.step();
-    }
-  }
-
-  Folder folder;
-  std::string socket = folder.file("nbd.sock");
-  std::string file = folder.file("vol");
-  Server server;
-  Lab lab;
-};
-
-// One operation that goes on by itself.
-struct Started {
-  Started(Site& site, co::Task<IoStatus> task) : group{site.lab.executor()}, lab{site.lab} {
-    group.spawn("operation", Lab::store(site.lab.executor(), std::move(task), &status));
-  }
-  IoStatus end() {
-    lab.drain(group);
-    return *status;
-  }
-  bool ended() const { return status.has_value(); }
-  std::optional<IoStatus> status;
-  co::TaskGroup group;
-  Lab& lab;
-};
 
 // --- limits and errors
 
@@ -329,63 +236,10 @@ void growing_needs_an_export_that_has_grown(void**) {
   site.lab.run(backend->close());
 }
 
-// Ends one of this process' connections to a socket. Returns whether there was one.
-bool cut_one(const std::string& path) {
-  for (int fd = 0; fd < 256; ++fd) {
-    sockaddr_un peer{};
-    socklen_t length = sizeof peer;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0 &&
-        peer.sun_family == AF_UNIX && path == peer.sun_path) {
-      return ::shutdown(fd, SHUT_RDWR) == 0;
-    }
-  }
-  return false;
-}
-
-// nbdkit 1.32 may abort when a connection breaks while several of its threads answer.
-void one_of_several_connections_is_cut(void**) {
-  if (!nbd_test::has_program("qemu-nbd")) {
-    skip();
-  }
-  Site site{{"file", "@file"}};
-  site.server.stop();
-  site.server.become(Server::qemu_nbd(site.socket, site.file, {"--shared=8"}));
-  site.server.start();
-  StoreConfig config = site.config();
-  config.nbd.connections = 3;
-  const std::unique_ptr<Backend> backend = site.open(config).value();
-  for (int i = 0; i < 8; ++i) {
-    std::vector<std::unique_ptr<Started>> all;
-    std::vector<std::vector<std::byte>> data;
-    data.reserve(12);
-    std::vector<Flat> flats;
-    for (std::uint64_t j = 0; j < 12; ++j) {
-      data.emplace_back(65536, std::byte(i + static_cast<int>(j) + 1));
-      flats.emplace_back(data.back());
-    }
-    for (std::uint64_t j = 0; j < 12; ++j) {
-      all.push_back(std::make_unique<Started>(
-          site, backend->write(Bytes{j * 65536}, flats[j].view(), Fua::yes)));
-    }
-    site.wait(200us);
-    assert_true(cut_one(site.socket));
-    for (const std::unique_ptr<Started>& one : all) {
-      assert_int_equal(one->end(), IoStatus::ok);
-    }
-    for (std::uint64_t j = 0; j < 12; ++j) {
-      assert_int_equal(site.read(*backend, Bytes{j * 65536}, 65536), i + static_cast<int>(j) + 1);
-    }
-  }
-  site.lab.run(backend->close());
-}
-
 }  // namespace
 
 int main() {
-  if (!nbd_test::has_program("nbdkit")) {
-    std::puts("nbdkit is not installed: ci/deps check installs it");
-    return 77;
-  }
+  require_nbdkit();
   const CMUnitTest tests[] = {
       cmocka_unit_test(what_the_server_does_not_offer_is_not_promised),
       cmocka_unit_test(a_read_only_export_makes_a_write_protected_lun),
@@ -401,7 +255,6 @@ int main() {
       cmocka_unit_test(closing_does_not_wait_for_a_server_that_is_gone),
       cmocka_unit_test(a_server_that_offers_less_is_waited_out),
       cmocka_unit_test(growing_needs_an_export_that_has_grown),
-      cmocka_unit_test(one_of_several_connections_is_cut),
   };
   return cmocka_run_group_tests_name("nbd", tests, nullptr, nullptr);
 }

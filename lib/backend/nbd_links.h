@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// NbdLinks: the connections of one LUN to its NBD server, each kept up by a link (nbd_link.h).
+// Operations ask for the one with the fewest requests, and wait while there is none.
+//
+// Driving thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lib/backend/backend.h"
+#include "lib/backend/nbd_link.h"
+#include "lib/co/event.h"
+#include "lib/co/task_group.h"
+
+namespace ballast::backend {
+
+class NbdLinks final : private NbdLink::Listener {
+ public:
+  // `promised` outlives the links; its size may change. `lost` is called when a connection is lost.
+  // `peers`: one at least.
+  NbdLinks(co::Executor& executor, io::Uring& uring, NbdLink::Setup setup, const NbdOffer& promised,
+           std::vector<NbdPeer> peers, std::function<void()> lost);
+  NbdLinks(const NbdLinks&) = delete;
+  NbdLinks& operator=(const NbdLinks&) = delete;
+
+  co::Executor& executor() { return executor_; }
+  // Begins to keep the links up, unless that was done. The first operation does this, because a
+  // backend that was never used may be destroyed unclosed.
+  void start();
+  // The connection with the fewest requests; null while there is none.
+  NbdConnection* usable() const;
+  // Waits until there may be a connection, or until the links are closing. Returns false if it was
+  // cancelled.
+  co::Event::Waiter wait(co::CancelToken cancel);
+  // How many connections were lost so far.
+  std::uint64_t losses() const { return losses_; }
+
+  // For people: see Backend.
+  Connection state() const;
+  std::string waits_for() const;
+
+  // A connection knows the size that the export had when it was made. So a change of size needs new
+  // ones. The present ones end as soon as nothing is under way on them.
+  void renew();
+  // The same, and waits for the new ones, for `patience` at most.
+  co::Task<void> renew_and_wait(Nanoseconds patience);
+  // 0 while a connection is missing.
+  Bytes smallest_export() const;
+
+  // From now on no connection is made, and nobody waits for one.
+  void stop_connecting();
+  bool closing() const { return closing_; }
+  // Ends the connections. Nothing is under way on them.
+  co::Task<void> close();
+
+ private:
+  void link_lost() override;
+  void link_found() override;
+
+  co::Executor& executor_;
+  const std::string server_;
+  const std::function<void()> lost_;
+  std::vector<std::unique_ptr<NbdLink>> links_;
+  co::TaskGroup keepers_;
+  co::Event usable_;  // a connection is up, or closing_
+  bool started_ = false;
+  bool closing_ = false;
+  bool connected_ = true;  // a connection is up, as far as is known
+  TimePoint since_;        // connected_ has had its value
+  std::uint64_t losses_ = 0;
+};
+
+}  // namespace ballast::backend

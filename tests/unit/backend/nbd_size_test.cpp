@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// An export whose size has changed when the server comes back.
+#include <string_view>
+
+#include "lib/base/log.h"
+#include "tests/unit/backend/nbd_site.h"
+
+using namespace ballast;
+using namespace ballast::backend;
+using namespace ballast::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// --- another size
+
+void what_an_export_has_lost_is_out_of_range(void**) {
+  Site site{{"file", "@file"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  const Bytes half{size.value() / 2};
+  assert_int_equal(site.write(*backend, half, 'a'), IoStatus::ok);
+  std::vector<std::string> lines;
+  static std::vector<std::string>* said = nullptr;
+  said = &lines;
+  set_log_sink([](LogLevel, std::string_view line) { said->emplace_back(line); });
+  site.server.kill();
+  std::filesystem::resize_file(site.file, half.value());
+  site.server.start();
+  assert_int_equal(site.write(*backend, Bytes{}, 'b'), IoStatus::ok);
+  std::vector<std::byte> data(8192);
+  const Flat flat{data};
+  std::vector<Extent> extents;
+  const Bytes across{half.value() - 4096};
+  assert_int_equal(site.lab.run(backend->read(across, flat.view())), IoStatus::out_of_range);
+  assert_int_equal(site.lab.run(backend->write(half, flat.view(), Fua::yes)),
+                   IoStatus::out_of_range);
+  assert_int_equal(site.lab.run(backend->zero(half, mib, MayUnmap::no)), IoStatus::out_of_range);
+  assert_int_equal(site.lab.run(backend->block_status(half, mib, 8, &extents)),
+                   IoStatus::out_of_range);
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);
+  assert_int_equal(site.read(*backend, Bytes{}), 'b');
+  set_log_sink(nullptr);
+  const auto has = [&lines](const char* words) {
+    return std::ranges::count_if(
+        lines, [words](const std::string& line) { return line.find(words) != std::string::npos; });
+  };
+  assert_int_equal(has("has become smaller: it has 4194304 bytes, and the LUN 8388608"), 1);
+  assert_true(has("past the end of the export") > 0);
+  // Somebody puts it right.
+  std::filesystem::resize_file(site.file, size.value());
+  char found = '!';
+  for (int i = 0; i < 400 && found == '!'; ++i) {
+    site.wait(10ms);
+    found = site.read(*backend, half);
+  }
+  assert_int_equal(found, 0);
+  site.lab.run(backend->close());
+}
+
+void an_export_of_which_nothing_is_left_is_waited_out(void**) {
+  Site site{{"file", "@file"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  assert_int_equal(site.write(*backend, Bytes{}, 'a'), IoStatus::ok);
+  site.server.kill();
+  std::filesystem::resize_file(site.file, 0);
+  site.server.start();
+  std::vector<std::byte> data(4096);
+  const Flat flat{data};
+  Started read{site, backend->read(Bytes{}, flat.view())};
+  site.wait(300ms);
+  assert_false(read.ended());
+  assert_string_equal(backend->connection().state, "reconnecting");
+  assert_true(site.lab.run(backend->waits_for(1s)).starts_with("a connection to "));
+  std::filesystem::resize_file(site.file, 2 * size.value());  // larger is as good
+  assert_int_equal(read.end(), IoStatus::ok);
+  assert_string_equal(backend->connection().state, "connected");
+  site.lab.run(backend->close());
+}
+
+// nbdkit 1.32 may abort when a connection breaks while several of its threads answer.
+void one_of_several_connections_is_cut(void**) {
+  if (!nbd_test::has_program("qemu-nbd")) {
+    skip();
+  }
+  Site site{{"file", "@file"}};
+  site.server.stop();
+  site.server.become(Server::qemu_nbd(site.socket, site.file, {"--shared=8"}));
+  site.server.start();
+  StoreConfig config = site.config();
+  config.nbd.connections = 3;
+  const std::unique_ptr<Backend> backend = site.open(config).value();
+  for (int i = 0; i < 8; ++i) {
+    std::vector<std::unique_ptr<Started>> all;
+    std::vector<std::vector<std::byte>> data;
+    data.reserve(12);
+    std::vector<Flat> flats;
+    for (std::uint64_t j = 0; j < 12; ++j) {
+      data.emplace_back(65536, std::byte(i + static_cast<int>(j) + 1));
+      flats.emplace_back(data.back());
+    }
+    for (std::uint64_t j = 0; j < 12; ++j) {
+      all.push_back(std::make_unique<Started>(
+          site, backend->write(Bytes{j * 65536}, flats[j].view(), Fua::yes)));
+    }
+    site.wait(200us);
+    assert_true(cut_one(site.socket));
+    for (const std::unique_ptr<Started>& one : all) {
+      assert_int_equal(one->end(), IoStatus::ok);
+    }
+    for (std::uint64_t j = 0; j < 12; ++j) {
+      assert_int_equal(site.read(*backend, Bytes{j * 65536}, 65536), i + static_cast<int>(j) + 1);
+    }
+  }
+  site.lab.run(backend->close());
+}
+
+}  // namespace
+
+int main() {
+  require_nbdkit();
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(what_an_export_has_lost_is_out_of_range),
+      cmocka_unit_test(an_export_of_which_nothing_is_left_is_waited_out),
+      cmocka_unit_test(one_of_several_connections_is_cut),
+  };
+  return cmocka_run_group_tests_name("nbd size", tests, nullptr, nullptr);
+}
