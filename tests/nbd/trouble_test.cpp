@@ -182,12 +182,14 @@ void a_server_that_breaks_the_protocol_harms_nobody(void**) {
     const auto lun = Lun::add("nbd=" + socket + quick, options);
     assert_non_null(lun.get());
     std::vector<std::byte> data(65536, std::byte{1});
+    Cdb get_lba_status = cdb_16(0x9e, 0, 512, 0x12);
     for (std::uint64_t j = 0; j < 6; ++j) {
       (void)lun->execute(write_16(j * 128, 128), Direction::to_device, data);
       const Answer answer = lun->execute(read_16(j * 128, 128), Direction::from_device, data);
       assert_true(answer.status == good || answer.status == busy || answer.status == 0x02);
       (void)lun->execute(cdb_16(0x93, j * 128, 64, 0x08), Direction::to_device,
                          std::span{data}.first(512));
+      (void)lun->execute(get_lba_status, Direction::from_device, std::span{data}.first(512));
     }
     server.kill();  // so that nothing is under way on a connection that hangs
     assert_true(lun->remove());
