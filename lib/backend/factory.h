@@ -41,7 +41,7 @@ struct OpenContext {
 // error's message is one complete sentence for the operator. check_now() makes system calls that
 // may hang with the storage: call it only on a thread that no other thread waits for. check() has
 // an errand (lib/base/errand.h) make them, and returns ETIMEDOUT if the answer is not there within
-// `patience`.
+// `patience`; success if the store is a remote one, for which open() waits.
 Result<void> check_now(const StoreOrder& order);
 Result<void> check(StoreOrder order, Nanoseconds patience);
 

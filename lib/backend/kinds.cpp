@@ -39,7 +39,8 @@ constexpr std::array rows{
          .target = [](StoreConfig& config) { return target_of(config.nbd); },
          .keys = [](StoreConfig& config) { return keys_of(config.nbd); },
          .check = check_nbd_store,
-         .open = open_nbd_store},
+         .open = open_nbd_store,
+         .is_remote = true},
     Kind{.name = "null",
          .example = "null",
          .help = "reads zeros, forgets what is written",
@@ -53,7 +54,8 @@ constexpr std::array rows{
          .target = [](StoreConfig& config) { return target_of(config.rbd); },
          .keys = [](StoreConfig& config) { return keys_of(config.rbd); },
          .check = check_rbd_store,
-         .open = open_rbd_store},
+         .open = open_rbd_store,
+         .is_remote = true},
 };
 
 }  // namespace

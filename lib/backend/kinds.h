@@ -36,6 +36,9 @@ struct Kind {
   // Starts to open the store and does not wait. The source gives the bare backend; open() in
   // factory.h wraps it.
   std::unique_ptr<StoreSource> (*open)(StoreOrder order, const OpenContext& context);
+  // It takes many answers over a network to look at the store, and open() waits for one that does
+  // not answer. So a check that does not end in time says nothing against it.
+  bool is_remote = false;
   // Submissions to io_uring may sleep as long as the store hangs, so the ring needs
   // UringOptions::store_thread.
   bool submissions_sleep = false;

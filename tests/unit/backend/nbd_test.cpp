@@ -76,6 +76,19 @@ void one_export_is_for_one_lun(void**) {
   site.lab.run(backend->close());
 }
 
+// open() waits for it.
+void a_server_that_does_not_answer_in_time_is_not_refused_beforehand(void**) {
+  Site site{{"memory", "size=8M"}};
+  StoreOrder order;
+  order.config = site.config();
+  assert_true(check(order, 10s).ok());
+  site.server.freeze();
+  assert_true(check(order, 50ms).ok());
+  site.server.thaw();
+  site.server.stop();
+  assert_false(check(order, 10s).ok());
+}
+
 void exclusive_is_checked(void**) {
   Site site{{"--filter=limit", "memory", "size=8M", "limit=1"}};
   StoreConfig config = site.config();
@@ -246,6 +259,7 @@ int main() {
       cmocka_unit_test(an_export_that_does_not_fit_is_refused),
       cmocka_unit_test(the_servers_errors_have_their_statuses),
       cmocka_unit_test(one_export_is_for_one_lun),
+      cmocka_unit_test(a_server_that_does_not_answer_in_time_is_not_refused_beforehand),
       cmocka_unit_test(exclusive_is_checked),
       cmocka_unit_test(a_restarted_server_is_found_again),
       cmocka_unit_test(what_was_under_way_is_sent_again),
