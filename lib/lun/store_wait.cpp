@@ -18,11 +18,15 @@ void StoreWait::ask(Nanoseconds limit, Told told) {
     return;
   }
   questions_.spawn("what the store waits for",
-                   ask_in_turn(*backend_, std::min(limit, patience), std::move(told)));
+                   ask_in_turn(std::min(limit, patience), std::move(told)));
 }
 
-co::Task<void> StoreWait::ask_in_turn(backend::Backend& backend, Nanoseconds limit, Told told) {
-  std::string text = co_await backend.waits_for(limit);
+co::Task<void> StoreWait::ask_in_turn(Nanoseconds limit, Told told) {
+  if (backend_ == nullptr) {  // stop() came first
+    told({});
+    co_return;
+  }
+  std::string text = co_await backend_->waits_for(limit);
   told(std::move(text));
 }
 

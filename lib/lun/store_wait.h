@@ -42,7 +42,7 @@ class StoreWait {
 
  private:
   void a_command_is_slow();
-  co::Task<void> ask_in_turn(backend::Backend& backend, Nanoseconds limit, Told told);
+  co::Task<void> ask_in_turn(Nanoseconds limit, Told told);
 
   co::Executor& executor_;
   watch::SlowLog& slow_log_;

@@ -24,7 +24,7 @@
 // The daemon cuts a line of its log at 255 bytes, so a line has at most `longest_line` bytes, of
 // printable ASCII. A line that would be longer loses the end of the LUN's name, then all stages but
 // the longest, then that one. Lines go to the log (lib/base/log.h) as warnings. Driving thread
-// only. Allocates only when it writes a line.
+// only. Allocates only when it writes a line, or keeps what the store waited for.
 #pragma once
 
 #include <array>
