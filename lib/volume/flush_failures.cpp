@@ -19,6 +19,9 @@ IoStatus FlushFailures::judge(Request& request, std::uint64_t mark, IoStatus sta
   }
   const IoStatus before = unheard_->exchange(IoStatus::ok, std::memory_order_relaxed);
   if (!ok(status)) {
+    // An initiator may take NOT READY for something that passes, and flush again. So it must not
+    // hide that an earlier flush has lost data.
+    status = status == IoStatus::not_ready && !ok(before) ? before : status;
     ++count_;
     last_ = status;
   } else if (!ok(before)) {
@@ -47,7 +50,9 @@ void FlushFailures::tell(Request& request, IoStatus status) {
 }
 
 void FlushFailures::unheard(IoStatus status) {
-  unheard_->store(status, std::memory_order_relaxed);
+  if (status != IoStatus::not_ready || ok(unheard_->load(std::memory_order_relaxed))) {
+    unheard_->store(status, std::memory_order_relaxed);
+  }
   log(LogLevel::error,
       "{}: a flush failed ({}) after the command that asked for it was answered BUSY: the next "
       "flush will fail, so that the initiator learns of it",

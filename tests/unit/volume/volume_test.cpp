@@ -336,6 +336,21 @@ void a_failed_flush_that_nobody_heard_of_fails_the_next_one_once(void**) {
   assert_int_equal(flush(rig, rig.request), IoStatus::ok);
 }
 
+// A store that was taken away, and is opened again.
+void a_loss_is_not_hidden_by_a_store_that_is_not_ready(void**) {
+  VolumeRig rig;
+  volume::Request orphan;
+  fail_unheard(rig, orphan, rig.volume->flush(orphan), "flush");
+  volume::Request stopped;
+  rig.spy->failures["flush"] = IoStatus::not_ready;
+  assert_int_equal(flush(rig, stopped), IoStatus::medium_error);
+  stopped.stop();  // before it could tell
+  assert_int_equal(flush(rig, rig.request), IoStatus::medium_error);
+  assert_int_equal(flush(rig, rig.request), IoStatus::not_ready);  // that was told
+  rig.spy->failures.clear();
+  assert_int_equal(flush(rig, rig.request), IoStatus::ok);
+}
+
 void a_failure_that_was_heard_of_is_over(void**) {
   VolumeRig rig;
   rig.spy->failures["flush"] = IoStatus::medium_error;
@@ -565,6 +580,7 @@ int main() {
       cmocka_unit_test(shrinking_leaves_the_store_alone),
       cmocka_unit_test(the_capacity_may_be_less_than_the_store),
       cmocka_unit_test(a_failed_flush_that_nobody_heard_of_fails_the_next_one_once),
+      cmocka_unit_test(a_loss_is_not_hidden_by_a_store_that_is_not_ready),
       cmocka_unit_test(a_failure_that_was_heard_of_is_over),
       cmocka_unit_test(a_request_that_is_stopped_before_it_can_tell_leaves_its_failure_to_the_next),
       cmocka_unit_test(a_write_whose_flush_failed_unheard_fails_the_next_flush),
