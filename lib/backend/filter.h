@@ -29,6 +29,10 @@ class Filter : public Backend {
                            co::CancelToken cancel) override {
     return inner_.write(offset, from, fua, cancel);
   }
+  co::Task<IoStatus> write_once(Bytes offset, io::SgView from, Fua fua,
+                                co::CancelToken cancel) override {
+    return inner_.write_once(offset, from, fua, cancel);
+  }
   co::Task<IoStatus> zero(Bytes offset, Bytes length, MayUnmap may_unmap,
                           co::CancelToken cancel) override {
     return inner_.zero(offset, length, may_unmap, cancel);

@@ -34,6 +34,7 @@ LunConfig Chaos::draw_config(std::uint64_t seed) {
   store.discard_zeroes = store.discard && random.chance(3, 4);
   config.queue_depth = one_of(random, {std::size_t{4}, std::size_t{16}, std::size_t{64}});
   config.limits = draw_limits(random);
+  config.loses_store = random.chance(1, 2);
   return config;
 }
 
@@ -94,6 +95,14 @@ void Chaos::act() {
     lun_.close();
     return;
   }
+  if (lun_.store().fenced() && !lun_.closing()) {
+    lun_.close(random_.chance(1, 2) ? Nanoseconds{} : lun::Lun::close_patience);
+    return;
+  }
+  if (lun_.config().loses_store && random_.chance(1, 5)) {
+    lose_the_store();
+    return;
+  }
   const std::uint64_t lot = random_.below(100);
   if (lot < 25) {
     freeze();
@@ -105,6 +114,14 @@ void Chaos::act() {
     lun_.store().set_temper(calm());
   } else {
     change_the_lun();
+  }
+}
+
+void Chaos::lose_the_store() {
+  if (lun_.store().in_use() && random_.chance(1, 5)) {
+    lun_.store().fence();
+  } else {
+    lun_.store().lose_connection();
   }
 }
 

@@ -30,6 +30,7 @@ class Chaos {
 
  private:
   void freeze();
+  void lose_the_store();
   void change_the_lun();
 
   Lun& lun_;

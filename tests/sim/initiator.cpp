@@ -11,6 +11,7 @@ namespace {
 
 using Kind = Wish::Kind;
 constexpr std::uint8_t medium_error = 0x3;
+constexpr std::uint8_t not_ready = 0x2;
 constexpr std::uint8_t unit_attention = 0x6;
 constexpr std::uint8_t illegal_request = 0x5;
 
@@ -71,7 +72,8 @@ co::Task<void> Initiator::work_calmly(co::Executor& executor, Initiator* self, s
     co_await wait;
     self->learn(command);
     // A flush that failed before, and that nobody heard of, is reported now: once.
-    const bool first_told = !told && command.sense_key() == medium_error &&
+    const std::uint8_t key = command.sense_key();
+    const bool first_told = !told && (key == medium_error || key == not_ready) &&
                             self->lun_.store().has_failed_to_make_durable();
     told |= first_told;
     const bool fine = first_told || command.good() || has_unit_attention(command) ||

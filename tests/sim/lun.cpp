@@ -82,6 +82,7 @@ Lun::Lun(const LunConfig& config)
       monitor_{*store_, verdict_},
       limits_{config.limits},
       blocks_{config.blocks} {
+  store_->sabotage(config.store_sabotage);
   executor().add_tick_hook(*this);
   open({});
 }

@@ -41,7 +41,9 @@ struct LunConfig {
                                      .exclusive = true};
   scsi::TaskSetLimits limits{};
   std::size_t queue_depth = 32;
+  bool loses_store = false;  // connections are lost, and other clients take the store over
   scsi::TaskSetSabotage sabotage{};
+  StoreSabotage store_sabotage{};
   bool trace = false;
 };
 

@@ -26,6 +26,7 @@ class Run {
   static LunConfig config_of(const RunOptions& options) {
     LunConfig config = Chaos::draw_config(options.seed);
     config.sabotage = options.sabotage;
+    config.store_sabotage = options.store_sabotage;
     config.trace = options.trace;
     return config;
   }
@@ -86,6 +87,9 @@ void Run::settle() {
     initiator->stop();
   }
   chaos_.stop();
+  if (lun_.store().fenced() && !lun_.closing()) {
+    lun_.close();
+  }
   lun_.sim().run_for(seconds{22});
   if (lun_.stopping() && !lun_.closing()) {
     lun_.close();

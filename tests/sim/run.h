@@ -18,12 +18,14 @@
 #include <vector>
 
 #include "lib/scsi/task_set.h"
+#include "tests/sim/sim_backend.h"
 
 namespace ballast::sim {
 
 struct RunOptions {
   std::uint64_t seed = 1;
   scsi::TaskSetSabotage sabotage{};
+  StoreSabotage store_sabotage{};
   bool trace = false;
 };
 

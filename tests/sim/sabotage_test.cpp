@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts in bugs on purpose (scsi::TaskSetSabotage). The random runs must notice each of them soon.
-// This test shows that the runs can notice errors at all.
+// Puts in bugs on purpose (scsi::TaskSetSabotage, sim::StoreSabotage). The random runs must notice
+// each of them soon. This test shows that the runs can notice errors at all.
 #include <chrono>
 #include <cstdio>
 
@@ -17,11 +17,10 @@ namespace {
 constexpr std::chrono::seconds patience{60};  // a sanitizer's build is ten times slower
 
 // Whether a run of many, with `sabotage`, complains of what it must complain of.
-bool is_noticed(const char* name, const scsi::TaskSetSabotage& sabotage, const char* complaint) {
+bool is_noticed(const char* name, const sim::RunOptions& bugs, const char* complaint) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point began = Clock::now();
-  sim::RunOptions options;
-  options.sabotage = sabotage;
+  sim::RunOptions options = bugs;
   options.seed = co::seed_from_environment(name);
   for (std::uint64_t runs = 1; Clock::now() < began + patience; ++runs, ++options.seed) {
     const sim::RunResult result = sim::run_quietly(options);
@@ -39,18 +38,33 @@ bool is_noticed(const char* name, const scsi::TaskSetSabotage& sabotage, const c
 }
 
 void late_landings_are_noticed(void**) {
-  const scsi::TaskSetSabotage sabotage{.no_fences = true};
-  assert_true(is_noticed("no_fences", sabotage, "cannot have behaved so"));
+  const sim::RunOptions bugs{.sabotage = {.no_fences = true}};
+  assert_true(is_noticed("no_fences", bugs, "cannot have behaved so"));
 }
 
 void flushes_that_cover_too_little_are_noticed(void**) {
-  const scsi::TaskSetSabotage sabotage{.adopt_flushes = true};
-  assert_true(is_noticed("adopt_flushes", sabotage, "is not safe"));
+  const sim::RunOptions bugs{.sabotage = {.adopt_flushes = true}};
+  assert_true(is_noticed("adopt_flushes", bugs, "is not safe"));
 }
 
 void stale_reads_are_noticed(void**) {
-  const scsi::TaskSetSabotage sabotage{.reads_adopt_over_changes = true};
-  assert_true(is_noticed("reads_adopt_over_changes", sabotage, "cannot have behaved so"));
+  const sim::RunOptions bugs{.sabotage = {.reads_adopt_over_changes = true}};
+  assert_true(is_noticed("reads_adopt_over_changes", bugs, "cannot have behaved so"));
+}
+
+void writes_that_land_after_a_fence_are_noticed(void**) {
+  const sim::RunOptions bugs{.store_sabotage = {.lands_after_fence = true}};
+  assert_true(is_noticed("lands_after_fence", bugs, "cannot have behaved so"));
+}
+
+void a_comparison_whose_write_is_repeated_is_noticed(void**) {
+  const sim::RunOptions bugs{.store_sabotage = {.repeats_comparisons = true}};
+  assert_true(is_noticed("repeats_comparisons", bugs, "cannot have behaved so"));
+}
+
+void a_flush_over_lost_data_is_noticed(void**) {
+  const sim::RunOptions bugs{.store_sabotage = {.hides_lost_data = true}};
+  assert_true(is_noticed("hides_lost_data", bugs, "is not safe"));
 }
 
 }  // namespace
@@ -61,6 +75,9 @@ int main() {
       cmocka_unit_test(late_landings_are_noticed),
       cmocka_unit_test(flushes_that_cover_too_little_are_noticed),
       cmocka_unit_test(stale_reads_are_noticed),
+      cmocka_unit_test(writes_that_land_after_a_fence_are_noticed),
+      cmocka_unit_test(a_comparison_whose_write_is_repeated_is_noticed),
+      cmocka_unit_test(a_flush_over_lost_data_is_noticed),
   };
   return cmocka_run_group_tests_name("sabotage", tests, nullptr, nullptr);
 }

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "lib/co/event.h"
 #include "lib/co/sleep.h"
 #include "lib/co/timer.h"
+#include "tests/sim/sim_running.h"
 
 namespace ballast::sim {
 namespace {
@@ -15,82 +15,7 @@ constexpr std::uint32_t blocks_in(std::uint64_t bytes) {
   return static_cast<std::uint32_t>(bytes / block_size);
 }
 
-const char* name(OpKind kind) {
-  static constexpr const char* names[] = {"read", "write", "zero", "discard", "flush"};
-  return names[static_cast<std::size_t>(kind)];
-}
-
 }  // namespace
-
-// One operation between its start and its end; a local of run().
-class SimBackend::Running {
- public:
-  static constexpr std::size_t most_steps = 3;
-
-  Running(SimBackend& store, const Op& op, io::SgView data)
-      : number{store.ops_.size()},
-        what{op},
-        buffer{data},
-        go{store.executor_, "the simulated store"},
-        store_{store},
-        inside_{store.at_work_} {
-    what.started = store.executor_.now();
-    draw_lot();
-    at_start = store.completed_;
-    store.ops_.push_back(what);
-    store.verdict_.trace(what.started, "  op {} {} {}+{}{}", number, name(what.kind), what.first,
-                         what.count, what.fua ? " fua" : "");
-    store.running_.push_back(this);
-  }
-  ~Running() { std::erase(store_.running_, this); }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-
-  const std::size_t number;  // in ops_
-  Op what;
-  const io::SgView buffer;
-  co::Event go;
-  std::size_t steps = 1;
-  std::array<std::uint8_t, most_blocks> step_of{};  // when each block lands; most_steps: never
-  Numbers landed{};                                 // by index; 0: not
-  Numbers at_start{};                               // for a flush: what it covers for certain
-  IoStatus fate = IoStatus::ok;
-  bool cancellable = false;
-  bool any_landed = false;
-  bool all_landed = false;
-  bool released = false;
-  bool kept = false;     // frozen until release() or thaw()
-  std::size_t step = 0;  // waits behind it
-  std::size_t stuck_at = most_steps + 1;
-  TimePoint stuck_until{};
-
- private:
-  void draw_lot() {
-    co::Random& random = store_.random_;
-    const Temper& temper = store_.temper_;
-    steps = 1 + static_cast<std::size_t>(random.below(most_steps));
-    for (std::uint32_t i = 0; i < what.count; ++i) {
-      step_of[i] = static_cast<std::uint8_t>(random.below(steps));
-    }
-    cancellable = random.chance(temper.cancellable, 1000);
-    if (random.chance(temper.stuck, 1000)) {
-      stuck_at = static_cast<std::size_t>(random.below(steps + 1));
-    }
-    if (random.chance(temper.no_resource, 1000) && what.kind != OpKind::flush) {
-      fate = IoStatus::no_resource;
-    } else if (random.chance(temper.medium_error, 1000)) {
-      fate = IoStatus::medium_error;
-    }
-    for (std::uint32_t i = 0; i < what.count && fate != IoStatus::ok; ++i) {
-      if (fate == IoStatus::no_resource || random.chance(1, 2)) {
-        step_of[i] = most_steps;
-      }
-    }
-  }
-
-  SimBackend& store_;
-  const co::Gate::Guard inside_;
-};
 
 SimBackend::SimBackend(co::Executor& executor, std::uint64_t seed, std::uint32_t blocks,
                        const backend::Capabilities& capabilities, Verdict& verdict)
@@ -104,7 +29,8 @@ SimBackend::SimBackend(co::Executor& executor, std::uint64_t seed, std::uint32_t
       capabilities_{capabilities},
       memory_(most_blocks * block_size),
       landings_(most_blocks),
-      at_work_{executor_, "the last operation of the simulated store"} {
+      at_work_{executor_, "the last operation of the simulated store"},
+      ghosts_{executor_} {
   BALLAST_ASSERT(blocks <= most_blocks);
 }
 
@@ -177,7 +103,8 @@ Content SimBackend::content(std::uint32_t block) const {
 
 bool SimBackend::has_failed_to_make_durable() const {
   return std::any_of(ops_.begin(), ops_.end(), [](const Op& op) {
-    return (op.kind == OpKind::flush || op.fua) && op.status == IoStatus::medium_error;
+    return (op.kind == OpKind::flush || op.fua) &&
+           (op.status == IoStatus::medium_error || op.status == IoStatus::not_ready);
   });
 }
 
@@ -235,6 +162,9 @@ co::Task<bool> SimBackend::pause(Running* running, co::CancelToken cancel) {
     running->stuck_until = executor_.now() + draw(Nanoseconds{}, temper_.longest_stuck);
   }
   while (true) {
+    if (fenced_ || running->again) {
+      co_return true;
+    }
     const bool stuck = running->stuck_until > executor_.now() && !running->released;
     if (!stuck && !frozen(*running)) {
       co_return true;
@@ -251,25 +181,33 @@ co::Task<bool> SimBackend::pause(Running* running, co::CancelToken cancel) {
   }
 }
 
-co::Task<IoStatus> SimBackend::run(Op op, io::SgView data, co::CancelToken cancel) {
+co::Task<IoStatus> SimBackend::run(Op op, io::SgView data, co::CancelToken cancel, bool once) {
   Running running{*this, op, data};
-  for (std::size_t step = 0; step < running.steps; ++step) {
+  running.once = once;
+  std::size_t step = 0;
+  for (;;) {
     const bool goes_on = co_await pause(&running, cancel);
-    if (!goes_on) {
-      if (temper_.longest_cancel > Nanoseconds{}) {
-        co_await co::sleep_for(executor_, draw(Nanoseconds{}, temper_.longest_cancel));
-      }
-      running.fate = IoStatus::cancelled;
+    if (is_over(&running)) {
       co_return finish(&running);
     }
-    land(&running, step);
+    if (std::exchange(running.again, false)) {
+      running.begin_again();
+      step = 0;
+      continue;
+    }
+    if (!goes_on) {
+      if (!running.all_landed && temper_.longest_cancel > Nanoseconds{}) {
+        co_await co::sleep_for(executor_, draw(Nanoseconds{}, temper_.longest_cancel));
+      }
+      running.fate = IoStatus::cancelled;  // if it has landed: a read or a flush, without a trace
+      co_return finish(&running);
+    }
+    if (running.all_landed) {
+      co_return finish(&running);
+    }
+    land(&running, step++);
+    running.all_landed = step == running.steps;
   }
-  running.all_landed = true;
-  const bool goes_on = co_await pause(&running, cancel);
-  if (!goes_on) {
-    running.fate = IoStatus::cancelled;  // of a read or a flush: they leave nothing behind
-  }
-  co_return finish(&running);
 }
 
 IoStatus SimBackend::finish(Running* running) {
@@ -295,7 +233,7 @@ IoStatus SimBackend::finish(Running* running) {
       }
     }
   }
-  return op.status;
+  return sabotaged(*running);
 }
 
 void SimBackend::land(Running* running, std::size_t step) {
@@ -338,6 +276,16 @@ co::Task<IoStatus> SimBackend::read(Bytes offset, io::SgView to, co::CancelToken
 
 co::Task<IoStatus> SimBackend::write(Bytes offset, io::SgView from, backend::Fua fua,
                                      co::CancelToken cancel) {
+  return start_write(offset, from, fua, cancel, false);
+}
+
+co::Task<IoStatus> SimBackend::write_once(Bytes offset, io::SgView from, backend::Fua fua,
+                                          co::CancelToken cancel) {
+  return start_write(offset, from, fua, cancel, true);
+}
+
+co::Task<IoStatus> SimBackend::start_write(Bytes offset, io::SgView from, backend::Fua fua,
+                                           co::CancelToken cancel, bool once) {
   std::array<std::byte, block_size> head;
   io::copy(head, from.slice(0, block_size));
   const Op op{.kind = OpKind::write,
@@ -345,7 +293,7 @@ co::Task<IoStatus> SimBackend::write(Bytes offset, io::SgView from, backend::Fua
               .count = blocks_in(from.size()),
               .fua = fua == backend::Fua::yes,
               .data = Content::of(head).data()};
-  const IoStatus status = co_await run(op, from, cancel);
+  const IoStatus status = co_await run(op, from, cancel, once);
   co_return status;
 }
 
@@ -391,6 +339,7 @@ co::Task<IoStatus> SimBackend::resize(Bytes size) {
 void SimBackend::open() {
   BALLAST_ASSERT(!in_use_);
   in_use_ = true;
+  fenced_ = false;
 }
 
 co::Task<void> SimBackend::close() {

@@ -5,7 +5,8 @@
 // block, at drawn moments between its start and its end, in any order relative to other operations.
 // A write takes each block out of its caller's buffer at the moment when that block lands, and a
 // read puts each block into it then, as hardware does. So it shows if a buffer is given away too
-// early. An operation may get stuck, fail halfway, or be frozen by a rule until a thaw. It obeys a
+// early. The connection to the store may be lost, or another client may take the store over. An
+// operation may get stuck, fail halfway, or be frozen by a rule until a thaw. It obeys a
 // request to cancel only if its draw allows that and nothing of it has landed, and takes its time
 // for that.
 //
@@ -28,6 +29,7 @@
 #include "lib/co/cancel.h"
 #include "lib/co/gate.h"
 #include "lib/co/sim_executor.h"
+#include "lib/co/task_group.h"
 #include "tests/sim/content.h"
 #include "tests/sim/verdict.h"
 
@@ -62,6 +64,14 @@ struct Freeze {
   bool landed_only = false;  // holds only the answer, after the operation has landed
 };
 
+// Deliberate bugs of a store and its client, to check that the runs find them. All are false except
+// in tests.
+struct StoreSabotage {
+  bool lands_after_fence = false;    // what was under way at a fence lands later all the same
+  bool repeats_comparisons = false;  // the write of a COMPARE AND WRITE lands once more, later
+  bool hides_lost_data = false;      // a flush that has lost data ends well
+};
+
 class SimBackend final : public backend::Backend {
  public:
   struct Op {
@@ -93,6 +103,16 @@ class SimBackend final : public backend::Backend {
   void keep_frozen();
   // Lets one frozen operation go at once, as a whole. `op`: its index in ops().
   void release(std::size_t op);
+
+  // The connection is lost, as that to an NBD server that lets one client in at a time. What is
+  // under way is sent again once it cannot land any more. The write of a COMPARE AND WRITE fails
+  // instead: it may have landed in part.
+  void lose_connection();
+  // Another client takes the store over. Everything ends with not_ready until the store is opened
+  // again. What is under way may have landed in part, and lands no more.
+  void fence();
+  bool fenced() const { return fenced_; }
+  void sabotage(const StoreSabotage& sabotage) { sabotage_ = sabotage; }
 
   // The store is in use from open() until close() has ended, by one LUN at a time.
   void open();
@@ -126,6 +146,8 @@ class SimBackend final : public backend::Backend {
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua,
                            co::CancelToken cancel) override;
+  co::Task<IoStatus> write_once(Bytes offset, io::SgView from, backend::Fua fua,
+                                co::CancelToken cancel) override;
   co::Task<IoStatus> zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap,
                           co::CancelToken cancel) override;
   co::Task<IoStatus> discard(Bytes offset, Bytes length, co::CancelToken cancel) override;
@@ -143,7 +165,14 @@ class SimBackend final : public backend::Backend {
   };
   class Running;
 
-  co::Task<IoStatus> run(Op op, io::SgView data, co::CancelToken cancel);
+  co::Task<IoStatus> start_write(Bytes offset, io::SgView from, backend::Fua fua,
+                                 co::CancelToken cancel, bool once);
+  co::Task<IoStatus> run(Op op, io::SgView data, co::CancelToken cancel, bool once = false);
+  bool is_over(Running* running);
+  IoStatus sabotaged(const Running& running);
+  void haunt(const Running& running);
+  static co::Task<void> land_late(co::Executor& executor, SimBackend* store, Op op,
+                                  std::vector<std::byte> data);
   co::Task<bool> pause(Running* running, co::CancelToken cancel);
   IoStatus finish(Running* running);
   void land(Running* running, std::size_t step);
@@ -172,6 +201,9 @@ class SimBackend final : public backend::Backend {
   bool in_use_ = false;
   co::Gate at_work_;  // operations and resizes; it is never closed, because the store is opened
                       // again and again
+  bool fenced_ = false;
+  StoreSabotage sabotage_;
+  co::TaskGroup ghosts_;  // writes that land although they must not
 };
 
 }  // namespace ballast::sim
