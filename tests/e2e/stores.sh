@@ -16,10 +16,12 @@
 #   nbd          the kernel's NBD device, whose server is stopped
 #   nbd_export   no device: the LUN is an export of that server (nbd=)
 #   thin         a thin volume, whose pool is out of space until it is given some
+#   rbd_stop …   an image in Ceph, which has the trouble that ceph.sh lists
 #
 #   freeze_stores SECONDS KEYS STORE...   a whole row, of $ROW_ASSERTIONS assertions
 #   row_begin, row_frozen, row_end        its parts, for tests that do something in the middle
 . "$(dirname "${BASH_SOURCE[0]}")/freeze.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/ceph.sh"
 
 # Of each store: its kind, its loop or nbd device if it has one, where its file system is, its server.
 declare -A store_kind=() store_device=() store_mount=() store_server=()
@@ -89,7 +91,11 @@ store_path() {
     fi
 }
 store_config() {
-    if [[ ${store_kind[$1]} == nbd_export ]]; then echo "nbd=/run/$1.sock"; else echo "file=$(store_path "$@")"; fi
+    case ${store_kind[$1]} in
+        nbd_export) echo "nbd=/run/$1.sock" ;;
+        rbd*) echo "rbd=rbd/$1-$2;conf=$CEPH_CONF" ;;
+        *) echo "file=$(store_path "$@")" ;;
+    esac
 }
 
 # ---- freezing them -------------------------------------------------------------------------------
@@ -103,6 +109,7 @@ stores_freeze() { # NAME...
             fuse) echo read=hang write=hang fsync=hang > "/run/$name.rules" && kill -HUP "${store_server[$name]}" || status=1 ;;
             fuse_stop | nbd | nbd_export) kill -STOP "${store_server[$name]}" || status=1 ;;
             thin) thin_fill "$name" 3>&- & pids+=($!) ;;
+            rbd_*) ceph_trouble "${store_kind[$name]}" || status=1 ;;
             *) disks+=("$name") ;;
         esac
     done
@@ -130,6 +137,7 @@ stores_thaw() { # whatever their state
                 dmsetup resume --noudevsync "$name-pool" ;;
         esac
     done 2>&9
+    ceph_well
     thaw
 }
 
@@ -153,6 +161,7 @@ stores_remove() {
     done 2>&9
     store_mount=() store_device=() store_server=() store_kind=()
     dm_remove || status=1
+    ceph_down
     return $status
 }
 
