@@ -231,7 +231,7 @@ uninstall:
 help:
 	@echo 'make                 the plugin, build/handler_ballast.so, and the tools'
 	@echo 'make run             a real iSCSI login to a Ballast LUN, in a guest (HOST=1: on this machine;'
-	@echo '                     BACKEND=nbd: on an NBD export instead of a file)'
+	@echo '                     BACKEND=nbd: on an NBD export instead of a file; BACKEND=rbd: in a real Ceph)'
 	@echo 'make check           all tests'
 	@echo 'make check-long      slower proofs'
 	@echo 'make bench           against LIO and stock tcmu-runner, in a guest'
