@@ -56,6 +56,7 @@ class RbdConnection {
 
   const RbdLibrary& library() const { return library_; }
   rados_t cluster() const { return cluster_; }
+  rados_ioctx_t pool() const { return pool_; }
   rbd_image_t image() const { return image_; }
   // "rbd=pool/image", for messages.
   const std::string& name() const { return name_; }

@@ -16,7 +16,8 @@ namespace ballast::backend {
 #define BALLAST_RADOS_FUNCTIONS(use) \
   use(rados_create) use(rados_conf_read_file) use(rados_conf_set) use(rados_conf_get) use(rados_connect) \
   use(rados_shutdown) use(rados_ioctx_create) use(rados_ioctx_destroy) \
-  use(rados_ioctx_set_namespace) use(rados_set_pool_full_try) use(rados_blocklist_add)
+  use(rados_ioctx_set_namespace) use(rados_set_pool_full_try) use(rados_blocklist_add) \
+  use(rados_exec)
 
 #define BALLAST_RBD_FUNCTIONS(use) \
   use(rbd_open) use(rbd_open_read_only) use(rbd_close) use(rbd_stat) use(rbd_get_size) \
@@ -26,7 +27,7 @@ namespace ballast::backend {
   use(rbd_lock_acquire) use(rbd_lock_break) \
   use(rbd_lock_get_owners) use(rbd_lock_get_owners_cleanup) \
   use(rbd_watchers_list) use(rbd_watchers_list_cleanup) \
-  use(rbd_metadata_get) use(rbd_metadata_set) use(rbd_metadata_remove) \
+  use(rbd_metadata_get) use(rbd_get_id) \
   use(rbd_aio_create_completion) use(rbd_aio_get_return_value) use(rbd_aio_release) \
   use(rbd_aio_read) use(rbd_aio_readv) use(rbd_aio_write) use(rbd_aio_writev) \
   use(rbd_aio_write_zeroes) use(rbd_aio_flush)
