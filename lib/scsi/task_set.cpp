@@ -61,7 +61,8 @@ void TaskSet::begin(Command& command) {
     front_end_.answer(command, Status::task_set_full);
     return;
   }
-  if (stalled_ && unanswered() >= window() && believed(executor().now(), executor().now())) {
+  if (stalled_ && needs_store(operation) && unanswered() >= window() &&
+      believed(executor().now(), executor().now())) {
     ++counters_.busy;
     ++counters_.shed;
     note_busy(executor().now(), executor().now());

@@ -53,7 +53,8 @@
 // youngest commands beyond that are ended early (they are shed), and commands that come then are
 // answered BUSY. Both happen only as long as BUSY is believed. Shares change as LUNs stall and
 // recover, so a LUN checks every `share_interval`. As soon as no operation is that old any more,
-// the LUN has its full depth again. Commands that need no storage operation are always answered.
+// the LUN has its full depth again. Commands that need no storage operation are always answered,
+// and never shed.
 //
 // CLOSING. shut() answers everything in bounded time, held commands too. A command that may become
 // an orphan is answered BUSY. If a command must not become one, and the backend cannot end it, it
@@ -211,6 +212,7 @@ class TaskSet {
   void look_for_stall(TimePoint now, TimePoint* next);
   void become_stalled(TimePoint now);
   void recover(TimePoint now);
+  Slot* youngest_to_shed();
   void shed(TimePoint now);
   Nanoseconds stall_after() const;
   std::uint32_t window() const {

@@ -118,10 +118,25 @@ void TaskSet::become_stalled(TimePoint now) {
   shed(now);
 }
 
+// The youngest command that may be shed; null: there is none.
+TaskSet::Slot* TaskSet::youngest_to_shed() {
+  Slot* youngest = waiting_.back();
+  if (youngest != nullptr && !needs_store(youngest->operation)) {
+    youngest = nullptr;
+    for (Slot* slot = waiting_.front(); slot != nullptr; slot = waiting_.after(*slot)) {
+      youngest = needs_store(slot->operation) ? slot : youngest;
+    }
+  }
+  return youngest;
+}
+
 void TaskSet::shed(TimePoint now) {
-  while (unanswered() > window() + ending_.size() && !waiting_.empty() &&
-         believed(waiting_.back()->record.arrived, now)) {
-    end_early(*waiting_.back(), Reason::stalled);
+  while (unanswered() > window() + ending_.size()) {
+    Slot* const youngest = youngest_to_shed();
+    if (youngest == nullptr || !believed(youngest->record.arrived, now)) {
+      return;
+    }
+    end_early(*youngest, Reason::stalled);
   }
 }
 
@@ -219,8 +234,7 @@ void TaskSet::end_all(Reason reason) {
   Slot* next = nullptr;
   for (Slot* slot = waiting_.front(); slot != nullptr; slot = next) {
     next = waiting_.after(*slot);
-    // A command that needs no store may be the one that gives the store away.
-    if (reason != Reason::store_lost || !slot->operation.in_standby) {
+    if (reason != Reason::store_lost || needs_store(slot->operation)) {
       end_early(*slot, reason);
     }
   }

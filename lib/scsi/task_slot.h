@@ -25,6 +25,12 @@ struct Adoption : co::ListNode<Adoption> {
   }
 };
 
+// A command that may be ended because of the store. The others wait for it neither in a stall nor
+// when it is lost: SET TARGET PORT GROUPS may be the one that gives the store away.
+inline bool needs_store(const Operation& operation) {
+  return !operation.in_standby || operation.changes_modes;
+}
+
 class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObserver {
  public:
   Slot(TaskSet& task_set, Command& command, const Operation& what)

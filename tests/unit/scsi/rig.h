@@ -84,10 +84,10 @@ struct Answer {
   }
 };
 
-// A store that another gateway may own. What is asked of it ends at once, with `ends`.
+// A store that another gateway may own. What is asked of it ends with `ends`, once `gate` is set.
 class FakeShared final : public backend::SharedStore {
  public:
-  explicit FakeShared(co::Executor& executor) : executor_{executor} {}
+  explicit FakeShared(co::Executor& executor) : gate{executor}, executor_{executor} { gate.set(); }
 
   co::Executor& executor() override { return executor_; }
   void start(backend::AccessWatcher&) override {}
@@ -95,14 +95,15 @@ class FakeShared final : public backend::SharedStore {
   backend::StoreOwner owner() const override { return has_it; }
   const char* condition() const override { return ""; }
   std::string trouble() const override { return ""; }
-  co::Task<backend::Move> take_over(backend::Asker, TimePoint, co::CancelToken) override {
-    return move(backend::Access::active);
+  co::Task<backend::Move> take_over(backend::Asker, TimePoint until, co::CancelToken) override {
+    return move(backend::Access::active, until);
   }
-  co::Task<backend::Move> give_back(backend::Asker, TimePoint, co::CancelToken) override {
-    return move(backend::Access::standby);
+  co::Task<backend::Move> give_back(backend::Asker, TimePoint until, co::CancelToken) override {
+    return move(backend::Access::standby, until);
   }
   void set_group(std::uint16_t group) override { own_group = group; }
 
+  co::Event gate;
   backend::Access now = backend::Access::active;
   backend::StoreOwner has_it{};
   backend::Move ends = backend::Move::done;
@@ -110,8 +111,12 @@ class FakeShared final : public backend::SharedStore {
   unsigned asked = 0;
 
  private:
-  co::Task<backend::Move> move(backend::Access to) {
+  co::Task<backend::Move> move(backend::Access to, TimePoint until) {
     ++asked;
+    const bool open = co_await gate.wait_until(until);
+    if (!open) {
+      co_return backend::Move::under_way;
+    }
     now = ends == backend::Move::done ? to : now;
     co_return ends;
   }

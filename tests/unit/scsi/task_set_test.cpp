@@ -39,7 +39,7 @@ class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
  public:
   explicit TaskSetRig(const scsi::TaskSetLimits& limits = {}, const Pretend& pretend = {},
                       const volume::VolumeConfig& volume_config = {})
-      : DiskRig{test::usual_config(), Bytes{4 << 20}, volume_config, pretend},
+      : DiskRig{test::with_groups(), Bytes{4 << 20}, volume_config, pretend},
         buffers{io::BufferPool::open(executor, Bytes{8 << 20}).value()},
         slow_log{"vol0", Bytes{512}},
         tasks{std::make_unique<scsi::TaskSet>(*disk, *this, *buffers, slow_log, stalled_luns,
@@ -90,6 +90,10 @@ class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
     cdb[0] = 0x89;
     cdb[13] = 1;
     return send(cdb, both);
+  }
+  // SET TARGET PORT GROUPS: gives the store back.
+  Sent& stand_by() {
+    return send({0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0}, {0, 0, 0, 0, 2, 0, 0, 1});
   }
   void freeze() { spy->gate.reset(); }
   void thaw() {
@@ -551,6 +555,44 @@ void nor_is_a_change_of_a_store_that_others_may_write_to(void**) {
   assert_true(reader.busy());
 }
 
+void a_store_that_is_lost_ends_every_command_that_needs_it(void**) {
+  TaskSetRig rig;
+  rig.spy->gate_after("read");
+  const Sent& swap = rig.compare_and_write();
+  const Sent& write = rig.write(64, 1);
+  const Sent& behind = rig.write(64, 2);
+  rig.shared.gate.reset();
+  const Sent& move = rig.stand_by();
+  rig.tasks->end_all();
+  rig.wait(scsi::TaskSet::cancel_grace);
+  assert_true(write.busy() && behind.busy());
+  assert_outcome_unknown(swap);
+  assert_int_equal(move.answers, 0);
+  rig.shared.gate.set();
+  rig.run();
+  assert_true(move.good());
+  assert_true(rig.shared.now == backend::Access::standby);
+}
+
+void a_stalled_lun_can_be_told_to_give_its_store_away(void**) {
+  scsi::TaskSetLimits limits;
+  limits.stall_window = 2;
+  TaskSetRig rig{limits};
+  rig.freeze();
+  rig.shared.gate.reset();
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    (void)rig.write(i * 8, 1);
+  }
+  const Sent& before = rig.stand_by();
+  rig.wait(limits.stall_after + 1s);
+  assert_true(rig.tasks->stalled());
+  const Sent& after = rig.stand_by();
+  assert_int_equal(before.answers + after.answers, 0);
+  rig.shared.gate.set();
+  rig.run();
+  assert_true(before.good() && after.good());
+}
+
 void slow_requests_are_told_when_they_pass_the_threshold_and_when_they_end(void**) {
   TaskSetRig rig;
   rig.freeze();
@@ -815,6 +857,8 @@ int main() {
       cmocka_unit_test(a_front_end_that_answers_by_itself_bounds_the_hold),
       cmocka_unit_test(a_compare_and_write_that_is_cut_off_by_closing_is_not_asked_for_again),
       cmocka_unit_test(nor_is_a_change_of_a_store_that_others_may_write_to),
+      cmocka_unit_test(a_store_that_is_lost_ends_every_command_that_needs_it),
+      cmocka_unit_test(a_stalled_lun_can_be_told_to_give_its_store_away),
       cmocka_unit_test(slow_requests_are_told_when_they_pass_the_threshold_and_when_they_end),
       cmocka_unit_test(limits_change_while_commands_run),
       cmocka_unit_test(no_memory_for_data_is_waited_for_and_given_up_in_time),
