@@ -180,6 +180,31 @@ void a_takeover_waits_for_a_header_that_hangs(void**) {
   assert_true(stands_by(*first));
 }
 
+void an_image_is_given_back_once_its_operations_have_ended(void**) {
+  make_image("rbd/hang");
+  const auto lun = gateway("rbd/hang", 1);
+  assert_true(take_over(*lun, 1));
+  const OldOwner writing{*lun};
+  Countdown given{1};
+  std::vector<std::byte> list(8);
+  list[4] = std::byte{standby};
+  list[7] = std::byte{1};
+  const Cdb set{0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0};
+  {
+    const Frozen osd{"osd.0"};
+    assert_true(lun->submit(set, Direction::to_device, list, given.done()));
+    // The commands whose operations hang are answered, and the image is not given back yet.
+    assert_true(eventually([&] { return writing.live() == 0; }));
+    assert_true(stands_by(*lun));
+    assert_int_equal(given.good() + given.bad(), 0);
+  }
+  assert_true(given.wait());
+  assert_int_equal(given.good(), 1);
+  assert_false(has_lock("rbd/hang"));
+  assert_true(take_over(*lun, 1));
+  assert_true(serves(*lun));
+}
+
 void a_gateway_that_closes_leaves_the_image_free(void**) {
   make_image("rbd/leave");
   auto first = gateway("rbd/leave", 1);
@@ -188,8 +213,26 @@ void a_gateway_that_closes_leaves_the_image_free(void**) {
   assert_false(has_lock("rbd/leave"));
 }
 
-// Nobody has taken the image meanwhile.
-void an_owner_that_stood_still_goes_on(void**) {
+// What stands behind `before` in `text`, up to the next quotation mark.
+std::string quoted(const std::string& text, const std::string& before) {
+  const std::size_t at = text.find(before);
+  assert_true(at != std::string::npos);
+  const std::size_t begin = at + before.size();
+  return text.substr(begin, text.find('"', begin) - begin);
+}
+
+// Takes the owner's lock away and fences nobody, which librbd would do.
+void remove_lock(const std::string& image) {
+  std::string info;
+  assert_true(shell("rbd info --format json " + image, &info));
+  const std::string lock = " rbd_header." + quoted(info, "\"id\":\"") + " rbd_lock";
+  assert_true(shell("rados -p rbd lock info" + lock, &info));
+  assert_true(shell("rados -p rbd lock break" + lock + " " +
+                    quoted(info, "\"lockers\":[{\"name\":\"") + " --lock-cookie '" +
+                    quoted(info, "\"cookie\":\"") + "'"));
+}
+
+void an_owner_that_stood_still_makes_sure_before_it_writes(void**) {
   make_image("rbd/still");
   Process owner{{"own", "rbd/still"}};
   assert_string_equal(owner.line().c_str(), "open");
@@ -202,6 +245,15 @@ void an_owner_that_stood_still_goes_on(void**) {
   std::this_thread::sleep_for(2500ms);
   owner.signal(SIGCONT);
   assert_true(eventually([&] { return written() > before + 100; }));
+  // The lock is gone, and no operation fails, because nobody was fenced.
+  const unsigned long stopped = written();
+  owner.signal(SIGSTOP);
+  remove_lock("rbd/still");
+  std::this_thread::sleep_for(2500ms);
+  owner.signal(SIGCONT);
+  assert_string_equal(owner.line().c_str(), "standby");
+  // Those that were under way before it stopped.
+  assert_true(written() - stopped <= 2 * OldOwner::depth);
 }
 
 // --- late writes
@@ -294,8 +346,9 @@ int main(int argc, char** argv) {
       cmocka_unit_test(a_free_image_is_taken_and_given_back),
       cmocka_unit_test(a_live_owner_is_robbed_and_stands_by),
       cmocka_unit_test(a_takeover_waits_for_a_header_that_hangs),
+      cmocka_unit_test(an_image_is_given_back_once_its_operations_have_ended),
       cmocka_unit_test(a_gateway_that_closes_leaves_the_image_free),
-      cmocka_unit_test(an_owner_that_stood_still_goes_on),
+      cmocka_unit_test(an_owner_that_stood_still_makes_sure_before_it_writes),
       cmocka_unit_test(nothing_of_the_old_owner_lands_late),
   };
   return cmocka_run_group_tests_name("gateway", tests, nullptr, nullptr);
