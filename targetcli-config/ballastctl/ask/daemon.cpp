@@ -147,7 +147,8 @@ void add_action(CLI::App& app, const Action& action) {
   command->callback([action, lun] {
     const Result<std::string> answer = ask(action.method, *lun);
     if (!answer) {
-      fail(fmt::format("{}: {}", printable(*lun), answer.error().message));
+      const bool is_luns = answer.error().errno_value == EIO;
+      fail((is_luns ? printable(*lun) + ": " : "") + answer.error().message);
     }
     fmt::print("{}: {}\n", printable(*lun), action.done);
   });
