@@ -39,7 +39,7 @@ struct Looking {
 struct TakingOver {
   RbdConnection& connection;
   TakeOrder order;
-  std::optional<Result<Taken>> taken{};
+  std::optional<Result<TakenImage>> taken{};
 
   int run() {
     taken.emplace(take_ownership(connection, std::move(order)));
@@ -359,7 +359,7 @@ co::Task<void> RbdAccess::do_take_over() {
   set_access(Access::active, expected);
 }
 
-void RbdAccess::own(Taken& taken) {
+void RbdAccess::own(TakenImage& taken) {
   session_->owns_as(std::move(taken.address));
   taken_at_.reset();
   try {

@@ -107,7 +107,7 @@ class RbdAccess final : public SharedStore {
   void note_time();
   bool is_held() const;
   void tell();
-  void own(Taken& taken);
+  void own(TakenImage& taken);
   void ask(Wish wish, Asker asker);
   void set_access(Access access, bool expected = false);
   void lose(const char* why);

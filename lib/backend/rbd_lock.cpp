@@ -136,7 +136,7 @@ class Taking {
     self_.group = order_.group;
   }
 
-  Result<Taken> run() {
+  Result<TakenImage> run() {
     using Step = RbdOwnership::Step;
     for (;;) {
       const Step step = ownership_.step();
@@ -147,7 +147,7 @@ class Taking {
         return ownership_.error();
       }
       if (step == Step::owner) {
-        return Taken{std::move(self_.address)};
+        return TakenImage{std::move(self_.address)};
       }
       if (step == Step::fence && order_.unwanted && order_.unwanted()) {
         return Error{ECANCELED, fmt::format("{}: not taken over: nobody waits for it any more",
@@ -260,7 +260,7 @@ int Taking::write_record() {
 
 }  // namespace
 
-Result<Taken> take_ownership(RbdConnection& connection, TakeOrder order) {
+Result<TakenImage> take_ownership(RbdConnection& connection, TakeOrder order) {
   return Taking{connection, std::move(order)}.run();
 }
 

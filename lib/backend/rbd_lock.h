@@ -28,12 +28,12 @@ struct TakeOrder {
   // ECANCELED.
   std::function<bool()> unwanted{};
 };
-struct Taken {
+struct TakenImage {
   std::string address;  // ours, as the lock has it
 };
 // The error's errno_value is EBUSY if a live owner has the image, and is to be spared. After any
 // error the lock may be ours all the same, so close the connection.
-Result<Taken> take_ownership(RbdConnection& connection, TakeOrder order);
+Result<TakenImage> take_ownership(RbdConnection& connection, TakeOrder order);
 
 // Takes our record out of the image, which is ours, before it is closed in order.
 void end_ownership(RbdConnection& connection);

@@ -67,7 +67,7 @@ Result<RbdImage> open_image(const StoreOrder& order) {
     }
   }
   if (config.lock == RbdLock::exclusive && !connection.is_snapshot()) {
-    Result<Taken> ours = take_ownership(connection, {});
+    Result<TakenImage> ours = take_ownership(connection, {});
     if (!ours) {
       return ours.error();
     }
