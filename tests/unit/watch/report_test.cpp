@@ -147,14 +147,19 @@ void list_has_a_line_for_each_lun(void**) {
   lun.oldest = TimePoint{lun.now.since_start - 9s};
   lun.mailbox = {.version = 2, .flags = 15, .ring_offset = 128, .ring_bytes = 8 << 20};
   const json told = only_lun(&report::list, lun);
-  expect_members(told,
-                 {"name",          "at_ns",          "state",      "stalled_for_ns",
-                  "unanswered",    "orphans",        "backend",    "configuration",
-                  "fault_control", "capacity_bytes", "connection", "access",
-                  "owner",         "logical_block_bytes",
-                  "open_for_ns",   "deadline_ns",    "slow_ns",     "stall_after_ns",
-                  "stall_window",  "busy_for_ns",    "queue_depth", "oldest_ns",
-                  "orphan_bytes",  "mailbox",        "counters"});
+  expect_members(told, {"name",          "at_ns",
+                        "state",         "stalled_for_ns",
+                        "unanswered",    "orphans",
+                        "backend",       "configuration",
+                        "fault_control", "capacity_bytes",
+                        "connection",    "access",
+                        "owner",         "logical_block_bytes",
+                        "open_for_ns",   "deadline_ns",
+                        "slow_ns",       "stall_after_ns",
+                        "stall_window",  "busy_for_ns",
+                        "queue_depth",   "oldest_ns",
+                        "orphan_bytes",  "mailbox",
+                        "counters"});
   assert_true(told["at_ns"] == 1000'000'000'000);
   assert_true(told["open_for_ns"] == 600'000'000'000);
   assert_true(told["deadline_ns"] == 20'000'000'000);
