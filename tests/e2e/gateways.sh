@@ -89,6 +89,8 @@ gateways_end() {
         # shellcheck disable=SC2016 # the gateway's
         ON_SECONDS=60 on "$gateway" 'cp "$DAEMON_LOG" /lab/out/; dmesg > /lab/out/dmesg.log; clear_target' >&9
     done
+    # For the next test.
+    for gateway in "${!killed[@]}"; do trouble "$gateway" start; done
 }
 gateways_well() {
     local gateway
