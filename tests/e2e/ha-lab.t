@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The lab of two gateways itself: each serves an image of one Ceph. While one of them stands still, is cut off or
 # dies, the other serves, and what the first was asked for goes on when it is back. Not part of ci/e2e, because it
-# needs three guests: make check-ha.
+# needs three guests: make check-ceph.
 # packages: ceph
 # gateways: 2
 # cpus: 2
