@@ -7,7 +7,7 @@
 # cpus: 2
 # timeout: 420
 . "$(dirname "$0")/stores.sh"
-[[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; docs/ceph.md shows what user:rbd does"
+[[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours"
 plan $((ROW_ASSERTIONS + 26))
 mib=$((1 << 20))
 
