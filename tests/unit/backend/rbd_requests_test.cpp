@@ -17,6 +17,7 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -140,18 +141,24 @@ struct Asker {
 
 void the_answer_comes_from_the_socket(void**) {
   const Folder folder;
+  std::mutex mutex;  // guards the next two
   std::string command;
   std::string says = answer(request(3, "x", 1));
   Asker asker{folder.file("s")};
   assert_string_equal(asker.ask().c_str(), "");  // nobody listens
   {
     const Librados librados{folder.file("s"), [&](int fd) {
-                              command = command_of(fd);
+                              const std::string read = command_of(fd);
+                              const std::lock_guard lock{mutex};
+                              command = read;
                               say(fd, says);
                             }};
     assert_string_equal(asker.ask().c_str(), "osd.3, object x, for 1.0 s");
-    assert_string_equal(command.c_str(), R"({"prefix": "objecter_requests", "format": "json"})");
-    says = answer("");
+    {
+      const std::lock_guard lock{mutex};
+      assert_string_equal(command.c_str(), R"({"prefix": "objecter_requests", "format": "json"})");
+      says = answer("");
+    }
     assert_string_equal(asker.ask().c_str(), "");
   }
   assert_string_equal(Asker{""}.ask().c_str(), "");
@@ -184,7 +191,7 @@ void a_socket_that_does_not_answer_costs_a_bounded_time_and_one_thread(void**) {
 
 void an_answer_that_is_too_long_or_cut_off_is_none(void**) {
   const Folder folder;
-  int way = 0;
+  std::atomic<int> way{0};
   const Librados librados{folder.file("s"), [&](int fd) {
                             (void)command_of(fd);
                             if (way == 0) {
