@@ -130,11 +130,11 @@ Connection Rbd::connection() const {
 
 co::Task<std::string> Rbd::waits_for(Nanoseconds patience) {
   RbdSession* const session = access_ != nullptr ? access_->open_session() : session_.get();
-  if (session == nullptr) {
-    co_return std::string{};
+  if (session != nullptr) {
+    const co::Gate::Guard inside{session->running()};
+    co_return co_await session->requests().oldest(patience);
   }
-  const co::Gate::Guard inside{session->running()};
-  co_return co_await session->requests().oldest(patience);
+  co_return std::string{};
 }
 
 // The session for an operation; null: there is none now. It lives until the operation has left its
