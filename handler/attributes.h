@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "handler/tcmur_abi.h"
+#include "lib/base/unique_fd.h"
 
 namespace ballast::handler {
 
@@ -20,9 +21,6 @@ class Attributes {
  public:
   // Walks a path, so make it only while the daemon adds the device.
   explicit Attributes(abi::tcmu_device* dev);
-  ~Attributes();
-  Attributes(const Attributes&) = delete;
-  Attributes& operator=(const Attributes&) = delete;
 
   // Returns nothing if the folder or the attribute does not exist, or its value is not a number.
   std::optional<int> read(const char* name) const;
@@ -30,7 +28,7 @@ class Attributes {
   bool write(const char* name, int value) const;
 
  private:
-  int folder_ = -1;
+  UniqueFd folder_;  // empty: there is none
 };
 
 }  // namespace ballast::handler

@@ -88,18 +88,11 @@ Answer answer(const watch::report::Report& report, const std::string& lun) {
   return {nullptr, report.write(snapshots, silent)};
 }
 
-Answer answer_safely(std::string_view method, const gchar* lun) noexcept {
-  try {
-    const std::span<const watch::report::Report> reports = watch::report::all();
-    const auto found =
-        std::find_if(reports.begin(), reports.end(),
-                     [method](const watch::report::Report& r) { return r.method.name == method; });
-    if (found == reports.end()) {  // GDBus only lets through the methods in the XML
-      return {bus::failed, "there is no such method"};
-    }
-    return answer(*found, lun);
-  } catch (const std::exception&) {
-    return {bus::failed, ""};
+void reply(GDBusMethodInvocation* invocation, const char* error, const char* text) noexcept {
+  if (error == nullptr) {
+    g_dbus_method_invocation_return_value(invocation, g_variant_new("(s)", text));
+  } else {
+    g_dbus_method_invocation_return_dbus_error(invocation, error, text);
   }
 }
 
@@ -109,28 +102,31 @@ std::optional<Answer> begin_action(bool here, const std::string& lun,
                                    GDBusMethodInvocation* invocation) {
   const std::size_t visited = directory().visit(&lun, [here, invocation](ControlledLun& asked) {
     asked.move(here, [invocation](const Result<void>& result) {
-      if (result) {
-        g_dbus_method_invocation_return_value(invocation, g_variant_new("(s)", ""));
-      } else {
-        g_dbus_method_invocation_return_dbus_error(invocation, bus::not_done,
-                                                   result.error().message.c_str());
-      }
+      reply(invocation, result ? nullptr : bus::not_done,
+            result ? "" : result.error().message.c_str());
     });
   });
   return visited == 0 ? std::optional{unknown(lun)} : std::nullopt;
 }
 
-std::optional<Answer> begin_action_safely(std::string_view method, const gchar* lun,
-                                          GDBusMethodInvocation* invocation) noexcept {
+// Returns nothing if the LUN answers the call itself.
+std::optional<Answer> carry_out(std::string_view method, const gchar* lun,
+                                GDBusMethodInvocation* invocation) noexcept {
   try {
-    return begin_action(method == bus::activate.name, lun, invocation);
+    if (method == bus::activate.name || method == bus::stand_by.name) {
+      return begin_action(method == bus::activate.name, lun, invocation);
+    }
+    const std::span<const watch::report::Report> reports = watch::report::all();
+    const auto found =
+        std::find_if(reports.begin(), reports.end(),
+                     [method](const watch::report::Report& r) { return r.method.name == method; });
+    if (found == reports.end()) {  // GDBus only lets through the methods in the XML
+      return Answer{bus::failed, "there is no such method"};
+    }
+    return answer(*found, lun);
   } catch (const std::exception&) {
     return Answer{bus::failed, ""};
   }
-}
-
-bool is_action(std::string_view method) {
-  return method == bus::activate.name || method == bus::stand_by.name;
 }
 
 void on_method_call(GDBusConnection*, const gchar*, const gchar*, const gchar*, const gchar* method,
@@ -139,19 +135,10 @@ void on_method_call(GDBusConnection*, const gchar*, const gchar*, const gchar*, 
   if (g_variant_n_children(parameters) == 1) {
     g_variant_get(parameters, "(&s)", &lun);
   }
-  std::optional<Answer> begun;
-  if (is_action(method)) {
-    begun = begin_action_safely(method, lun, invocation);
-    if (!begun.has_value()) {
-      return;
-    }
-  }
-  const Answer answer = begun.has_value() ? std::move(*begun) : answer_safely(method, lun);
-  if (answer.error == nullptr) {
-    g_dbus_method_invocation_return_value(invocation, g_variant_new("(s)", answer.text.c_str()));
-  } else {
-    g_dbus_method_invocation_return_dbus_error(
-        invocation, answer.error, answer.text.empty() ? "out of memory" : answer.text.c_str());
+  const std::optional<Answer> answer = carry_out(method, lun, invocation);
+  if (answer.has_value()) {
+    const bool silent = answer->error != nullptr && answer->text.empty();
+    reply(invocation, answer->error, silent ? "out of memory" : answer->text.c_str());
   }
 }
 

@@ -2,7 +2,6 @@
 // Requests of other threads: the daemon's main thread and the D-Bus object.
 #include <fmt/format.h>
 
-#include <bit>
 #include <cerrno>
 #include <memory>
 #include <optional>
@@ -59,22 +58,8 @@ Result<void> Device::reconfigure(std::string_view daemon_string) {
 }
 
 void Device::move(bool here, std::function<void(Result<void>)> done) {
-  struct Wish {
-    lun::Lun& lun;
-    bool here;
-    lun::Lun::Done done;
-  };
-  auto wish = std::make_unique<Wish>(*lun_, here, std::move(done));
-  executor_.post(co::Message{.run =
-                                 [](void*, std::int64_t value) {
-                                   const std::unique_ptr<Wish> asked{std::bit_cast<Wish*>(value)};
-                                   if (asked->here) {
-                                     asked->lun.take_over(std::move(asked->done));
-                                   } else {
-                                     asked->lun.give_back(std::move(asked->done));
-                                   }
-                                 },
-                             .value = std::bit_cast<std::int64_t>(wish.release())});
+  lun::tell(
+      executor_, [this, here, done] { lun_->move(here, done); }, done);
 }
 
 bool Device::snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) {

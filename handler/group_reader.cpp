@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "handler/group_reader.h"
 
-#include <fcntl.h>
-
 #include <mutex>
 #include <new>
-#include <string>
 #include <utility>
 
 #include "handler/lun_name.h"
@@ -22,11 +19,7 @@ struct GroupReader::Shared {
 };
 
 GroupReader::GroupReader(abi::tcmu_device* dev) : shared_{std::make_shared<Shared>()} {
-  const std::string folder = configfs_folder(dev);
-  if (!folder.empty()) {
-    shared_->folder =
-        UniqueFd{::open((folder + "/alua").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
-  }
+  shared_->folder = open_in_configfs(dev, "alua");
 }
 
 GroupReader::~GroupReader() = default;

@@ -49,13 +49,15 @@ std::string lun_name(abi::tcmu_device* dev) {
   return name.empty() ? uio : std::string{name};
 }
 
-std::string configfs_folder(abi::tcmu_device* dev) {
+UniqueFd open_in_configfs(abi::tcmu_device* dev, const char* folder) {
   const std::string text = uio_device_name(abi::tcmu_dev_get_uio_name(dev));
   const Backstore backstore = backstore_of(text);
   if (backstore.name.empty()) {
     return {};
   }
-  return fmt::format("/sys/kernel/config/target/core/user_{}/{}", backstore.hba, backstore.name);
+  const std::string path = fmt::format("/sys/kernel/config/target/core/user_{}/{}/{}",
+                                       backstore.hba, backstore.name, folder);
+  return UniqueFd{::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
 }
 
 }  // namespace ballast::handler

@@ -99,6 +99,10 @@ class Rbd final : public Backend {
 
  private:
   RbdSession* usable() const;
+  // The session that is open, whether the image is ours or not; null while there is none.
+  RbdSession* open_session() const {
+    return access_ != nullptr ? access_->open_session() : session_.get();
+  }
   bool must_verify() { return access_ != nullptr && access_->must_verify(); }
   IoStatus ended(RbdSession& session, OpKind kind, const char* words, Bytes offset, Bytes length,
                  int result);
@@ -121,7 +125,7 @@ class Rbd final : public Backend {
 };
 
 Connection Rbd::connection() const {
-  const RbdSession* const session = access_ != nullptr ? access_->open_session() : session_.get();
+  const RbdSession* const session = open_session();
   if (session == nullptr) {
     return {};
   }
@@ -129,7 +133,7 @@ Connection Rbd::connection() const {
 }
 
 co::Task<std::string> Rbd::waits_for(Nanoseconds patience) {
-  RbdSession* const session = access_ != nullptr ? access_->open_session() : session_.get();
+  RbdSession* const session = open_session();
   if (session != nullptr) {
     const co::Gate::Guard inside{session->running()};
     co_return co_await session->requests().oldest(patience);

@@ -116,7 +116,8 @@ co::Task<void> RbdAccess::connect() {
       co_return;
     }
     const StoreSource::State state = attempts_->state();
-    if (state == StoreSource::State::opened && use_found()) {
+    if (state == StoreSource::State::opened) {
+      use_found();
       co_return;
     }
     if (state == StoreSource::State::refused) {
@@ -137,14 +138,14 @@ bool RbdAccess::begin_connect() {
   }
 }
 
-bool RbdAccess::use_found() {
+// If memory runs out, there is no session, and connect() comes again.
+void RbdAccess::use_found() {
   try {
     session_ = std::make_unique<RbdSession>(executor_, attempts_->take(), lun_size_);
   } catch (const std::bad_alloc&) {
   }
   attempts_.reset();
   next_look_ = executor_.now();
-  return true;
 }
 
 void RbdAccess::lost(const RbdSession& session, const char* why) {

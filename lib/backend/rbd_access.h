@@ -96,7 +96,7 @@ class RbdAccess final : public SharedStore {
   co::Task<void> beat();
   co::Task<void> connect();
   bool begin_connect();
-  bool use_found();
+  void use_found();
   co::Task<void> wait_and_look();
   co::Task<int> look();
   co::Task<void> do_take_over();

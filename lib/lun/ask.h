@@ -8,6 +8,8 @@
 // waits no longer than `patience`, and then gets nullopt. The executor still deals with the
 // question. So the question must own everything that it refers to, except objects that outlive
 // every message. A thread that drives the executor must not ask: it would wait for itself.
+//
+// tell() does not wait.
 #pragma once
 
 #include <bit>
@@ -44,28 +46,36 @@ class Asked {
   std::binary_semaphore done_{0};
 };
 
+// Has the executor call serve(), and fail(ENOMEM) if memory runs out in that. If tell() throws
+// std::bad_alloc, neither is called.
+template <class Serve, class Fail>
+void tell(co::Executor& executor, Serve serve, Fail fail) {
+  struct Wish {
+    Serve serve;
+    Fail fail;
+  };
+  auto wish = std::make_unique<Wish>(std::move(serve), std::move(fail));
+  executor.post(co::Message{.run =
+                                [](void*, std::int64_t value) {
+                                  const std::unique_ptr<Wish> here{std::bit_cast<Wish*>(value)};
+                                  // An exception would take the driving thread out of the executor.
+                                  try {
+                                    here->serve();
+                                  } catch (const std::bad_alloc&) {
+                                    here->fail(Error{ENOMEM, "out of memory"});
+                                  }
+                                },
+                            .value = std::bit_cast<std::int64_t>(wish.release())});
+}
+
 // If it throws std::bad_alloc, nothing was asked. If memory runs out while the executor serves the
 // question, the answer is ENOMEM.
 template <class T, class Serve>
 std::optional<Result<T>> ask(co::Executor& executor, Nanoseconds patience, Serve serve) {
-  struct Question {
-    std::shared_ptr<Asked<T>> asked;
-    Serve serve;
-  };
   const auto asked = std::make_shared<Asked<T>>();
-  auto question = std::make_unique<Question>(asked, std::move(serve));
-  executor.post(co::Message{.run =
-                                [](void*, std::int64_t value) {
-                                  const std::unique_ptr<Question> here{
-                                      std::bit_cast<Question*>(value)};
-                                  // An exception would take the driving thread out of the executor.
-                                  try {
-                                    here->serve(here->asked);
-                                  } catch (const std::bad_alloc&) {
-                                    here->asked->answer(Error{ENOMEM, "out of memory"});
-                                  }
-                                },
-                            .value = std::bit_cast<std::int64_t>(question.release())});
+  tell(
+      executor, [asked, serve = std::move(serve)] { serve(asked); },
+      [asked](Error error) { asked->answer(std::move(error)); });
   return asked->wait(patience);
 }
 

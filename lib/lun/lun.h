@@ -118,11 +118,10 @@ class Lun final : private backend::AccessWatcher {
   // Changes the limits at once. If any other setting differs, nothing changes and it returns an
   // error: then the LUN must be made anew.
   Result<void> reconfigure(const LunConfig& wanted);
-  // Has this gateway take over a shared store, or give it back, because an operator asks for it.
-  // Each calls `done` once, within move_patience, possibly within the call.
+  // Has this gateway take over a shared store (`here`), or give it back, because an operator asks
+  // for it. Calls `done` once, within move_patience, possibly within move().
   static constexpr Nanoseconds move_patience = std::chrono::seconds{10};
-  void take_over(Done done);
-  void give_back(Done done);
+  void move(bool here, Done done);
   // How long the front end waits for a command before it answers by itself; 0: without end.
   // Commands are answered by then, except those that the task set holds because they must not be
   // repeated.
@@ -177,7 +176,6 @@ class Lun final : private backend::AccessWatcher {
 
   void access_changed(bool expected) override;
   static void start_shared(void* self, std::int64_t);
-  void move(bool here, Done done);
   co::Task<void> do_move(bool here, std::shared_ptr<Done> done);
   Result<void> moved(bool here, backend::Move ended);
 

@@ -38,14 +38,6 @@ void Lun::access_changed(bool expected) {
   }
 }
 
-void Lun::take_over(Done done) {
-  move(true, std::move(done));
-}
-
-void Lun::give_back(Done done) {
-  move(false, std::move(done));
-}
-
 void Lun::move(bool here, Done done) {
   if (backend_ == nullptr || leaving_.is_set()) {
     done(Error{EBUSY, "its store is not open: the log says what it waits for"});
