@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "tests/rbd/blocks.h"
+#include "tests/rbd/luns.h"
 #include "tests/rbd/process.h"
 
 #include "tests/cmocka.h"
@@ -32,13 +33,8 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr unsigned busy = 0x08;
 constexpr unsigned transition_sense = 0x040a;
 constexpr std::byte new_owners{0x11};
-
-void make_image(const char* name) {
-  assert_true(shell("rbd create " + std::string{name} + " --size 4M"));
-}
 
 bool has_lock(const char* image) {
   std::string locks;
@@ -69,7 +65,7 @@ void expect_refused(const char* image, const char* words) {
 // --- standing by
 
 void what_cannot_stand_by_is_refused(void**) {
-  make_image("rbd/wrong");
+  make_image("rbd/wrong", 4);
   assert_true(shell("rbd snap create rbd/wrong@monday"));
   expect_refused("rbd/wrong@monday", "a snapshot cannot be owned");
   assert_true(shell("rbd create rbd/nolock --size 4M --image-feature layering"));
@@ -79,7 +75,7 @@ void what_cannot_stand_by_is_refused(void**) {
 }
 
 void a_gateway_that_stands_by_touches_nothing(void**) {
-  make_image("rbd/quiet");
+  make_image("rbd/quiet", 4);
   const auto lun = gateway("rbd/quiet", 1);
   std::vector<std::byte> data(block_bytes);
   assert_int_equal(
@@ -102,7 +98,7 @@ void a_gateway_that_stands_by_touches_nothing(void**) {
 // --- moving
 
 void a_free_image_is_taken_and_given_back(void**) {
-  make_image("rbd/free");
+  make_image("rbd/free", 4);
   const auto first = gateway("rbd/free", 1);
   const auto second = gateway("rbd/free", 2);
   assert_true(take_over(*first, 1));
@@ -128,7 +124,7 @@ void a_free_image_is_taken_and_given_back(void**) {
 }
 
 void a_live_owner_is_robbed_and_stands_by(void**) {
-  make_image("rbd/rob");
+  make_image("rbd/rob", 4);
   const auto first = gateway("rbd/rob", 1);
   const auto second = gateway("rbd/rob", 2);
   assert_true(take_over(*first, 1));
@@ -155,7 +151,7 @@ void a_live_owner_is_robbed_and_stands_by(void**) {
 }
 
 void a_takeover_waits_for_a_header_that_hangs(void**) {
-  make_image("rbd/header");
+  make_image("rbd/header", 4);
   const auto first = gateway("rbd/header", 1);
   assert_true(take_over(*first, 1));
   const auto second = gateway("rbd/header", 2);  // after the takeover, of which it knows nothing
@@ -181,7 +177,7 @@ void a_takeover_waits_for_a_header_that_hangs(void**) {
 }
 
 void an_image_is_given_back_once_its_operations_have_ended(void**) {
-  make_image("rbd/hang");
+  make_image("rbd/hang", 4);
   const auto lun = gateway("rbd/hang", 1);
   assert_true(take_over(*lun, 1));
   const OldOwner writing{*lun};
@@ -206,7 +202,7 @@ void an_image_is_given_back_once_its_operations_have_ended(void**) {
 }
 
 void a_gateway_that_closes_leaves_the_image_free(void**) {
-  make_image("rbd/leave");
+  make_image("rbd/leave", 4);
   auto first = gateway("rbd/leave", 1);
   assert_true(take_over(*first, 1));
   first.reset();
@@ -233,7 +229,7 @@ void remove_lock(const std::string& image) {
 }
 
 void an_owner_that_stood_still_makes_sure_before_it_writes(void**) {
-  make_image("rbd/still");
+  make_image("rbd/still", 4);
   Process owner{{"own", "rbd/still"}};
   assert_string_equal(owner.line().c_str(), "open");
   const auto written = [&owner] {
@@ -316,20 +312,9 @@ std::size_t take_over_from(const std::string& image, std::byte writer, std::mt19
 }
 
 void nothing_of_the_old_owner_lands_late(void**) {
-  const char* const wanted = std::getenv("TAKEOVERS");
-  const unsigned long takeovers = wanted != nullptr ? std::strtoul(wanted, nullptr, 10) : 6;
-  std::mt19937_64 random{seed()};
-  make_image("rbd/takeover");
-  std::size_t late = 0;
-  for (unsigned long i = 0; i < takeovers; ++i) {
-    late += take_over_from("rbd/takeover", static_cast<std::byte>(1 + i % 100), random);
-    (void)take_log();
-    if ((i + 1) % 100 == 0 || i + 1 == takeovers) {
-      print_message("%lu takeovers, %zu late writes\n", i + 1, late);
-      (void)std::fflush(stdout);  // a run that is cut off has said how far it came
-    }
-  }
-  assert_int_equal(late, 0);
+  expect_no_late_write(6, [](std::byte writer, std::mt19937_64& random) {
+    return take_over_from("rbd/takeover", writer, random);
+  });
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tests/rbd/blocks.h"
+#include "tests/rbd/luns.h"
 #include "tests/rbd/process.h"
 #include "tests/ring/configfs.h"
 
@@ -16,7 +17,6 @@ using ring_test::Lun;
 
 namespace {
 
-constexpr unsigned busy = 0x08;
 constexpr unsigned standby_sense = 0x040b;
 
 unsigned byte_at(const std::vector<std::byte>& data, std::size_t at) {

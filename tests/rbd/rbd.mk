@@ -4,8 +4,7 @@
 
 rbd_tests := rbd_test rights_test takeover_test gateway_test
 $(foreach p,$(rbd_tests),$(eval $(call host_program,rbd/$(p))))
-$(rbd_tests:%=$(B)/tests/rbd/%): $(B)/obj/tests/rbd/process.o $(B)/obj/tests/rbd/blocks.o \
-  $(B)/obj/tests/rbd/gateways.o
+$(rbd_tests:%=$(B)/tests/rbd/%): $(patsubst %,$(B)/obj/tests/rbd/%.o,process luns blocks gateways)
 
 .PHONY: build-rbd check-rbd check-rbd-long
 build-rbd: $(plugin) $(rbd_tests:%=$(B)/tests/rbd/%) $(B)/tests/unit/backend/contract_test

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/rbd/luns.h"
 #include "tests/rbd/process.h"
 #include "tests/ring/support.h"
 
@@ -25,25 +26,7 @@ using Clock = std::chrono::steady_clock;
 
 namespace {
 
-constexpr unsigned busy = 0x08;
-constexpr unsigned good = 0x00;
 constexpr unsigned check_condition = 0x02;
-constexpr std::size_t mib = std::size_t{1} << 20;
-
-LunOptions sized(std::size_t mibs) {
-  LunOptions options;
-  options.size = mibs * mib;
-  return options;
-}
-
-void make_image(const char* name, std::size_t mibs = 64) {
-  assert_true(shell("rbd create " + std::string{name} + " --size " + std::to_string(mibs) + "M"));
-}
-
-Answer write(Lun& lun, std::uint64_t lba, std::vector<std::byte>& data) {
-  return lun.execute(write_16(lba, static_cast<std::uint32_t>(data.size() / 512)),
-                     Direction::to_device, data);
-}
 
 std::vector<std::byte> read(Lun& lun, std::uint64_t lba, std::size_t bytes) {
   std::vector<std::byte> data(bytes);
@@ -54,26 +37,12 @@ std::vector<std::byte> read(Lun& lun, std::uint64_t lba, std::size_t bytes) {
 }
 
 // Whether the log says it, now or soon.
-bool is_said(const char* words, std::string* log) {
-  return eventually([&] {
-    *log += take_log();
-    return log->find(words) != std::string::npos;
-  });
-}
 bool is_said(const char* words) {
   std::string log;
-  return is_said(words, &log);
-}
-
-// On a busy machine a LUN may be there before it is refused, or before it is open.
-void expect_refused(const std::string& string, const char* words, std::size_t mibs = 64) {
-  (void)take_log();
-  const auto lun = Lun::add(string, sized(mibs));
-  std::string log;
-  if (!is_said(words, &log) || log.find("cannot be opened") == std::string::npos) {
-    print_error("%s: %s\n", string.c_str(), log.c_str());
-    assert_true(false);
-  }
+  return eventually([&] {
+    log += take_log();
+    return log.find(words) != std::string::npos;
+  });
 }
 
 std::unique_ptr<Lun> open(const std::string& string, const LunOptions& options = {}) {
@@ -91,33 +60,33 @@ std::unique_ptr<Lun> open(const std::string& string, const LunOptions& options =
 void each_thing_that_is_wrong_has_its_sentence(void**) {
   make_image("rbd/wrong");
   assert_true(shell("rbd namespace create rbd/team"));
-  expect_refused(config("nopool/wrong"), "the cluster has no pool \"nopool\"");
-  expect_refused(config("rbd/missing"), "there is no image \"missing\"");
-  expect_refused(config("rbd/wrong@monday"), "has no snapshot \"monday\"");
-  expect_refused(config("rbd/nons/wrong"), "has no namespace \"nons\"");
-  expect_refused(config("rbd/team/wrong"), "there is no image \"wrong\"");
-  expect_refused(config("rbd/wrong", ";id=nobody"), "has no key of client.nobody");
-  expect_refused("rbd=rbd/wrong;conf=/nonexistent", "/nonexistent, cannot be read");
-  expect_refused(config("rbd/wrong"), "has 64MiB but the LUN was created with size=128MiB", 128);
-  expect_refused(config("rbd/wrong", ";encryption=luks2"), "add ;passphrase_file=");
+  expect_refused(config("nopool/wrong"), {"the cluster has no pool \"nopool\""});
+  expect_refused(config("rbd/missing"), {"there is no image \"missing\""});
+  expect_refused(config("rbd/wrong@monday"), {"has no snapshot \"monday\""});
+  expect_refused(config("rbd/nons/wrong"), {"has no namespace \"nons\""});
+  expect_refused(config("rbd/team/wrong"), {"there is no image \"wrong\""});
+  expect_refused(config("rbd/wrong", ";id=nobody"), {"has no key of client.nobody"});
+  expect_refused("rbd=rbd/wrong;conf=/nonexistent", {"/nonexistent, cannot be read"});
+  expect_refused(config("rbd/wrong"), {"has 64MiB but the LUN was created with size=128MiB"}, 128);
+  expect_refused(config("rbd/wrong", ";encryption=luks2"), {"add ;passphrase_file="});
   expect_refused(config("rbd/wrong", ";encryption=luks2;passphrase_file=/nonexistent"),
-                 "/nonexistent cannot be read");
+                 {"/nonexistent cannot be read"});
   expect_refused(config("rbd/wrong", ";encryption=luks2;passphrase_file=/etc/hostname"),
-                 "not encrypted with LUKS2");
+                 {"not encrypted with LUKS2"});
 }
 
 void metadata_that_overrides_a_setting_is_refused(void**) {
   make_image("rbd/metadata");
   assert_true(shell("rbd config image set rbd/metadata rbd_cache true"));
-  expect_refused(config("rbd/metadata"), "the image's settings have rbd_cache=true");
+  expect_refused(config("rbd/metadata"), {"the image's settings have rbd_cache=true"});
   assert_true(shell("rbd config image remove rbd/metadata rbd_cache"));
   assert_true(shell("rbd config image set rbd/metadata rbd_blocklist_on_break_lock false"));
-  expect_refused(config("rbd/metadata"), "rbd_blocklist_on_break_lock=false");
+  expect_refused(config("rbd/metadata"), {"rbd_blocklist_on_break_lock=false"});
 }
 
 void an_image_without_the_lock_needs_a_word(void**) {
   assert_true(shell("rbd create rbd/nolock --size 64M --image-feature layering"));
-  expect_refused(config("rbd/nolock"), "has no exclusive lock");
+  expect_refused(config("rbd/nolock"), {"has no exclusive lock"});
   const auto lun = open(config("rbd/nolock", ";lock=none"));
   assert_non_null(lun.get());
 }
@@ -129,7 +98,7 @@ void a_key_that_does_not_fit_is_refused(void**) {
                     ".keyring --gen-key -n client.admin && sed \"s,^keyring = .*/keyring$,keyring "
                     "= " +
                     path + ".keyring,\" $CEPH_CONF > " + path + "'"));
-  expect_refused("rbd=rbd/key;conf=" + path, "does not accept client.admin");
+  expect_refused("rbd=rbd/key;conf=" + path, {"does not accept client.admin"});
 }
 
 void an_unreachable_cluster_is_waited_for(void**) {
@@ -402,11 +371,11 @@ void a_live_owner_keeps_its_image(void**) {
   make_image("rbd/owned");
   Process owner{{"own", config("rbd/owned")}};
   assert_string_equal(owner.line().c_str(), "open");
-  expect_refused(config("rbd/owned"), "is in use by process");
+  expect_refused(config("rbd/owned"), {"is in use by process"});
   make_image("rbd/mine");
   const auto lun = open(config("rbd/mine"));
   assert_non_null(lun.get());
-  expect_refused(config("rbd/mine"), "is in use by another LUN of this daemon");
+  expect_refused(config("rbd/mine"), {"is in use by another LUN of this daemon"});
 }
 
 void an_owner_that_was_killed_is_taken_over_at_once(void**) {
@@ -456,23 +425,13 @@ int end(const std::string& string, bool before) {
   return 7;
 }
 
-// Plays the process that owns an image: opens it, and waits for its end.
-int own(const std::string& string) {
-  const auto lun = Lun::add(string);
-  std::puts(lun != nullptr ? "open" : take_log().c_str());
-  std::fflush(stdout);
-  for (;;) {
-    std::this_thread::sleep_for(1h);
-  }
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   require_cluster();
   load_built_plugin();
   if (argc == 3 && std::strcmp(argv[1], "own") == 0) {
-    return own(argv[2]);
+    own_until_killed(argv[2]);
   }
   if (argc == 4 && std::strcmp(argv[1], "end") == 0) {
     return end(argv[2], std::strcmp(argv[3], "before") == 0);

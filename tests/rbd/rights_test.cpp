@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/rbd/luns.h"
 #include "tests/rbd/process.h"
 #include "tests/ring/support.h"
 
@@ -23,42 +24,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr unsigned good = 0x00;
-constexpr std::size_t mib = std::size_t{1} << 20;
-
-LunOptions sized(std::size_t mibs) {
-  LunOptions options;
-  options.size = mibs * mib;
-  return options;
-}
-
-void make_image(const std::string& name) {
-  assert_true(shell("rbd create " + name + " --size 64M"));
-}
-
 std::string in_cluster(const char* name) {
   return std::string{std::getenv("BALLAST_CEPH")} + "/" + name;
-}
-
-Answer write(Lun& lun, std::uint64_t lba, std::vector<std::byte>& data) {
-  return lun.execute(write_16(lba, static_cast<std::uint32_t>(data.size() / 512)),
-                     Direction::to_device, data);
-}
-
-void expect_refused(const std::string& string, std::initializer_list<const char*> words) {
-  (void)take_log();
-  const auto lun = Lun::add(string, sized(64));
-  std::string log;  // on a busy machine the LUN may be there before it is refused
-  const bool refused = eventually([&] {
-    log += take_log();
-    return log.find("cannot be opened") != std::string::npos;
-  });
-  for (const char* word : words) {
-    if (!refused || log.find(word) == std::string::npos) {
-      print_error("%s: %s\n", string.c_str(), log.c_str());
-      assert_true(false);
-    }
-  }
 }
 
 // The cluster's configuration with another keyring. Returns its path.
@@ -138,23 +105,13 @@ void a_user_who_may_not_blocklist_takes_nothing_over(void**) {
   expect_refused(meek, {"cannot be fenced: Permission denied", "mon \"profile rbd\""});
 }
 
-// Plays the process that owns an image: opens it, and waits for its end.
-int own(const std::string& string) {
-  const auto lun = Lun::add(string);
-  std::puts(lun != nullptr ? "open" : take_log().c_str());
-  std::fflush(stdout);
-  for (;;) {
-    std::this_thread::sleep_for(1h);
-  }
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
   require_cluster();
   load_built_plugin();
   if (argc == 3 && std::strcmp(argv[1], "own") == 0) {
-    return own(argv[2]);
+    own_until_killed(argv[2]);
   }
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_keyring_that_cannot_be_used_is_named),

@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "tests/rbd/blocks.h"
+#include "tests/rbd/luns.h"
 #include "tests/rbd/process.h"
 #include "tests/ring/support.h"
 
@@ -35,7 +36,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr unsigned good = 0x00;
 // --- the old owner
 
 // Says "open" once it writes, and "fenced" once every command is refused.
@@ -105,25 +105,14 @@ std::size_t take_over(const std::string& image, std::byte writer, std::mt19937_6
 }
 
 void no_late_write_lands(void**) {
-  const char* const wanted = std::getenv("TAKEOVERS");
-  const unsigned long takeovers = wanted != nullptr ? std::strtoul(wanted, nullptr, 10) : 20;
-  std::mt19937_64 random{seed()};
-  assert_true(shell("rbd create rbd/takeover --size 4M"));
-  std::size_t late = 0;
-  for (unsigned long i = 0; i < takeovers; ++i) {
-    late += take_over("rbd/takeover", static_cast<std::byte>(1 + i % 100), random, 0ms);
-    (void)take_log();
-    if ((i + 1) % 100 == 0 || i + 1 == takeovers) {
-      print_message("%lu takeovers, %zu late writes\n", i + 1, late);
-      (void)std::fflush(stdout);  // a run that is cut off has said how far it came
-    }
-  }
-  assert_int_equal(late, 0);
+  expect_no_late_write(20, [](std::byte writer, std::mt19937_64& random) {
+    return take_over("rbd/takeover", writer, random, 0ms);
+  });
 }
 
 void none_lands_after_the_usual_expiry(void**) {
   std::mt19937_64 random{seed()};
-  assert_true(shell("rbd create rbd/expiry --size 4M"));
+  make_image("rbd/expiry", 4);
   assert_true(shell("ceph config set mon mon_osd_blocklist_default_expire 2"));
   const std::size_t late = take_over("rbd/expiry", std::byte{7}, random, 6s);
   assert_true(shell("ceph config rm mon mon_osd_blocklist_default_expire"));

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// LUNs on images, as the tests make, use and refuse them; and the process that plays an owner.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/ring/support.h"
+
+namespace ballast::rbd_test {
+
+inline constexpr unsigned good = 0x00;
+inline constexpr unsigned busy = 0x08;
+inline constexpr std::size_t mib = std::size_t{1} << 20;
+
+void make_image(const std::string& name, std::size_t mibs = 64);
+ring_test::LunOptions sized(std::size_t mibs);
+ring_test::Answer write(ring_test::Lun& lun, std::uint64_t lba, std::vector<std::byte>& data);
+
+// Adds a LUN, whose opening must fail, and looks for all `words` in the log. On a busy machine the
+// LUN may be there before it is refused.
+void expect_refused(const std::string& string, std::initializer_list<const char*> words,
+                    std::size_t mibs = 64);
+
+// Plays the process that owns an image: opens it, says "open", and waits for its end.
+[[noreturn]] void own_until_killed(const std::string& string);
+
+// Makes as many takeovers as the environment's TAKEOVERS says, or `usual`. Each gets the byte that
+// its new owner writes, and returns how many late writes there were. There must be none.
+void expect_no_late_write(
+    unsigned long usual,
+    const std::function<std::size_t(std::byte writer, std::mt19937_64& random)>& take_over);
+
+}  // namespace ballast::rbd_test
