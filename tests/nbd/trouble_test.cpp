@@ -27,6 +27,8 @@ namespace {
 constexpr unsigned good = 0x00;
 constexpr unsigned busy = 0x08;
 
+constexpr std::chrono::milliseconds shortest_freeze = 4s;
+
 bool is_long() {
   return std::getenv("BALLAST_LONG") != nullptr;
 }
@@ -42,13 +44,12 @@ void expect_no_trouble(const SteadyLoad& load) {
 class Sibling {
  public:
   Sibling() : lun_{Lun::add("file=" + folder_.file("sibling.raw"))}, load_{*lun_, 2, 512, seed()} {}
-  // A neighbour's trouble would show as a gap of a deadline at least; a busy machine as a short
-  // one.
+  // A neighbour that froze would show as a gap of as long; a busy machine as a shorter one.
   void expect_no_gap() {
     load_.stop();
     expect_no_trouble(load_);
     assert_int_equal(load_.busy(), 0);
-    assert_true(load_.gap() < 400ms);
+    assert_true(load_.gap() < shortest_freeze * 3 / 4);
   }
 
  private:
@@ -67,11 +68,11 @@ void freeze_and_thaw(Server& server, const std::string& config, std::uint32_t bl
   for (int i = 0; i < (is_long() ? 10 : 2); ++i) {
     std::this_thread::sleep_for(300ms);
     server.freeze();
-    std::this_thread::sleep_for(is_long() ? 10s : 2s);
+    std::this_thread::sleep_for(is_long() ? 10s : shortest_freeze);
     const std::uint64_t before = load.done();
     assert_true(load.busy() > 0);
     server.thaw();
-    assert_true(eventually([&] { return load.done() > before + 20; }, 200));
+    assert_true(eventually([&] { return load.done() > before + 20; }));
   }
   load.stop();
   expect_no_trouble(load);
@@ -104,7 +105,7 @@ void kill_and_restart(Server& server, const std::string& config) {
     std::this_thread::sleep_for(std::chrono::milliseconds{i * 100});
     server.start();
     const std::uint64_t before = load.done();
-    assert_true(eventually([&] { return load.done() > before + 20; }, 300));
+    assert_true(eventually([&] { return load.done() > before + 20; }));
   }
   load.stop();
   expect_no_trouble(load);
@@ -164,7 +165,7 @@ void a_lun_whose_server_hangs_is_closed_in_time(void**) {
   assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, busy);
   const auto begin = std::chrono::steady_clock::now();
   assert_true(lun->remove());
-  assert_true(std::chrono::steady_clock::now() - begin < 9s);
+  assert_true(std::chrono::steady_clock::now() - begin < 30s);
   server.thaw();
 }
 
@@ -173,7 +174,7 @@ void a_server_that_breaks_the_protocol_harms_nobody(void**) {
   const Folder folder{"/tmp"};
   Sibling sibling;
   const std::uint64_t first = seed();
-  for (std::uint64_t i = 0; i < (is_long() ? 400U : 40U); ++i) {
+  for (std::uint64_t i = 0; i < (is_long() ? 400U : 20U); ++i) {
     const std::string socket = folder.file("u");
     Server server{{"tests/nbd/unruly_server", socket, std::to_string(first + i)}, socket + ".pid"};
     LunOptions options;

@@ -352,7 +352,7 @@ void a_lun_that_hangs_is_closed_and_keeps_its_image_until_the_osd_answers(void**
     assert_int_equal(write(*lun, 0, data).status, busy);
     const auto begun = Clock::now();
     assert_true(lun->remove());
-    assert_true(Clock::now() - begun < 8s);
+    assert_true(Clock::now() - begun < 30s);
   }
   lun.reset();
   std::unique_ptr<Lun> again;
@@ -392,7 +392,7 @@ void an_owner_that_was_killed_is_taken_over_at_once(void**) {
   assert_int_equal(write(*lun, 0, data).status, good);
   print_message("first write %.0f ms after the kill\n",
                 std::chrono::duration<double, std::milli>(Clock::now() - begun).count());
-  assert_true(Clock::now() - begun < 5s);
+  assert_true(Clock::now() - begun < 15s);  // waiting for the owner's watch to end takes 28 s
 }
 
 // The library's threads would use objects that the end of the process has destroyed.
