@@ -76,7 +76,7 @@ class Rbd final : public Backend {
                                  .exclusive = snapshot || lock_ != RbdLock::none};
   }
   void use(std::unique_ptr<RbdSession> session) { session_ = std::move(session); }
-  void use(std::unique_ptr<RbdAccess> access) { access_ = std::move(access); }
+  void use(std::unique_ptr<SharedAccess> access) { access_ = std::move(access); }
 
   co::Executor& executor() override { return executor_; }
   const Geometry& geometry() const override { return geometry_; }
@@ -101,7 +101,7 @@ class Rbd final : public Backend {
   RbdSession* usable() const;
   // The session that is open, whether the image is ours or not; null while there is none.
   RbdSession* open_session() const {
-    return access_ != nullptr ? access_->open_session() : session_.get();
+    return access_ != nullptr ? static_cast<RbdSession*>(access_->open_session()) : session_.get();
   }
   bool must_verify() { return access_ != nullptr && access_->must_verify(); }
   IoStatus ended(RbdSession& session, OpKind kind, const char* words, Bytes offset, Bytes length,
@@ -120,8 +120,8 @@ class Rbd final : public Backend {
   Geometry geometry_;
   Capabilities capabilities_;
   ErrorLog errors_;
-  std::unique_ptr<RbdSession> session_;  // of an image that is not shared
-  std::unique_ptr<RbdAccess> access_;    // of a shared one
+  std::unique_ptr<RbdSession> session_;   // of an image that is not shared
+  std::unique_ptr<SharedAccess> access_;  // of a shared one
 };
 
 Connection Rbd::connection() const {
@@ -145,7 +145,7 @@ co::Task<std::string> Rbd::waits_for(Nanoseconds patience) {
 // gate.
 RbdSession* Rbd::usable() const {
   if (access_ != nullptr) {
-    return access_->session();
+    return static_cast<RbdSession*>(access_->session());
   }
   return session_->lost() ? nullptr : session_.get();
 }
@@ -384,7 +384,7 @@ co::Task<IoStatus> Rbd::resize(Bytes size) {
       co_return IoStatus::not_ready;
     }
   }
-  RbdSession* const session = access_ != nullptr ? access_->open_session() : usable();
+  RbdSession* const session = access_ != nullptr ? open_session() : usable();
   if (session == nullptr) {
     co_return IoStatus::not_ready;
   }
@@ -417,11 +417,14 @@ std::unique_ptr<Backend> make_rbd(RbdImage image, RbdLock lock, const OpenContex
   return rbd;
 }
 
-std::unique_ptr<Backend> make_shared_rbd(RbdImage image, StoreOrder order, RbdAccess::Open open,
-                                         const OpenContext& context) {
+std::unique_ptr<Backend> make_shared_rbd(
+    RbdImage image, std::string lun, const OpenContext& context,
+    const std::function<std::unique_ptr<SessionSource>(const Bytes& lun_size)>& sessions) {
   auto rbd = std::make_unique<Rbd>(image, RbdLock::standby, context);
-  rbd->use(std::make_unique<RbdAccess>(context.executor, std::move(order), open, std::move(image),
-                                       rbd->geometry().size));
+  const Bytes& lun_size = rbd->geometry().size;
+  auto first = std::make_unique<RbdSession>(context.executor, std::move(image), lun_size);
+  rbd->use(std::make_unique<SharedAccess>(context.executor, std::move(lun), std::move(first),
+                                          sessions(lun_size)));
   return rbd;
 }
 

@@ -16,20 +16,24 @@
 // Fencing. Once the cluster says that this client is fenced, or that the lock is not ours, every
 // operation ends with not_ready. An image with lock=exclusive stays so until it is opened again,
 // because commands that are under way may be older than the new owner's. For one with lock=standby
-// see rbd_access.h.
+// see shared_access.h.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "lib/backend/factory.h"
-#include "lib/backend/rbd_access.h"
 #include "lib/backend/rbd_session.h"
+#include "lib/backend/shared_access.h"
 
 namespace ballast::backend {
 
 std::unique_ptr<Backend> make_rbd(RbdImage image, RbdLock lock, const OpenContext& context);
-// With lock=standby: `open` opens further sessions.
-std::unique_ptr<Backend> make_shared_rbd(RbdImage image, StoreOrder order, RbdAccess::Open open,
-                                         const OpenContext& context);
+// With lock=standby. `sessions` makes the source of further sessions, given where the size of the
+// LUN stands, which outlives them.
+std::unique_ptr<Backend> make_shared_rbd(
+    RbdImage image, std::string lun, const OpenContext& context,
+    const std::function<std::unique_ptr<SessionSource>(const Bytes& lun_size)>& sessions);
 
 }  // namespace ballast::backend

@@ -127,27 +127,27 @@ int put_record(RbdConnection& connection, const OwnerRecord& record) {
 
 class Taking {
  public:
-  Taking(RbdConnection& connection, TakeOrder order)
+  Taking(RbdConnection& connection, RbdOwnership::Manner manner, const TakeOrder& order)
       : connection_{connection},
         library_{connection.library()},
-        order_{std::move(order)},
+        order_{order},
         self_{ourselves()},
-        ownership_{connection.name(), self_, order_.manner} {
+        ownership_{connection.name(), self_, manner} {
     self_.group = order_.group;
   }
 
-  Result<TakenImage> run() {
+  Result<std::string> run() {
     using Step = RbdOwnership::Step;
     for (;;) {
       const Step step = ownership_.step();
       if (order_.progress != nullptr) {
-        order_.progress->store(step, std::memory_order_relaxed);
+        order_.progress->store(to_string(step), std::memory_order_relaxed);
       }
       if (step == Step::refused) {
         return ownership_.error();
       }
       if (step == Step::owner) {
-        return TakenImage{std::move(self_.address)};
+        return std::move(self_.address);
       }
       if (step == Step::fence && order_.unwanted && order_.unwanted()) {
         return Error{ECANCELED, fmt::format("{}: not taken over: nobody waits for it any more",
@@ -167,7 +167,7 @@ class Taking {
 
   RbdConnection& connection_;
   const RbdLibrary& library_;
-  const TakeOrder order_;
+  const TakeOrder& order_;
   OwnerRecord self_;
   RbdOwnership ownership_;
 };
@@ -260,8 +260,9 @@ int Taking::write_record() {
 
 }  // namespace
 
-Result<TakenImage> take_ownership(RbdConnection& connection, TakeOrder order) {
-  return Taking{connection, std::move(order)}.run();
+Result<std::string> take_ownership(RbdConnection& connection, RbdOwnership::Manner manner,
+                                   const TakeOrder& order) {
+  return Taking{connection, manner, order}.run();
 }
 
 void end_ownership(RbdConnection& connection) {
@@ -271,14 +272,14 @@ void end_ownership(RbdConnection& connection) {
   (void)on_header(connection, "metadata_remove", key);
 }
 
-Result<OwnerSeen> read_owner(RbdConnection& connection) {
+Result<ImageOwner> read_owner(RbdConnection& connection) {
   Result<std::string> address = lock_owner(connection);
   if (!address) {
     return Error{address.error().errno_value,
                  fmt::format("{}: the owner of its lock cannot be read: {}", connection.name(),
                              std::strerror(address.error().errno_value))};
   }
-  return OwnerSeen{std::move(address).value(), owner_record(connection)};
+  return ImageOwner{std::move(address).value(), owner_record(connection)};
 }
 
 }  // namespace ballast::backend

@@ -4,12 +4,10 @@
 // (rbd_connection.h).
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 
+#include "lib/backend/access_session.h"
 #include "lib/backend/rbd_connection.h"
 #include "lib/backend/rbd_ownership.h"
 #include "lib/base/result.h"
@@ -19,29 +17,19 @@ namespace ballast::backend {
 // How long a fenced owner stays fenced: a year.
 inline constexpr unsigned fence_seconds = 31536000;
 
-struct TakeOrder {
-  RbdOwnership::Manner manner = RbdOwnership::Manner::spares;
-  std::uint16_t group = 0;  // for our record
-  std::atomic<RbdOwnership::Step>* progress =
-      nullptr;  // says what is being done; null: nobody asks
-  // Is asked before another owner is fenced. If it returns true, the error's errno_value is
-  // ECANCELED.
-  std::function<bool()> unwanted{};
-};
-struct TakenImage {
-  std::string address;  // ours, as the lock has it
-};
-// The error's errno_value is EBUSY if a live owner has the image, and is to be spared. After any
-// error the lock may be ours all the same, so close the connection.
-Result<TakenImage> take_ownership(RbdConnection& connection, TakeOrder order);
+// Returns our address, as the lock has it. The error's errno_value is EBUSY if a live owner has the
+// image, and is to be spared. After any error the lock may be ours all the same, so close the
+// connection.
+Result<std::string> take_ownership(RbdConnection& connection, RbdOwnership::Manner manner,
+                                   const TakeOrder& order);
 
 // Takes our record out of the image, which is ours, before it is closed in order.
 void end_ownership(RbdConnection& connection);
 
-struct OwnerSeen {
+struct ImageOwner {
   std::string address;  // of the lock's owner; empty: nobody has the lock
   std::optional<OwnerRecord> record;
 };
-Result<OwnerSeen> read_owner(RbdConnection& connection);
+Result<ImageOwner> read_owner(RbdConnection& connection);
 
 }  // namespace ballast::backend

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/backend/rbd_session.h"
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "lib/backend/rbd_lock.h"
@@ -9,18 +11,33 @@
 
 namespace ballast::backend {
 
+Result<OwnerSeen> RbdSession::look() {
+  Result<ImageOwner> owner = read_owner(*image_.connection);
+  if (!owner) {
+    return owner.error();
+  }
+  const std::optional<OwnerRecord>& record = owner.value().record;
+  const bool is_record = record.has_value() && record->address == owner.value().address;
+  return OwnerSeen{.address = std::move(owner.value().address),
+                   .group = is_record ? record->group : std::uint16_t{0}};
+}
+
+Result<std::string> RbdSession::take(const TakeOrder& order) {
+  return take_ownership(*image_.connection, RbdOwnership::Manner::robs, order);
+}
+
 co::Task<void> RbdSession::end() {
-  running_.close();
-  co_await running_.drain();
+  running().close();
+  co_await running().drain();
   co_await size_watch_.close();
   std::function<int()> work = [this] {
-    if (!lost_ && !image_.address.empty()) {
+    if (!lost() && !address().empty()) {
       end_ownership(*image_.connection);
     }
     image_.connection.reset();
     return 0;
   };
-  const int ended = co_await control_.run(std::move(work));
+  const int ended = co_await control().run(std::move(work));
   BALLAST_ASSERT(ended == 0 || image_.connection != nullptr);
 }
 

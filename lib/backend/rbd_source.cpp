@@ -4,8 +4,10 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "lib/backend/attempts.h"
@@ -67,11 +69,11 @@ Result<RbdImage> open_image(const StoreOrder& order) {
     }
   }
   if (config.lock == RbdLock::exclusive && !connection.is_snapshot()) {
-    Result<TakenImage> ours = take_ownership(connection, {});
+    Result<std::string> ours = take_ownership(connection, RbdOwnership::Manner::spares, {});
     if (!ours) {
       return ours.error();
     }
-    image.address = std::move(ours.value().address);
+    image.address = std::move(ours).value();
   }
   return image;
 }
@@ -85,11 +87,43 @@ ImageAttempts::Outcome attempt(const StoreOrder& order, const ImageAttempts::Unw
 }
 
 // Tries for as long as it takes: the LUN is known.
-std::unique_ptr<ImageAttempts> open_again(const StoreOrder& order) {
-  StoreOrder known = order;
-  known.at_start = true;
-  return std::make_unique<ImageAttempts>(
-      ImageAttempts::plan_for(std::move(known), "ballast/rbd", attempt));
+class RbdSessions final : public SessionSource {
+ public:
+  RbdSessions(StoreOrder order, const OpenContext& context, const Bytes& lun_size)
+      : executor_{context.executor}, order_{std::move(order)}, lun_size_{lun_size} {
+    order_.at_start = true;
+  }
+  Words words() const override {
+    return {.store = "image",
+            .server = "the cluster",
+            .closed = "there is no connection to the cluster yet; the log says why"};
+  }
+  std::size_t most_old() const override { return 4; }
+  void begin() override {
+    attempts_ =
+        std::make_unique<ImageAttempts>(ImageAttempts::plan_for(order_, "ballast/rbd", attempt));
+  }
+  StoreSource::State state() override { return attempts_->state(); }
+  std::unique_ptr<AccessSession> take() override {
+    return std::make_unique<RbdSession>(executor_, attempts_->take(), lun_size_);
+  }
+  void stop() override { attempts_.reset(); }
+
+ private:
+  co::Executor& executor_;
+  StoreOrder order_;
+  const Bytes& lun_size_;
+  std::unique_ptr<ImageAttempts> attempts_;
+};
+
+// With lock=standby.
+std::unique_ptr<Backend> make_shared(RbdImage image, StoreOrder order, const OpenContext& context) {
+  std::string lun = order.lun;
+  return make_shared_rbd(std::move(image), std::move(lun), context,
+                         [&](const Bytes& lun_size) -> std::unique_ptr<SessionSource> {
+                           return std::make_unique<RbdSessions>(std::move(order), context,
+                                                                lun_size);
+                         });
 }
 
 class RbdSource final : public StoreSource {
@@ -105,7 +139,7 @@ class RbdSource final : public StoreSource {
   Store take() override {
     const RbdLock lock = order_.config.rbd.lock;
     return Store{lock == RbdLock::standby
-                     ? make_shared_rbd(attempts_.take(), std::move(order_), open_again, context_)
+                     ? make_shared(attempts_.take(), std::move(order_), context_)
                      : make_rbd(attempts_.take(), lock, context_),
                  nullptr};
   }

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// RbdAccess: the image of a LUN with lock=standby (shared_store.h): whose it is, and the session by
-// which this machine uses it.
+// SharedAccess: a store that several machines may own in turn (shared_store.h): whose it is, and
+// the session by which this machine uses it. What differs from one kind of store to the other is in
+// the sessions (access_session.h): RbdSession, PrSession.
 //
 //   connecting -> standby -> transition -> active
 //        ^           |            |           |
 //        +-----------+------------+-----------+   lost, or given back: a new session
 //
-// The image is taken over only when take_over() asks for it, over the session that stands by. Who
-// owned the image has no way back but a new session: its connection may be fenced, and commands of
-// it may be older than the new owner's (rbd_ownership.h). The old session lives on until its last
-// operation has ended. Its operations end with an error once the cluster answers, and nothing of
-// them lands after the new owner's first change.
+// The store is taken over only when take_over() asks for it, in the session that stands by. Who
+// owned the store has no way back but a new session: commands of the old one may be older than the
+// new owner's. The old session lives on until its last operation has ended. Its operations end with
+// an error once the store answers, and nothing of them lands after the new owner's first change.
 //
-// How the loss of the image is noticed: an operation ends with -108 (fenced) or -30 (no lock), or a
-// look at the lock's owners finds another one. Ballast looks every look_interval. If the process
-// stood still for longer than most_still, somebody may have taken the image in that time, so the
-// next change waits for a look that finds the lock still ours.
+// How the loss of the store is noticed: an operation ends with an error that says so, or a look at
+// the owner finds another one. Ballast looks every look_interval. If the process stood still for
+// longer than most_still, somebody may have taken the store in that time, so the next change waits
+// for a look that finds the store still ours.
 //
 // Threads. Everything here runs on the executor. Calls that block run on the session's control
-// thread, so a header object that hangs delays looks and takeovers, and nothing else.
+// thread, so a store that hangs delays looks and takeovers, and nothing else.
 #pragma once
 
 #include <atomic>
@@ -30,18 +30,15 @@
 #include <utility>
 #include <vector>
 
-#include "lib/backend/attempts.h"
-#include "lib/backend/rbd_lock.h"
-#include "lib/backend/rbd_session.h"
+#include "lib/backend/access_session.h"
 #include "lib/backend/shared_store.h"
-#include "lib/backend/store_source.h"
 #include "lib/base/units.h"
 #include "lib/co/event.h"
 #include "lib/co/task_group.h"
 
 namespace ballast::backend {
 
-class RbdAccess final : public SharedStore {
+class SharedAccess final : public SharedStore {
  public:
   static constexpr Nanoseconds look_interval = std::chrono::seconds{2};
   static constexpr Nanoseconds most_still = std::chrono::seconds{2};
@@ -52,14 +49,10 @@ class RbdAccess final : public SharedStore {
   static constexpr Nanoseconds quiet_patience = std::chrono::seconds{5};
   // A takeover that nobody has asked for since then is not begun.
   static constexpr Nanoseconds wanted_for = std::chrono::seconds{30};
-  // So many old sessions may wait for their last operations. With more, no new one is opened.
-  static constexpr std::size_t most_old = 4;
 
-  // `image` is open and not ours. `open` opens another session (RbdSource). For `lun_size` see
-  // RbdSession.
-  using Open = std::unique_ptr<Attempts<RbdImage>> (*)(const StoreOrder& order);
-  RbdAccess(co::Executor& executor, StoreOrder order, Open open, RbdImage image,
-            const Bytes& lun_size);
+  // `first` is open, and its store is not ours. `lun` is the LUN's name, for the log.
+  SharedAccess(co::Executor& executor, std::string lun, std::unique_ptr<AccessSession> first,
+               std::unique_ptr<SessionSource> source);
 
   co::Executor& executor() override { return executor_; }
   void start(AccessWatcher& watcher) override;
@@ -73,18 +66,18 @@ class RbdAccess final : public SharedStore {
 
   // --- for the data path
   //
-  // The session to use; null unless the image is ours.
-  RbdSession* session() const { return access_ == Access::active ? session_.get() : nullptr; }
-  // An operation of `session` has found that the image is lost.
-  void lost(const RbdSession& session, const char* why);
-  // Whether a change must wait for verified(), which returns whether the image is still ours.
+  // The session to use; null unless the store is ours.
+  AccessSession* session() const { return access_ == Access::active ? session_.get() : nullptr; }
+  // An operation of `session` has found that the store is lost.
+  void lost(const AccessSession& session, const char* why);
+  // Whether a change must wait for verified(), which returns whether the store is still ours.
   bool must_verify() {
     note_time();
     return must_verify_;
   }
   co::Task<bool> verified();
-  // The session that is open, whoever owns the image; null while there is none.
-  RbdSession* open_session() const { return session_.get(); }
+  // The session that is open, whoever owns the store; null while there is none.
+  AccessSession* open_session() const { return session_.get(); }
 
   // Ends every session. Once, as the last call.
   co::Task<void> close();
@@ -95,46 +88,45 @@ class RbdAccess final : public SharedStore {
   co::Task<void> look_after();
   co::Task<void> beat();
   co::Task<void> connect();
-  bool begin_connect();
+  bool begin();
   void use_found();
   co::Task<void> wait_and_look();
   co::Task<int> look();
   co::Task<void> do_take_over();
   co::Task<void> do_give_back();
-  co::Task<void> end_session(std::unique_ptr<RbdSession> session, bool ours);
+  co::Task<void> end_session(std::unique_ptr<AccessSession> session, bool ours);
   void retire();
   void note_owner(const OwnerSeen& seen);
   void note_time();
   bool is_held() const;
   void tell();
-  void own(TakenImage& taken);
+  void own(std::string address);
   void ask(Wish wish, Asker asker);
   void set_access(Access access, bool expected = false);
   void lose(const char* why);
   void end_attempt(Move outcome);
 
   co::Executor& executor_;
-  const StoreOrder order_;
-  const Open open_;
-  const Bytes& lun_size_;
+  const std::string lun_;
+  const std::unique_ptr<SessionSource> source_;
+  const SessionSource::Words words_;
   AccessWatcher* watcher_ = nullptr;
   Access access_ = Access::standby;
   std::uint16_t group_ = 0;
-  std::unique_ptr<RbdSession> session_;
-  std::unique_ptr<Attempts<RbdImage>> attempts_;  // while there is no session
+  std::unique_ptr<AccessSession> session_;
   std::size_t old_sessions_ = 0;
-  std::size_t giving_back_ = 0;  // old sessions that still own the image
+  std::size_t giving_back_ = 0;  // old sessions that still own the store
 
   StoreOwner owner_;
   bool looked_ = false;                // owner_ was read at least once
-  std::string own_address_;            // the last address under which the image was ours
+  std::string own_address_;            // the last address under which the store was ours
   std::optional<TimePoint> taken_at_;  // when another owner than before was first seen
   TimePoint next_look_{};
 
   Wish wish_ = Wish::none;
   bool by_operator_ = false;
   std::atomic<std::int64_t> wanted_until_{0};  // steady_clock, ns; the control thread reads it
-  std::atomic<RbdOwnership::Step> step_{RbdOwnership::Step::list};  // of the takeover under way
+  std::atomic<const char*> step_{nullptr};     // of the takeover under way, in words
   std::uint64_t attempts_ended_ = 0;
   Move outcome_ = Move::done;  // of the last attempt
   std::string why_;            // it failed
