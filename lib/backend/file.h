@@ -26,6 +26,11 @@
 //   in the kernel (EAGAIN, ENOMEM), does not count. Under O_DIRECT the page cache holds nothing
 //   that the backend wrote: a failed flush is reported, and the next flush asks the device again.
 //
+// With lock=pr
+//   Operations are carried out only while this machine owns the device (shared_access.h,
+//   pr_session.h). One that ends with EBADE, which is Linux's word for RESERVATION CONFLICT, has
+//   found that the device is lost.
+//
 // block_status, resize and the final close(2) run on the helper thread. resize() lengthens a file
 // that is too short and never shortens one: data beyond the end of a smaller LUN is kept. A block
 // device must be large enough already.
@@ -46,5 +51,8 @@ namespace ballast::backend {
 // Takes over `file` with its lock and its claim. `path` is for logs. `context`: see OpenContext
 // (factory.h).
 std::unique_ptr<Backend> make_file(OpenFile file, std::string path, const OpenContext& context);
+// With lock=pr. `lun` is the LUN's name, for logs.
+std::unique_ptr<Backend> make_shared_file(OpenFile file, std::string path, std::string lun,
+                                          const OpenContext& context);
 
 }  // namespace ballast::backend

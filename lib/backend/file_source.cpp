@@ -12,7 +12,11 @@ namespace {
 class FileSource final : public StoreSource {
  public:
   FileSource(StoreOrder order, const OpenContext& context)
-      : path_{order.config.file.path}, context_{context}, opener_{std::move(order)} {}
+      : path_{order.config.file.path},
+        lun_{order.lun},
+        shared_{order.config.file.lock == FileLock::pr},
+        context_{context},
+        opener_{std::move(order)} {}
 
   State wait(Nanoseconds patience) override { return opener_.wait(patience); }
   State state() override { return opener_.state(); }
@@ -20,11 +24,16 @@ class FileSource final : public StoreSource {
   Store take() override {
     OpenFile file = opener_.take();
     std::shared_ptr<UnheardFlush> unheard_flush = file.claim.unheard_flush();
-    return Store{make_file(std::move(file), path_, context_), std::move(unheard_flush)};
+    std::unique_ptr<Backend> backend =
+        shared_ ? make_shared_file(std::move(file), path_, lun_, context_)
+                : make_file(std::move(file), path_, context_);
+    return Store{std::move(backend), std::move(unheard_flush)};
   }
 
  private:
   const std::string path_;
+  const std::string lun_;
+  const bool shared_;
   const OpenContext context_;
   StoreOpener opener_;
 };

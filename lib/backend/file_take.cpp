@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "lib/backend/file_missing.h"
+#include "lib/backend/pr_device.h"
 #include "lib/base/log.h"
 #include "lib/base/values.h"
 
@@ -178,6 +179,16 @@ Result<bool> lock(int fd, const std::string& path) {
                path, who, path);
 }
 
+Result<void> check_reservations(const FileConfig& config, const Taken& taken) {
+  if (!taken.block_device) {
+    return error(EINVAL,
+                 "{} is a regular file, and lock=pr is for a block device that several machines "
+                 "see: remove it",
+                 config.path);
+  }
+  return backend::check_reservations(config.path.c_str(), taken.fd.get());
+}
+
 // Locks and claims an open store, and checks whether it is the expected one.
 Result<Taken> take_open(UniqueFd fd, const FileConfig& config, const Expected& expected) {
   Taken taken;
@@ -190,6 +201,11 @@ Result<Taken> take_open(UniqueFd fd, const FileConfig& config, const Expected& e
   taken.block_device = S_ISBLK(status.st_mode);
   if (!taken.block_device && !S_ISREG(status.st_mode)) {
     return error(EAGAIN, "{} comes and goes while it is being opened: try again", config.path);
+  }
+  if (config.lock == FileLock::pr) {
+    if (Result<void> usable = check_reservations(config, taken); !usable) {
+      return usable.error();
+    }
   }
   taken.exclusive = taken.block_device;
   if (!taken.block_device) {
@@ -307,6 +323,10 @@ Result<Kind> look_for(const FileConfig& config, Bytes size, const Expected& expe
     if (Result<void> may = check_missing(config.path, size, expected); !may) {
       return may.error();
     }
+    if (config.lock == FileLock::pr && kind) {
+      return error(ENOENT, "{} is not there, and lock=pr is for a block device: see lsblk",
+                   config.path);
+    }
   }
   return kind;
 }
@@ -314,6 +334,9 @@ Result<Kind> look_for(const FileConfig& config, Bytes size, const Expected& expe
 }  // namespace
 
 Result<Taken> take_store(const FileConfig& config, Bytes size, const Expected& expected) {
+  if (const Result<void> keys = check_keys(config); !keys) {
+    return keys.error();
+  }
   Result<Kind> kind = look_for(config, size, expected);
   if (kind && kind.value() == Kind::missing) {
     Result<std::optional<Taken>> created = create(config, size);
@@ -335,6 +358,9 @@ Result<Taken> take_store(const FileConfig& config, Bytes size, const Expected& e
 }
 
 Result<void> check_store(const FileConfig& config, const Expected& expected) {
+  if (Result<void> keys = check_keys(config); !keys) {
+    return keys;
+  }
   const Result<Kind> kind = look_for(config, Bytes{}, expected);
   if (!kind) {
     return kind.error();

@@ -74,7 +74,9 @@ const Kind* find_kind(std::string_view name) {
 }
 
 bool is_shared(const StoreConfig& config) {
-  return config.kind == find_kind("rbd") && config.rbd.lock == RbdLock::standby;
+  return config.kind == find_kind("rbd")
+             ? config.rbd.lock == RbdLock::standby
+             : config.kind == find_kind("file") && config.file.lock == FileLock::pr;
 }
 
 config::Keys keys_of(StoreConfig& config) {

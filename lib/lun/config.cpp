@@ -141,13 +141,17 @@ Result<void> parse_target(std::string_view text, backend::StoreConfig& store) {
 
 // The error for a key that this configuration does not know.
 Error unknown_key(std::string_view name, const LunConfig& config, const Keys& keys) {
+  std::vector<std::string_view> with;
   for (const Kind& kind : backend::kinds()) {
     backend::StoreConfig other;
     other.kind = &kind;
     if (config::find(backend::keys_of(other), name) != nullptr) {
-      return invalid("key {} can be used with {} only, not with {}: remove it", name, kind.name,
-                     config.store.kind->name);
+      with.push_back(kind.name);
     }
+  }
+  if (!with.empty()) {
+    return invalid("key {} can be used with {} only, not with {}: remove it", name,
+                   list(with, " or "), config.store.kind->name);
   }
   return invalid("unknown key {}: known are {}", quote(name), known_keys(keys));
 }
@@ -227,15 +231,16 @@ std::string to_string(const LunConfig& config) {
 
 std::vector<KeyText> describe_keys() {
   std::vector<KeyText> all;
-  std::set<std::string_view> seen;
+  // Two kinds may have a key with the same name, and other values.
+  std::set<std::pair<std::string_view, std::string>> seen;
   for (const Kind& kind : backend::kinds()) {
     LunConfig config;
     config.store.kind = &kind;
     for (const Key& key : keys_of(config)) {
-      if (seen.insert(key.name).second) {
+      const std::string values = config::describe_values(key);
+      if (seen.emplace(key.name, values).second) {
         const std::string usual = config::format(key);
-        all.push_back(
-            {key.name, config::describe_values(key), usual.empty() ? "none" : usual, key.live});
+        all.push_back({key.name, values, usual.empty() ? "none" : usual, key.live});
       }
     }
   }

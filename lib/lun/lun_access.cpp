@@ -46,7 +46,7 @@ void Lun::move(bool here, Done done) {
   if (backend_->shared() == nullptr) {
     done(Error{EOPNOTSUPP,
                fmt::format("{} is not shared with another gateway: only a LUN with lock=standby "
-                           "can be {}",
+                           "or lock=pr can be {}",
                            store_, here ? "activated" : "put on standby")});
     return;
   }

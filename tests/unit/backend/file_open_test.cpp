@@ -251,6 +251,34 @@ void a_block_device_in_use(void**) {
   assert_string_equal(check_says(file_config(device.path())).c_str(), "fine");
 }
 
+FileConfig shared(const std::string& path, CacheMode cache = CacheMode::direct) {
+  FileConfig config = file_config(path, cache);
+  config.lock = FileLock::pr;
+  return config;
+}
+
+void a_file_cannot_be_shared_by_reservations(void**) {
+  const Folder folder;
+  const std::string path = folder.file("vol");
+  expect_refused(shared(path), {path, "is not there", "block device"});
+  assert_true(std::filesystem::is_empty(folder.path()));
+  make_file(path, 1 << 20);
+  expect_refused(shared(path), {path, "is a regular file", "lock=pr"});
+}
+
+void a_shared_device_is_not_cached(void**) {
+  expect_refused(shared("/dev/null", CacheMode::buffered), {"lock=pr", "cache=buffered"});
+}
+
+void a_device_without_reservations_cannot_be_shared(void**) {
+  const LoopDevice device{1_MiB};
+  if (device.path().empty()) {
+    print_message("%s\n", device.why().c_str());
+    skip();
+  }
+  expect_refused(shared(device.path()), {device.path(), "has no SCSI persistent reservations"});
+}
+
 // --- sizes and blocks
 // -----------------------------------------------------------------------------
 
@@ -364,6 +392,9 @@ int main() {
       cmocka_unit_test(a_second_lun_in_this_process),
       cmocka_unit_test(another_process_is_named_where_the_kernel_knows_it),
       cmocka_unit_test(a_block_device_in_use),
+      cmocka_unit_test(a_file_cannot_be_shared_by_reservations),
+      cmocka_unit_test(a_shared_device_is_not_cached),
+      cmocka_unit_test(a_device_without_reservations_cannot_be_shared),
       cmocka_unit_test(a_smaller_file_is_refused_with_both_sizes),
       cmocka_unit_test(an_empty_file_is_refused_and_left_alone),
       cmocka_unit_test(a_smaller_block_device_is_refused_with_both_sizes),

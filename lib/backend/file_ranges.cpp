@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the file backend does with ranges: zero, discard, and what they hold.
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "lib/backend/extents.h"
+#include "lib/backend/file_backend.h"
+#include "lib/backend/file_probe.h"
+#include "lib/backend/op_status.h"
+#include "lib/backend/ring_operation.h"
+#include "lib/io/helper_thread.h"
+
+namespace ballast::backend {
+
+// --- zero and discard ----------------------------------------------------------------------------
+
+// Sets `missing` if the kernel or the file system does not have this mode at all.
+co::Task<int> File::fallocate(co::Gate& gate, int mode, bool& missing, Bytes offset, Bytes length,
+                              co::CancelToken cancel) {
+  RingOperation op{gate, uring_, cancel};
+  const int result =
+      co_await uring_.fallocate(handle_, mode | FALLOC_FL_KEEP_SIZE, offset, length, &op.ticket);
+  if (result == -EOPNOTSUPP || result == -ENOSYS) {
+    missing = true;
+    co_return -EOPNOTSUPP;
+  }
+  // The range is no whole number of the device's blocks. Under cache=buffered the LUN's blocks may
+  // be smaller than the device's.
+  if (result == -EINVAL && file_.block_device) {
+    co_return -EOPNOTSUPP;
+  }
+  if (result < 0 && result != -ECANCELED && result != -EINTR && result != -EBADE) {
+    errors_.report("zero", offset, length, std::strerror(-result));
+  }
+  co_return result;
+}
+
+co::Task<IoStatus> File::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
+                              co::CancelToken cancel) {
+  if (must_verify()) [[unlikely]] {
+    (void)co_await access_->verified();
+  }
+  const Place here = place_of_change();
+  if (here.gate == nullptr) [[unlikely]] {
+    co_return IoStatus::not_ready;
+  }
+  // The session must outlive both attempts.
+  const co::Gate::Guard inside{*here.gate};
+  int result = -EOPNOTSUPP;
+  if (may_unmap == MayUnmap::yes && file_.capabilities.zero_unmaps && !no_punch_hole_) {
+    result = co_await fallocate(*here.gate, FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length,
+                                cancel);
+  }
+  if (result == -EOPNOTSUPP && !no_zero_range_) {
+    result = co_await fallocate(*here.gate, FALLOC_FL_ZERO_RANGE, no_zero_range_, offset, length,
+                                cancel);
+  }
+  if (is_robbed(here, result)) {
+    co_return IoStatus::not_ready;
+  }
+  // After an interruption a part may be zeroed, and `cancelled` promises that nothing was done.
+  co_return result == -EINTR ? IoStatus::medium_error : status_from_errno(OpKind::zero, -result);
+}
+
+co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
+  if (!file_.capabilities.discard) {
+    co_return IoStatus::not_supported;
+  }
+  if (!file_.block_device) {
+    if (no_punch_hole_) {
+      co_return IoStatus::not_supported;
+    }
+    const int punched =
+        co_await fallocate(running_, FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length, cancel);
+    co_return punched == -EINTR ? IoStatus::medium_error
+                                : status_from_errno(OpKind::discard, -punched);
+  }
+  if (no_discard_) {
+    co_return IoStatus::not_supported;
+  }
+  if (must_verify()) [[unlikely]] {
+    (void)co_await access_->verified();
+  }
+  const Place here = place_of_change();
+  if (here.gate == nullptr) [[unlikely]] {
+    co_return IoStatus::not_ready;
+  }
+  const co::Gate::Guard inside{*here.gate};
+  std::function<int()> work = [fd = handle_.fd, from = offset.value(), count = length.value()] {
+    std::array<std::uint64_t, 2> range{from, count};
+    return ::ioctl(fd, BLKDISCARD, range.data()) == 0 ? 0 : -errno;
+  };
+  const int result = co_await helper_.run(std::move(work), cancel);
+  if (result == -ECANCELED) {
+    co_return IoStatus::cancelled;  // it had not begun: a running BLKDISCARD cannot be ended
+  }
+  if (result == -EINVAL) {
+    co_return IoStatus::ok;  // the range holds no whole block of the device: nothing to give back
+  }
+  if (is_robbed(here, result)) {
+    co_return IoStatus::not_ready;
+  }
+  if (result == -EOPNOTSUPP) {
+    no_discard_ = true;
+  } else if (result < 0) {
+    errors_.report("discard", offset, length, std::strerror(-result));
+  }
+  co_return status_from_errno(OpKind::discard, -result);
+}
+
+// --- calls on the helper thread ------------------------------------------------------------------
+
+co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t limit,
+                                      std::vector<Extent>* out) {
+  if (!file_.capabilities.block_status) {
+    co_return IoStatus::not_supported;
+  }
+  const co::Gate::Guard inside{running_};
+  std::vector<Extent> found;
+  std::function<int()> work = [fd = handle_.fd, offset, length, limit, &found,
+                               block = file_.geometry.logical_block] {
+    return find_extents(fd, offset, length, block, limit, &found);
+  };
+  const int result = co_await helper_.run(std::move(work));
+  if (result < 0) {
+    errors_.report("block status", offset, length, std::strerror(-result));
+    co_return status_from_errno(OpKind::block_status, -result);
+  }
+  out->insert(out->end(), found.begin(), found.end());
+  co_return IoStatus::ok;
+}
+
+co::Task<IoStatus> File::resize(Bytes size) {
+  const co::Gate::Guard inside{running_};
+  std::function<int()> work = [fd = handle_.fd, size, block_device = file_.block_device] {
+    const Result<Bytes> has = size_of(fd, block_device);
+    if (!has) {
+      return -has.error().errno_value;
+    }
+    if (has.value() >= size) {
+      return 0;
+    }
+    if (block_device) {
+      return -EFBIG;
+    }
+    const bool grown = ::ftruncate(fd, static_cast<off_t>(size.value())) == 0 && ::fsync(fd) == 0;
+    return grown ? 0 : -errno;
+  };
+  const int result = co_await helper_.run(std::move(work));
+  if (result < 0) {
+    errors_.report("resize", Bytes{}, size, std::strerror(-result));
+    co_return status_from_errno(OpKind::resize, -result);
+  }
+  file_.geometry.size = size;
+  co_return IoStatus::ok;
+}
+
+}  // namespace ballast::backend
