@@ -21,6 +21,8 @@ void RbdSizeWatch::watch() {
   begun_ = true;
   watches_ = connection_.library().rbd_update_watch(connection_.image(), &handle_,
                                                     &RbdSizeWatch::changed, this) == 0;
+  // Somebody may have changed it between opening the image and now.
+  looks_.spawn("the image's size", look());
 }
 
 // On a thread of librbd.

@@ -215,6 +215,15 @@ void an_image_that_was_made_larger_is_used_when_the_lun_is_told(void**) {
   assert_int_equal(write(*lun, (96 * mib) / 512, data).status, good);
 }
 
+void an_image_that_changes_before_its_first_command_is_noticed(void**) {
+  make_image("rbd/unused");
+  const auto lun = open(config("rbd/unused"));
+  assert_non_null(lun.get());
+  assert_true(shell("rbd resize rbd/unused --size 128M --no-progress"));
+  (void)read(*lun, 0, mib);
+  assert_true(is_said("the image has 134217728 bytes now, and the LUN 67108864"));
+}
+
 void an_image_that_was_made_smaller_ends_there(void**) {
   make_image("rbd/shrunk");
   const auto lun = open(config("rbd/shrunk"));
@@ -448,6 +457,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(a_snapshot_is_read_only),
       cmocka_unit_test(an_encrypted_image_is_decrypted),
       cmocka_unit_test(a_lun_is_resized_both_ways),
+      cmocka_unit_test(an_image_that_changes_before_its_first_command_is_noticed),
       cmocka_unit_test(an_image_that_was_made_larger_is_used_when_the_lun_is_told),
       cmocka_unit_test(an_image_that_was_made_smaller_ends_there),
       cmocka_unit_test(an_osd_that_stands_still_costs_no_data_and_no_other_lun),
