@@ -23,7 +23,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -201,6 +203,11 @@ struct Used {
   }
 };
 
+std::size_t threads() {
+  const std::filesystem::directory_iterator all{"/proc/self/task"};
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
 std::unique_ptr<Lun> add(std::string config, std::size_t number, const Options& options,
                          std::size_t data_pages = LunOptions{}.data_pages) {
   if (const std::size_t at = config.find("{}"); at != std::string::npos) {
@@ -256,12 +263,14 @@ void print_held(const Options& options, std::vector<Slot>& slots, Job& job) {
 int run(const Options& options) {
   load_plugin(options.plugin.c_str());
   const std::int64_t before_idle = anonymous_kib();
+  const std::size_t threads_before_idle = threads();
   constexpr std::size_t idle_pages = 64;  // so that the host's own memory for them is small
   std::vector<std::unique_ptr<Lun>> idle;
   for (std::size_t i = 0; i < options.idle; ++i) {
     idle.push_back(add(options.idle_config, i, options, idle_pages));
   }
   const std::int64_t after_idle = anonymous_kib();
+  const std::size_t threads_after_idle = threads();
   std::counting_semaphore<> finished{0};
   std::vector<Job> jobs(options.luns);
   std::vector<Slot> slots(options.luns * options.depth);
@@ -329,8 +338,10 @@ int run(const Options& options) {
                 1 - static_cast<double>(most_left) / static_cast<double>(options.commands));
   }
   if (options.idle > 0) {
-    std::printf(" kib-per-idle-lun %.0f",
-                static_cast<double>(after_idle - before_idle) / static_cast<double>(options.idle));
+    const double count = static_cast<double>(options.idle);
+    std::printf(" kib-per-idle-lun %.0f threads-per-idle-lun %.1f",
+                static_cast<double>(after_idle - before_idle) / count,
+                static_cast<double>(threads_after_idle - threads_before_idle) / count);
   }
   std::printf("\n");
   if (failed > 0) {
