@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "tests/nbd/server.h"
-#include "tests/nbd/steady_load.h"
+#include "tests/ring/steady_load.h"
 #include "tests/ring/support.h"
 
 #include "tests/cmocka.h"
@@ -19,7 +19,6 @@
 using namespace ballast::ring_test;
 using ballast::nbd_test::file_of;
 using ballast::nbd_test::Server;
-using ballast::nbd_test::SteadyLoad;
 using namespace std::chrono_literals;
 
 namespace {

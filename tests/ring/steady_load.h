@@ -15,14 +15,14 @@
 
 #include "tests/ring/support.h"
 
-namespace ballast::nbd_test {
+namespace ballast::ring_test {
 
 class SteadyLoad {
  public:
   using Clock = std::chrono::steady_clock;
 
   // Each thread has one command under way, in a region of its own of 64 blocks.
-  SteadyLoad(ring_test::Lun& lun, std::size_t threads, std::size_t block_size, std::uint64_t seed)
+  SteadyLoad(Lun& lun, std::size_t threads, std::size_t block_size, std::uint64_t seed)
       : lun_{lun}, block_size_{block_size} {
     last_.store(Clock::now());
     for (std::size_t i = 0; i < threads; ++i) {
@@ -70,10 +70,10 @@ class SteadyLoad {
     }
   }
   // Returns whether it ended well.
-  bool carry_out(const ring_test::Cdb& cdb, ring_test::Direction direction,
+  bool carry_out(const Cdb& cdb, Direction direction,
                  std::span<std::byte> data) {
     for (;;) {
-      const ring_test::Answer answer = lun_.execute(cdb, direction, data);
+      const Answer answer = lun_.execute(cdb, direction, data);
       if (answer.status == 0) {
         ended();
         return true;
@@ -92,7 +92,7 @@ class SteadyLoad {
     std::mt19937_64 random{seed};
     Bytes model(region * block_size_);
     Bytes buffer(region * block_size_);
-    if (!carry_out(ring_test::write_16(first, region), ring_test::Direction::to_device, buffer)) {
+    if (!carry_out(write_16(first, region), Direction::to_device, buffer)) {
       return;
     }
     while (!stopping_) {
@@ -103,7 +103,7 @@ class SteadyLoad {
       const auto count = static_cast<std::uint32_t>(blocks);
       const std::uint64_t choice = random() % 100;
       if (choice < 50) {
-        if (!carry_out(ring_test::read_16(first + at, count), ring_test::Direction::from_device,
+        if (!carry_out(read_16(first + at, count), Direction::from_device,
                        part)) {
           return;
         }
@@ -115,7 +115,7 @@ class SteadyLoad {
         for (std::byte& byte : part) {
           byte = static_cast<std::byte>(random());
         }
-        if (!carry_out(ring_test::write_16(first + at, count), ring_test::Direction::to_device,
+        if (!carry_out(write_16(first + at, count), Direction::to_device,
                        part)) {
           return;
         }
@@ -123,22 +123,22 @@ class SteadyLoad {
       } else if (choice < 97) {
         const int pattern = random() % 2 == 0 ? 0 : 1 + static_cast<int>(random() % 255);
         std::memset(buffer.data(), pattern, block_size_);
-        if (!carry_out(ring_test::cdb_16(0x93, first + at, count, random() % 2 == 0 ? 0x08 : 0),
-                       ring_test::Direction::to_device, std::span{buffer}.first(block_size_))) {
+        if (!carry_out(cdb_16(0x93, first + at, count, random() % 2 == 0 ? 0x08 : 0),
+                       Direction::to_device, std::span{buffer}.first(block_size_))) {
           return;
         }
         std::memset(kept, pattern, part.size());
-      } else if (!carry_out(ring_test::cdb_10(0x35, 0, 0), ring_test::Direction::none, {})) {
+      } else if (!carry_out(cdb_10(0x35, 0, 0), Direction::none, {})) {
         return;
       }
     }
-    if (carry_out(ring_test::read_16(first, region), ring_test::Direction::from_device, buffer) &&
+    if (carry_out(read_16(first, region), Direction::from_device, buffer) &&
         buffer != model) {
       note("wrong data at the end, from block " + std::to_string(first));
     }
   }
 
-  ring_test::Lun& lun_;
+  Lun& lun_;
   const std::size_t block_size_;
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> done_{0}, busy_{0};
@@ -149,4 +149,4 @@ class SteadyLoad {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace ballast::nbd_test
+}  // namespace ballast::ring_test
