@@ -18,22 +18,21 @@ multipathd_pid=
 
 # ---- set-up ----
 
-# What docs/high-availability.md types into targetcli, by configfs: TPG 1 and the group gw1 are a's, the others b's.
-gateway_set_up() { # GATEWAY OWN-TAG
-    on "$1" "own=$2 IQN=$IQN
-fresh_daemon
-make_lun vol0 128M 'rbd=rbd/vol0;conf=$CEPH_CONF;lock=standby' serial=0b7a1c52-6f0e-4c55-9d3a-2f1d6c8e9a10 || return 1"'
-lun=${lun_path[vol0]} target=$CONFIGFS/iscsi/$IQN
-echo 0 > "$lun/attrib/emulate_pr"
-mkdir -p "$CONFIGFS/iscsi"
-for n in 1 2; do
-    mkdir "$lun/alua/gw$n" && echo $n > "$lun/alua/gw$n/tg_pt_gp_id"
-    mkdir -p "$target/tpgt_$n/lun/lun_0" && ln -s "$lun" "$target/tpgt_$n/lun/lun_0/backstore"
-    echo gw$n > "$target/tpgt_$n/lun/lun_0/alua_tg_pt_gp"
-done
-target=$target/tpgt_$own
-mkdir -p "$target/np/$PORTAL" "$target/acls/$INITIATOR/lun_0" && ln -s "$target/lun/lun_0" "$target/acls/$INITIATOR/lun_0/lun"
-echo 0 > "$target/attrib/authentication" && echo 0 > "$target/attrib/generate_node_acls" && echo 1 > "$target/enable"'
+# The commands of docs/high-availability.md, with this machine's names and a small image.
+typed() { # NUMBER: of the page's blocks
+    awk -v wanted="$1" '/^```/ { n += !inside; inside = !inside; next } inside && n == wanted' \
+        "$LAB_SRC/docs/high-availability.md"
+}
+gateway_set_up() { # GATEWAY BLOCK: the block that this gateway alone types
+    local said
+    { typed 1; typed "$2"; } | sed -n "s|^/> ||p" | sed "s|iqn.2003-01.org.example:disks|$IQN|
+        s|iqn.1993-08.org.debian:01:initiator|$INITIATOR|
+        s|10.0.0.\([12]\)\$|$(portal_of "$1")|; s|:3260\$||
+        s|size=100G|size=128M|; s|rbd=disks/vol0;id=ballast|rbd=rbd/vol0;conf=$CEPH_CONF|" > "$(folder_of "$1")/typed"
+    said=$(on "$1" 'fresh_daemon && mkdir -p /etc/rtslib-fb-target /run/targetcli &&
+        TARGETCLI_HOME=/run/targetcli bounded 300 targetcli < /lab/out/typed') || return 1
+    printf '%s\n' "$said" >&9
+    if grep -iE 'error|cannot|fail|invalid|no such|syntax' <<< "$said"; then return 1; fi
 }
 log_in() { # GATEWAY
     local portal setting
@@ -47,21 +46,7 @@ log_in() { # GATEWAY
 }
 path_of() { readlink -e "$(PORTAL=$(portal_of "$1") by_path 0)"; }
 multipath_begin() {
-    cat > /etc/multipath.conf << 'END'
-devices {
-  device {
-    vendor "BALLAST"
-    product ".*"
-    hardware_handler "1 alua"
-    prio alua
-    path_grouping_policy group_by_prio
-    path_checker tur
-    failback manual
-    no_path_retry queue
-    fast_io_fail_tmo 5
-  }
-}
-END
+    typed 4 > /etc/multipath.conf
     modprobe -a dm-multipath scsi_dh_alua dm-service-time || return 1
     mkdir -p /etc/multipath
     # By default multipathd takes only disks that it knows.
@@ -139,8 +124,8 @@ head -c $((4 << 20)) /dev/urandom > "$newer"
 ok "the gateways are up" gateways_up
 ok "a Ceph that they reach" ceph_for_gateways
 ok "an image" ceph_image rbd/vol0 128M
-ok "gateway a has it" gateway_set_up a 1
-ok "gateway b, too" gateway_set_up b 2
+ok "gateway a has it" gateway_set_up a 2
+ok "gateway b, too" gateway_set_up b 3
 ok "a login at both" eval "log_in a && log_in b"
 ok "multipath makes one disk of them" multipath_begin
 for trouble in "stop cont" "cut plug" "kill "; do
