@@ -3,4 +3,4 @@
 .PHONY: bench
 bench: deps-build deps-lab
 	@$(sub) all
-	@BUILD=$(abspath $(BUILD)) ci/lab exec tests/bench/target/guest.sh
+	@$(if $(findstring rbd,$(BENCH_TARGETS)),LAB_WITH=ceph) BUILD=$(abspath $(BUILD)) ci/lab exec tests/bench/target/guest.sh

@@ -12,6 +12,8 @@
 #   BENCH_TARGETS    of: ramdisk fileio block qcow tgt null file buffered (fileio qcow file buffered), and,
 #                    without a target and a network, fio on such a file itself: disk (O_DIRECT) pagecache
 #                    null-off, file-off, buffered-off: with poll=off
+#                    rbd, user-rbd: on an image in Ceph, which runs in the guest as well; Ballast's LUN, and that
+#                    of the handler which comes with tcmu-runner
 #   BENCH_FABRICS    of: iscsi loop (iscsi; tgt, disk and pagecache are measured with it)
 #   BENCH_WORKLOADS  names as in the table below, patterns of the shell allowed; "*" is all
 #                    ([rw]*4k-qd1 [rw]*4k-qd32 seqwrite-1m)
@@ -20,6 +22,8 @@ here=$(dirname "$0")
 # shellcheck source=tests/e2e/lib.sh
 . "$here/../../e2e/lib.sh"
 tap_planned=0
+# shellcheck source=tests/e2e/ceph.sh
+. "$here/../../e2e/ceph.sh"
 # shellcheck source=tests/bench/target/places.sh
 . "$here/places.sh"
 rounds=${BENCH_ROUNDS:-20}

@@ -24,6 +24,11 @@ make_target() { # NAME
         null) make_lun null "$size" null: ;;
         file) make_lun file "$size" "file:$file" ;;
         buffered) make_lun buffered "$size" "file:$file;cache=buffered" ;;
+        rbd | user-rbd)
+            # tcmu-runner's own handler of images takes what stands behind "rbd=".
+            ceph_up && ceph_image "rbd/$1" "$size" &&
+                BACKSTORE=$([[ $1 == rbd ]] && echo ballast || echo rbd) make_lun "$1" "$size" "rbd=rbd/$1;conf=$CEPH_CONF"
+            ;;
         # The same, asleep until the kernel's event.
         null-off) make_lun null-off "$size" "null:;poll=off" ;;
         file-off) make_lun file-off "$size" "file:$file;poll=off" ;;
@@ -78,4 +83,5 @@ test_cleanup() {
     tgtadm --lld iscsi --op delete --force --mode target --tid 1 >&9 2>&1
     tgtadm --op delete --mode system >&9 2>&1
     [[ -z $loop_device ]] || losetup --detach "$loop_device"
+    [[ -z $ceph_pid ]] || { clear_target && ceph_down; }
 }

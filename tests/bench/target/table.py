@@ -23,6 +23,8 @@ MEANING = {
     "null": "Ballast null",
     "file": "Ballast file, direct",
     "buffered": "Ballast file, buffered",
+    "user-rbd": "stock user:rbd",
+    "rbd": "Ballast rbd",
     "disk": "fio on the disk itself, O_DIRECT",
     "pagecache": "fio on a file itself, page cache",
 }
@@ -102,7 +104,7 @@ def main(path):
 
     for fabric in results.fabrics:
         table(f"operations per second, median of {results.rounds} rounds (quartiles)", fabric, rate)
-        for base in ("qcow", "null"):
+        for base in ("qcow", "user-rbd", "null"):
             if base in results.targets(fabric):
                 table(f"ratio to {MEANING[base]} (95 % interval)", fabric, lambda key, base=base: ratio(key, base))
         if {"qcow", *OURS} <= set(results.targets(fabric)):
