@@ -256,7 +256,11 @@ make_lun() {
         truncate -s "$size" "$file"
         echo "fd_dev_name=$file,fd_dev_size=$size,fd_buffered_io=1" > "$dir/control" || return 1
     else
-        [[ $BACKSTORE == ballast ]] || { truncate -s "$size" "$file"; config=$file; }
+        case $BACKSTORE in
+            ballast) ;;
+            rbd) config=${config#rbd=} ;; # tcmu-runner's own handler of images in Ceph
+            *) truncate -s "$size" "$file" && config=$file ;;
+        esac
         echo "dev_config=$BACKSTORE/$config" > "$dir/control" || return 1
         echo "dev_size=$size" > "$dir/control" || return 1
     fi

@@ -93,7 +93,7 @@ store_path() {
 store_config() {
     case ${store_kind[$1]} in
         nbd_export) echo "nbd=/run/$1.sock" ;;
-        rbd*) echo "rbd=rbd/$1-$2;conf=$CEPH_CONF" ;;
+        rbd*) echo "rbd=$(ceph_pool "${store_kind[$1]}")/$1-$2;conf=$CEPH_CONF" ;;
         *) echo "file=$(store_path "$@")" ;;
     esac
 }
@@ -217,12 +217,14 @@ stores_up() {
         done
     done
     healthy=${#lun_store[@]}
-    store_kind[healthy]=dm
-    make_dm healthy && make_lun healthy 128M "$(dm_config healthy)$keys" && lun_store+=(healthy) &&
+    store_kind[healthy]=$(healthy_kind "$@")
+    "make_${store_kind[healthy]}" healthy && make_lun healthy 128M "$(store_config healthy 0)$keys" && lun_store+=(healthy) &&
         export_luns && login || return 1
     # What else a test wants to be there.
     ! declare -F stores_more > /dev/null || stores_more
 }
+# Beside an image it is an image as well, if its OSD is another one.
+healthy_kind() { if [[ $1 == rbd_* ]] && ((CEPH_OSDS > 1)); then echo rbd; else echo dm; fi; }
 keys_of() { [[ $1 != buffered ]] || echo ";cache=buffered"; }
 each_lun() { # COMMAND...: with each LUN's number after it
     local n

@@ -47,8 +47,14 @@ say() { printf '%s\n' "$*"; }
 #            answers for it after its cmd_time_out of 30 s: with an error.
 #   patient  the same with cmd_time_out 0, the kernel waits for ever
 #   ballast  user:ballast, O_DIRECT
+# On an image in Ceph, stock is its handler user:rbd, and the healthy LUN is an image on another OSD.
 make_target() { # TARGET NAME PATH, of $lun_bytes
-    local name=$2 path=$3
+    local name=$2 path=$3 backstore=ballast
+    if [[ ${store_kind[$name]} == rbd* ]]; then
+        [[ $1 == ballast ]] || backstore=rbd
+        BACKSTORE=$backstore make_lun "$name" "$lun_bytes" "$(store_config "$name" 0)"
+        return
+    fi
     case $1 in
         block)
             [[ -b $path ]] || { say "LIO's block backstore needs a device"; return 1; }
@@ -133,6 +139,7 @@ run_cell() { # CELL
     rm -rf "$TEST_DIR" "$results"
     mkdir -p "$TEST_DIR" "$results"
     say "=== $cell: $target on $store, initiator $initiator, $frozen frozen for $seconds s, one healthy"
+    [[ $store != rbd_* ]] || CEPH_OSDS=2
     E2E_LOG_LEVEL=3 fresh_daemon
     modprobe target_core_iblock
     for ((lun = 0; lun <= frozen; lun++)); do
@@ -140,7 +147,7 @@ run_cell() { # CELL
         store_kind["$name"]=$store
         lun_bytes=$((128 << 20))
         # The load of the healthy one is as long as the freeze, and reads each block once.
-        ((lun < frozen)) || store_kind["$name"]=dm lun_bytes=$((192 << 20))
+        ((lun < frozen)) || store_kind["$name"]=$(healthy_kind "$store") lun_bytes=$((192 << 20))
         if ! "make_${store_kind[$name]}" "$name" || ! make_target "$target" "$name" "$(store_path "$name" 0)"; then
             say "cannot make LUN $lun: $(tail -n 3 "$DAEMON_LOG")"
             return 1

@@ -5,7 +5,8 @@
 # session, and of the healthy LUN beside them? One table, on standard output.
 #
 #   BENCH_TARGETS    of: block fileio stock patient ballast (block stock ballast)
-#   BENCH_STORES     of the kinds in tests/e2e/stores.sh: dm tags_ext4 tags_raw file fsfreeze fuse nbd … (dm)
+#   BENCH_STORES     of the kinds in tests/e2e/stores.sh: dm tags_ext4 tags_raw file fsfreeze fuse nbd … (dm),
+#                    rbd_stop rbd_kill rbd_cut rbd_full (of: stock ballast)
 #   BENCH_FREEZES    seconds                        (10 60 100 180; with BENCH_LONG=1 also 600)
 #   BENCH_FROZEN     how many LUNs freeze           (1 2)
 #   BENCH_INITIATOR  of: default tuned short        (default tuned; tuned for 180 s and more)
@@ -25,6 +26,7 @@ read -ra targets <<< "${BENCH_TARGETS:-block stock ballast}"
 read -ra freezes <<< "${BENCH_FREEZES:-10 60 100 180${BENCH_LONG:+ 600}}"
 read -ra frozen <<< "${BENCH_FROZEN:-1 2}"
 read -ra stores <<< "${BENCH_STORES:-dm}"
+[[ ${stores[*]} != *rbd* ]] || export LAB_WITH=ceph
 read -ra initiators <<< "${BENCH_INITIATOR:-default tuned}"
 
 cells=()

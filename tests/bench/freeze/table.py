@@ -29,6 +29,12 @@ COLUMNS = (
 )
 
 
+def target_of(cell):
+    if cell.meta["target"] == "stock" and cell.meta.get("store", "").startswith("rbd"):
+        return "tcmu-runner `user:rbd`"
+    return MEANING.get(cell.meta["target"], cell.meta["target"])
+
+
 def short(seconds):
     if seconds is None:
         return "–"
@@ -54,7 +60,7 @@ def row(cell):
     # Until the healthy LUN should have been answered again at the latest.
     over = cell.thaw if cell.status(cell.healthy) == "0" else cell.end
     return (
-        MEANING.get(cell.meta["target"], cell.meta["target"]),
+        target_of(cell),
         cell.meta.get("store", "dm"),
         f"{cell.frozen} for {cell.seconds} s",
         short(cell.first("1021")) if cell.first("1021") else "no",
@@ -83,7 +89,7 @@ def main(arguments):
         return
     found = sorted(
         cells.load(arguments).values(),
-        key=lambda c: (c.meta["initiator"], list(MEANING).index(c.meta["target"]), c.frozen, c.seconds),
+        key=lambda c: (c.meta["initiator"], c.meta.get("store", ""), list(MEANING).index(c.meta["target"]), c.frozen, c.seconds),
     )
     titles = {
         "default": "Initiator as it comes (abort_timeout 15 s, replacement_timeout 120 s)",
