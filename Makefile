@@ -11,6 +11,7 @@ BUILD ?= build
 VARIANT ?= release
 PREFIX ?= /usr
 PLUGIN_DIR ?= $(PREFIX)/lib/x86_64-linux-gnu/tcmu-runner
+MODULES_LOAD_DIR ?= /etc/modules-load.d
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -155,8 +156,8 @@ compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp targetcli-c
 jobs := $(shell nproc)
 sub = $(MAKE) --no-print-directory -j$(jobs)
 
-.PHONY: deps-build deps-check deps-lab
-deps-build deps-check deps-lab: deps-%:
+.PHONY: deps-build deps-check deps-lab deps-deb
+deps-build deps-check deps-lab deps-deb: deps-%:
 	@ci/deps $*
 
 .PHONY: run
@@ -195,10 +196,11 @@ format:
 share := $(DESTDIR)$(PREFIX)/share
 sbin := $(DESTDIR)$(PREFIX)/sbin
 operator_scripts := recipe login logout
+strip := -s
 .PHONY: install
 install: all
 	install -D -m 0644 $(plugin) $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so
-	install -D -s -m 0755 -t $(sbin) $(B)/ballastctl $(B)/ballast-kmod
+	install -D $(strip) -m 0755 -t $(sbin) $(B)/ballastctl $(B)/ballast-kmod
 	install -D -m 0644 -t $(share)/man/man5 $(wildcard targetcli-config/man/*.5)
 	install -D -m 0644 -t $(share)/man/man8 $(wildcard targetcli-config/man/*.8)
 	install -D -m 0644 -t $(share)/bash-completion/completions targetcli-config/bash-completion/ballastctl
@@ -210,7 +212,7 @@ install: all
 	for unit in tcmu-runner rtslib-fb-targetctl; do \
 	  install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d \
 	    targetcli-config/systemd/$$unit.service.d/ballast.conf; done
-	install -D -m 0644 -t $(DESTDIR)/etc/modules-load.d kmodules/modules-load.d/ballast.conf
+	install -D -m 0644 -t $(DESTDIR)$(MODULES_LOAD_DIR) kmodules/modules-load.d/ballast.conf
 
 # What `make install` installed; configuration that was written since stays.
 .PHONY: uninstall
@@ -221,12 +223,18 @@ uninstall:
 	  $(share)/bash-completion/completions/ballastctl \
 	  $(share)/dbus-1/system.d/org.ballast.Ballast1.conf \
 	  $(operator_scripts:%=$(sbin)/ballast-%) \
-	  $(DESTDIR)/etc/modules-load.d/ballast.conf
+	  $(DESTDIR)$(MODULES_LOAD_DIR)/ballast.conf
 	rm -rf $(share)/ballast
 	for unit in tcmu-runner rtslib-fb-targetctl; do \
 	  folder=$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d; \
 	  rm -f $$folder/ballast.conf; \
 	  rmdir --ignore-fail-on-non-empty $$folder 2> /dev/null || true; done
+
+# Debian packages, in $(BUILD)/deb.
+.PHONY: deb
+deb: deps-build deps-deb
+	@$(sub) all
+	@BUILD=$(BUILD) ci/deb
 
 .PHONY: help
 help:
@@ -252,6 +260,7 @@ help:
 	@echo 'make coverage        branches that the native tests reach, by room'
 	@echo 'make tidy            clang-tidy'
 	@echo 'make install         the plugin, the tools, manuals, systemd and D-Bus files (DESTDIR, PREFIX, PLUGIN_DIR)'
+	@echo 'make deb             Debian packages, in build/deb'
 	@echo 'make uninstall       removes what make install has installed'
 	@echo 'make clean'
 

@@ -48,6 +48,7 @@ $(eval $(call step,handler,,parts of the plugin that read foreign memory$(,) ASa
 $(eval $(call step,ring-asan,,plugin over a shared-memory ring$(,) ASan,$(part) VARIANT=asan check-ring))
 $(eval $(call step,sim-asan,,simulation$(,) ASan,$(part) VARIANT=asan SIM_SECONDS=10 check-sim))
 $(eval $(call step,fuzz,,fuzz,$(part) VARIANT=asan FUZZ_SECONDS=15 fuzz-cdb fuzz-ring))
+$(eval $(call step,packages,,Debian packages,$(part) deb))
 # This is not the last step, so that the TSan build can run while tests in the guest wait for a
 # freeze to end.
 $(eval $(call step,e2e,,end to end in the guest,ci/e2e))
@@ -56,7 +57,7 @@ $(eval $(call step,ring-tsan,,plugin over a shared-memory ring$(,) TSan,$(part) 
 
 .PHONY: check check-steps
 check-steps: $(last_step) linted
-check: deps-build deps-check deps-lab
+check: deps-build deps-check deps-lab deps-deb
 	@ci/step --begin
 	@$(MAKE) --no-print-directory -j$$(($(jobs) + 1)) check-steps
 	@ci/step --summary

@@ -1,0 +1,76 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# timeout: 900
+# The Debian packages (make deb): installed on a machine that has tcmu-runner, upgraded under I/O, and
+# removed. Whoever has LUNs keeps the plugin.
+. "$(dirname "$0")/recipes.sh"
+[[ $BACKSTORE == ballast ]] || skip_all "the packages are Ballast's"
+packages=("$LAB_BUILD"/deb/ballast-t*_*.deb)
+[[ -f ${packages[0]} ]] || skip_all "make deb has not run"
+plan 26
+files=/run/packages.files
+policy=/usr/share/dbus-1/system.d/org.ballast.Ballast1.conf
+
+# What the lab has put where the packages put theirs.
+clear_target
+bounded 30 systemctl stop tcmu-runner.service
+rm -f "$PLUGIN_DIR/handler_ballast.so" "$policy"
+dpkg_does() { DEBIAN_FRONTEND=noninteractive bounded 120 dpkg "$@" > "$TEST_DIR/dpkg.log" 2>&1; }
+test_cleanup() {
+    clear_target
+    rm -rf /etc/ballast
+    dpkg_does --purge ballast-target ballast-tools
+    systemctl daemon-reload
+}
+list_says() { bounded 20 ballastctl list | grep -q "$1"; }
+
+there_is() {
+    find /etc /usr /var/lib -xdev \( -path /var/lib/dpkg -o -path /var/lib/systemd \) -prune -o -print | sort
+}
+there_is > "$files"
+: > "$DAEMON_LOG"
+printf 'log_level = 4\n' > /etc/tcmu/tcmu.conf
+load_modules
+start_daemon
+ok "the packages install" dpkg_does --install "${packages[@]}"
+is "$(systemctl show -P Restart tcmu-runner.service)" always "the settings for systemd are in force"
+ok "the daemon was started anew, and has the plugin" wait_for 30 "the plugin" grep -q 'ballast' "/proc/$(daemon_pid)/maps"
+ok "the bus has its policy" test -f "$policy"
+ok "ballast-kmod finds a target" ballast-kmod check
+ok "a recipe runs" ballast-recipe one-lun-chap.targetcli SIZE=64M "${TO_US[@]}"
+ok "ballastctl list has the LUN" list_says vol0
+ok "ballast-login logs in" ballast-login 127.0.0.1 "$IQN" --chap-user "$CHAP_USER" --chap-secret-file "$SECRET_FILE"
+man_pages=$(dpkg --listfiles ballast-target ballast-tools | grep -c '/man/man[58]/.*gz$')
+is "$man_pages" 7 "a manual for each tool, and two more"
+
+DEV=$(dev 0)
+bounded 200 fio --name=load --filename="$DEV" --rw=randwrite --bs=4k --size=16m --iodepth=8 --ioengine=libaio --direct=1 \
+    --verify=crc32c --verify_backlog=64 --rate_iops=200 --time_based --runtime=40 > "$TEST_DIR/fio.log" 2>&1 &
+load=$!
+sleep 5
+before=$(daemon_pid)
+ok "an upgrade under I/O" dpkg_does --install "${packages[@]}"
+after=$(daemon_pid)
+isnt "$after" "$before" "has the daemon started anew"
+ok "the load meanwhile ends well, and every block is right" wait "$load"
+is "$(systemctl show -P NRestarts tcmu-runner.service)" 0 "and nothing died"
+
+mkdir -p /etc/ballast
+: > /etc/ballast/no-restart
+ok "an upgrade, where /etc/ballast/no-restart forbids it" dpkg_does --install "${packages[@]}"
+is "$(daemon_pid)" "$after" "leaves the daemon alone"
+like "$(cat "$TEST_DIR/dpkg.log")" 'no-restart is there, so tcmu-runner is not restarted' "and says so"
+rm -rf /etc/ballast
+
+not_ok "removing it while there is a LUN" dpkg_does --remove ballast-target
+like "$(cat "$TEST_DIR/dpkg.log")" 'not removed, because LUNs use it: vol0 - delete them first' "says which LUN"
+ok "the LUN still answers" bounded 60 dd if="$DEV" of=/dev/null bs=4k count=16 iflag=direct status=none
+ok "ballast-logout logs out" ballast-logout 127.0.0.1 "$IQN" --forget
+clear_target
+ok "then it goes" dpkg_does --purge ballast-target ballast-tools
+is "$(systemctl show -P Restart tcmu-runner.service)" no "its settings for systemd with it"
+not_ok "and the daemon is without the plugin" grep -q ballast "/proc/$(daemon_pid)/maps"
+ok "which still runs" systemctl --quiet is-active tcmu-runner.service
+left=$(there_is | comm -13 "$files" - | grep -vE '^/(etc/(iscsi|rtslib-fb-target|target|tcmu)|var/lib/ballast)')
+is "$left" "" "nothing of it is left but what was written since"
+ok "the packages' own files are gone" test ! -e "$policy"
