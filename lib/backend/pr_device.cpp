@@ -5,10 +5,15 @@
 #include <linux/pr.h>
 #include <scsi/sg.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <string>
 
 namespace ballast::backend {
 namespace {
@@ -43,6 +48,24 @@ std::uint64_t get(const std::uint8_t* from) {
     value = value << 8 | from[i];
   }
   return value;
+}
+
+// Whether it is a partition, or a device of device-mapper other than dm-multipath. Linux passes the
+// commands of many of these on to the disk below.
+bool is_part_of_a_disk(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) {
+    return false;
+  }
+  const std::string folder =
+      fmt::format("/sys/dev/block/{}:{}/", major(status.st_rdev), minor(status.st_rdev));
+  if (::access((folder + "partition").c_str(), F_OK) == 0) {
+    return true;
+  }
+  std::ifstream uuid{folder + "dm/uuid"};
+  std::string line;
+  std::getline(uuid, line);
+  return uuid.is_open() && !line.starts_with("mpath-");
 }
 
 // SPC-4, 4.5: fixed or descriptor format.
@@ -150,6 +173,12 @@ int PrDevice::reset() {
 }
 
 Result<void> check_reservations(const char* path, int fd) {
+  if (is_part_of_a_disk(fd)) {
+    return Error{
+        EINVAL, fmt::format("{} is a partition, a logical volume or the like, and a reservation is "
+                            "of a whole disk: with lock=pr, use the disk",
+                            path)};
+  }
   std::optional<PrHolder> holder;
   const int read = PrDevice{fd}.read_holder(&holder);
   if (read == 0) {

@@ -6,7 +6,7 @@
 # timeout: 420
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "other handlers have no persistent reservations of their own"
-plan 45
+plan 46
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
@@ -195,6 +195,10 @@ expect_log 'is a regular file, and lock=pr is for a block device'
 loop=$(losetup -f --show /srv/regular.raw)
 make_lun c 64M "file=$loop;lock=pr"
 expect_log "$loop has no SCSI persistent reservations"
+dmsetup create part --table "0 131072 linear $loop 0" && bounded 20 udevadm settle --timeout=15
+make_lun c 64M "file=/dev/mapper/part;lock=pr"
+expect_log '/dev/mapper/part is a partition, a logical volume or the like'
+bounded 20 dmsetup remove --retry part
 losetup -d "$loop"
 make_lun c 64M "file=${disk_of[a]};lock=pr;cache=buffered"
 expect_log 'with cache=buffered this machine would keep data'
