@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/scsi/task_set.h"
 
-#include <deque>
-#include <memory>
-#include <vector>
-
-#include "lib/base/log.h"
-#include "tests/unit/scsi/rig.h"
+#include "tests/unit/scsi/task_set_rig.h"
 
 #include "tests/cmocka.h"
 
@@ -14,125 +9,10 @@ using namespace ballast;
 using namespace std::chrono_literals;
 using scsi::Status;
 using test::Bytes8;
+using test::Sent;
+using test::TaskSetRig;
 
 namespace {
-
-// A command that an initiator has sent, and what came back.
-struct Sent {
-  Sent(Bytes8 what, Bytes8 with) : cdb{std::move(what)}, buffer{std::move(with)} {
-    command.cdb = cdb;
-    command.data = buffer.view();
-    command.sense = sense;
-  }
-  Bytes8 cdb;
-  test::Data buffer;
-  std::array<std::uint8_t, scsi::sense_size> sense{};
-  scsi::Command command;
-  unsigned answers = 0;
-  Status status = Status::good;
-  TimePoint answered{};
-  bool good() const { return answers == 1 && status == Status::good; }
-  bool busy() const { return answers == 1 && status == Status::busy; }
-};
-
-class TaskSetRig : public test::DiskRig, public scsi::FrontEnd {
- public:
-  explicit TaskSetRig(const scsi::TaskSetLimits& limits = {}, const Pretend& pretend = {},
-                      const volume::VolumeConfig& volume_config = {})
-      : DiskRig{test::with_groups(), Bytes{4 << 20}, volume_config, pretend},
-        buffers{io::BufferPool::open(executor, Bytes{8 << 20}).value()},
-        slow_log{"vol0", Bytes{512}},
-        tasks{std::make_unique<scsi::TaskSet>(*disk, *this, *buffers, slow_log, stalled_luns,
-                                              limits)} {
-    set_log_sink([](LogLevel, std::string_view) {});
-  }
-  ~TaskSetRig() override {
-    shut();
-    spy->gate.set();
-    run();
-    tasks.reset();
-  }
-
-  Sent& send(const Bytes8& cdb, const Bytes8& data = {}) {
-    Sent& sent = all.emplace_back(cdb, data);
-    tasks->begin(sent.command);
-    run();
-    return sent;
-  }
-  Sent& write(std::uint64_t lba, std::uint8_t seed, std::size_t blocks = 8) {
-    return send(test::cdb_of(0x2a, 0, lba, blocks), test::pattern(blocks * 512, seed));
-  }
-  Sent& read(std::uint64_t lba, std::size_t blocks = 8, std::uint8_t flags = 0) {
-    return send(test::cdb_of(0x28, flags, lba, blocks), Bytes8(blocks * 512));
-  }
-  void wait(Nanoseconds time) {
-    const TimePoint until = clock.now() + time;
-    run();
-    while (executor.next_timer() <= until) {
-      clock.advance_to(std::max(clock.now(), executor.next_timer()));
-      run();
-    }
-    clock.advance_to(until);
-    run();
-  }
-  // Closes; the destructor does not again.
-  void shut() {
-    if (!std::exchange(shut_, true)) {
-      group.spawn("close", close(*tasks));
-      run();
-    }
-  }
-  Sent& compare_and_write() {
-    Bytes8 both(512, 0);
-    const Bytes8 fresh = test::pattern(512, 9);
-    both.insert(both.end(), fresh.begin(), fresh.end());
-    Bytes8 cdb(16);
-    cdb[0] = 0x89;
-    cdb[13] = 1;
-    return send(cdb, both);
-  }
-  // SET TARGET PORT GROUPS: gives the store back.
-  Sent& stand_by() {
-    return send({0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0}, {0, 0, 0, 0, 2, 0, 0, 1});
-  }
-  void freeze() { spy->gate.reset(); }
-  void thaw() {
-    spy->gate.set();
-    run();
-  }
-  watch::LunCounters counters() const {
-    watch::LunSnapshot snapshot;
-    tasks->describe({}, &snapshot);
-    return snapshot.counters;
-  }
-  std::size_t backend_writes() const {
-    return static_cast<std::size_t>(
-        std::count_if(spy->ops.begin(), spy->ops.end(),
-                      [](const test::BackendOp& op) { return op.name == "write"; }));
-  }
-  void answer(scsi::Command& command, Status status) override {
-    for (Sent& sent : all) {
-      if (&sent.command == &command) {
-        ++sent.answers;
-        sent.status = status;
-        sent.answered = clock.now();
-      }
-    }
-  }
-
-  std::deque<Sent> all;
-  std::unique_ptr<io::BufferPool> buffers;
-  watch::SlowLog slow_log;
-  scsi::StalledLuns stalled_luns;
-  std::unique_ptr<scsi::TaskSet> tasks;
-
- private:
-  static co::Task<void> close(scsi::TaskSet& task_set) {
-    co_await task_set.shut();
-    co_await task_set.drained();
-  }
-  bool shut_ = false;
-};
 
 void a_healthy_command_is_answered_with_its_data(void**) {
   TaskSetRig rig;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -39,7 +40,8 @@ class SpyBackend final : public backend::Backend {
   std::vector<BackendOp> ops;
   std::map<std::string, IoStatus> failures;  // by name; replaces the work of the function
   co::Event gate;                            // while it is reset, operations wait
-  bool cancellable = false;                  // operations that wait end when they are cancelled
+  std::function<co::Event&(const BackendOp&)> gate_of;  // of one operation, instead of `gate`
+  bool cancellable = false;  // operations that wait end when they are cancelled
   // Closes the gate behind the next operation of this name.
   void gate_after(std::string name) { close_behind_ = std::move(name); }
   std::size_t running() const { return at_work_.count(); }
@@ -123,7 +125,8 @@ class SpyBackend final : public backend::Backend {
  private:
   co::Task<IoStatus> begin(std::string name, Bytes offset, Bytes length, bool flag,
                            co::CancelToken cancel) {
-    ops.push_back(BackendOp{name, offset.value(), length.value(), flag});
+    const BackendOp this_one{name, offset.value(), length.value(), flag};
+    ops.push_back(this_one);
     const bool entered = at_work_.enter();
     BALLAST_ASSERT(entered);
     most_running = std::max(most_running, running());
@@ -134,7 +137,8 @@ class SpyBackend final : public backend::Backend {
       co_return failed == failures.end() ? IoStatus::ok : failed->second;
     }
     const co::CancelToken heard = cancellable ? cancel : co::CancelToken{};
-    const bool open = co_await gate.wait(heard);
+    co::Event& closed = gate_of ? gate_of(this_one) : gate;
+    const bool open = co_await closed.wait(heard);
     if (!open) {
       co_return IoStatus::cancelled;
     }
