@@ -55,8 +55,9 @@ struct Command {
   std::span<std::uint8_t> sense{};
 
   // The disk fills in these:
-  Range range{};                 // the range in the CDB, if it has one (Operation::range)
-  std::uint64_t turn = 0;        // its place in the order of the commands that take effect late
+  Range range{};           // the range in the CDB, if it has one (Operation::range)
+  std::uint64_t turn = 0;  // its place in the order of the commands that take effect late
+  volume::Tier tier = volume::Tier::store;  // where it waits; the task set keeps it up to date
   std::size_t transferred = 0;   // bytes written to the front of `data`, or taken from it;
                                  // data.size() - transferred is the residual
   std::size_t sense_length = 0;  // valid bytes of sense; above 0 only with check_condition

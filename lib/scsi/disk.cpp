@@ -104,6 +104,25 @@ co::Task<Status> Disk::answer(Status status) {
   co_return status;
 }
 
+// WRITE AND VERIFY reads only what it has just written, so it goes where its change goes.
+volume::Tier Disk::tier_with_log(const Command& command, const Operation& operation) const {
+  const bool compares = operation.suspending == &Disk::compare_and_write;
+  const bool looks =
+      operation.transfer == Transfer::read || operation.suspending == &Disk::verify || compares;
+  const bool changes = operation.changes_medium || operation.flushes || operation.changes_modes ||
+                       operation.suspending == &Disk::start_stop_unit;
+  volume::Tier tier = looks || changes ? volume::Tier::log : volume::Tier::store;
+  if (looks) {
+    const Range range = command.range;
+    const bool inside = fits(range.lba.value(), range.count.value(), volume_.capacity());
+    tier = inside ? volume_.tier_of_read(range.lba, range.count) : volume::Tier::store;
+  }
+  if (changes) {
+    tier = volume::slower(tier, volume_.tier_of_change());
+  }
+  return tier;
+}
+
 bool Disk::supports(const Operation& operation) const {
   switch (operation.needs) {
     case Needs::nothing:

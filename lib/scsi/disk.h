@@ -109,6 +109,12 @@ class Disk {
   // when it is awaited.
   co::Task<Status> execute(Command& command);
 
+  // The tier that this command will wait for, as far as can be told now: the slow one, if it needs
+  // both.
+  volume::Tier tier_of(const Command& command, const Operation& operation) const {
+    return volume_.has_log() ? tier_with_log(command, operation) : volume::Tier::store;
+  }
+
   // Ends a command that has more data than the front end can take.
   Status refuse_length(Command& command) {
     return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
@@ -190,6 +196,7 @@ class Disk {
 
  private:
   co::Task<Status> answer(Status status);
+  volume::Tier tier_with_log(const Command& command, const Operation& operation) const;
   co::Task<Status> await_transfer(Command& command, const Operation& operation,
                                   co::Task<IoStatus> transfer);
   volume::Request& request_of(Command& command) {

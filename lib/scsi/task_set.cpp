@@ -18,6 +18,7 @@ TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch
       slow_log_{slow_log},
       stalled_luns_{stalled_luns},
       limits_{limits},
+      has_log_{disk.volume().has_log()},
       sabotage_{sabotage},
       unanswered_{disk.executor(), "the last answer"},
       wake_{disk.executor(), "something to watch"},
@@ -56,12 +57,15 @@ void TaskSet::begin(Command& command) {
     front_end_.answer(command, status);
     return;
   }
-  if (unanswered() >= most_commands) {
+  if (has_log_) {
+    command.tier = disk_.tier_of(command, operation);
+  }
+  if (unanswered_in_[command.tier] >= most_commands) {
     ++counters_.task_set_full;
     front_end_.answer(command, Status::task_set_full);
     return;
   }
-  if (stalled_ && needs_store(operation) && unanswered() >= window() &&
+  if (stalled(command.tier) && needs_store(operation) && stuck() >= window() &&
       believed(executor().now(), executor().now())) {
     ++counters_.busy;
     ++counters_.shed;
@@ -71,6 +75,7 @@ void TaskSet::begin(Command& command) {
   }
   const bool entered = unanswered_.enter();
   BALLAST_ASSERT(entered);
+  ++unanswered_in_[command.tier];
   wake_patrol();
   commands_.spawn("command", serve(command, operation));
 }
@@ -241,6 +246,7 @@ void TaskSet::answer(Slot& slot, const Command& result, Status status, watch::Be
   }
   slot.outer = nullptr;
   slot.inner.sense = nobodys_sense_;
+  --unanswered_in_[outer.tier];
   unanswered_.leave();
   front_end_.answer(outer, status);
 }
@@ -314,10 +320,8 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
 void TaskSet::set_limits(const TaskSetLimits& limits) {
   limits_ = limits;
   wake_.set();
-  if (stalled_) {
-    recover(executor().now());
-  }
-  if (stalled_) {
+  recover(executor().now());
+  if (stalled()) {
     shed(executor().now());
   }
 }
@@ -340,7 +344,13 @@ co::Task<void> TaskSet::drained() {
 void TaskSet::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const {
   static_cast<config::Limits&>(*snapshot) = limits_;
   snapshot->stall_window = window();
-  snapshot->stalled_since = stalled_ ? std::optional{stalled_since_} : std::nullopt;
+  snapshot->stalled_since.reset();
+  for (const volume::Tier tier : volume::tiers) {
+    if (stalled(tier)) {
+      const TimePoint since = stalled_since_[tier];
+      snapshot->stalled_since = std::min(snapshot->stalled_since.value_or(since), since);
+    }
+  }
   snapshot->unanswered = static_cast<std::uint32_t>(unanswered());
   snapshot->orphans = static_cast<std::uint32_t>(orphans_.size());
   snapshot->counters = counters_;

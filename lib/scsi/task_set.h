@@ -56,6 +56,13 @@
 // the LUN has its full depth again. Commands that need no storage operation are always answered,
 // and never shed.
 //
+// TIERS. If the volume has a log (lib/volume/tier.h), each tier stalls on its own. A stall concerns
+// only the commands that wait for a stalled tier: these are counted and shed, and the others go on.
+// A command that has nothing at the backend counts in the tier that it will need. begin() asks the
+// disk for that, and each shedding asks again, because the log's coverage changes. A command that
+// waits for another one, behind its fence or for its result, and has done so for the time that
+// makes a stall, counts in the stalled tier.
+//
 // CLOSING. shut() answers everything in bounded time, held commands too. A command that may become
 // an orphan is answered BUSY. If a command must not become one, and the backend cannot end it, it
 // is answered CHECK CONDITION, HARDWARE ERROR, INTERNAL TARGET FAILURE, because its outcome is
@@ -64,9 +71,9 @@
 // store that is not locked would be repeated through another target, or through the next daemon. It
 // would be acknowledged there, and the first WRITE could land over newer data later.
 //
-// Bounds. There are at most `most_commands` at once; further ones are answered TASK SET FULL. The
-// data of all of them, orphans included, is in the buffer pool. There are no more orphans than the
-// volume's queue_depth.
+// Bounds. There are at most `most_commands` at once in each tier; further ones are answered TASK
+// SET FULL. The data of all of them, orphans included, is in the buffer pool. There are no more
+// orphans in a tier than the volume's queue_depth.
 //
 // Time. All commands of a LUN have the same deadline, so they expire in the order in which they
 // came. One list and one timer are enough, on which a single task sleeps (the patrol). A command
@@ -95,6 +102,7 @@
 #include "lib/scsi/opcode_table.h"
 #include "lib/scsi/stalled_luns.h"
 #include "lib/volume/request.h"
+#include "lib/volume/tier.h"
 #include "lib/watch/command_record.h"
 #include "lib/watch/ending.h"
 #include "lib/watch/slow_log.h"
@@ -162,7 +170,8 @@ class TaskSet {
   // Commands that are not answered yet.
   std::size_t unanswered() const { return unanswered_.count(); }
   std::size_t orphans() const { return orphans_.size(); }
-  bool stalled() const { return stalled_; }
+  bool stalled() const { return stalled_[volume::Tier::store] || stalled_[volume::Tier::log]; }
+  bool stalled(volume::Tier tier) const { return stalled_[tier]; }
   // Whether the oldest command is kept, because initiators would not believe BUSY for it any more.
   bool holding() const;
 
@@ -182,6 +191,10 @@ class TaskSet {
   friend struct Adoption;
   enum class Reason : std::uint8_t { deadline, stalled, aborted, store_lost, closing };
   using Slots = co::IntrusiveList<Slot>;
+  struct AtBackend : co::ListNode<AtBackend> {
+    Slot* slot = nullptr;
+    TimePoint since{};
+  };
 
   co::Task<void> serve(Command& outer, const Operation& operation);
   bool take_data_at_once(Slot& slot);
@@ -210,8 +223,13 @@ class TaskSet {
   void entered_backend(Slot& slot);
   void left_backend(Slot& slot);
   void look_for_stall(TimePoint now, TimePoint* next);
-  void become_stalled(TimePoint now);
+  const AtBackend* oldest_in(volume::Tier tier) const;
+  void become_stalled(volume::Tier tier, const AtBackend& oldest, TimePoint now);
   void recover(TimePoint now);
+  volume::Tier tier_of(const Slot& slot, TimePoint now) const;
+  void count_by_tier(TimePoint now);
+  std::size_t stuck() const;
+  bool may_be_shed(const Slot& slot) const;
   Slot* youngest_to_shed();
   void shed(TimePoint now);
   Nanoseconds stall_after() const;
@@ -242,6 +260,7 @@ class TaskSet {
   watch::SlowLog& slow_log_;
   StalledLuns& stalled_luns_;
   TaskSetLimits limits_;
+  const bool has_log_;  // the volume's
   const TaskSetSabotage sabotage_;
   // A slot is in one of these lists until its command has ended. waiting_ is ordered by age; the
   // others are ordered by the time of entry.
@@ -250,18 +269,15 @@ class TaskSet {
   Slots held_;     // not answered; kept until it ends (4 above)
   Slots orphans_;
   Slots forgotten_;  // answered; nothing is at the backend; the coroutine is about to end
-  struct AtBackend : co::ListNode<AtBackend> {
-    Slot* slot = nullptr;
-    TimePoint since{};
-  };
   co::IntrusiveList<AtBackend>
       at_backend_;  // slots with an operation at the backend, in the order in which it began
   std::array<std::uint8_t, sense_size> nobodys_sense_{};  // for commands that are answered already
   co::Gate unanswered_;                                   // closed by shut()
+  volume::PerTier<std::uint32_t> unanswered_in_{};        // the same, by Command::tier
   std::uint64_t numbered_ = 0;
   std::uint64_t mode_epoch_ = 0;  // of the mode pages; nothing is adopted across a change of them
-  bool stalled_ = false;
-  TimePoint stalled_since_{};
+  volume::PerTier<bool> stalled_{};
+  volume::PerTier<TimePoint> stalled_since_{};
   std::optional<StalledLuns::Place> stalled_place_;
   bool in_trouble_ = false;
   TimePoint trouble_since_{};  // the oldest arrival of the commands answered BUSY in this trouble

@@ -83,60 +83,112 @@ Nanoseconds TaskSet::stall_after() const {
   return others > 0 ? limits_.stall_after / sooner : limits_.stall_after;
 }
 
+// The oldest operation of a tier; null: there is none.
+const TaskSet::AtBackend* TaskSet::oldest_in(volume::Tier tier) const {
+  const AtBackend* oldest = at_backend_.front();
+  while (oldest != nullptr && oldest->slot->request.tier() != tier) {
+    oldest = at_backend_.after(*oldest);
+  }
+  return oldest;
+}
+
 void TaskSet::look_for_stall(TimePoint now, TimePoint* next) {
-  const AtBackend* const oldest = at_backend_.front();
-  if (stalled_) {
-    shed(now);
-  } else if (oldest != nullptr && oldest->since + stall_after() <= now) {
-    become_stalled(now);
-  } else if (oldest != nullptr) {
-    *next = std::min(*next, oldest->since + limits_.stall_after);
-  }
-  if (stalled_) {
-    *next = std::min(*next, now + grace());
-  }
-  if (oldest != nullptr) {
+  for (const volume::Tier tier : volume::tiers) {
+    const AtBackend* const oldest = oldest_in(tier);
+    if (oldest == nullptr) {
+      continue;
+    }
+    if (!stalled(tier) && oldest->since + stall_after() <= now) {
+      become_stalled(tier, *oldest, now);
+    } else if (!stalled(tier)) {
+      *next = std::min(*next, oldest->since + limits_.stall_after);
+    }
     // From this time on, stall_after() depends on other LUNs.
     const TimePoint matters = oldest->since + limits_.stall_after / sooner;
     *next = std::min(*next, std::max(matters, now + share_interval));
   }
+  if (stalled()) {
+    shed(now);
+    *next = std::min(*next, now + grace());
+  }
 }
 
-void TaskSet::become_stalled(TimePoint now) {
-  stalled_ = true;
-  stalled_since_ = now;
+void TaskSet::become_stalled(volume::Tier tier, const AtBackend& oldest, TimePoint now) {
+  stalled_[tier] = true;
+  stalled_since_[tier] = now;
   ++counters_.stalls;
-  if (!unanswered_.closed()) {
+  if (!unanswered_.closed() && !stalled_place_.has_value()) {
     stalled_place_.emplace(stalled_luns_);
   }
+  count_by_tier(now);
   log(LogLevel::warning,
       "{}: stalled: {} has waited for the storage for {:.1f} s; Ballast keeps {} of its {} "
       "commands waiting, and answers the others BUSY",
-      executor().name(), at_backend_.front()->slot->record.name,
-      std::chrono::duration<double>(now - at_backend_.front()->since).count(),
-      std::min<std::size_t>(window(), unanswered()), unanswered());
-  shed(now);
+      executor().name(), oldest.slot->record.name,
+      std::chrono::duration<double>(now - oldest.since).count(),
+      std::min<std::size_t>(window(), stuck()), stuck());
+}
+
+// The tier that the command waits for, or will wait for.
+volume::Tier TaskSet::tier_of(const Slot& slot, TimePoint now) const {
+  if (slot.request.at_backend() > 0) {
+    return slot.request.tier();
+  }
+  const bool waits_for_another = slot.record.stage == watch::Stage::fence || slot.adoption.linked();
+  if (waits_for_another && slot.record.stage_since + stall_after() <= now) {
+    return stalled(volume::Tier::store) ? volume::Tier::store : volume::Tier::log;
+  }
+  return disk_.tier_of(slot.inner, slot.operation);
+}
+
+void TaskSet::count_by_tier(TimePoint now) {
+  for (const Slots* const slots : {&waiting_, &ending_, &held_}) {
+    for (Slot* slot = slots->front(); slot != nullptr; slot = slots->after(*slot)) {
+      --unanswered_in_[slot->outer->tier];
+      slot->outer->tier = tier_of(*slot, now);
+      ++unanswered_in_[slot->outer->tier];
+    }
+  }
+}
+
+// The unanswered commands that count in a stalled tier.
+std::size_t TaskSet::stuck() const {
+  std::size_t count = 0;
+  for (const volume::Tier tier : volume::tiers) {
+    count += stalled(tier) ? unanswered_in_[tier] : 0U;
+  }
+  return count;
+}
+
+bool TaskSet::may_be_shed(const Slot& slot) const {
+  return stalled(slot.outer->tier) && needs_store(slot.operation);
 }
 
 // The youngest command that may be shed; null: there is none.
 TaskSet::Slot* TaskSet::youngest_to_shed() {
   Slot* youngest = waiting_.back();
-  if (youngest != nullptr && !needs_store(youngest->operation)) {
+  if (youngest != nullptr && !may_be_shed(*youngest)) {
     youngest = nullptr;
     for (Slot* slot = waiting_.front(); slot != nullptr; slot = waiting_.after(*slot)) {
-      youngest = needs_store(slot->operation) ? slot : youngest;
+      youngest = may_be_shed(*slot) ? slot : youngest;
     }
   }
   return youngest;
 }
 
 void TaskSet::shed(TimePoint now) {
-  while (unanswered() > window() + ending_.size()) {
+  count_by_tier(now);
+  std::size_t ending = 0;  // these are on their way already
+  for (const Slot* slot = ending_.front(); slot != nullptr; slot = ending_.after(*slot)) {
+    ending += stalled(slot->outer->tier) ? 1U : 0U;
+  }
+  while (stuck() > window() + ending) {
     Slot* const youngest = youngest_to_shed();
     if (youngest == nullptr || !believed(youngest->record.arrived, now)) {
       return;
     }
     end_early(*youngest, Reason::stalled);
+    ending += youngest->list == &ending_ ? 1U : 0U;
   }
 }
 
@@ -153,23 +205,27 @@ void TaskSet::left_backend(Slot& slot) {
   if (slot.list == &held_ && !slot.request.irrevocable()) {
     slot.request.stop();  // its time was up long ago, so the rest of it is not begun
   }
-  if (stalled_) {
+  if (stalled()) [[unlikely]] {
     recover(executor().now());
   }
 }
 
-// Ends the stall, unless the operation that is the oldest now is too old as well.
+// Ends the stall of each tier whose oldest operation is not too old any more.
 void TaskSet::recover(TimePoint now) {
-  const AtBackend* const oldest = at_backend_.front();
-  if (oldest != nullptr && oldest->since + stall_after() <= now) {
-    return;
+  for (const volume::Tier tier : volume::tiers) {
+    const AtBackend* const oldest = oldest_in(tier);
+    if (!stalled(tier) || (oldest != nullptr && oldest->since + stall_after() <= now)) {
+      continue;
+    }
+    stalled_[tier] = false;
+    if (!stalled()) {
+      stalled_place_.reset();
+    }
+    wake_.set();  // while the tier was stalled, the patrol did not watch for the next stall
+    log(LogLevel::warning, "{}: the storage answers again after {:.1f} s; orphans left: {}",
+        executor().name(), std::chrono::duration<double>(now - stalled_since_[tier]).count(),
+        orphans_.size());
   }
-  stalled_ = false;
-  stalled_place_.reset();
-  wake_.set();  // while the LUN was stalled, the patrol did not watch for the next stall
-  log(LogLevel::warning, "{}: the storage answers again after {:.1f} s; orphans left: {}",
-      executor().name(), std::chrono::duration<double>(now - stalled_since_).count(),
-      orphans_.size());
 }
 
 // --- belief
@@ -197,7 +253,7 @@ void TaskSet::look_for_calm(TimePoint now) {
   const bool late =
       !ending_.empty() || !held_.empty() ||
       (oldest != nullptr && oldest->record.arrived + (limits_.deadline - grace()) <= now);
-  if (!stalled_ && !late && (!in_trouble_ || now - last_busy_ >= limits_.deadline)) {
+  if (!stalled() && !late && (!in_trouble_ || now - last_busy_ >= limits_.deadline)) {
     in_trouble_ = false;
     said_holding_ = false;
   } else if (holding() && !std::exchange(said_holding_, true)) {

@@ -23,6 +23,7 @@
 #include "lib/co/task.h"
 #include "lib/volume/fences.h"
 #include "lib/volume/flush_failures.h"
+#include "lib/volume/tier.h"
 
 namespace ballast::volume {
 
@@ -61,7 +62,7 @@ class Place {
  public:
   enum class Kind : std::uint8_t { looks, changes };
   // `mark` is the current Fences::mark().
-  Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark);
+  Place(Request& request, Kind kind, Tier tier, co::Semaphore::Guard slot, std::uint64_t mark);
   ~Place();
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
@@ -109,6 +110,11 @@ class Request {
   }
   bool stopped() const { return stop_.requested(); }
   std::uint32_t at_backend() const { return at_backend_; }
+  // The tier that the operations at the backend wait for. Those that are there together are in one.
+  Tier tier() const {
+    BALLAST_ASSERT(at_backend_ > 0);
+    return tier_;
+  }
   bool reached_backend() const { return reached_backend_; }  // now or before
   // Whether a change of it is at the backend now. (A change that has ended cannot land late.)
   bool change_at_backend() const { return changes_at_backend_ > 0; }
@@ -146,12 +152,14 @@ class Request {
   std::uint64_t read_mark_ = 0;
   std::uint32_t at_backend_ = 0;
   std::uint32_t changes_at_backend_ = 0;
+  Tier tier_ = Tier::store;
   bool reached_backend_ = false;
   bool irrevocable_ = false;
   bool let_go_ = false;  // it has released a range that it was granted
 };
 
-inline Place::Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark)
+inline Place::Place(Request& request, Kind kind, Tier tier, co::Semaphore::Guard slot,
+                    std::uint64_t mark)
     : request_{request}, kind_{kind}, slot_{std::move(slot)} {
   if (!slot_) {
     return;
@@ -161,7 +169,12 @@ inline Place::Place(Request& request, Kind kind, co::Semaphore::Guard slot, std:
     request_.read_mark_ = mark;
   }
   request_.changes_at_backend_ += kind_ == Kind::changes ? 1U : 0U;
-  if (request_.at_backend_++ == 0 && request_.observer_ != nullptr) {
+  if (request_.at_backend_++ > 0) {
+    BALLAST_ASSERT(request_.tier_ == tier);
+    return;
+  }
+  request_.tier_ = tier;
+  if (request_.observer_ != nullptr) {
     request_.observer_->entered_backend();
   }
 }

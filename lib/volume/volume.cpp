@@ -28,7 +28,9 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
     : backend_{backend},
       executor_{backend.executor()},
       block_shift_{static_cast<unsigned>(std::countr_zero(config.logical_block.value()))},
-      admission_{backend.executor(), config.queue_depth, "admission"},
+      log_{config.log},
+      admission_{{{{backend.executor(), config.queue_depth, "admission"},
+                   {backend.executor(), config.queue_depth, "admission to the log"}}}},
       fences_{config.fence_seed},
       flush_failures_{executor_.name(), config.unheard_flush},
       scratch_{backend.executor()} {
@@ -93,12 +95,12 @@ Place Volume::Admission::await_resume() {
   if (volume_.refuses(request_)) {
     slot.release();
   }
-  return Place{request_, kind_, std::move(slot), volume_.fences_.mark()};
+  return Place{request_, kind_, tier_, std::move(slot), volume_.fences_.mark()};
 }
 
 co::Semaphore::Guard Volume::admit_at_once(const Request& request) {
-  const bool possible = !request.direct_.place_.has_value() && !refuses(request);
-  return possible ? admission_.try_acquire() : co::Semaphore::Guard{};
+  const bool possible = !has_log() && !request.direct_.place_.has_value() && !refuses(request);
+  return possible ? admission_[Tier::store].try_acquire() : co::Semaphore::Guard{};
 }
 
 co::Task<IoStatus> Volume::follow(Request& request, co::Task<IoStatus> task) {
@@ -120,20 +122,21 @@ co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
     return read_in_turn(request, lba, to);
   }
   Direct& direct = request.direct_;
-  direct.place_.emplace(request, Place::Kind::looks, std::move(slot), fences_.mark());
+  direct.place_.emplace(request, Place::Kind::looks, Tier::store, std::move(slot), fences_.mark());
   direct.durable_ = nullptr;
   return follow(request, backend_.read(offset_of(lba), to, request.token()));
 }
 
 co::Task<IoStatus> Volume::read_in_turn(Request& request, Lba lba, io::SgView to) {
+  const BlockCount count = blocks_in(Bytes{to.size()});
   if (fences_.fenced() > 0) {
-    Fences::Hold behind_orphans{fences_, lba, blocks_in(Bytes{to.size()}), Fences::Kind::read};
+    Fences::Hold behind_orphans{fences_, lba, count, Fences::Kind::read};
     const bool granted = co_await wait_for(request, behind_orphans);
     if (!granted) {
       co_return IoStatus::cancelled;
     }
   }
-  const Place place = co_await admit(request, Place::Kind::looks);
+  const Place place = co_await admit(request, Place::Kind::looks, tier_of_read(lba, count));
   if (!place) {
     co_return IoStatus::cancelled;
   }
@@ -150,7 +153,8 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
     Direct& direct = request.direct_;
     direct.change_.emplace(fences_, request, lba, count);
     if (direct.change_->granted()) {
-      direct.place_.emplace(request, Place::Kind::changes, std::move(slot), fences_.mark());
+      direct.place_.emplace(request, Place::Kind::changes, Tier::store, std::move(slot),
+                            fences_.mark());
       direct.durable_ = native(fua) == Fua::yes ? &flush_failures_ : nullptr;
       return follow(request, backend_.write(offset_of(lba), from, native(fua), request.token()));
     }
@@ -161,7 +165,7 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
 
 co::Task<IoStatus> Volume::write_held(Request& request, Bytes offset, io::SgView from, Fua fua,
                                       bool once) {
-  const Place place = co_await admit(request, Place::Kind::changes);
+  const Place place = co_await admit(request, Place::Kind::changes, tier_of_change());
   if (!place) {
     co_return IoStatus::cancelled;
   }
@@ -192,7 +196,7 @@ co::Task<IoStatus> Volume::zero(Request& request, Lba lba, BlockCount count, May
 co::Task<IoStatus> Volume::zero_held(Request& request, Bytes offset, Bytes length,
                                      MayUnmap may_unmap) {
   if (capabilities().zero) {
-    const Place place = co_await admit(request, Place::Kind::changes);
+    const Place place = co_await admit(request, Place::Kind::changes, tier_of_change());
     if (!place) {
       co_return IoStatus::cancelled;
     }
@@ -262,7 +266,7 @@ co::Task<IoStatus> Volume::unmap(Request& request, Lba lba, BlockCount count) {
 }
 
 co::Task<IoStatus> Volume::unmap_held(Request& request, Bytes offset, Bytes length) {
-  const Place place = co_await admit(request, Place::Kind::changes);
+  const Place place = co_await admit(request, Place::Kind::changes, tier_of_change());
   if (!place) {
     co_return IoStatus::cancelled;
   }
@@ -290,7 +294,7 @@ co::Task<Comparison> Volume::compare_and_write_held(Request& request, Lba lba, i
 // --- flush
 
 co::Task<IoStatus> Volume::flush(Request& request, std::uint64_t since) {
-  const Place place = co_await admit(request, Place::Kind::looks);
+  const Place place = co_await admit(request, Place::Kind::looks, tier_of_change());
   if (!place) {
     co_return IoStatus::cancelled;
   }
@@ -314,7 +318,7 @@ co::Task<IoStatus> Volume::flush_all(Request& request) {
 co::Task<IoStatus> Volume::block_status(Request& request, Lba lba, BlockCount count,
                                         std::size_t limit, std::vector<backend::Extent>* out) {
   BALLAST_ASSERT(inside(lba, count));
-  const Place place = co_await admit(request, Place::Kind::looks);
+  const Place place = co_await admit(request, Place::Kind::looks, tier_of_read(lba, count));
   if (!place) {
     co_return IoStatus::cancelled;
   }

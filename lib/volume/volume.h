@@ -4,8 +4,9 @@
 // The disk (lib/scsi) has checked every range before. A range outside the store is a bug
 // (asserted). The volume turns blocks into bytes. It does what a backend cannot do (FUA, zeroing),
 // replicates patterns, and orders overlapping operations (fences.h). It lets no more than
-// `queue_depth` operations to the backend at once, first come, first served. An operation that goes
-// on as an orphan keeps its place among these, and its fence.
+// `queue_depth` operations to the backend at once, first come, first served; with a log, so many to
+// each tier (tier.h). An operation that goes on as an orphan keeps its place among these, and its
+// fence.
 //
 // Every operation names its Request (request.h) and reports to it where it is. After the request
 // was stopped, the operation ends with cancelled before its next step, and nothing more of it
@@ -39,6 +40,7 @@
 #include "lib/volume/flush_failures.h"
 #include "lib/volume/request.h"
 #include "lib/volume/scratch.h"
+#include "lib/volume/tier.h"
 
 namespace ballast::volume {
 
@@ -48,10 +50,11 @@ using backend::MayUnmap;
 struct VolumeConfig {
   Bytes logical_block{512};       // the LUN's, as READ CAPACITY reports it
   BlockCount capacity{};          // 0: all of the backend; at most what the backend has
-  std::size_t queue_depth = 128;  // the most operations at the backend at once
+  std::size_t queue_depth = 128;  // the most operations in a tier at once
   std::uint64_t fence_seed = 1;   // see Fences; the plugin uses random numbers of the kernel
   // The store's, see FlushFailures. Null if no LUN uses the store after this volume.
   std::shared_ptr<backend::UnheardFlush> unheard_flush{};
+  const LogCoverage* log = nullptr;  // null: there is no log. It outlives the volume
 };
 
 // The result of a comparison.
@@ -77,6 +80,15 @@ class Volume {
   // Does not change within one turn unless resize() is called.
   BlockCount capacity() const { return capacity_; }
   BlockCount blocks_in(Bytes bytes) const { return BlockCount{bytes.value() >> block_shift_}; }
+
+  // The tier in which an operation would wait if it began now.
+  bool has_log() const { return log_ != nullptr; }
+  Tier tier_of_read(Lba lba, BlockCount count) const {
+    return has_log() && log_->covers(lba, count) ? Tier::log : Tier::store;
+  }
+  Tier tier_of_change() const {  // of a flush, too
+    return has_log() && log_->takes_changes() ? Tier::log : Tier::store;
+  }
 
   co::Task<IoStatus> read(Request& request, Lba lba, io::SgView to);
   // With Fua::yes the data is durable when the write ends with ok. If the backend has a volatile
@@ -154,23 +166,27 @@ class Volume {
   // Awaited for a Place at the backend, first come, first served.
   class Admission final : public co::Semaphore::Waiter {
    public:
-    Admission(Volume& volume, Request& request, Place::Kind kind, co::Site site)
-        : Waiter{volume.admission_, 1, co::Timers::never, request.token(), site},
+    Admission(Volume& volume, Request& request, Place::Kind kind, Tier tier, co::Site site)
+        : Waiter{volume.admission_[tier], 1, co::Timers::never, request.token(), site},
           volume_{volume},
           request_{request},
-          kind_{kind} {}
+          kind_{kind},
+          tier_{tier} {}
     Place await_resume();
 
    private:
     Volume& volume_;
     Request& request_;
     const Place::Kind kind_;
+    const Tier tier_;
   };
-  Admission admit(Request& request, Place::Kind kind, co::Site site = co::Site::current()) {
-    return Admission{*this, request, kind, site};
+  Admission admit(Request& request, Place::Kind kind, Tier tier,
+                  co::Site site = co::Site::current()) {
+    return Admission{*this, request, kind, tier, site};
   }
   // The same for an operation without a coroutine of the volume. Returns an empty guard if it would
-  // have to wait. follow() gives the place back when the backend's task ends.
+  // have to wait, or if the volume has a log. follow() gives the place back when the backend's task
+  // ends.
   co::Semaphore::Guard admit_at_once(const Request& request);
   static co::Task<IoStatus> follow(Request& request, co::Task<IoStatus> task);
   co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
@@ -203,7 +219,8 @@ class Volume {
   co::Executor& executor_;  // kept here because each coroutine of this class asks for it
   unsigned block_shift_;
   BlockCount capacity_;
-  co::Semaphore admission_;
+  const LogCoverage* const log_;
+  PerTier<co::Semaphore> admission_;
   Fences fences_;
   FlushFailures flush_failures_;
   bool shut_ = false;
