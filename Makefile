@@ -61,7 +61,7 @@ pkg = $(shell pkg-config $(1) $(2) 2> /dev/null)
 system_headers := $(patsubst -I%,-isystem %,$(filter -I%,$(call pkg,--cflags,gio-2.0 libnl-genl-3.0)))
 
 # --- rooms, lowest first: a room may use the rooms before it -------------------------------------
-rooms := base co watch io backend volume scsi lun
+rooms := base co watch io backend write_log volume scsi lun
 room_sources = $(sort $(wildcard lib/$(1)/*.cpp))
 room_objects = $(patsubst %.cpp,$(B)/obj/%.o,$(call room_sources,$(1)))
 rooms := $(foreach r,$(rooms),$(if $(call room_sources,$(r)),$(r)))
@@ -174,7 +174,7 @@ check-long: deps-build deps-check deps-lab
 	@BALLAST_LONG=1 BALLAST_TEST_SECONDS=3000 ci/step "LUNs on real NBD servers, long" $(sub) check-nbd
 	@ci/step "images in a real Ceph, 1000 takeovers" $(sub) check-rbd-long
 	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim
-	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb fuzz-ring
+	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb fuzz-ring fuzz-log
 	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
 	@BALLAST_LONG=1 ci/step "Ceph and two gateways, in guests" $(sub) check-ceph
 

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/index.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "lib/base/assert.h"
+
+namespace ballast::write_log {
+
+void Index::insert(Lba lba, BlockCount blocks, const Source& source) {
+  BALLAST_ASSERT(blocks.value() > 0);
+  BALLAST_ASSERT(source.sequence >= newest_);
+  newest_ = source.sequence;
+  clear(lba, lba + blocks);
+  runs_.emplace(lba, Run{lba + blocks, source});
+}
+
+// Cuts [lba, end) out of the runs.
+void Index::clear(Lba lba, Lba end) {
+  auto run = runs_.lower_bound(lba);
+  if (run != runs_.begin()) {
+    auto& [first, before] = *std::prev(run);
+    if (before.end > end) {
+      runs_.emplace_hint(run, end, Run{before.end, behind(before.source, end - first)});
+    }
+    before.end = std::min(before.end, lba);
+  }
+  while (run != runs_.end() && run->first < end) {
+    if (run->second.end > end) {
+      runs_.emplace(end, Run{run->second.end, behind(run->second.source, end - run->first)});
+    }
+    run = runs_.erase(run);
+  }
+}
+
+Index::Piece Index::first_piece(Lba lba, BlockCount blocks) const {
+  BALLAST_ASSERT(blocks.value() > 0);
+  const Lba end = lba + blocks;
+  const auto next = runs_.upper_bound(lba);
+  if (next != runs_.begin()) {
+    const auto& [first, run] = *std::prev(next);
+    if (run.end > lba) {
+      return {.lba = lba,
+              .blocks = std::min(end, run.end) - lba,
+              .in = run.source.payload == 0 ? In::zeros : In::log,
+              .source = behind(run.source, lba - first)};
+    }
+  }
+  const Lba until = next == runs_.end() ? end : std::min(end, next->first);
+  return {.lba = lba, .blocks = until - lba};
+}
+
+bool Index::covers(Lba lba, BlockCount blocks) const {
+  const Lba end = lba + blocks;
+  while (lba < end) {
+    const Piece piece = first_piece(lba, end - lba);
+    if (piece.in == In::store) {
+      return false;
+    }
+    lba = piece.lba + piece.blocks;
+  }
+  return true;
+}
+
+void Index::trim(std::uint64_t sequence) {
+  std::erase_if(runs_,
+                [sequence](const auto& run) { return run.second.source.sequence <= sequence; });
+}
+
+}  // namespace ballast::write_log
