@@ -70,8 +70,7 @@ class SteadyLoad {
     }
   }
   // Returns whether it ended well.
-  bool carry_out(const Cdb& cdb, Direction direction,
-                 std::span<std::byte> data) {
+  bool carry_out(const Cdb& cdb, Direction direction, std::span<std::byte> data) {
     for (;;) {
       const Answer answer = lun_.execute(cdb, direction, data);
       if (answer.status == 0) {
@@ -103,8 +102,7 @@ class SteadyLoad {
       const auto count = static_cast<std::uint32_t>(blocks);
       const std::uint64_t choice = random() % 100;
       if (choice < 50) {
-        if (!carry_out(read_16(first + at, count), Direction::from_device,
-                       part)) {
+        if (!carry_out(read_16(first + at, count), Direction::from_device, part)) {
           return;
         }
         if (std::memcmp(part.data(), kept, part.size()) != 0) {
@@ -115,8 +113,7 @@ class SteadyLoad {
         for (std::byte& byte : part) {
           byte = static_cast<std::byte>(random());
         }
-        if (!carry_out(write_16(first + at, count), Direction::to_device,
-                       part)) {
+        if (!carry_out(write_16(first + at, count), Direction::to_device, part)) {
           return;
         }
         std::memcpy(kept, part.data(), part.size());
@@ -132,8 +129,7 @@ class SteadyLoad {
         return;
       }
     }
-    if (carry_out(read_16(first, region), Direction::from_device, buffer) &&
-        buffer != model) {
+    if (carry_out(read_16(first, region), Direction::from_device, buffer) && buffer != model) {
       note("wrong data at the end, from block " + std::to_string(first));
     }
   }
