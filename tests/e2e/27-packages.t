@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 900
+# timeout: 600
 # The Debian packages (make deb): installed on a machine that has tcmu-runner, upgraded under I/O, and
 # removed. Whoever has LUNs keeps the plugin.
 . "$(dirname "$0")/recipes.sh"
+IQN=iqn.2026-01.org.ballast:vol0
 [[ $BACKSTORE == ballast ]] || skip_all "the packages are Ballast's"
-packages=("$LAB_BUILD"/deb/ballast-t*_*.deb)
+packages=("$LAB_BUILD"/deb/ballast-{target,tools}_*.deb)
 [[ -f ${packages[0]} ]] || skip_all "make deb has not run"
 plan 26
 files=/run/packages.files
