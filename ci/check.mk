@@ -48,7 +48,8 @@ $(eval $(call step,handler,,parts of the plugin that read foreign memory$(,) ASa
 $(eval $(call step,ring-asan,,plugin over a shared-memory ring$(,) ASan,$(part) VARIANT=asan check-ring))
 $(eval $(call step,sim-asan,,simulation$(,) ASan,$(part) VARIANT=asan SIM_SECONDS=10 check-sim))
 $(eval $(call step,fuzz,,fuzz,$(part) VARIANT=asan FUZZ_SECONDS=15 fuzz-cdb fuzz-ring fuzz-log))
-$(eval $(call step,packages,,Debian packages,ci/deb))
+# Packing the debug symbols takes a minute, and tests nothing.
+$(eval $(call step,packages,,Debian packages,env DEB_BUILD_OPTIONS=noautodbgsym ci/deb))
 # This is not the last step, so that the TSan build can run while tests in the guest wait for a
 # freeze to end.
 $(eval $(call step,e2e,,end to end in the guest,ci/e2e))
