@@ -24,10 +24,11 @@ class FileSource final : public StoreSource {
   Store take() override {
     OpenFile file = opener_.take();
     std::shared_ptr<UnheardFlush> unheard_flush = file.claim.unheard_flush();
-    std::unique_ptr<Backend> backend =
-        shared_ ? make_shared_file(std::move(file), path_, lun_, context_)
-                : make_file(std::move(file), path_, context_);
-    return Store{std::move(backend), std::move(unheard_flush)};
+    if (shared_) {
+      return Store{make_shared_file(std::move(file), path_, lun_, context_),
+                   std::move(unheard_flush)};
+    }
+    return Store{make_file(std::move(file), path_, context_), std::move(unheard_flush)};
   }
 
  private:
