@@ -15,6 +15,8 @@
 #include <fstream>
 #include <string>
 
+#include "lib/base/big_endian.h"
+
 namespace ballast::backend {
 namespace {
 
@@ -35,20 +37,6 @@ constexpr int most_attentions = 8;
 // The kernel resets the device when the time is up, and the session after that. Neither would make
 // the answer come sooner.
 constexpr unsigned timeout_ms = 24 * 3600 * 1000;
-
-void put(std::uint64_t value, std::uint8_t* to) {
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    *to++ = static_cast<std::uint8_t>(value >> shift);
-  }
-}
-
-std::uint64_t get(const std::uint8_t* from) {
-  std::uint64_t value = 0;
-  for (int i = 0; i < 8; ++i) {
-    value = value << 8 | from[i];
-  }
-  return value;
-}
 
 // Whether it is a partition, or a device of device-mapper other than dm-multipath. Linux passes the
 // commands of many of these on to the disk below.
@@ -117,9 +105,9 @@ int PrDevice::read_holder(std::optional<PrHolder>* holder) {
   const int result = command(cdb, SG_DXFER_FROM_DEV, data);
   if (result == 0) {
     holder->reset();
-    const bool is_held = get(&data[0]) << 32 != 0;  // the length of what follows
+    const bool is_held = be32(data, 4) != 0;  // the length of what follows
     if (is_held) {
-      *holder = PrHolder{.key = get(&data[8]), .type = static_cast<std::uint8_t>(data[21] & 0x0f)};
+      *holder = PrHolder{.key = be64(data, 8), .type = static_cast<std::uint8_t>(data[21] & 0x0f)};
     }
   }
   return result;
@@ -151,8 +139,8 @@ int PrDevice::register_key(std::optional<PrKey> old, PrKey key) {
 
 int PrDevice::out(std::uint8_t action, PrKey key, PrKey other) {
   std::array<std::uint8_t, 24> data{};
-  put(key, &data[0]);
-  put(other, &data[8]);
+  put64(data, 0, key);
+  put64(data, 8, other);
   std::array<std::uint8_t, 10> cdb{persistent_reserve_out, action, PrHolder::registrants_only};
   cdb[8] = data.size();
   return command(cdb, SG_DXFER_TO_DEV, data);

@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     const std::span<const std::uint8_t> head = left.first(header);
     left = left.subspan(header);
     Bytes8 cdb{head.begin(), head.begin() + head[16] % 17};
-    Bytes8 data(ballast::scsi::be16(head, 18) % 20481);
+    Bytes8 data(ballast::be16(head, 18) % 20481);
     const std::size_t given = std::min(data.size(), left.size());
     std::copy_n(left.begin(), given, data.begin());
     left = left.subspan(given);

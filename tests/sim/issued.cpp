@@ -34,7 +34,7 @@ Issued::Issued(std::uint32_t its_number, Wish what, co::Random& random)
 }
 
 std::uint32_t Issued::information() const {
-  return sense_length >= 7 && sense[0] == 0xf0 ? scsi::be32(sense, 3) : 0;
+  return sense_length >= 7 && sense[0] == 0xf0 ? be32(sense, 3) : 0;
 }
 
 std::string Issued::outcome() const {

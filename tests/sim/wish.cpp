@@ -20,11 +20,11 @@ Cdb ranged(std::uint8_t opcode, std::uint8_t flags, Range range) {
   cdb[0] = opcode;
   cdb[1] = flags;
   if (cdb.size() == 10) {
-    scsi::put32(cdb, 2, range.lba);
-    scsi::put16(cdb, 7, range.count);
+    put32(cdb, 2, range.lba);
+    put16(cdb, 7, range.count);
   } else {
-    scsi::put64(cdb, 2, range.lba);
-    scsi::put32(cdb, 10, range.count);
+    put64(cdb, 2, range.lba);
+    put32(cdb, 10, range.count);
   }
   return cdb;
 }
@@ -33,7 +33,7 @@ Cdb compare_and_write_cdb(const Wish& wish) {
   Cdb cdb(16);
   cdb[0] = 0x89;
   cdb[1] = wish.fua ? 0x08 : 0x00;
-  scsi::put64(cdb, 2, wish.range().lba);
+  put64(cdb, 2, wish.range().lba);
   cdb[13] = static_cast<std::uint8_t>(wish.range().count);
   return cdb;
 }
@@ -41,18 +41,18 @@ Cdb compare_and_write_cdb(const Wish& wish) {
 Cdb unmap_cdb(const Wish& wish) {
   Cdb cdb(10);
   cdb[0] = 0x42;
-  scsi::put16(cdb, 7, unmap_header + unmap_descriptor * wish.ranges.size());
+  put16(cdb, 7, unmap_header + unmap_descriptor * wish.ranges.size());
   return cdb;
 }
 
 std::vector<std::byte> unmap_list(const Wish& wish) {
   Cdb list(unmap_header + unmap_descriptor * wish.ranges.size());
-  scsi::put16(list, 0, list.size() - 2);
-  scsi::put16(list, 2, list.size() - unmap_header);
+  put16(list, 0, list.size() - 2);
+  put16(list, 2, list.size() - unmap_header);
   std::size_t at = unmap_header;
   for (const Range& range : wish.ranges) {
-    scsi::put64(list, at, range.lba);
-    scsi::put32(list, at + 8, range.count);
+    put64(list, at, range.lba);
+    put32(list, at + 8, range.count);
     at += unmap_descriptor;
   }
   const auto bytes = std::as_bytes(std::span{list});

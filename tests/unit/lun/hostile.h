@@ -67,24 +67,24 @@ class HostileRig {
   static std::vector<Range> addressed(const Bytes8& cdb, const Bytes8& data) {
     switch (cdb[0]) {
       case 0x0a:
-        return {{scsi::be24(cdb, 1) & 0x1fffff, cdb[4] == 0 ? 256u : cdb[4]}};
+        return {{be24(cdb, 1) & 0x1fffff, cdb[4] == 0 ? 256u : cdb[4]}};
       case 0x2a:
       case 0x2e:
       case 0x41:
-        return {{scsi::be32(cdb, 2), scsi::be16(cdb, 7)}};
+        return {{be32(cdb, 2), be16(cdb, 7)}};
       case 0xaa:
       case 0xae:
-        return {{scsi::be32(cdb, 2), scsi::be32(cdb, 6)}};
+        return {{be32(cdb, 2), be32(cdb, 6)}};
       case 0x8a:
       case 0x8e:
       case 0x93:
-        return {{scsi::be64(cdb, 2), scsi::be32(cdb, 10)}};
+        return {{be64(cdb, 2), be32(cdb, 10)}};
       case 0x89:
-        return {{scsi::be64(cdb, 2), cdb[13]}};
+        return {{be64(cdb, 2), cdb[13]}};
       case 0x42: {
         std::vector<Range> all;
         for (std::size_t at = 8; at + 16 <= data.size(); at += 16) {
-          all.push_back({scsi::be64(data, at), scsi::be32(data, at + 8)});
+          all.push_back({be64(data, at), be32(data, at + 8)});
         }
         return all;
       }

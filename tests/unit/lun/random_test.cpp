@@ -69,12 +69,12 @@ Bytes8 random_data(Random& random, Bytes8& cdb) {
   if (cdb.size() == 10 && cdb[0] == 0x42 && data.size() >= 24) {
     data.resize(random() % 4 == 0 ? data.size() : 8 + random() % 90);
     data.resize(std::max<std::size_t>(data.size(), 24));
-    scsi::put16(cdb, 7, data.size() - random() % 2);
-    scsi::put16(data, 0, data.size() - 2);
-    scsi::put16(data, 2, data.size() - 8);
+    put16(cdb, 7, data.size() - random() % 2);
+    put16(data, 0, data.size() - 2);
+    put16(data, 2, data.size() - 8);
     for (std::size_t at = 8; at + 16 <= data.size(); at += 16) {
-      scsi::put64(data, at, random() % 70);
-      scsi::put32(data, at + 8, random() % 10);
+      put64(data, at, random() % 70);
+      put32(data, at + 8, random() % 10);
     }
   }
   return data;

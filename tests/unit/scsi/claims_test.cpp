@@ -21,8 +21,8 @@ Bytes8 report_codes(std::uint8_t options, std::uint8_t opcode = 0, std::uint16_t
   cdb[1] = 0x0c;
   cdb[2] = options;
   cdb[3] = opcode;
-  scsi::put16(cdb, 4, action);
-  scsi::put32(cdb, 6, 0x10000);
+  put16(cdb, 4, action);
+  put32(cdb, 6, 0x10000);
   return cdb;
 }
 
@@ -136,7 +136,7 @@ void every_page_in_the_list_of_pages_can_be_read(void**) {
     const Answer page = rig.ask(inquiry_page(list.reply[i]));
     assert_true(page.good());
     assert_int_equal(page.reply[1], list.reply[i]);
-    assert_int_equal(scsi::be16(page.reply, 2) + 4u, page.transferred);
+    assert_int_equal(be16(page.reply, 2) + 4u, page.transferred);
   }
   for (unsigned page = 0; page < 256; ++page) {
     if (!listed[page]) {
@@ -162,16 +162,16 @@ void all_commands_are_the_table(void**) {
     assert_true(answer.good());
     const std::vector<scsi::Operation> reported = all_reported();
     assert_int_equal(answer.transferred, 4 + reported.size() * step);
-    assert_int_equal(scsi::be32(answer.reply, 0), answer.transferred - 4);
+    assert_int_equal(be32(answer.reply, 0), answer.transferred - 4);
     std::size_t at = 4;
     for (const scsi::Operation& operation : reported) {
       assert_int_equal(answer.reply[at], operation.opcode);
-      assert_int_equal(scsi::be16(answer.reply, at + 2), operation.service_action);
+      assert_int_equal(be16(answer.reply, at + 2), operation.service_action);
       assert_int_equal(answer.reply[at + 5],
                        (timeouts ? 2 : 0) | (operation.has_service_action ? 1 : 0));
-      assert_int_equal(scsi::be16(answer.reply, at + 6), scsi::cdb_length(operation.opcode));
+      assert_int_equal(be16(answer.reply, at + 6), scsi::cdb_length(operation.opcode));
       if (timeouts) {
-        assert_int_equal(scsi::be16(answer.reply, at + 8), 10);
+        assert_int_equal(be16(answer.reply, at + 8), 10);
       }
       at += step;
     }
@@ -206,7 +206,7 @@ void one_command_has_its_usage_map(void**) {
       assert_true(answer.good());
       assert_int_equal(answer.transferred, 4 + length);
       assert_int_equal(answer.reply[1], 0x03);
-      assert_int_equal(scsi::be16(answer.reply, 2), length);
+      assert_int_equal(be16(answer.reply, 2), length);
       assert_memory_equal(answer.reply.data() + 4, operation.usage.data(), length);
     }
     const auto wrong = static_cast<std::uint8_t>(3 - options);
@@ -216,7 +216,7 @@ void one_command_has_its_usage_map(void**) {
     const Answer answer = rig.ask(report_codes(timed, operation.opcode, operation.service_action));
     assert_int_equal(answer.transferred, 4 + length + 12);
     assert_int_equal(answer.reply[1], 0x83);
-    assert_int_equal(scsi::be16(answer.reply, 4 + length), 10);
+    assert_int_equal(be16(answer.reply, 4 + length), 10);
   }
 }
 
@@ -253,7 +253,7 @@ void a_longer_transfer_is_tolerated_where_nobody_asked_for_a_limit(void**) {
   scsi::DiskConfig config = usual_config();
   config.tolerated_transfer_blocks = 4096;
   DiskRig rig{config};
-  assert_int_equal(scsi::be32(rig.ask(inquiry_page(0xb0)).reply, 8), 2048);
+  assert_int_equal(be32(rig.ask(inquiry_page(0xb0)).reply, 8), 2048);
   assert_true(rig.ask(cdb_of(0x88, 0, 0, 4096), 4096 * 512).good());
   assert_true(rig.ask(cdb_of(0x88, 0, 0, 4097), 4097 * 512).bad_field(10));
 }
@@ -274,12 +274,12 @@ void block_limits_hold_at_the_limit_and_not_beyond(void**) {
   DiskRig rig{usual_config()};
   const Answer page = rig.ask(inquiry_page(0xb0));
   assert_int_equal(page.transferred, 64);
-  const std::uint32_t transfer = scsi::be32(page.reply, 8);
+  const std::uint32_t transfer = be32(page.reply, 8);
   assert_int_equal(transfer, 2048);
   assert_true(rig.ask(cdb_of(0x88, 0, 0, transfer), transfer * 512).good());
   assert_true(rig.ask(cdb_of(0x88, 0, 0, transfer + 1), (transfer + 1) * 512).bad_field(10));
 
-  const std::uint64_t same = scsi::be64(page.reply, 36);
+  const std::uint64_t same = be64(page.reply, 36);
   assert_int_equal(same * 512, 1310720);
   assert_true(rig.send(cdb_of(0x93, 0, 0, same), pattern(512)).good());
   assert_true(rig.send(cdb_of(0x93, 0, 0, same + 1), pattern(512)).bad_field(10));
@@ -296,28 +296,28 @@ void block_limits_hold_at_the_limit_and_not_beyond(void**) {
   cdb[13] = static_cast<std::uint8_t>(swap + 1);
   assert_true(rig.send(cdb, Bytes8(2 * (swap + 1) * 512)).bad_field(13));
 
-  assert_int_equal(scsi::be16(page.reply, 6), 8);   // OPTIMAL TRANSFER LENGTH GRANULARITY
-  assert_int_equal(scsi::be32(page.reply, 28), 8);  // OPTIMAL UNMAP GRANULARITY: 4 KiB
-  assert_int_equal(scsi::be32(page.reply, 32), 0x80000000);
+  assert_int_equal(be16(page.reply, 6), 8);   // OPTIMAL TRANSFER LENGTH GRANULARITY
+  assert_int_equal(be32(page.reply, 28), 8);  // OPTIMAL UNMAP GRANULARITY: 4 KiB
+  assert_int_equal(be32(page.reply, 32), 0x80000000);
 }
 
 void unmap_limits_hold_at_the_limit_and_not_beyond(void**) {
   DiskRig rig{usual_config(), Bytes{1 << 30}};
   const Answer page = rig.ask(inquiry_page(0xb0));
-  const std::uint32_t count = scsi::be32(page.reply, 20);
-  const std::uint32_t descriptors = scsi::be32(page.reply, 24);
+  const std::uint32_t count = be32(page.reply, 20);
+  const std::uint32_t descriptors = be32(page.reply, 24);
   assert_int_equal(count, 1 << 20);  // 512 MiB; libiscsi finds more insane
   assert_int_equal(descriptors, 64);
   const auto send = [&rig](std::size_t pieces, std::uint32_t blocks_each) {
     Bytes8 list(8 + pieces * 16);
-    scsi::put16(list, 0, list.size() - 2);
-    scsi::put16(list, 2, list.size() - 8);
+    put16(list, 0, list.size() - 2);
+    put16(list, 2, list.size() - 8);
     for (std::size_t i = 0; i < pieces; ++i) {
-      scsi::put32(list, 16 + i * 16, blocks_each);
+      put32(list, 16 + i * 16, blocks_each);
     }
     Bytes8 cdb(10);
     cdb[0] = 0x42;
-    scsi::put16(cdb, 7, list.size());
+    put16(cdb, 7, list.size());
     return rig.send(cdb, list);
   };
   assert_true(send(1, count).good());

@@ -38,8 +38,8 @@ void mode_sense_6_has_header_descriptor_and_page(void**) {
   assert_int_equal(answer.reply[0], 31);
   assert_int_equal(answer.reply[2], 0x10);  // DPOFUA
   assert_int_equal(answer.reply[3], 8);
-  assert_int_equal(scsi::be32(answer.reply, 4), 8192);
-  assert_int_equal(scsi::be24(answer.reply, 9), 512);
+  assert_int_equal(be32(answer.reply, 4), 8192);
+  assert_int_equal(be24(answer.reply, 9), 512);
   assert_int_equal(answer.reply[12], 0x08);
   assert_int_equal(answer.reply[13], 0x12);
   assert_int_equal(answer.reply[14], 0x04);  // WCE
@@ -50,9 +50,9 @@ void mode_sense_10_has_a_longer_header(void**) {
   const Answer answer = rig->ask({0x5a, dbd, 0x0a, 0, 0, 0, 0, 0x02, 0x00, 0});
   assert_true(answer.good());
   assert_int_equal(answer.transferred, 8 + 12);
-  assert_int_equal(scsi::be16(answer.reply, 0), 18);
+  assert_int_equal(be16(answer.reply, 0), 18);
   assert_int_equal(answer.reply[3], 0x10);
-  assert_int_equal(scsi::be16(answer.reply, 6), 0);
+  assert_int_equal(be16(answer.reply, 6), 0);
   assert_int_equal(answer.reply[8], 0x0a);
   assert_int_equal(answer.reply[9], 0x0a);
 }
@@ -62,9 +62,9 @@ void llbaa_gives_a_long_descriptor(void**) {
   const Answer answer = rig->ask({0x5a, 0x10, 0x08, 0, 0, 0, 0, 0x02, 0x00, 0});
   assert_true(answer.good());
   assert_int_equal(answer.reply[4], 0x01);
-  assert_int_equal(scsi::be16(answer.reply, 6), 16);
-  assert_int_equal(scsi::be64(answer.reply, 8), 8192);
-  assert_int_equal(scsi::be32(answer.reply, 20), 512);
+  assert_int_equal(be16(answer.reply, 6), 16);
+  assert_int_equal(be64(answer.reply, 8), 8192);
+  assert_int_equal(be32(answer.reply, 20), 512);
 }
 
 void all_pages_come_in_order(void**) {
@@ -208,11 +208,11 @@ void a_block_descriptor_may_say_only_what_is(void**) {
   Bytes8 list = rig->ask(sense_6(0x08, 0)).reply;
   list[0] = 0;
   assert_true(rig->send(select_6(list.size()), list).good());
-  scsi::put32(list, 4, 0);
+  put32(list, 4, 0);
   assert_true(rig->send(select_6(list.size()), list).good());
-  scsi::put32(list, 4, 8191);
+  put32(list, 4, 8191);
   assert_true(rig->send(select_6(list.size()), list).bad_parameter(4));
-  scsi::put32(list, 4, 0);
+  put32(list, 4, 0);
   list[10] = 0x10;
   assert_true(rig->send(select_6(list.size()), list).bad_parameter(9));
 }
@@ -222,7 +222,7 @@ void mode_select_10_takes_what_mode_sense_10_gave(void**) {
   for (const std::uint8_t flags : Bytes8{0x00, 0x08, 0x10}) {
     Bytes8 list = rig->ask({0x5a, flags, 0x3f, 0, 0, 0, 0, 0x02, 0x00, 0}).reply;
     Bytes8 cdb{0x55, 0x10, 0, 0, 0, 0, 0, 0, 0, 0};
-    scsi::put16(cdb, 7, list.size());
+    put16(cdb, 7, list.size());
     assert_true(rig->send(cdb, list, 5).good());
   }
 }

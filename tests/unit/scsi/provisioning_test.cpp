@@ -24,17 +24,17 @@ struct Piece {
 Bytes8 unmap_cdb(std::size_t list_length) {
   Bytes8 cdb(10);
   cdb[0] = 0x42;
-  scsi::put16(cdb, 7, list_length);
+  put16(cdb, 7, list_length);
   return cdb;
 }
 
 Bytes8 unmap_list(const std::vector<Piece>& pieces) {
   Bytes8 list(8 + pieces.size() * 16);
-  scsi::put16(list, 0, list.size() - 2);
-  scsi::put16(list, 2, list.size() - 8);
+  put16(list, 0, list.size() - 2);
+  put16(list, 2, list.size() - 8);
   for (std::size_t i = 0; i < pieces.size(); ++i) {
-    scsi::put64(list, 8 + i * 16, pieces[i].lba);
-    scsi::put32(list, 16 + i * 16, pieces[i].count);
+    put64(list, 8 + i * 16, pieces[i].lba);
+    put32(list, 16 + i * 16, pieces[i].count);
   }
   return list;
 }
@@ -185,13 +185,13 @@ void what_is_not_whole_is_ignored(void**) {
   // The CDB cuts the second descriptor short; the list says so too; the header says less than is
   // there: each time one is left.
   assert_true(rig.send(unmap_cdb(39), list).good());
-  scsi::put16(list, 2, 31);
+  put16(list, 2, 31);
   assert_true(rig.send(unmap_cdb(40), list).good());
-  scsi::put16(list, 2, 32);
-  scsi::put16(list, 0, 37);
+  put16(list, 2, 32);
+  put16(list, 0, 37);
   assert_true(rig.send(unmap_cdb(40), list).good());
   assert_int_equal(rig.spy->ops.size(), 3);
-  scsi::put16(list, 0, 3);
+  put16(list, 0, 3);
   assert_true(rig.send(unmap_cdb(40), list).good());
   assert_int_equal(rig.spy->ops.size(), 3);
 }
@@ -221,11 +221,10 @@ void lba_status_tells_mapped_from_deallocated(void**) {
   const Answer answer = rig.ask(cdb);
   assert_true(answer.good());
   assert_int_equal(answer.transferred, 8 + 3 * 16);
-  assert_int_equal(scsi::be32(answer.reply, 0), 4 + 3 * 16);
+  assert_int_equal(be32(answer.reply, 0), 4 + 3 * 16);
   const auto entry = [&answer](std::size_t i) {
     const std::size_t at = 8 + i * 16;
-    return std::tuple{scsi::be64(answer.reply, at), scsi::be32(answer.reply, at + 8),
-                      answer.reply[at + 12]};
+    return std::tuple{be64(answer.reply, at), be32(answer.reply, at + 8), answer.reply[at + 12]};
   };
   assert_true(entry(0) == std::tuple(0u, 8u, 1));
   assert_true(entry(1) == std::tuple(8u, 8u, 0));

@@ -25,20 +25,20 @@ inline Bytes8 cdb_of(std::uint8_t opcode, std::uint8_t flags, std::uint64_t lba,
   cdb[0] = opcode;
   switch (cdb.size()) {
     case 6:
-      scsi::put_big_endian<3>(cdb, 1, lba & 0x1fffff);
+      put_big_endian<3>(cdb, 1, lba & 0x1fffff);
       cdb[4] = static_cast<std::uint8_t>(count);
       break;
     case 10:
-      scsi::put32(cdb, 2, lba);
-      scsi::put16(cdb, 7, count);
+      put32(cdb, 2, lba);
+      put16(cdb, 7, count);
       break;
     case 12:
-      scsi::put32(cdb, 2, lba);
-      scsi::put32(cdb, 6, count);
+      put32(cdb, 2, lba);
+      put32(cdb, 6, count);
       break;
     default:
-      scsi::put64(cdb, 2, lba);
-      scsi::put32(cdb, 10, count);
+      put64(cdb, 2, lba);
+      put32(cdb, 10, count);
   }
   cdb[1] |= flags;
   return cdb;
@@ -74,13 +74,13 @@ struct Answer {
     if (sense.size() != 18 || sense[0] != 0xf0) {
       return std::nullopt;
     }
-    return scsi::be32(sense, 3);
+    return be32(sense, 3);
   }
 
  private:
   bool points_at(std::uint8_t kind, std::size_t byte, int bit) const {
     const bool bit_fits = bit < 0 || (sense[15] & 0x0f) == (0x08 | bit);
-    return (sense[15] & 0xc0) == kind && scsi::be16(sense, 16) == byte && bit_fits;
+    return (sense[15] & 0xc0) == kind && be16(sense, 16) == byte && bit_fits;
   }
 };
 

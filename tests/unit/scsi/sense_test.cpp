@@ -26,10 +26,10 @@ void fixed_format_points_at_the_field(void**) {
   std::array<std::uint8_t, 96> out{};
   (void)encode(invalid_field_in_cdb(2, 5), false, out);
   assert_int_equal(out[15], 0xcd);  // SKSV, C/D, BPV, bit 5
-  assert_int_equal(be16(out, 16), 2);
+  assert_int_equal(ballast::be16(out, 16), 2);
   (void)encode(invalid_field_in_parameter_list(300), false, out);
   assert_int_equal(out[15], 0x80);
-  assert_int_equal(be16(out, 16), 300);
+  assert_int_equal(ballast::be16(out, 16), 300);
 }
 
 void fixed_format_has_information_of_32_bits_only(void**) {
@@ -37,11 +37,11 @@ void fixed_format_has_information_of_32_bits_only(void**) {
   Sense sense{.key = SenseKey::medium_error, .what = asc::write_error, .information = 0xfffffffe};
   (void)encode(sense, false, out);
   assert_int_equal(out[0], 0xf0);
-  assert_int_equal(be32(out, 3), 0xfffffffe);
+  assert_int_equal(ballast::be32(out, 3), 0xfffffffe);
   sense.information = 0x100000000;
   (void)encode(sense, false, out);
   assert_int_equal(out[0], 0x70);
-  assert_int_equal(be32(out, 3), 0);
+  assert_int_equal(ballast::be32(out, 3), 0);
 }
 
 void descriptor_format_has_a_descriptor_for_each(void**) {
@@ -57,11 +57,11 @@ void descriptor_format_has_a_descriptor_for_each(void**) {
   assert_int_equal(out[8], 0x00);
   assert_int_equal(out[9], 0x0a);
   assert_int_equal(out[10], 0x80);
-  assert_true(be64(out, 12) == 0x123456789abcdef0);
+  assert_true(ballast::be64(out, 12) == 0x123456789abcdef0);
   assert_int_equal(out[20], 0x02);
   assert_int_equal(out[21], 0x06);
   assert_int_equal(out[24], 0xc8);
-  assert_int_equal(be16(out, 25), 7);
+  assert_int_equal(ballast::be16(out, 25), 7);
 }
 
 void descriptor_format_without_descriptors_is_eight_bytes(void**) {

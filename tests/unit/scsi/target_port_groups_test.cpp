@@ -21,7 +21,7 @@ Bytes8 report(bool extended, std::uint32_t room = 512) {
   Bytes8 cdb(12);
   cdb[0] = 0xa3;
   cdb[1] = extended ? 0x2a : 0x0a;
-  scsi::put32(cdb, 6, room);
+  put32(cdb, 6, room);
   return cdb;
 }
 
@@ -29,7 +29,7 @@ Bytes8 change(std::uint32_t length) {
   Bytes8 cdb(12);
   cdb[0] = 0xa4;
   cdb[1] = 0x0a;
-  scsi::put32(cdb, 6, length);
+  put32(cdb, 6, length);
   return cdb;
 }
 
@@ -58,11 +58,11 @@ void both_headers_have_the_same_groups(void**) {
   const Bytes8 groups{0x00, 0x85, 0, 1, 0, 0, 0, 1, 0, 0, 0, 11,
                       0x02, 0x85, 0, 2, 0, 0, 0, 1, 0, 0, 0, 22};
   assert_int_equal(plain.transferred, 4 + groups.size());
-  assert_int_equal(scsi::be32(plain.reply, 0), groups.size());
+  assert_int_equal(be32(plain.reply, 0), groups.size());
   assert_memory_equal(plain.reply.data() + 4, groups.data(), groups.size());
   const Answer extended = rig.ask(report(true));
   assert_int_equal(extended.transferred, 8 + groups.size());
-  assert_int_equal(scsi::be32(extended.reply, 0), 4 + groups.size());
+  assert_int_equal(be32(extended.reply, 0), 4 + groups.size());
   assert_int_equal(extended.reply[4], 0x10);
   assert_int_equal(extended.reply[5], 60);
   assert_memory_equal(extended.reply.data() + 8, groups.data(), groups.size());
@@ -213,7 +213,7 @@ void inquiry_and_designators_tell_of_the_group(void**) {
   const Bytes8 page = rig.ask({0x12, 1, 0x83, 1, 0, 0}).reply;
   const Bytes8 before = alone.ask({0x12, 1, 0x83, 1, 0, 0}).reply;
   assert_int_equal(page.size(), before.size() + 16);
-  assert_int_equal(scsi::be16(page, 2) + 4u, page.size());
+  assert_int_equal(be16(page, 2) + 4u, page.size());
   const Bytes8 port{0x01, 0x14, 0, 4, 0, 0, 0, 11, 0x01, 0x15, 0, 4, 0, 0, 0, 1};
   assert_memory_equal(page.data() + before.size(), port.data(), port.size());
   assert_int_equal(rig.shared.own_group, 1);

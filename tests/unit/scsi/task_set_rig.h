@@ -88,7 +88,7 @@ class TaskSetRig : public DiskRig, public scsi::FrontEnd {
     both.insert(both.end(), fresh.begin(), fresh.end());
     Bytes8 cdb(16);
     cdb[0] = 0x89;
-    scsi::put64(cdb, 2, lba);
+    put64(cdb, 2, lba);
     cdb[13] = 1;
     return send(cdb, both);
   }

@@ -18,7 +18,7 @@ const Bytes8 stop{0x1b, 0, 0, 0, 0, 0};
 
 Bytes8 inquiry(std::uint8_t evpd, std::uint8_t page, std::size_t length = 512) {
   Bytes8 cdb{0x12, evpd, page, 0, 0, 0};
-  scsi::put16(cdb, 3, length);
+  put16(cdb, 3, length);
   return cdb;
 }
 
@@ -66,7 +66,7 @@ void the_designators_are_those_lio_would_give(void**) {
   DiskRig rig{usual_config()};
   const Answer answer = rig.ask(inquiry(1, 0x83));
   assert_true(answer.good());
-  assert_int_equal(scsi::be16(answer.reply, 2), answer.transferred - 4);
+  assert_int_equal(be16(answer.reply, 2), answer.transferred - 4);
   assert_int_equal(answer.reply[4], 0x02);
   assert_int_equal(answer.reply[5], 0x01);
   const std::size_t length = answer.reply[7];
@@ -98,12 +98,12 @@ void capacity_has_the_last_block_and_its_length(void**) {
   DiskRig rig{usual_config()};
   const Answer ten = rig.ask(Bytes8{0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0});
   assert_int_equal(ten.transferred, 8);
-  assert_int_equal(scsi::be32(ten.reply, 0), 8191);
-  assert_int_equal(scsi::be32(ten.reply, 4), 512);
+  assert_int_equal(be32(ten.reply, 0), 8191);
+  assert_int_equal(be32(ten.reply, 4), 512);
   const Answer sixteen = rig.ask(cdb_of(0x9e, 0x10, 0, 32));
   assert_int_equal(sixteen.transferred, 32);
-  assert_int_equal(scsi::be64(sixteen.reply, 0), 8191);
-  assert_int_equal(scsi::be32(sixteen.reply, 8), 512);
+  assert_int_equal(be64(sixteen.reply, 0), 8191);
+  assert_int_equal(be32(sixteen.reply, 8), 512);
   assert_int_equal(sixteen.reply[13], 3);
   assert_int_equal(sixteen.reply[14], 0xc0);  // LBPME, LBPRZ
   assert_int_equal(rig.ask(cdb_of(0x9e, 0x10, 0, 12)).transferred, 12);
@@ -112,11 +112,11 @@ void capacity_has_the_last_block_and_its_length(void**) {
 void ten_bytes_are_too_few_for_a_large_capacity(void**) {
   const Bytes8 ten{0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   DiskRig fits{usual_config(), Bytes{std::uint64_t{0xffffffff} * 512}};
-  assert_int_equal(scsi::be32(fits.ask(ten).reply, 0), 0xfffffffe);
+  assert_int_equal(be32(fits.ask(ten).reply, 0), 0xfffffffe);
   DiskRig large{usual_config(), Bytes{std::uint64_t{3} << 40}};
-  assert_int_equal(scsi::be32(large.ask(ten).reply, 0), 0xffffffff);
+  assert_int_equal(be32(large.ask(ten).reply, 0), 0xffffffff);
   const Answer sixteen = large.ask(cdb_of(0x9e, 0x10, 0, 32));
-  assert_true(scsi::be64(sixteen.reply, 0) == (std::uint64_t{3} << 31) - 1);
+  assert_true(be64(sixteen.reply, 0) == (std::uint64_t{3} << 31) - 1);
 }
 
 void lbprz_is_claimed_only_where_discarded_blocks_read_as_zeros(void**) {
@@ -133,16 +133,16 @@ void a_lun_that_cannot_unmap_is_not_thin(void**) {
   const Answer page = rig.ask(inquiry(1, 0xb2));
   assert_int_equal(page.reply[5], 0x00);
   assert_int_equal(page.reply[6], 0x00);
-  assert_int_equal(scsi::be32(rig.ask(inquiry(1, 0xb0)).reply, 20), 0);
+  assert_int_equal(be32(rig.ask(inquiry(1, 0xb0)).reply, 20), 0);
 }
 
 void it_rotates_only_if_the_store_does(void**) {
   DiskRig still{usual_config()};
-  assert_int_equal(scsi::be16(still.ask(inquiry(1, 0xb1)).reply, 4), 1);
+  assert_int_equal(be16(still.ask(inquiry(1, 0xb1)).reply, 4), 1);
   DiskRig spinning{usual_config(), Bytes{4 << 20}, {}, [](SpyBackend& spy) {
                      spy.pretend_geometry().rotational = true;
                    }};
-  assert_int_equal(scsi::be16(spinning.ask(inquiry(1, 0xb1)).reply, 4), 0);
+  assert_int_equal(be16(spinning.ask(inquiry(1, 0xb1)).reply, 4), 0);
 }
 
 void a_stopped_unit_is_not_ready_until_it_is_started(void**) {
@@ -216,7 +216,7 @@ void a_resized_lun_has_its_new_capacity_at_once(void**) {
   rig.disk->capacity_changed();
   assert_true(
       rig.send(test_unit_ready).failed(SenseKey::unit_attention, asc::capacity_data_has_changed));
-  assert_int_equal(scsi::be64(rig.ask(cdb_of(0x9e, 0x10, 0, 32)).reply, 0), 16383);
+  assert_int_equal(be64(rig.ask(cdb_of(0x9e, 0x10, 0, 32)).reply, 0), 16383);
   assert_true(rig.send(cdb_of(0x2a, 0, 16383, 1), pattern(512)).good());
 }
 
