@@ -142,6 +142,9 @@ volume::Tier TaskSet::tier_of(const Slot& slot, TimePoint now) const {
 }
 
 void TaskSet::count_by_tier(TimePoint now) {
+  if (!has_log_) {
+    return;  // all of them are in one
+  }
   for (const Slots* const slots : {&waiting_, &ending_, &held_}) {
     for (Slot* slot = slots->front(); slot != nullptr; slot = slots->after(*slot)) {
       --unanswered_in_[slot->outer->tier];
