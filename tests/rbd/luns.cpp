@@ -32,6 +32,17 @@ Answer write(Lun& lun, std::uint64_t lba, std::vector<std::byte>& data) {
                      ring_test::Direction::to_device, data);
 }
 
+std::unique_ptr<Lun> open_lun(const std::string& string, const ring_test::LunOptions& options) {
+  auto lun = Lun::add(string, options);
+  if (lun == nullptr || !ring_test::eventually([&] {
+        return lun->execute(ring_test::test_unit_ready()).status == good;
+      })) {
+    print_error("%s: %s\n", string.c_str(), take_log().c_str());
+    return nullptr;
+  }
+  return lun;
+}
+
 void expect_refused(const std::string& string, std::initializer_list<const char*> words,
                     std::size_t mibs) {
   (void)take_log();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -21,6 +22,11 @@ inline constexpr std::size_t mib = std::size_t{1} << 20;
 void make_image(const std::string& name, std::size_t mibs = 64);
 ring_test::LunOptions sized(std::size_t mibs);
 ring_test::Answer write(ring_test::Lun& lun, std::uint64_t lba, std::vector<std::byte>& data);
+
+// Adds a LUN, and waits until it is ready. Null: it is refused, or not ready in time; the log is
+// printed.
+std::unique_ptr<ring_test::Lun> open_lun(const std::string& string,
+                                         const ring_test::LunOptions& options = {});
 
 // Adds a LUN, whose opening must fail, and looks for all `words` in the log. On a busy machine the
 // LUN may be there before it is refused.

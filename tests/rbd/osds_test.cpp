@@ -39,17 +39,12 @@ bool is_up(const char* osd) {
   return said.find(std::string{osd} + " up ") != std::string::npos;
 }
 
-bool lun_is_ready(Lun& lun) {
-  return eventually([&] { return lun.execute(test_unit_ready()).status == good; });
-}
-
 // Load before, during and after the trouble of osd.1. It must go on before `mend`.
 void survive(const std::string& image, const std::function<void()>& begin,
              const std::function<void()>& mend) {
   make_image(image);
-  const auto lun = Lun::add(config(image));
+  const auto lun = open_lun(config(image));
   assert_non_null(lun.get());
-  assert_true(lun_is_ready(*lun));
   SteadyLoad load{*lun, 6, 512, seed()};
   assert_true(eventually([&] { return load.done() > 200; }));
   begin();

@@ -45,16 +45,6 @@ bool is_said(const char* words) {
   });
 }
 
-std::unique_ptr<Lun> open(const std::string& string, const LunOptions& options = {}) {
-  auto lun = Lun::add(string, options);
-  if (lun == nullptr ||
-      !eventually([&] { return lun->execute(test_unit_ready()).status == good; })) {
-    print_error("%s: %s\n", string.c_str(), take_log().c_str());
-    return nullptr;
-  }
-  return lun;
-}
-
 // --- what is wrong
 
 void each_thing_that_is_wrong_has_its_sentence(void**) {
@@ -87,7 +77,7 @@ void metadata_that_overrides_a_setting_is_refused(void**) {
 void an_image_without_the_lock_needs_a_word(void**) {
   assert_true(shell("rbd create rbd/nolock --size 64M --image-feature layering"));
   expect_refused(config("rbd/nolock"), {"has no exclusive lock"});
-  const auto lun = open(config("rbd/nolock", ";lock=none"));
+  const auto lun = open_lun(config("rbd/nolock", ";lock=none"));
   assert_non_null(lun.get());
 }
 
@@ -118,7 +108,7 @@ void an_unreachable_cluster_is_waited_for(void**) {
 void many_commands_at_once_keep_their_data(void**) {
   make_image("rbd/load");
   const std::uint64_t drawn = seed();
-  const auto lun = open(config("rbd/load"));
+  const auto lun = open_lun(config("rbd/load"));
   assert_non_null(lun.get());
   const LoadResult result = random_load(*lun, 3000, 32, 512, drawn);
   assert_int_equal(result.failed, 0);
@@ -129,14 +119,14 @@ void names_with_any_character_are_found(void**) {
   assert_true(shell("ceph osd pool create 'a,b:c%d' 8"));
   assert_true(shell("rbd pool init 'a,b:c%d'"));
   assert_true(shell("rbd create --pool 'a,b:c%d' --image 'v;1' --size 64M"));
-  const auto lun = open(config("a%2Cb%3Ac%25d/v%3B1"));
+  const auto lun = open_lun(config("a%2Cb%3Ac%25d/v%3B1"));
   assert_non_null(lun.get());
 }
 
 void a_namespace_is_a_place_of_its_own(void**) {
   assert_true(shell("rbd namespace create rbd/space"));
   make_image("rbd/space/image");
-  const auto lun = open(config("rbd/space/image"));
+  const auto lun = open_lun(config("rbd/space/image"));
   assert_non_null(lun.get());
   std::vector<std::byte> data = bytes_of(mib, 1);
   assert_int_equal(write(*lun, 0, data).status, good);
@@ -147,11 +137,11 @@ void a_snapshot_is_read_only(void**) {
   make_image("rbd/snap");
   std::vector<std::byte> before = bytes_of(mib, 1);
   std::vector<std::byte> after = bytes_of(mib, 2);
-  const auto lun = open(config("rbd/snap"));
+  const auto lun = open_lun(config("rbd/snap"));
   assert_int_equal(write(*lun, 0, before).status, good);
   assert_true(shell("rbd snap create rbd/snap@monday"));
   assert_int_equal(write(*lun, 0, after).status, good);
-  const auto snapshot = open(config("rbd/snap@monday"));
+  const auto snapshot = open_lun(config("rbd/snap@monday"));
   assert_non_null(snapshot.get());
   assert_true(read(*snapshot, 0, mib) == before);
   const Answer refused = write(*snapshot, 0, after);
@@ -169,7 +159,7 @@ void an_encrypted_image_is_decrypted(void**) {
   const std::string keys = ";encryption=luks2;passphrase_file=";
   std::vector<std::byte> data = bytes_of(mib, 3);
   {
-    const auto lun = open(config("rbd/secret", keys + passphrase), sized(80));
+    const auto lun = open_lun(config("rbd/secret", keys + passphrase), sized(80));
     assert_non_null(lun.get());
     assert_int_equal(write(*lun, 8, data).status, good);
     assert_true(read(*lun, 8, mib) == data);
@@ -189,7 +179,7 @@ void an_encrypted_image_is_decrypted(void**) {
 
 void a_lun_is_resized_both_ways(void**) {
   make_image("rbd/size");
-  const auto lun = open(config("rbd/size"));
+  const auto lun = open_lun(config("rbd/size"));
   std::vector<std::byte> data = bytes_of(mib, 4);
   assert_int_equal(write(*lun, 0, data).status, good);
   assert_int_equal(lun->reconfigure_size(128 * mib), 0);
@@ -203,7 +193,7 @@ void a_lun_is_resized_both_ways(void**) {
 
 void an_image_that_was_made_larger_is_used_when_the_lun_is_told(void**) {
   make_image("rbd/grown");
-  const auto lun = open(config("rbd/grown"));
+  const auto lun = open_lun(config("rbd/grown"));
   assert_non_null(lun.get());
   std::vector<std::byte> data = bytes_of(mib, 5);
   assert_int_equal(write(*lun, 0, data).status, good);
@@ -217,7 +207,7 @@ void an_image_that_was_made_larger_is_used_when_the_lun_is_told(void**) {
 
 void an_image_that_changes_before_its_first_command_is_noticed(void**) {
   make_image("rbd/unused");
-  const auto lun = open(config("rbd/unused"));
+  const auto lun = open_lun(config("rbd/unused"));
   assert_non_null(lun.get());
   assert_true(shell("rbd resize rbd/unused --size 128M --no-progress"));
   (void)read(*lun, 0, mib);
@@ -226,7 +216,7 @@ void an_image_that_changes_before_its_first_command_is_noticed(void**) {
 
 void an_image_that_was_made_smaller_ends_there(void**) {
   make_image("rbd/shrunk");
-  const auto lun = open(config("rbd/shrunk"));
+  const auto lun = open_lun(config("rbd/shrunk"));
   std::vector<std::byte> data = bytes_of(mib, 5);
   assert_int_equal(write(*lun, 0, data).status, good);
   assert_true(shell("rbd resize rbd/shrunk --size 32M --allow-shrink --no-progress"));
@@ -247,7 +237,7 @@ void set_full_ratio(const char* ratio) {
 
 void a_full_pool_is_an_error_and_no_freeze(void**) {
   make_image("rbd/full", 256);
-  const auto lun = open(config("rbd/full"), sized(256));
+  const auto lun = open_lun(config("rbd/full"), sized(256));
   assert_non_null(lun.get());
   std::vector<std::byte> data = bytes_of(mib, 6);
   assert_int_equal(write(*lun, 0, data).status, good);
@@ -269,9 +259,9 @@ void a_full_pool_is_an_error_and_no_freeze(void**) {
 // The storage of the other LUN is a file: it must not notice.
 void an_osd_that_stands_still_costs_no_data_and_no_other_lun(void**) {
   make_image("rbd/freeze");
-  const auto lun = open(config("rbd/freeze", quick));
+  const auto lun = open_lun(config("rbd/freeze", quick));
   const Folder folder{"/dev/shm"};
-  const auto sibling = open("file=" + folder.file("vol.raw") + ";cache=buffered");
+  const auto sibling = open_lun("file=" + folder.file("vol.raw") + ";cache=buffered");
   assert_non_null(lun.get());
   assert_non_null(sibling.get());
   assert_true(eventually([&] { return sibling->execute(test_unit_ready()).status == good; }));
@@ -328,7 +318,7 @@ void a_slow_request_names_the_osd_that_it_waits_for(void**) {
   make_image("rbd/slow");
   std::vector<std::byte> data = bytes_of(16384, 9);
   const std::size_t sockets_before = admin_sockets();
-  auto lun = open(config("rbd/slow", quick));
+  auto lun = open_lun(config("rbd/slow", quick));
   assert_non_null(lun.get());
   assert_int_equal(write(*lun, 0, data).status, good);
   assert_int_equal(admin_sockets(), sockets_before + 1);
@@ -355,7 +345,7 @@ void a_slow_request_names_the_osd_that_it_waits_for(void**) {
 void a_lun_that_hangs_is_closed_and_keeps_its_image_until_the_osd_answers(void**) {
   make_image("rbd/orphan");
   std::vector<std::byte> data = bytes_of(16384, 7);
-  auto lun = open(config("rbd/orphan", quick));
+  auto lun = open_lun(config("rbd/orphan", quick));
   {
     const Frozen osd{"osd.0"};
     assert_int_equal(write(*lun, 0, data).status, busy);
@@ -382,7 +372,7 @@ void a_live_owner_keeps_its_image(void**) {
   assert_string_equal(owner.line().c_str(), "open");
   expect_refused(config("rbd/owned"), {"is in use by process"});
   make_image("rbd/mine");
-  const auto lun = open(config("rbd/mine"));
+  const auto lun = open_lun(config("rbd/mine"));
   assert_non_null(lun.get());
   expect_refused(config("rbd/mine"), {"is in use by another LUN of this daemon"});
 }
@@ -395,7 +385,7 @@ void an_owner_that_was_killed_is_taken_over_at_once(void**) {
     owner.kill();
   }
   const auto begun = Clock::now();
-  const auto lun = open(config("rbd/killed"));
+  const auto lun = open_lun(config("rbd/killed"));
   assert_non_null(lun.get());
   std::vector<std::byte> data = bytes_of(mib, 8);
   assert_int_equal(write(*lun, 0, data).status, good);
