@@ -23,9 +23,10 @@ warnings := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wn
             -Wold-style-cast -Woverloaded-virtual -Werror
 CXXFLAGS_release := -O2 -g
 CXXFLAGS_debug   := -O0 -g3
-CXXFLAGS_asan    := -O1 -gline-tables-only -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CXXFLAGS_asan    := -O1 -gline-tables-only -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer \
+                   -DBALLAST_PLAIN_EXIT
 CXXFLAGS_tsan    := -O1 -gline-tables-only -fsanitize=thread -fno-omit-frame-pointer
-CXXFLAGS_coverage := -O0 -g --coverage
+CXXFLAGS_coverage := -O0 -g --coverage -DBALLAST_PLAIN_EXIT
 # The product is optimized as one program when it is linked, across the borders of rooms. The
 # objects are fat ones, so that tests can link the same objects without that.
 lto := -flto=auto

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "lib/base/guarded_exit.h"
 #include "lib/base/never_destroyed.h"
 
 namespace ballast::backend {
@@ -61,6 +62,7 @@ Result<const NbdLibrary*> nbd_library() {
 #undef BALLAST_NBD_FIND
   loaded.table = table;
   loaded.ready.store(true, std::memory_order_release);
+  (void)guard_exit();
   return &loaded.table;
 }
 

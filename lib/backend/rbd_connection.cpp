@@ -7,12 +7,11 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <thread>
 #include <utility>
 
 #include "lib/backend/rbd_keyring.h"
+#include "lib/base/guarded_exit.h"
 #include "lib/base/unique_fd.h"
 #include "lib/base/values.h"
 
@@ -74,8 +73,6 @@ Result<std::unique_ptr<RbdConnection>> RbdConnection::open(const RbdConfig& conf
   if (!library) {
     return library.error();
   }
-  // After the library was loaded: what is registered later runs earlier.
-  [[maybe_unused]] static const int registered = ::on_exit(&RbdConnection::at_exit, nullptr);
   std::unique_ptr<RbdConnection> connection{
       new RbdConnection{*library.value(), config, std::move(names).value()}};
   if (purpose == Purpose::use) {
@@ -102,17 +99,6 @@ RbdConnection::~RbdConnection() {
   }
   if (cluster_ != nullptr) {
     library_.rados_shutdown(cluster_);
-  }
-  --living_;
-}
-
-void RbdConnection::at_exit(int status, void*) {
-  constexpr auto look_interval = std::chrono::milliseconds{10};
-  for (Nanoseconds waited{}; living_ > 0 && waited < exit_patience; waited += look_interval) {
-    std::this_thread::sleep_for(look_interval);
-  }
-  if (living_ > 0) {
-    ::_exit(status);
   }
 }
 
@@ -150,7 +136,9 @@ Result<void> RbdConnection::connect() {
   if (!id) {
     return id.error();
   }
-  if (const int made = library_.rados_create(&cluster_, id.value().c_str()); made < 0) {
+  const int made = library_.rados_create(&cluster_, id.value().c_str());
+  [[maybe_unused]] static const bool after_first_use = guard_exit();
+  if (made < 0) {
     cluster_ = nullptr;
     return error(made, "{}: librados cannot be used as client.{}: {}", name_, id.value(),
                  std::strerror(-made));
@@ -159,6 +147,7 @@ Result<void> RbdConnection::connect() {
     return ready;
   }
   const int connected = library_.rados_connect(cluster_);
+  [[maybe_unused]] static const bool after_first_encryption = guard_exit();
   if (connected == 0) {
     return {};
   }

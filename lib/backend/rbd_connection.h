@@ -18,16 +18,13 @@
 // operations are under way: their callbacks would never come, and their threads would stay. So the
 // owner destroys a connection only after its last operation has ended.
 //
-// The process may end while connections are left, because one hangs or is still closing. Their
-// threads use objects of the library that exit() destroys, and would crash. So exit() waits for
-// them for exit_patience, and then ends the process without destroying anything.
+// The process may end while connections are left, because one hangs or is still closing. It waits
+// for them as lib/base/guarded_exit.h says.
 //
 // All calls block, opening and destroying too: make them in an errand (lib/base/errand.h), or on
 // the helper thread.
 #pragma once
 
-#include <atomic>
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,8 +32,8 @@
 #include "lib/backend/rbd_admin_socket.h"
 #include "lib/backend/rbd_config.h"
 #include "lib/backend/rbd_library.h"
+#include "lib/base/guarded_exit.h"
 #include "lib/base/result.h"
-#include "lib/base/units.h"
 
 namespace ballast::backend {
 
@@ -44,7 +41,6 @@ class RbdConnection {
  public:
   // look: the image is opened read-only, as if for a check.
   enum class Purpose : bool { use, look };
-  static constexpr Nanoseconds exit_patience = std::chrono::seconds{2};
 
   // Connects and opens the image, and decrypts it if the configuration says so. The lock is not
   // taken (rbd_lock.h). The error is one sentence that names the step that failed. Its errno_value
@@ -66,9 +62,10 @@ class RbdConnection {
 
  private:
   RbdConnection(const RbdLibrary& library, const RbdConfig& config, RbdName names)
-      : library_{library}, config_{config}, names_{std::move(names)}, name_{"rbd=" + config.image} {
-    ++living_;
-  }
+      : library_{library},
+        config_{config},
+        names_{std::move(names)},
+        name_{"rbd=" + config.image} {}
   Result<void> connect();
   std::string keyrings() const;
   Result<void> set(const char* name, const char* value);
@@ -77,9 +74,7 @@ class RbdConnection {
   Result<void> open_image(Purpose purpose);
   Result<void> decrypt();
 
-  static void at_exit(int status, void*);
-
-  static inline std::atomic<int> living_{0};
+  const DelaysExit delays_exit_;
   const RbdLibrary& library_;
   const RbdConfig config_;
   const RbdName names_;

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 
+#include "lib/base/guarded_exit.h"
 #include "lib/base/never_destroyed.h"
 
 namespace ballast::backend {
@@ -74,6 +75,7 @@ Result<const RbdLibrary*> rbd_library() {
       return library.error();
     }
     loaded.library = library.value();
+    (void)guard_exit();
   }
   return &*loaded.library;
 }

@@ -404,6 +404,30 @@ void a_daemon_that_ends_while_an_image_hangs_ends_in_order(void**) {
   }
 }
 
+void a_daemon_may_end_while_an_image_is_opened(void**) {
+  make_image("rbd/leave");
+  std::mt19937_64 random{seed()};
+  for (int i = 0; i < 20; ++i) {
+    Process daemon{{"leave", config("rbd/leave", quick), std::to_string(random() % 40'000)}};
+    assert_int_equal(daemon.exit_status(), 7);
+  }
+}
+
+// Plays a daemon that ends while it opens its second LUN.
+int leave(const std::string& string, std::chrono::microseconds later) {
+  if (open_lun(string) == nullptr) {
+    return 1;
+  }
+  std::thread{[&string] {
+    const auto lun = Lun::add(string);
+    for (;;) {
+      std::this_thread::sleep_for(1h);
+    }
+  }}.detach();
+  std::this_thread::sleep_for(later);
+  return 7;
+}
+
 // Plays a daemon that ends while its LUN hangs. The storage goes on just before that, or after.
 int end(const std::string& string, bool before) {
   auto lun = Lun::add(string);
@@ -435,6 +459,9 @@ int main(int argc, char** argv) {
   if (argc == 4 && std::strcmp(argv[1], "end") == 0) {
     return end(argv[2], std::strcmp(argv[3], "before") == 0);
   }
+  if (argc == 4 && std::strcmp(argv[1], "leave") == 0) {
+    return leave(argv[2], std::chrono::microseconds{std::atol(argv[3])});
+  }
   const CMUnitTest tests[] = {
       cmocka_unit_test(each_thing_that_is_wrong_has_its_sentence),
       cmocka_unit_test(metadata_that_overrides_a_setting_is_refused),
@@ -456,6 +483,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(a_live_owner_keeps_its_image),
       cmocka_unit_test(an_owner_that_was_killed_is_taken_over_at_once),
       cmocka_unit_test(a_daemon_that_ends_while_an_image_hangs_ends_in_order),
+      cmocka_unit_test(a_daemon_may_end_while_an_image_is_opened),
       cmocka_unit_test(a_full_pool_is_an_error_and_no_freeze),
   };
   return cmocka_run_group_tests_name("rbd", tests, nullptr, nullptr);
