@@ -267,8 +267,11 @@ Result<Superblock> decode_superblock(ConstPage bytes, std::string_view where) {
   std::uint32_t version = 0;
   reader.get(&version);
   if (version != this_version) {
-    return refusal(where, "the log has version {} of the format, and this Ballast knows version {}",
-                   version, this_version);
+    Error error =
+        refusal(where, "the log has version {} of the format, and this Ballast knows version {}",
+                version, this_version);
+    error.errno_value = EPROTONOSUPPORT;
+    return error;
   }
   std::uint64_t lun = 0;
   std::uint8_t clean = 0;

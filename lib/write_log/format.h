@@ -126,6 +126,7 @@ constexpr std::uint64_t payload_of(const Record& record, std::uint32_t block) {
 }
 
 void encode(const Superblock& superblock, Page out);
+// EPROTONOSUPPORT: the superblock is whole, and of a version that is not known here.
 Result<Superblock> decode_superblock(ConstPage bytes, std::string_view where);
 
 // Returns the header's checksum, which is the link of the next block.

@@ -63,9 +63,14 @@ bool Index::covers(Lba lba, BlockCount blocks) const {
   return true;
 }
 
-void Index::trim(std::uint64_t sequence) {
-  std::erase_if(runs_,
-                [sequence](const auto& run) { return run.second.source.sequence <= sequence; });
+void Index::trim(Lba lba, BlockCount blocks, std::uint64_t sequence) {
+  auto run = runs_.lower_bound(lba);
+  if (run != runs_.begin() && std::prev(run)->second.end > lba) {
+    --run;
+  }
+  while (run != runs_.end() && run->first < lba + blocks) {
+    run = run->second.source.sequence <= sequence ? runs_.erase(run) : std::next(run);
+  }
 }
 
 }  // namespace ballast::write_log

@@ -50,8 +50,9 @@ class Index {
   // Whether nothing of the range is in the store.
   bool covers(Lba lba, BlockCount blocks) const;
 
-  // Drops what is in blocks of the log up to this number.
-  void trim(std::uint64_t sequence);
+  // Drops the runs that touch the range and are in blocks of the log up to `sequence`. The whole of
+  // each goes, because all of what a trimmed block changed is trimmed together.
+  void trim(Lba lba, BlockCount blocks, std::uint64_t sequence);
 
   std::size_t runs() const { return runs_.size(); }
 

@@ -66,12 +66,24 @@ void trimming_drops_what_the_store_has_by_now(void**) {
   Index index{block};
   index.insert(Lba{0}, BlockCount{10}, {1, 1 << 20});
   index.insert(Lba{5}, BlockCount{10}, {2, 2 << 20});
-  index.trim(1);
+  index.trim(Lba{0}, BlockCount{10}, 1);
   const std::vector expected{piece(0, 5, Index::In::store),
                              piece(5, 10, Index::In::log, {2, 2 << 20})};
   assert_true(pieces(index, 0, 15) == expected);
-  index.trim(2);
+  index.trim(Lba{14}, BlockCount{1}, 2);
   assert_int_equal(index.runs(), 0);
+}
+
+void trimming_a_range_leaves_the_others(void**) {
+  Index index{block};
+  index.insert(Lba{0}, BlockCount{10}, {1, 1 << 20});
+  index.insert(Lba{20}, BlockCount{10}, {1, 2 << 20});
+  index.insert(Lba{5}, BlockCount{1}, {2, 0});
+  index.trim(Lba{0}, BlockCount{10}, 1);
+  assert_true(pieces(index, 0, 20) ==
+              (std::vector{piece(0, 5, Index::In::store), piece(5, 1, Index::In::zeros, {2, 0}),
+                           piece(6, 14, Index::In::store)}));
+  assert_true(index.covers(Lba{20}, BlockCount{10}));
 }
 
 void a_record_older_than_the_last_asserts(void**) {
@@ -105,7 +117,7 @@ void it_says_what_a_plain_list_of_blocks_says(void**) {
       }
       if (random.chance(1, 10)) {
         const std::uint64_t upto = random.below(sequence + 1);
-        index.trim(upto);
+        index.trim(Lba{0}, BlockCount{blocks}, upto);
         std::ranges::replace_if(
             model, [upto](const Index::Source& source) { return source.sequence <= upto; },
             Index::Source{});
@@ -138,6 +150,7 @@ int main() {
       cmocka_unit_test(a_range_is_divided_by_where_its_blocks_are),
       cmocka_unit_test(the_newest_hides_the_older),
       cmocka_unit_test(trimming_drops_what_the_store_has_by_now),
+      cmocka_unit_test(trimming_a_range_leaves_the_others),
       cmocka_unit_test(a_record_older_than_the_last_asserts),
       cmocka_unit_test(it_says_what_a_plain_list_of_blocks_says),
   };
