@@ -69,7 +69,11 @@ void Index::trim(Lba lba, BlockCount blocks, std::uint64_t sequence) {
     --run;
   }
   while (run != runs_.end() && run->first < lba + blocks) {
-    run = run->second.source.sequence <= sequence ? runs_.erase(run) : std::next(run);
+    if (run->second.source.sequence <= sequence) {
+      run = runs_.erase(run);
+    } else {
+      ++run;
+    }
   }
 }
 

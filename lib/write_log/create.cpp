@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/create.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "lib/write_log/device.h"
+#include "lib/write_log/superblocks.h"
+
+namespace ballast::write_log {
+namespace {
+
+constexpr std::size_t chunk = 1 << 20;
+
+Result<Superblock> superblock_for(const NewLog& wanted, const Device& device) {
+  const std::uint64_t size = device.size().value();
+  const std::uint64_t fewest = ring_begin + fewest_segments * segment_bytes;
+  if (size < fewest) {
+    return Error{EINVAL, fmt::format("{}: it has {} bytes, and the smallest log has {}",
+                                     device.name(), size, fewest)};
+  }
+  if (device.physical_block() > longest_block) {
+    return Error{EINVAL, fmt::format("{}: it writes {} bytes at once, and a log knows at most {}",
+                                     device.name(), device.physical_block(), longest_block)};
+  }
+  Superblock superblock;
+  superblock.log = wanted.log;
+  superblock.store = wanted.identity.store;
+  superblock.owner = wanted.identity.owner;
+  superblock.lun = wanted.identity.lun;
+  superblock.block = wanted.identity.block;
+  superblock.unit =
+      static_cast<std::uint32_t>(std::max<std::uint64_t>(page, device.physical_block()));
+  superblock.segments = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>((size - ring_begin) / segment_bytes, 0xffffffff));
+  superblock.tail = {.sequence = 1, .offset = ring_begin, .link = 0};
+  superblock.clean = true;
+  superblock.host = wanted.host;
+  superblock.store_name = wanted.store_name;
+  return superblock;
+}
+
+}  // namespace
+
+co::Task<Result<void>> create(backend::Backend& backend, NewLog wanted) {
+  Device device{backend};
+  Superblocks superblocks{device};
+  if (!wanted.over_another) {
+    const Result<Superblock> there = co_await superblocks.read();
+    if (there.ok() || there.error().errno_value == EPROTONOSUPPORT) {
+      co_return Error{EEXIST, fmt::format("{}: a write log is there already; nothing was changed",
+                                          device.name())};
+    }
+  }
+  const Result<Superblock> superblock = superblock_for(wanted, device);
+  if (!superblock.ok()) {
+    co_return superblock.error();
+  }
+  const Memory zeros = make_memory(chunk);
+  if (zeros == nullptr) {
+    co_return Error{ENOMEM, fmt::format("{}: no memory to make a log", device.name())};
+  }
+  // From the superblocks on, so that no log is there until the new one is whole.
+  const std::uint64_t end = sizes_of(superblock.value()).ring_end();
+  IoStatus status = IoStatus::ok;
+  for (std::uint64_t at = 0; at < end && ok(status); at += chunk) {
+    status = co_await device.write(at, std::span{zeros.get(), chunk});
+    if (ok(status) && at == 0) {
+      status = co_await device.flush();
+    }
+  }
+  if (ok(status)) {
+    status = co_await device.flush();
+  }
+  if (ok(status)) {
+    Superblocks fresh{device};
+    status = co_await fresh.write(superblock.value());
+  }
+  if (!ok(status)) {
+    co_return Error{EIO, fmt::format("{}: a log of {} bytes cannot be written there ({})",
+                                     device.name(), end, to_string(status))};
+  }
+  co_return Result<void>{};
+}
+
+}  // namespace ballast::write_log

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/scan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "lib/write_log/ring.h"
+
+namespace ballast::write_log {
+namespace {
+
+// Which blocks of the LUN the header's records change, as far as a sentence can say.
+std::string ranges_of(const Header& header) {
+  constexpr std::size_t most = 8;
+  std::string text;
+  for (const Record& record :
+       header.all_records().first(std::min<std::size_t>(header.record_count, most))) {
+    text +=
+        fmt::format("{}{}+{}", text.empty() ? "" : ", ", record.lba.value(), record.blocks.value());
+  }
+  if (header.record_count > most) {
+    text += fmt::format(" and {} more ranges", header.record_count - most);
+  }
+  return text.empty() ? "none" : text;
+}
+
+// Follows the blocks, in segments that somebody else reads.
+class Walk {
+ public:
+  Walk(std::string device, const Superblock& superblock, const Sabotage& sabotage)
+      : device_{std::move(device)},
+        superblock_{superblock},
+        sabotage_{sabotage},
+        sizes_{sizes_of(superblock)},
+        contents_{superblock.block, superblock.tail},
+        at_{superblock.tail.offset},
+        durable_{superblock.durable} {}
+
+  // Where the next block must be.
+  std::uint64_t at() const { return at_; }
+  // It may be at the beginning of the next segment instead.
+  void pass_over() { at_ = Ring::next_segment(sizes_, at_); }
+  // Whether the next block is there, and a part of its payload is not.
+  bool is_torn() const { return !torn_.empty(); }
+
+  // Adds the blocks that are at `at()` and behind it. `bytes`: from there to the segment's end.
+  // Returns whether it came to the end.
+  bool follow(std::span<const std::byte> bytes);
+  // Notes what the pages say of the durability of others. `offset`: of the first.
+  void look_for_claims(std::span<const std::byte> bytes, std::uint64_t offset);
+  // Whether a block behind the end begins there.
+  bool is_behind_end(ConstPage bytes, std::uint64_t offset) const;
+
+  std::optional<Error> damage() const;
+  Found take() && { return Found{std::move(contents_), epoch_}; }
+
+ private:
+  std::string place(std::uint64_t offset) const { return fmt::format("{} at {}", device_, offset); }
+  std::optional<Header> header_at(ConstPage bytes, std::uint64_t offset) const;
+  bool comes_next(const Header& header) const;
+
+  const std::string device_;
+  const Superblock& superblock_;
+  const Sabotage sabotage_;
+  const Sizes sizes_;
+  Contents contents_;
+  std::uint64_t at_;
+  std::uint64_t durable_;  // the highest number that something calls durable
+  bool is_newer_ = false;  // something is of a later incarnation than the superblock
+  std::uint64_t incarnation_ = 0;
+  std::uint64_t epoch_ = 0;
+  std::string torn_;  // the ranges of the next block, if it is torn
+};
+
+std::optional<Header> Walk::header_at(ConstPage bytes, std::uint64_t offset) const {
+  Result<Header> header = decode_header(bytes, sizes_, offset, place(offset));
+  if (!header.ok() || header.value().log != superblock_.log ||
+      header.value().owner != superblock_.owner) {
+    return std::nullopt;
+  }
+  return std::move(header).value();
+}
+
+bool Walk::comes_next(const Header& header) const {
+  const Position& expected = contents_.end();
+  if (header.self.sequence != expected.sequence) {
+    return false;
+  }
+  if (sabotage_.no_link) {
+    return true;
+  }
+  const bool is_of_its_time = header.self.sequence > superblock_.durable
+                                  ? header.incarnation == superblock_.incarnation
+                                  : header.incarnation <= superblock_.incarnation;
+  return header.self.link == expected.link && is_of_its_time && header.incarnation >= incarnation_;
+}
+
+bool Walk::follow(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ConstPage page_bytes = bytes.first<page>();
+    std::optional<Header> header = header_at(page_bytes, at_);
+    if (!header || !comes_next(*header)) {
+      return false;
+    }
+    for (const Record& record : header->all_records()) {
+      const std::uint64_t length = payload_of(record, sizes_.block);
+      if (length > 0 && !is_payload(*header, record, bytes.subspan(record.payload, length))) {
+        torn_ = ranges_of(*header);
+        return false;
+      }
+    }
+    if (sabotage_.no_link) {
+      header->self.link = contents_.end().link;
+    }
+    durable_ = std::max(durable_, header->durable);
+    incarnation_ = header->incarnation;
+    epoch_ = std::max(epoch_, header->epoch);
+    at_ = Ring::behind(sizes_, header->self.offset, header->length);
+    contents_.add(*header, {.sequence = header->self.sequence + 1,
+                            .offset = at_,
+                            .link = checksum_of_header(page_bytes)});
+    bytes = bytes.subspan(header->length);
+  }
+  return true;
+}
+
+void Walk::look_for_claims(std::span<const std::byte> bytes, std::uint64_t offset) {
+  for (std::size_t at = 0; at < bytes.size(); at += sizes_.unit) {
+    const std::optional<Header> header = header_at(ConstPage{bytes.subspan(at, page)}, offset + at);
+    if (header) {
+      durable_ = std::max(durable_, header->durable);
+      is_newer_ = is_newer_ || header->incarnation > superblock_.incarnation;
+    }
+  }
+}
+
+bool Walk::is_behind_end(ConstPage bytes, std::uint64_t offset) const {
+  const std::optional<Header> header = header_at(bytes, offset);
+  return header && header->self.sequence > contents_.end().sequence;
+}
+
+std::optional<Error> Walk::damage() const {
+  const Position& end = contents_.end();
+  if (is_newer_) {
+    return Error{EIO,
+                 fmt::format("{}: the log is damaged: it has blocks of a later opening than its "
+                             "superblock, so a newer superblock was lost. The LUN stays "
+                             "closed, and nothing was changed",
+                             device_)};
+  }
+  if (durable_ < end.sequence) {
+    return std::nullopt;
+  }
+  const std::string what =
+      is_torn()
+          ? fmt::format("the data of block {} of the log is not what was written", end.sequence)
+          : fmt::format("block {} of the log is not there", end.sequence);
+  const std::string lost = is_torn()
+                               ? fmt::format("It changed these blocks of the LUN: {}. ", torn_)
+                               : "Which blocks of the LUN it changed is not known. ";
+  const std::string others =
+      durable_ > end.sequence
+          ? fmt::format("The {} blocks of the log behind it cannot be used either. ",
+                        durable_ - end.sequence)
+          : "";
+  return Error{
+      EIO, fmt::format("{}: the log is damaged: {}, although blocks up to {} were durable. {}{}"
+                       "The LUN stays closed, and nothing was changed; restore the log's device "
+                       "or its cable, or give up what the log has",
+                       place(is_torn() ? at_ : end.offset), what, durable_, lost, others)};
+}
+
+}  // namespace
+
+Result<void> check_identity(const Superblock& superblock, const Identity& identity,
+                            const Device& device) {
+  const auto refuse = [&](const std::string& why) {
+    return Error{EINVAL, fmt::format("{}: {}; nothing was changed", device.name(), why)};
+  };
+  const Sizes sizes = sizes_of(superblock);
+  if (identity.log && superblock.log != *identity.log) {
+    return refuse("this is not the log that the LUN's store names, but another one");
+  }
+  if (superblock.store != identity.store) {
+    return refuse(fmt::format("this is the log of another store, which was called {} on {}",
+                              superblock.store_name, superblock.host));
+  }
+  if (superblock.owner != identity.owner) {
+    return refuse(
+        fmt::format("the log belongs to owner {} of the store, and the store has owner {} now: "
+                    "somebody gave up this log, and used the store without it",
+                    superblock.owner, identity.owner));
+  }
+  if (superblock.block != identity.block || superblock.lun != identity.lun) {
+    return refuse(fmt::format(
+        "the log was made for a LUN of {} bytes in blocks of {}, and this LUN has {} "
+        "bytes in blocks of {}",
+        superblock.lun.value(), superblock.block, identity.lun.value(), identity.block));
+  }
+  if (sizes.ring_end() > device.size().value()) {
+    return refuse(fmt::format("the log is {} bytes long, and the device has only {}",
+                              sizes.ring_end(), device.size().value()));
+  }
+  if (device.physical_block() > sizes.unit) {
+    return refuse(
+        fmt::format("the log was made for a device that writes {} bytes at once, and this one "
+                    "writes {}: move what the log has to the store, and make the log anew",
+                    sizes.unit, device.physical_block()));
+  }
+  return {};
+}
+
+co::Task<Result<Found>> scan(Device& device, Superblock superblock, Sabotage sabotage) {
+  const Memory memory = make_memory(segment_bytes);
+  if (memory == nullptr) {
+    co_return Error{ENOMEM, fmt::format("{}: no memory to read the log", device.name())};
+  }
+  const Sizes sizes = sizes_of(superblock);
+  const Error unreadable{EIO, fmt::format("{}: the log cannot be read", device.name())};
+  Walk walk{device.name(), superblock, sabotage};
+  std::span<std::byte> bytes;
+  IoStatus status = IoStatus::ok;
+
+  bool goes_on = true;
+  while (goes_on) {
+    const std::uint64_t begin = walk.at();
+    const std::uint64_t end = Ring::end_of_segment(begin);
+    bytes = {memory.get(), end - begin};
+    status = co_await device.read(begin, bytes);
+    if (!ok(status)) {
+      co_return unreadable;
+    }
+    goes_on = walk.follow(bytes);
+    if (!goes_on && !walk.is_torn() && !Ring::begins_segment(walk.at())) {
+      // It ends here, unless the next block did not fit here.
+      walk.look_for_claims(bytes.subspan(walk.at() - begin), walk.at());
+      walk.pass_over();
+      goes_on = true;
+    }
+  }
+
+  // What is behind the end, and may say that the end is none.
+  std::uint64_t segment = Ring::segment_of(walk.at());
+  bool is_suspect = true;
+  for (std::uint32_t i = 0; i < sizes.segments; ++i) {
+    const std::uint64_t offset = ring_begin + segment * segment_bytes;
+    bytes = {memory.get(), is_suspect ? segment_bytes : page};
+    status = co_await device.read(offset, bytes);
+    if (!ok(status)) {
+      co_return unreadable;
+    }
+    const bool is_behind = walk.is_behind_end(ConstPage{bytes.first(page)}, offset);
+    if (is_behind && !is_suspect) {
+      bytes = {memory.get(), segment_bytes};
+      status = co_await device.read(offset, bytes);
+      if (!ok(status)) {
+        co_return unreadable;
+      }
+    }
+    walk.look_for_claims(bytes, offset);
+    is_suspect = i == 0;
+    segment = (segment + 1) % sizes.segments;
+  }
+  std::optional<Error> damage = walk.damage();
+  if (damage) {
+    co_return std::move(*damage);
+  }
+  co_return std::move(walk).take();
+}
+
+}  // namespace ballast::write_log
