@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reader: reads what the log has of a range.
+//
+// It reads the header of the block that has the data, and then the data, and verifies both: nothing
+// that the checksums do not agree with is ever passed on. Meanwhile nobody writes over the segment.
+// It reads through four buffers of 256 KiB; further reads wait for one, first come, first served.
+//
+// Driving thread only. Call lacks() once after construction.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "lib/base/result.h"
+#include "lib/co/semaphore.h"
+#include "lib/co/task.h"
+#include "lib/io/sg.h"
+#include "lib/write_log/contents.h"
+#include "lib/write_log/device.h"
+#include "lib/write_log/ring.h"
+#include "lib/write_log/sabotage.h"
+#include "lib/write_log/writer.h"
+
+namespace ballast::write_log {
+
+class Reader {
+ public:
+  // All outlive it. `superblock`: of this opening. The writer hears when a segment may be written
+  // over again.
+  Reader(Device& device, const Contents& contents, Ring& ring, Writer& writer,
+         const Superblock& superblock, const Sabotage& sabotage);
+
+  co::Executor& executor() { return device_.executor(); }
+  const char* lacks() const;
+
+  // Reads a piece that the index returned in this same turn, and that is not in the store.
+  // medium_error: it cannot be read, or is not what was written. This has been logged.
+  co::Task<IoStatus> read(Index::Piece piece, io::SgView to);
+
+  static constexpr std::size_t buffers = 4;
+  static constexpr std::size_t buffer_bytes = 256 << 10;
+
+ private:
+  IoStatus find(ConstPage bytes, std::uint64_t offset, const Index::Piece& piece, std::size_t index,
+                Record* record);
+  // `index`: of the buffer. `offset`: where the block begins.
+  co::Task<IoStatus> read_through(std::size_t index, std::uint64_t offset, Index::Piece piece,
+                                  io::SgView to);
+  IoStatus refuse(const Index::Piece& piece, const char* why) const;
+
+  Device& device_;
+  const Contents& contents_;
+  Ring& ring_;
+  Writer& writer_;
+  const Superblock& superblock_;
+  const Sabotage sabotage_;
+  std::array<Memory, buffers> memory_;
+  std::array<Header, buffers> headers_;
+  std::array<bool, buffers> busy_{};
+  co::Semaphore free_;
+};
+
+}  // namespace ballast::write_log

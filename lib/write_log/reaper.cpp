@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/reaper.h"
+
+#include <algorithm>
+
+#include "lib/base/log.h"
+#include "lib/co/sleep.h"
+
+namespace ballast::write_log {
+
+Reaper::Reaper(Device& device, backend::Backend& store, Contents& contents, Ring& ring,
+               Writer& writer, Superblocks& superblocks, Superblock& superblock,
+               const Sabotage& sabotage)
+    : device_{device},
+      executor_{device.executor()},
+      store_{store},
+      contents_{contents},
+      ring_{ring},
+      writer_{writer},
+      superblocks_{superblocks},
+      superblock_{superblock},
+      sabotage_{sabotage},
+      batch_{superblock, sabotage},
+      trimmed_{executor_, "the log to be written back", contents.tail().sequence - 1},
+      wanted_{executor_, "the log to fill up"},
+      tasks_{executor_} {
+  for (std::vector<iovec>& segments : segments_) {
+    segments.reserve(Batch::extent_bytes / superblock.block);
+  }
+}
+
+void Reaper::start() {
+  tasks_.spawn("the log's reaper", run());
+}
+
+bool Reaper::is_time() const {
+  return drain_to_ >= contents_.tail().sequence || ring_.used() * 4 >= ring_.bytes() ||
+         !ok(writer_.failure()) || executor_.now() - writer_.last_activity() >= idle;
+}
+
+co::Task<void> Reaper::run() {
+  Nanoseconds wait = first_wait;
+  while (!stop_.requested() && !is_stuck()) {
+    if (contents_.tail().sequence == contents_.end().sequence) {
+      const std::uint64_t next = contents_.end().sequence;
+      const IoStatus status = co_await writer_.reached(next, stop_.token());
+      if (!ok(status)) {
+        co_return;  // no block comes any more
+      }
+      continue;
+    }
+    if (!is_time()) {
+      wanted_.reset();
+      (void)co_await wanted_.wait_until(executor_.now() + idle / 4, stop_.token());
+      continue;
+    }
+    const IoStatus status = co_await reap();
+    if (ok(status)) {
+      wait = first_wait;
+      continue;
+    }
+    if (!ok(device_.failure()) || is_stuck()) {
+      co_return;
+    }
+    (void)co_await co::sleep_for(executor_, wait, stop_.token());
+    wait = std::min(2 * wait, longest_wait);
+  }
+}
+
+// The last block that may go to the store now.
+co::Task<std::uint64_t> Reaper::last_to_reap() {
+  if (ok(writer_.failure()) && writer_.durable() < contents_.tail().sequence) {
+    (void)co_await writer_.make_durable(writer_.written());
+  }
+  co_return ok(writer_.failure()) ? writer_.durable() : writer_.written();
+}
+
+co::Task<IoStatus> Reaper::reap() {
+  const std::uint64_t last = co_await last_to_reap();
+  if (last < contents_.tail().sequence) {
+    co_return IoStatus::not_ready;
+  }
+  const std::uint64_t begin = contents_.tail().offset;
+  const Position& behind =
+      last + 1 < contents_.end().sequence ? contents_.position_of(last + 1) : contents_.end();
+  const bool in_one =
+      Ring::segment_of(begin) == Ring::segment_of(behind.offset) && behind.offset > begin;
+  const std::uint64_t bytes = (in_one ? behind.offset : Ring::end_of_segment(begin)) - begin;
+  IoStatus status = co_await device_.read(begin, batch_.memory().first(bytes));
+  if (!ok(status)) {
+    co_return status;
+  }
+  const Result<void> begun = batch_.begin(contents_, last, bytes, device_.name());
+  if (!begun.ok()) {
+    log(LogLevel::error,
+        "{}. Nothing from there on is written to the store; what the log has stays in it",
+        begun.error().message);
+    trimmed_.fail(IoStatus::medium_error);
+    co_return IoStatus::medium_error;
+  }
+  status = co_await write_batch();
+  if (ok(status)) {
+    status = co_await trim();
+  }
+  co_return status;
+}
+
+// --- to the store --------------------------------------------------------------------------------
+
+co::Task<IoStatus> Reaper::write_batch() {
+  batch_status_ = IoStatus::ok;
+  const std::size_t lanes = ring_.used() * 2 >= ring_.bytes() ? most_writes : 1;
+  co::TaskGroup writes{executor_};
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    writes.spawn("writes of the log to the store", write_runs(lane));
+  }
+  co_await writes.join();
+  if (ok(batch_status_) && !sabotage_.trim_without_store_flush) {
+    batch_status_ = co_await store_.flush(stop_.token());
+  }
+  if (!ok(batch_status_) && !stop_.requested()) {
+    log(LogLevel::warning,
+        "{}: writing back what the log {} has fails ({}); it is tried again, and stays in the log "
+        "until then",
+        store_.description(), device_.name(), to_string(batch_status_));
+  }
+  co_return batch_status_;
+}
+
+co::Task<void> Reaper::write_runs(std::size_t lane) {
+  while (ok(batch_status_)) {
+    const std::optional<Batch::Run> run = batch_.take(&segments_[lane]);
+    if (!run) {
+      co_return;
+    }
+    const IoStatus status = co_await write_run(*run, lane);
+    if (!ok(status) && ok(batch_status_)) {
+      batch_status_ = status;
+    }
+  }
+}
+
+co::Task<IoStatus> Reaper::write_run(Batch::Run run, std::size_t lane) {
+  const Bytes offset{run.lba.value() * superblock_.block};
+  IoStatus status = IoStatus::ok;
+  if (run.kind == Kind::data) {
+    const std::span<const iovec> segments = segments_[lane];
+    const io::SgView view{segments};
+    status = co_await store_.write(offset, view, backend::Fua::no, stop_.token());
+    co_return status;
+  }
+  const Bytes length{run.blocks.value() * superblock_.block};
+  const auto may_unmap = run.kind == Kind::unmap ? backend::MayUnmap::yes : backend::MayUnmap::no;
+  status = co_await store_.zero(offset, length, may_unmap, stop_.token());
+  if (status == IoStatus::not_supported) {
+    status = co_await write_zeros(offset, length);
+  }
+  co_return status;
+}
+
+co::Task<IoStatus> Reaper::write_zeros(Bytes offset, Bytes length) {
+  const Memory zeros = make_memory(Batch::extent_bytes);
+  if (zeros == nullptr) {
+    co_return IoStatus::no_resource;
+  }
+  IoStatus status = IoStatus::ok;
+  while (ok(status) && length > Bytes{}) {
+    const Bytes part = std::min(length, Bytes{Batch::extent_bytes});
+    const iovec segment{zeros.get(), part.value()};
+    const std::span<const iovec> segments{&segment, 1};
+    const io::SgView view{segments};
+    status = co_await store_.write(offset, view, backend::Fua::no, stop_.token());
+    offset += part;
+    length -= part;
+  }
+  co_return status;
+}
+
+// --- room ----------------------------------------------------------------------------------------
+
+co::Task<IoStatus> Reaper::trim() {
+  const Position tail = batch_.end();
+  if (sabotage_.reuse_before_superblock) {
+    ring_.trimmed(tail);
+    writer_.room_came();
+  }
+  superblock_.tail = tail;
+  superblock_.durable = writer_.durable();
+  const IoStatus status = co_await superblocks_.write(superblock_);
+  if (!ok(status)) {
+    co_return status;
+  }
+  batch_.drop_from(&contents_);
+  ring_.trimmed(tail);
+  trimmed_.advance(tail.sequence - 1);
+  writer_.room_came();
+  co_return IoStatus::ok;
+}
+
+co::Task<IoStatus> Reaper::drain() {
+  const std::uint64_t last = contents_.end().sequence - 1;
+  drain_to_ = std::max(drain_to_, last);
+  wanted_.set();
+  const IoStatus status = co_await trimmed_.reached(last);
+  co_return status;
+}
+
+co::Task<void> Reaper::close() {
+  stop_.request();
+  co_await tasks_.join();
+}
+
+}  // namespace ballast::write_log

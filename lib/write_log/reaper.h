@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reaper: writes what the log has to the store, from the oldest block on, and gives its room back.
+//
+// It works on one batch at a time (batch.h), so no block of the LUN is ever in two writes at once,
+// and a batch is of one epoch: whenever the log is lost, the store is as some power failure could
+// have left it. First it reads the batch and verifies it. Then it writes it to the store, and
+// flushes the store. Then it writes a superblock with the new tail, and only when that is durable,
+// the room may be used again and reads go to the store.
+//
+// Only blocks that are durable in the log go to the store, unless the log has failed. If the store
+// fails, the reaper waits 1 s, and then twice as long each time, up to a minute; the tail stands
+// meanwhile. A block that is not what was written is never passed on: the reaper ends.
+//
+// Until a quarter of the log is used it waits for a second without changes, and has one write under
+// way; then it does not wait; from one half on it has eight.
+//
+// Driving thread only. Memory: one segment.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "lib/backend/backend.h"
+#include "lib/base/result.h"
+#include "lib/co/cancel.h"
+#include "lib/co/event.h"
+#include "lib/co/task.h"
+#include "lib/co/task_group.h"
+#include "lib/co/watermark.h"
+#include "lib/write_log/batch.h"
+#include "lib/write_log/contents.h"
+#include "lib/write_log/device.h"
+#include "lib/write_log/ring.h"
+#include "lib/write_log/sabotage.h"
+#include "lib/write_log/superblocks.h"
+#include "lib/write_log/writer.h"
+
+namespace ballast::write_log {
+
+class Reaper {
+ public:
+  // All outlive it. `superblock`: the last that was written; the reaper keeps it so.
+  Reaper(Device& device, backend::Backend& store, Contents& contents, Ring& ring, Writer& writer,
+         Superblocks& superblocks, Superblock& superblock, const Sabotage& sabotage);
+
+  co::Executor& executor() { return executor_; }
+  const char* lacks() { return batch_.lacks(); }
+  void start();
+
+  // As WriteLog's.
+  co::Task<IoStatus> drain();
+  // Whether it found a block that is not what was written.
+  bool is_stuck() const { return trimmed_.failed(); }
+
+  // Ends the batch that is under way, early if the store can. The last call.
+  co::Task<void> close();
+
+  static constexpr std::size_t most_writes = 8;
+  static constexpr Nanoseconds idle = std::chrono::seconds{1};
+  static constexpr Nanoseconds first_wait = std::chrono::seconds{1};
+  static constexpr Nanoseconds longest_wait = std::chrono::seconds{60};
+
+ private:
+  co::Task<void> run();
+  bool is_time() const;
+  co::Task<IoStatus> reap();
+  co::Task<std::uint64_t> last_to_reap();
+  co::Task<IoStatus> write_batch();
+  co::Task<void> write_runs(std::size_t lane);
+  co::Task<IoStatus> write_run(Batch::Run run, std::size_t lane);
+  co::Task<IoStatus> write_zeros(Bytes offset, Bytes length);
+  co::Task<IoStatus> trim();
+
+  Device& device_;
+  co::Executor& executor_;
+  backend::Backend& store_;
+  Contents& contents_;
+  Ring& ring_;
+  Writer& writer_;
+  Superblocks& superblocks_;
+  Superblock& superblock_;
+  const Sabotage sabotage_;
+  Batch batch_;
+  std::array<std::vector<iovec>, most_writes> segments_;  // of each write under way
+  IoStatus batch_status_ = IoStatus::ok;
+  std::uint64_t drain_to_ = 0;
+  co::Watermark trimmed_;
+  co::Event wanted_;
+  co::CancelSource stop_;
+  co::TaskGroup tasks_;
+};
+
+}  // namespace ballast::write_log

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/write_log.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace ballast::write_log {
+
+WriteLog::WriteLog(backend::Backend& device, backend::Backend& store, const Options& options,
+                   const Superblock& superblock, Found found)
+    : device_{device},
+      superblocks_{device_},
+      superblock_{superblock},
+      contents_{std::move(found.contents)},
+      ring_{sizes_of(superblock), superblock.tail, contents_.end()},
+      writer_{device_, contents_, ring_, superblock_, found.epoch + 1, options.sabotage},
+      reader_{device_, contents_, ring_, writer_, superblock_, options.sabotage},
+      reaper_{device_, store,        contents_,   ring_,
+              writer_, superblocks_, superblock_, options.sabotage} {}
+
+WriteLog::~WriteLog() {
+  BALLAST_ASSERT(closed_);
+}
+
+co::Task<Result<std::unique_ptr<WriteLog>>> WriteLog::open(backend::Backend& backend,
+                                                           backend::Backend& store,
+                                                           Options options) {
+  BALLAST_ASSERT(&backend.executor() == &store.executor());
+  Device device{backend};
+  Superblocks superblocks{device};
+  Result<Superblock> read = co_await superblocks.read();
+  if (!read.ok()) {
+    co_return read.error();
+  }
+  Superblock superblock = std::move(read).value();
+  const Result<void> ours = check_identity(superblock, options.identity, device);
+  if (!ours.ok()) {
+    co_return ours.error();
+  }
+  Result<Found> found = co_await scan(device, superblock, options.sabotage);
+  if (!found.ok()) {
+    co_return found.error();
+  }
+  // What was found may still be in the device's cache.
+  IoStatus status = co_await device.flush();
+  const Position end = found.value().contents.end();
+  superblock.durable = end.sequence - 1;
+  superblock.clean = false;
+  ++superblock.incarnation;
+  superblock.host = options.host;
+  superblock.store_name = options.store_name;
+  if (ok(status)) {
+    status = co_await superblocks.write(superblock);
+  }
+  if (!ok(status)) {
+    co_return Error{EIO, fmt::format("{}: the log's superblock cannot be written ({})",
+                                     device.name(), to_string(status))};
+  }
+  std::unique_ptr<WriteLog> log{
+      new WriteLog{backend, store, options, superblock, std::move(found).value()}};
+  log->superblocks_.go_on_from(superblocks);
+  const char* lacks = log->writer_.lacks();
+  lacks = lacks != nullptr ? lacks : log->reader_.lacks();
+  lacks = lacks != nullptr ? lacks : log->reaper_.lacks();
+  if (lacks != nullptr) {
+    co_return Error{ENOMEM, fmt::format("{}: there is no {}", device.name(), lacks)};
+  }
+  log->writer_.start();
+  log->reaper_.start();
+  log->closed_ = false;
+  co_return std::move(log);
+}
+
+WriteLog::State WriteLog::state() const {
+  if (reaper_.is_stuck()) {
+    return State::damaged;
+  }
+  return ok(device_.failure()) ? State::working : State::failing;
+}
+
+co::Task<IoStatus> WriteLog::drain() {
+  const IoStatus status = co_await reaper_.drain();
+  co_return status;
+}
+
+co::Task<void> WriteLog::close() {
+  co_await reaper_.close();
+  co_await writer_.close();
+  IoStatus status = co_await device_.flush();
+  if (ok(status)) {
+    superblock_.durable = writer_.written();
+    superblock_.clean = empty();
+    status = co_await superblocks_.write(superblock_);
+  }
+  closed_ = true;
+}
+
+}  // namespace ballast::write_log
