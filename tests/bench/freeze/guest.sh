@@ -51,7 +51,12 @@ say() { printf '%s\n' "$*"; }
 make_target() { # TARGET NAME PATH, of $lun_bytes
     local name=$2 path=$3 backstore=ballast
     if [[ ${store_kind[$name]} == rbd* ]]; then
-        [[ $1 == ballast ]] || backstore=rbd
+        if [[ $1 != ballast ]]; then
+            backstore=rbd
+            # It takes no image of another size.
+            bounded 60 rbd resize --no-progress --allow-shrink --size "$((lun_bytes >> 20))M" \
+                "$(ceph_pool "${store_kind[$name]}")/$name-0" >&9 2>&1 || return 1
+        fi
         BACKSTORE=$backstore make_lun "$name" "$lun_bytes" "$(store_config "$name" 0)"
         return
     fi
@@ -173,7 +178,7 @@ run_cell() { # CELL
     done
     say "  $cell: LUNs made, logged in and filled"
     # So that a target with a cache has to go to its disk.
-    sync && echo 3 > /proc/sys/vm/drop_caches
+    sync && echo 1 > /proc/sys/vm/drop_caches
 
     meta target "$target"; meta initiator "$initiator"; meta seconds "$seconds"; meta store "$store"
     meta frozen "$frozen"; meta kernel "$(uname -r)"

@@ -26,7 +26,8 @@ read -ra targets <<< "${BENCH_TARGETS:-block stock ballast}"
 read -ra freezes <<< "${BENCH_FREEZES:-10 60 100 180${BENCH_LONG:+ 600}}"
 read -ra frozen <<< "${BENCH_FROZEN:-1 2}"
 read -ra stores <<< "${BENCH_STORES:-dm}"
-[[ ${stores[*]} != *rbd* ]] || export LAB_WITH=ceph
+# Two OSDs take 2 GiB.
+[[ ${stores[*]} != *rbd* ]] || export LAB_WITH=ceph RAM=${RAM:-6144}
 read -ra initiators <<< "${BENCH_INITIATOR:-default tuned}"
 
 cells=()
