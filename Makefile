@@ -157,8 +157,8 @@ compile_commands.json: Makefile $(wildcard lib/*/*.cpp handler/*.cpp targetcli-c
 jobs := $(shell nproc)
 sub = $(MAKE) --no-print-directory -j$(jobs)
 
-.PHONY: deps-build deps-check deps-lab deps-deb
-deps-build deps-check deps-lab deps-deb: deps-%:
+.PHONY: deps-build deps-check deps-lab deps-deb deps-long
+deps-build deps-check deps-lab deps-deb deps-long: deps-%:
 	@ci/deps $*
 
 .PHONY: run
@@ -168,7 +168,7 @@ run: deps-build $(if $(HOST),,deps-lab)
 
 # Slower tests, which are run by hand.
 .PHONY: check-long
-check-long: deps-build deps-check deps-lab
+check-long: deps-build deps-check deps-lab deps-long
 	@$(sub) all
 	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
 	@ci/step "a LUN's life while something runs out" $(sub) check-limits

@@ -26,7 +26,9 @@ void set_quota(const char* bytes) {
 }
 
 // An image's object has 4 MiB: each of these writes needs a new one.
-std::uint64_t object(std::size_t number) { return number * 4 * mib / 512; }
+std::uint64_t object(std::size_t number) {
+  return number * 4 * mib / 512;
+}
 
 void a_pool_at_its_quota_is_an_error_and_no_freeze_until_it_is_raised(void**) {
   make_image("rbd/quota", mibs);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-rbd: images in a real Ceph, which each test starts for itself (tests/rbd/cluster).
-# check-rbd-long: many more takeovers, and three OSDs of which one fails.
+# check-rbd-long: a pool at its quota, many more takeovers, and three OSDs of which one fails.
 
 rbd_tests := rbd_test rights_test takeover_test gateway_test osds_test quota_test
 $(foreach p,$(rbd_tests),$(eval $(call host_program,rbd/$(p))))
@@ -12,10 +12,10 @@ check-rbd: build-rbd
 	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/unit/backend/contract_test
 	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/rbd/rbd_test
 	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/rbd/rights_test
-	@BALLAST_PLUGIN=$(plugin) BALLAST_CEPH_MGR=yes tests/rbd/cluster $(B)/tests/rbd/quota_test
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=20 tests/rbd/cluster $(B)/tests/rbd/takeover_test
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=6 tests/rbd/cluster $(B)/tests/rbd/gateway_test
 check-rbd-long: build-rbd
+	@BALLAST_PLUGIN=$(plugin) BALLAST_CEPH_MGR=yes tests/rbd/cluster $(B)/tests/rbd/quota_test
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=1000 tests/rbd/cluster $(B)/tests/rbd/takeover_test
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=500 tests/rbd/cluster $(B)/tests/rbd/gateway_test
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=50 tests/rbd/cluster 3 $(B)/tests/rbd/takeover_test
