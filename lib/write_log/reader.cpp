@@ -16,7 +16,8 @@ Reader::Reader(Device& device, const Contents& contents, Ring& ring, Writer& wri
       writer_{writer},
       superblock_{superblock},
       sabotage_{sabotage},
-      free_{device.executor(), buffers, "a buffer to read the log"} {
+      free_{device.executor(), buffers, "a buffer to read the log"},
+      operations_{device.executor(), "the last read of the log"} {
   for (Memory& memory : memory_) {
     memory = make_memory(buffer_bytes);
   }
@@ -37,6 +38,7 @@ IoStatus Reader::refuse(const Index::Piece& piece, const char* why) const {
 
 co::Task<IoStatus> Reader::read(Index::Piece piece, io::SgView to) {
   BALLAST_ASSERT(piece.in != Index::In::store);
+  const co::Gate::Guard inside{operations_};
   BALLAST_ASSERT(to.size() == piece.blocks.value() * contents_.block());
   if (piece.in == Index::In::zeros) {
     io::zero(to);
@@ -56,6 +58,11 @@ co::Task<IoStatus> Reader::read(Index::Piece piece, io::SgView to) {
   pin.reset();
   writer_.room_came();
   co_return status;
+}
+
+co::Task<void> Reader::close() {
+  operations_.close();
+  co_await operations_.drain();
 }
 
 // Finds the record whose payload the piece is.

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "lib/base/result.h"
+#include "lib/co/gate.h"
 #include "lib/co/semaphore.h"
 #include "lib/co/task.h"
 #include "lib/io/sg.h"
@@ -38,6 +39,9 @@ class Reader {
   // medium_error: it cannot be read, or is not what was written. This has been logged.
   co::Task<IoStatus> read(Index::Piece piece, io::SgView to);
 
+  // Waits until all reads have ended, which nobody may begin any more.
+  co::Task<void> close();
+
   static constexpr std::size_t buffers = 4;
   static constexpr std::size_t buffer_bytes = 256 << 10;
 
@@ -59,6 +63,7 @@ class Reader {
   std::array<Header, buffers> headers_;
   std::array<bool, buffers> busy_{};
   co::Semaphore free_;
+  co::Gate operations_;
 };
 
 }  // namespace ballast::write_log

@@ -23,6 +23,7 @@ Reaper::Reaper(Device& device, backend::Backend& store, Contents& contents, Ring
       batch_{superblock, sabotage},
       trimmed_{executor_, "the log to be written back", contents.tail().sequence - 1},
       wanted_{executor_, "the log to fill up"},
+      operations_{executor_, "the log to be drained"},
       tasks_{executor_} {
   for (std::vector<iovec>& segments : segments_) {
     segments.reserve(Batch::extent_bytes / superblock.block);
@@ -40,7 +41,7 @@ bool Reaper::is_time() const {
 
 co::Task<void> Reaper::run() {
   Nanoseconds wait = first_wait;
-  while (!stop_.requested() && !is_stuck()) {
+  while (!stop_.requested() && !is_stuck_) {
     if (contents_.tail().sequence == contents_.end().sequence) {
       const std::uint64_t next = contents_.end().sequence;
       const IoStatus status = co_await writer_.reached(next, stop_.token());
@@ -58,9 +59,6 @@ co::Task<void> Reaper::run() {
     if (ok(status)) {
       wait = first_wait;
       continue;
-    }
-    if (!ok(device_.failure()) || is_stuck()) {
-      co_return;
     }
     (void)co_await co::sleep_for(executor_, wait, stop_.token());
     wait = std::min(2 * wait, longest_wait);
@@ -95,6 +93,7 @@ co::Task<IoStatus> Reaper::reap() {
     log(LogLevel::error,
         "{}. Nothing from there on is written to the store; what the log has stays in it",
         begun.error().message);
+    is_stuck_ = true;
     trimmed_.fail(IoStatus::medium_error);
     co_return IoStatus::medium_error;
   }
@@ -187,17 +186,20 @@ co::Task<IoStatus> Reaper::trim() {
   superblock_.tail = tail;
   superblock_.durable = writer_.durable();
   const IoStatus status = co_await superblocks_.write(superblock_);
-  if (!ok(status)) {
+  if (!ok(status) && ok(device_.failure())) {
     co_return status;
   }
   batch_.drop_from(&contents_);
-  ring_.trimmed(tail);
+  if (ok(status)) {
+    ring_.trimmed(tail);
+  }
   trimmed_.advance(tail.sequence - 1);
   writer_.room_came();
   co_return IoStatus::ok;
 }
 
 co::Task<IoStatus> Reaper::drain() {
+  const co::Gate::Guard inside{operations_};
   const std::uint64_t last = contents_.end().sequence - 1;
   drain_to_ = std::max(drain_to_, last);
   wanted_.set();
@@ -208,6 +210,9 @@ co::Task<IoStatus> Reaper::drain() {
 co::Task<void> Reaper::close() {
   stop_.request();
   co_await tasks_.join();
+  trimmed_.fail(IoStatus::not_ready);
+  operations_.close();
+  co_await operations_.drain();
 }
 
 }  // namespace ballast::write_log

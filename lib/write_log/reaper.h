@@ -7,7 +7,8 @@
 // flushes the store. Then it writes a superblock with the new tail, and only when that is durable,
 // the room may be used again and reads go to the store.
 //
-// Only blocks that are durable in the log go to the store, unless the log has failed. If the store
+// Only blocks that are durable in the log go to the store. When the log's device has failed, what
+// was written there goes to the store, too, and no superblock is written any more. If the store
 // fails, the reaper waits 1 s, and then twice as long each time, up to a minute; the tail stands
 // meanwhile. A block that is not what was written is never passed on: the reaper ends.
 //
@@ -25,6 +26,7 @@
 #include "lib/base/result.h"
 #include "lib/co/cancel.h"
 #include "lib/co/event.h"
+#include "lib/co/gate.h"
 #include "lib/co/task.h"
 #include "lib/co/task_group.h"
 #include "lib/co/watermark.h"
@@ -51,9 +53,10 @@ class Reaper {
   // As WriteLog's.
   co::Task<IoStatus> drain();
   // Whether it found a block that is not what was written.
-  bool is_stuck() const { return trimmed_.failed(); }
+  bool is_stuck() const { return is_stuck_; }
 
-  // Ends the batch that is under way, early if the store can. The last call.
+  // Ends the batch that is under way, early if the store can. What waits in drain() ends with
+  // not_ready. The last call.
   co::Task<void> close();
 
   static constexpr std::size_t most_writes = 8;
@@ -87,6 +90,8 @@ class Reaper {
   std::uint64_t drain_to_ = 0;
   co::Watermark trimmed_;
   co::Event wanted_;
+  bool is_stuck_ = false;
+  co::Gate operations_;
   co::CancelSource stop_;
   co::TaskGroup tasks_;
 };

@@ -77,7 +77,10 @@ WriteLog::State WriteLog::state() const {
   if (reaper_.is_stuck()) {
     return State::damaged;
   }
-  return ok(device_.failure()) ? State::working : State::failing;
+  if (ok(device_.failure())) {
+    return State::working;
+  }
+  return empty() ? State::retired : State::failing;
 }
 
 co::Task<IoStatus> WriteLog::drain() {
@@ -87,6 +90,7 @@ co::Task<IoStatus> WriteLog::drain() {
 
 co::Task<void> WriteLog::close() {
   co_await reaper_.close();
+  co_await reader_.close();
   co_await writer_.close();
   IoStatus status = co_await device_.flush();
   if (ok(status)) {

@@ -53,9 +53,12 @@ class WriteLog {
   enum class State : std::uint8_t {
     working,
     // A write or a flush of the log's device failed. Nothing more goes into the log. What it has
-    // can be read, and is written back. A change that failed may be found when the log is opened
-    // again: so nothing may be written past the log until it was made anew.
+    // can be read, and is written back.
     failing,
+    // And the store has all of it. But the device may still have it as well, and even changes that
+    // failed. If the log were opened again, they would come back over newer data in the store. So
+    // whoever goes on without the log first makes sure that it cannot be opened.
+    retired,
     // What the log has cannot be read. It stays there: the tail does not move any more.
     damaged,
   };

@@ -149,11 +149,25 @@ void a_failed_write_is_told_and_nothing_more_is_taken(void**) {
   broken.fails = 1000;
   log.rig->disk.set_temper(broken);
   assert_int_equal(log.rig->write(1, 1, 'b'), IoStatus::medium_error);
-  assert_true(log.rig->log->state() == WriteLog::State::failing);
+  assert_true(log.rig->log->state() != WriteLog::State::working);
   assert_false(log.rig->log->takes_changes());
   log.rig->disk.set_temper(test::Rig::fast);
   assert_int_equal(log.rig->write(2, 1, 'c'), IoStatus::medium_error);
   assert_int_equal(log.rig->run(log.rig->log->flush()), IoStatus::ok);  // all of it was durable
+}
+
+void what_a_failing_log_has_gets_to_the_store(void**) {
+  Opened log;
+  test::DiskTemper broken = test::Rig::fast;
+  assert_true(ok(log.rig->write(0, 3, 'a', Until::written)));
+  broken.fails = 1000;
+  log.rig->disk.set_temper(broken);
+  assert_false(ok(log.rig->write(1, 1, 'b')));
+  assert_true(ok(log.rig->run(log.rig->log->drain())));
+  assert_true(log.rig->log->state() == WriteLog::State::retired);
+  std::vector<std::byte> bytes(test::rig_block);
+  log.store.read(1, bytes);
+  assert_true(bytes[0] == std::byte{'a'});
 }
 
 void a_failed_flush_is_told_to_all_later_ones(void**) {
@@ -231,6 +245,7 @@ int main() {
       cmocka_unit_test(a_change_on_its_way_is_not_cancelled),
       cmocka_unit_test(a_flush_does_not_touch_the_store),
       cmocka_unit_test(a_failed_write_is_told_and_nothing_more_is_taken),
+      cmocka_unit_test(what_a_failing_log_has_gets_to_the_store),
       cmocka_unit_test(a_failed_flush_is_told_to_all_later_ones),
       cmocka_unit_test(rot_is_read_as_an_error_and_never_written_back),
       cmocka_unit_test(what_is_drained_is_in_the_store),
