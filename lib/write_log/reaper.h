@@ -8,9 +8,11 @@
 // the room may be used again and reads go to the store.
 //
 // Only blocks that are durable in the log go to the store. When the log's device has failed, what
-// was written there goes to the store, too, and no superblock is written any more. If the store
-// fails, the reaper waits 1 s, and then twice as long each time, up to a minute; the tail stands
-// meanwhile. A block that is not what was written is never passed on: the reaper ends.
+// was written there goes to the store, too, and no superblock is written any more. (If such a log
+// is opened again, all of that is written back once more, and meanwhile the store is of no one
+// epoch.) If the store fails, the reaper waits 1 s, and then twice as long each time, up to a
+// minute; the tail stands meanwhile. A block that is not what was written is never passed on: the
+// reaper ends.
 //
 // Until a quarter of the log is used it waits for a second without changes, and has one write under
 // way; then it does not wait; from one half on it has eight.

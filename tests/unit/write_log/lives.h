@@ -197,7 +197,7 @@ class Lives {
   std::uint64_t answers_ = 0;
   std::uint64_t epochs_ = 0;
   End last_end_ = End::close;
-  bool failed_ = false;  // the device has failed in the last life
+  bool failed_ = false;  // the device has failed in some life
   LivesResult result_;
 };
 
@@ -468,12 +468,14 @@ inline void Lives::live() {
     life.end.request();
     life.sim.run_for(std::chrono::milliseconds{random_.below(4000)});
   }
+  failed_ = failed_ || life.log->state() != WriteLog::State::working;
   if (last_end_ != End::close) {
     life.disk.die();
     life.store.die();
   }
   life.end_all();
   run_tasks(life);
+  failed_ = failed_ || (!life.disk.dead() && life.log->state() != WriteLog::State::working);
   const std::uint64_t blocks = life.log->written();
   result_.log_blocks = blocks;
   life.tasks.spawn("close", close(life));
@@ -543,7 +545,8 @@ inline LivesResult Lives::run() {
   while (result_.lives < lives && result_.complaints.empty()) {
     live();
   }
-  if (result_.complaints.empty()) {
+  // What a failing log had is written back once more after it was opened again, over what is newer.
+  if (result_.complaints.empty() && !failed_) {
     judge_store();
   }
   return std::move(result_);
