@@ -181,6 +181,7 @@ class Lives {
   co::Task<void> close(Life& life);
   void run_tasks(Life& life) const;
   void run_to_superblock(Life& life);
+  void end_while_opening(Life& life);
   void live();
   void judge_store();
   void make_log();
@@ -205,7 +206,9 @@ inline co::Task<void> Lives::open(Life& life) {
   Result<std::unique_ptr<WriteLog>> opened =
       co_await WriteLog::open(life.disk, life.store, options());
   if (!opened.ok()) {
-    complain("the log is refused: {}", opened.error().message);
+    if (!life.disk.dead()) {
+      complain("the log is refused: {}", opened.error().message);
+    }
     co_return;
   }
   life.log = std::move(opened).value();
@@ -420,6 +423,23 @@ inline void Lives::run_to_superblock(Life& life) {
   life.sim.run_for(std::chrono::microseconds{random_.below(600)});
 }
 
+inline void Lives::end_while_opening(Life& life) {
+  life.sim.run_for(std::chrono::microseconds{random_.below(12000)});
+  life.disk.die();
+  life.store.die();
+  run_tasks(life);
+  if (life.log != nullptr) {
+    life.tasks.spawn("close", close(life));
+    run_tasks(life);
+  }
+  if (random_.chance(1, 2)) {
+    log_.cut_power(random_, random_.below(9));
+    last_end_ = End::power_cut;
+  } else if (last_end_ == End::close) {
+    last_end_ = End::kill;
+  }
+}
+
 inline void Lives::live() {
   ++result_.lives;
   DiskTemper log_temper{.shortest = Nanoseconds{10'000}, .longest = Nanoseconds{300'000}};
@@ -435,6 +455,10 @@ inline void Lives::live() {
   store_temper.fails = random_.chance(1, 8) ? 50U : 0U;
   Life life{*this, random_.next(), log_temper, store_temper};
   life.tasks.spawn("open", open(life));
+  if (random_.chance(1, 6)) {
+    end_while_opening(life);
+    return;
+  }
   run_tasks(life);
   if (life.log == nullptr) {
     return;
@@ -466,7 +490,7 @@ inline void Lives::live() {
   const bool quiet = random_.chance(1, 8);
   if (quiet) {
     life.end.request();
-    life.sim.run_for(std::chrono::milliseconds{random_.below(4000)});
+    life.sim.run_for(std::chrono::milliseconds{random_.below(12000)});
   }
   failed_ = failed_ || life.log->state() != WriteLog::State::working;
   if (last_end_ != End::close) {
