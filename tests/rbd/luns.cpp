@@ -32,6 +32,21 @@ Answer write(Lun& lun, std::uint64_t lba, std::vector<std::byte>& data) {
                      ring_test::Direction::to_device, data);
 }
 
+std::vector<std::byte> read(Lun& lun, std::uint64_t lba, std::size_t bytes) {
+  std::vector<std::byte> data(bytes);
+  const Answer answer =
+      lun.execute(ring_test::read_16(lba, static_cast<std::uint32_t>(bytes / 512)),
+                  ring_test::Direction::from_device, data);
+  assert_int_equal(answer.status, good);
+  return data;
+}
+
+void assert_no_room(const Answer& answer) {
+  assert_int_equal(answer.status, check_condition);
+  assert_int_equal(answer.sense_key(), 0x7);
+  assert_int_equal(answer.additional_sense(), 0x2707);
+}
+
 std::unique_ptr<Lun> open_lun(const std::string& string, const ring_test::LunOptions& options) {
   auto lun = Lun::add(string, options);
   if (lun == nullptr || !ring_test::eventually([&] {

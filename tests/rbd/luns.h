@@ -16,12 +16,17 @@
 namespace ballast::rbd_test {
 
 inline constexpr unsigned good = 0x00;
+inline constexpr unsigned check_condition = 0x02;
 inline constexpr unsigned busy = 0x08;
 inline constexpr std::size_t mib = std::size_t{1} << 20;
 
 void make_image(const std::string& name, std::size_t mibs = 64);
 ring_test::LunOptions sized(std::size_t mibs);
 ring_test::Answer write(ring_test::Lun& lun, std::uint64_t lba, std::vector<std::byte>& data);
+// It must be GOOD.
+std::vector<std::byte> read(ring_test::Lun& lun, std::uint64_t lba, std::size_t bytes);
+// The answer to a write for which there is no room: SPACE ALLOCATION FAILED.
+void assert_no_room(const ring_test::Answer& answer);
 
 // Adds a LUN, and waits until it is ready. Null: it is refused, or not ready in time; the log is
 // printed.
