@@ -23,6 +23,11 @@ std::uint64_t seed_from_environment(const char* test_name) {
   return seed;
 }
 
+std::chrono::seconds time_from_environment(std::chrono::seconds usual) {
+  const char* const given = std::getenv("SIM_SECONDS");
+  return given == nullptr ? usual : std::chrono::seconds{std::strtoll(given, nullptr, 0)};
+}
+
 SimExecutor::SimExecutor(std::uint64_t seed, const char* name)
     : order_{seed}, executor_{name, clock_} {
   executor_.set_ready_order(&order_);

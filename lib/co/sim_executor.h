@@ -7,6 +7,7 @@
 // times. So a failing seed fails again. One thread.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -37,6 +38,8 @@ class Random {
 // Returns the seed for a random test: BALLAST_SEED from the environment, or else one from the
 // system. Prints it to standard error, so that a failure names it.
 std::uint64_t seed_from_environment(const char* test_name);
+// Returns how long a random test goes on: SIM_SECONDS from the environment, or `usual`.
+std::chrono::seconds time_from_environment(std::chrono::seconds usual);
 
 class SeededOrder final : public ReadyOrder {
  public:

@@ -49,11 +49,6 @@ bool trace_wanted() {
   return std::getenv("SIM_TRACE") != nullptr;
 }
 
-std::chrono::seconds time_wanted(std::chrono::seconds usual) {
-  const char* const given = std::getenv("SIM_SECONDS");
-  return given == nullptr ? usual : std::chrono::seconds{std::strtoll(given, nullptr, 0)};
-}
-
 RunResult run_quietly(const RunOptions& options) {
   seed_of_run = options.seed;
   RunOptions traced = options;

@@ -3,7 +3,6 @@
 // process, the log is silent unless a trace is asked for, and the time is limited.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 
 #include "tests/sim/run.h"
@@ -16,8 +15,6 @@ void prepare_program();
 
 // Whether SIM_TRACE is in the environment, so that runs are traced.
 bool trace_wanted();
-// The seconds in SIM_SECONDS of the environment, or `usual`.
-std::chrono::seconds time_wanted(std::chrono::seconds usual);
 
 // Calls run() and prints its complaints after BALLAST_SEED=….
 RunResult run_and_tell(const RunOptions& options);

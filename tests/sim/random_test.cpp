@@ -44,7 +44,7 @@ void tell(const Totals& totals, double seconds) {
 void nothing_is_lost_late_or_left_over(void**) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point began = Clock::now();
-  const Clock::time_point end = began + sim::time_wanted(std::chrono::seconds{20});
+  const Clock::time_point end = began + co::time_from_environment(std::chrono::seconds{20});
   constexpr std::uint64_t enough_failures = 3;
   sim::RunOptions options;
   options.seed = co::seed_from_environment("random_test");

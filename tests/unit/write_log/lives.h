@@ -3,12 +3,11 @@
 // because the power fails; then the next one opens it. In the end the log may be lost.
 //
 // What must hold when the next process looks:
-//   after a kill       each block has the newest change that was answered as written, or a later
-//   one after a power cut  each block has the newest change that was answered as durable, or a
-//   later one the log is lost    the store is as some power cut could have left it: if it has a
-//   change of an
-//                      epoch, it has all that was durable when that epoch began
-//   always             a change that ended with cancelled never shows
+// - After a kill each block has the newest change that was answered as written, or a later one.
+// - After a power cut it has the newest change that was answered as durable, or a later one.
+// - When the log is lost, the store is as some power cut could have left it: if it has a change of
+//   an epoch, it has all that was durable when that epoch began.
+// - A change that ended with cancelled never shows.
 #pragma once
 
 #include <fmt/format.h>
@@ -27,6 +26,7 @@
 #include "lib/co/sleep.h"
 #include "lib/co/task_group.h"
 #include "lib/write_log/write_log.h"
+#include "tests/unit/write_log/read_range.h"
 #include "tests/unit/write_log/sim_disk.h"
 
 namespace ballast::test {
@@ -175,7 +175,6 @@ class Lives {
   co::Task<void> change(Life& life, Habits habits);
   co::Task<void> flush(Life& life);
   co::Task<void> read(Life& life, std::uint64_t lba, std::uint64_t count, bool first_look);
-  co::Task<IoStatus> read_bytes(Life& life, std::uint64_t lba, std::span<std::byte> to);
   static co::Task<void> cancel_later(co::Executor& executor, std::shared_ptr<co::CancelSource> it,
                                      Nanoseconds delay);
   co::Task<void> close(Life& life);
@@ -214,26 +213,6 @@ inline co::Task<void> Lives::open(Life& life) {
   life.log = std::move(opened).value();
 }
 
-inline co::Task<IoStatus> Lives::read_bytes(Life& life, std::uint64_t lba,
-                                            std::span<std::byte> to) {
-  IoStatus status = IoStatus::ok;
-  while (!to.empty() && ok(status)) {
-    const Index::Piece piece = life.log->first_piece(Lba{lba}, BlockCount{to.size() / block_});
-    const std::size_t bytes = piece.blocks.value() * block_;
-    const iovec segment{to.data(), bytes};
-    const std::span<const iovec> segments{&segment, 1};
-    const io::SgView view{segments};
-    if (piece.in == Index::In::store) {
-      status = co_await life.store.read(Bytes{lba * block_}, view, co::CancelToken{});
-    } else {
-      status = co_await life.log->read(piece, view);
-    }
-    lba += piece.blocks.value();
-    to = to.subspan(bytes);
-  }
-  co_return status;
-}
-
 inline co::Task<void> Lives::read(Life& life, std::uint64_t lba, std::uint64_t count,
                                   bool first_look) {
   std::vector<std::size_t> least(count);
@@ -243,7 +222,7 @@ inline co::Task<void> Lives::read(Life& life, std::uint64_t lba, std::uint64_t c
     least[i] = power_failed ? history.newest_durable() : history.newest_written();
   }
   std::vector<std::byte> bytes(count * block_);
-  const IoStatus status = co_await read_bytes(life, lba, bytes);
+  const IoStatus status = co_await read_range(*life.log, life.store, block_, Lba{lba}, bytes);
   if (life.disk.dead()) {
     co_return;
   }

@@ -18,13 +18,8 @@ using Clock = std::chrono::steady_clock;
 
 void no_log(LogLevel, std::string_view) {}
 
-std::chrono::seconds time_wanted(std::chrono::seconds usual) {
-  const char* const wanted = std::getenv("SIM_SECONDS");
-  return wanted != nullptr ? std::chrono::seconds{std::strtoll(wanted, nullptr, 10)} : usual;
-}
-
 void nothing_that_was_answered_is_lost(void**) {
-  const Clock::time_point end = Clock::now() + time_wanted(std::chrono::seconds{4});
+  const Clock::time_point end = Clock::now() + co::time_from_environment(std::chrono::seconds{4});
   std::uint64_t seed = co::seed_from_environment("lives");
   std::uint64_t runs = 0;
   std::uint64_t lives = 0;

@@ -8,6 +8,7 @@
 #include "lib/write_log/create.h"
 #include "lib/write_log/write_log.h"
 #include "tests/unit/backend/lab.h"
+#include "tests/unit/write_log/read_range.h"
 
 // after the others
 #include "tests/cmocka.h"
@@ -79,23 +80,8 @@ co::Task<void> write_all(co::Executor&, WriteLog* log, std::vector<std::byte>* i
   }
 }
 
-co::Task<void> read_all(co::Executor&, WriteLog* log, backend::Backend* store,
-                        std::vector<std::byte>* to) {
-  const Lba end{to->size() / block};
-  for (Lba lba{}; lba < end;) {
-    const Index::Piece piece = log->first_piece(lba, end - lba);
-    const iovec segment{to->data() + lba.value() * block, piece.blocks.value() * block};
-    const std::span<const iovec> segments{&segment, 1};
-    const io::SgView view{segments};
-    IoStatus status = IoStatus::ok;
-    if (piece.in == Index::In::store) {
-      status = co_await store->read(Bytes{lba.value() * block}, view);
-    } else {
-      status = co_await log->read(piece, view);
-    }
-    BALLAST_ASSERT(ok(status));
-    lba = piece.lba + piece.blocks;
-  }
+void read_all(Site& site, WriteLog& log, std::vector<std::byte>* to) {
+  assert_true(ok(site.lab.run(test::read_range(log, *site.store, block, Lba{}, *to))));
 }
 
 void what_is_written_is_read_after_each_opening_and_at_last_from_the_store(void**) {
@@ -105,18 +91,18 @@ void what_is_written_is_read_after_each_opening_and_at_last_from_the_store(void*
   std::vector<std::byte> found(lun.value());
   std::unique_ptr<WriteLog> log = site.open_log();
   site.lab.run(write_all(site.lab.executor(), log.get(), &image));
-  site.lab.run(read_all(site.lab.executor(), log.get(), site.store.get(), &found));
+  read_all(site, *log, &found);
   assert_true(found == image);
   site.lab.run(log->close());
   log = site.open_log();
   std::ranges::fill(found, std::byte{});
-  site.lab.run(read_all(site.lab.executor(), log.get(), site.store.get(), &found));
+  read_all(site, *log, &found);
   assert_true(found == image);
   assert_true(ok(site.lab.run(log->drain())));
   assert_false(log->covers(Lba{0}, BlockCount{1}));
   assert_true(log->empty() || log->fullness() == 0);
   std::ranges::fill(found, std::byte{});
-  site.lab.run(read_all(site.lab.executor(), log.get(), site.store.get(), &found));
+  read_all(site, *log, &found);
   assert_true(found == image);
   site.lab.run(log->close());
 }

@@ -12,6 +12,7 @@
 #include "lib/co/task_group.h"
 #include "lib/write_log/create.h"
 #include "lib/write_log/write_log.h"
+#include "tests/unit/write_log/read_range.h"
 #include "tests/unit/write_log/sim_disk.h"
 
 namespace ballast::test {
@@ -120,13 +121,7 @@ class Rig {
   }
   char read_block(Lba lba) {
     std::vector<std::byte> bytes(rig_block);
-    const iovec segment{bytes.data(), bytes.size()};
-    const std::span<const iovec> segments{&segment, 1};
-    const Index::Piece piece = log->first_piece(lba, BlockCount{1});
-    const IoStatus status = piece.in == Index::In::store
-                                ? run(store.read(Bytes{lba.value() * rig_block},
-                                                 io::SgView{segments}, co::CancelToken{}))
-                                : run(log->read(piece, io::SgView{segments}));
+    const IoStatus status = run(read_range(*log, store, rig_block, lba, bytes));
     if (!ok(status)) {
       return '!';
     }
