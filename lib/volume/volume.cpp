@@ -13,7 +13,7 @@ namespace {
 // processor's cache.
 constexpr std::size_t pattern_bytes = 64 * 1024;
 constexpr std::size_t repeats = Volume::repeat_chunk.value() / pattern_bytes;
-static_assert(pattern_bytes <= ScratchPool::buffer_size);
+static_assert(pattern_bytes <= io::ScratchPool::buffer_size);
 
 // Never written. Aligned for O_DIRECT. It is not const, so that it takes no space in the file.
 alignas(4096) std::array<std::byte, pattern_bytes> zeros{};
@@ -248,7 +248,7 @@ co::Task<IoStatus> Volume::write_same_held(Request& request, Bytes offset, Bytes
   if (!slot || request.stopped()) {
     co_return IoStatus::cancelled;
   }
-  const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
+  const io::ScratchPool::Buffer buffer{scratch_, std::move(slot)};
   if (!buffer) {
     co_return IoStatus::no_resource;
   }

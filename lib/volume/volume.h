@@ -35,11 +35,11 @@
 #include "lib/co/semaphore.h"
 #include "lib/co/task.h"
 #include "lib/co/wait.h"
+#include "lib/io/scratch.h"
 #include "lib/io/sg.h"
 #include "lib/volume/fences.h"
 #include "lib/volume/flush_failures.h"
 #include "lib/volume/request.h"
-#include "lib/volume/scratch.h"
 #include "lib/volume/tier.h"
 
 namespace ballast::volume {
@@ -227,7 +227,7 @@ class Volume {
   std::uint64_t resizes_ = 0;  // requests so far
   bool resizing_ = false;      // a resize is asking the store
   co::Waker next_resize_{};    // of the resize that waits for that one
-  ScratchPool scratch_;
+  io::ScratchPool scratch_;
 };
 
 }  // namespace ballast::volume

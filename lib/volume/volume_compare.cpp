@@ -14,7 +14,7 @@ co::Task<Comparison> Volume::read_through(Request& request, Lba lba, BlockCount 
   if (!slot) {
     co_return Comparison{IoStatus::cancelled};
   }
-  const ScratchPool::Buffer buffer{scratch_, std::move(slot)};
+  const io::ScratchPool::Buffer buffer{scratch_, std::move(slot)};
   if (!buffer) {
     co_return Comparison{IoStatus::no_resource};
   }

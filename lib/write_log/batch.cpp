@@ -12,7 +12,7 @@
 namespace ballast::write_log {
 
 const char* Batch::lacks() {
-  memory_ = make_memory(segment_bytes);
+  memory_ = io::make_page_memory(segment_bytes);
   return memory_ != nullptr ? nullptr : "memory to read a segment of the log";
 }
 
@@ -28,8 +28,7 @@ Result<void> Batch::begin(const Contents& contents, std::uint64_t last, std::uin
     if (Ring::segment_of(self.offset) != Ring::segment_of(tail.offset)) {
       break;
     }
-    const Position& next =
-        number + 1 < contents.end().sequence ? contents.position_of(number + 1) : contents.end();
+    const Position& next = contents.position_behind(number);
     const Result<bool> added = add(self, next, self.offset - tail.offset, bytes, device);
     if (!added.ok()) {
       return added.error();

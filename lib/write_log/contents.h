@@ -31,6 +31,10 @@ class Contents {
     BALLAST_ASSERT(sequence >= tail().sequence && sequence < end_.sequence);
     return blocks_[sequence - blocks_.front().sequence];
   }
+  // What comes behind that block: the next one, or the end.
+  const Position& position_behind(std::uint64_t sequence) const {
+    return sequence + 1 < end_.sequence ? position_of(sequence + 1) : end_;
+  }
   // The blocks before `sequence` are not needed any more. The caller has taken their changes out
   // of the index.
   void drop_before(std::uint64_t sequence);

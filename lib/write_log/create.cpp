@@ -58,7 +58,7 @@ co::Task<Result<void>> create(backend::Backend& backend, NewLog wanted) {
   if (!superblock.ok()) {
     co_return superblock.error();
   }
-  const Memory zeros = make_memory(chunk);
+  const Memory zeros = make_zeros(chunk);
   if (zeros == nullptr) {
     co_return Error{ENOMEM, fmt::format("{}: no memory to make a log", device.name())};
   }
@@ -75,8 +75,7 @@ co::Task<Result<void>> create(backend::Backend& backend, NewLog wanted) {
     status = co_await device.flush();
   }
   if (ok(status)) {
-    Superblocks fresh{device};
-    status = co_await fresh.write(superblock.value());
+    status = co_await superblocks.write(superblock.value());
   }
   if (!ok(status)) {
     co_return Error{EIO, fmt::format("{}: a log of {} bytes cannot be written there ({})",

@@ -6,7 +6,6 @@
 
 #include "lib/base/log.h"
 #include "lib/co/sleep.h"
-#include "lib/write_log/format.h"
 
 namespace ballast::write_log {
 namespace {
@@ -16,8 +15,8 @@ constexpr Nanoseconds first_wait = std::chrono::milliseconds{10};  // then twice
 
 }  // namespace
 
-Memory make_memory(std::size_t bytes) {
-  Memory memory{static_cast<std::byte*>(std::aligned_alloc(page, bytes))};
+Memory make_zeros(std::size_t bytes) {
+  Memory memory = io::make_page_memory(bytes);
   if (memory != nullptr) {
     std::memset(memory.get(), 0, bytes);
   }

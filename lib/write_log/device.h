@@ -12,8 +12,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <span>
 #include <string>
 
@@ -21,17 +19,14 @@
 #include "lib/base/result.h"
 #include "lib/co/mutex.h"
 #include "lib/co/task.h"
+#include "lib/io/page_memory.h"
 #include "lib/io/sg.h"
 
 namespace ballast::write_log {
 
-// Memory that begins at a page, as O_DIRECT wants it.
-struct FreeMemory {
-  void operator()(std::byte* memory) const { std::free(memory); }
-};
-using Memory = std::unique_ptr<std::byte[], FreeMemory>;
-// Null if there is none. `bytes` is a multiple of a page. The memory is zeroed.
-Memory make_memory(std::size_t bytes);
+using Memory = io::PageMemory;
+// Zeros to write. Null if there is no memory. `bytes` is a multiple of a page.
+Memory make_zeros(std::size_t bytes);
 
 class Device {
  public:

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "lib/base/log.h"
 
@@ -16,18 +17,8 @@ Reader::Reader(Device& device, const Contents& contents, Ring& ring, Writer& wri
       writer_{writer},
       superblock_{superblock},
       sabotage_{sabotage},
-      free_{device.executor(), buffers, "a buffer to read the log"},
-      operations_{device.executor(), "the last read of the log"} {
-  for (Memory& memory : memory_) {
-    memory = make_memory(buffer_bytes);
-  }
-}
-
-const char* Reader::lacks() const {
-  const bool whole =
-      std::ranges::all_of(memory_, [](const Memory& memory) { return memory != nullptr; });
-  return whole ? nullptr : "memory to read the log";
-}
+      scratch_{device.executor(), "a buffer to read the log"},
+      operations_{device.executor(), "the last read of the log"} {}
 
 IoStatus Reader::refuse(const Index::Piece& piece, const char* why) const {
   log(LogLevel::error,
@@ -50,11 +41,14 @@ co::Task<IoStatus> Reader::read(Index::Piece piece, io::SgView to) {
   }
   // Before anything else may run: the block may be trimmed meanwhile.
   const std::uint64_t offset = contents_.position_of(piece.source.sequence).offset;
-  const co::Semaphore::Guard turn = co_await free_.acquire();
-  const auto index = static_cast<std::size_t>(std::ranges::find(busy_, false) - busy_.begin());
-  busy_[index] = true;
-  const IoStatus status = co_await read_through(index, offset, piece, to);
-  busy_[index] = false;
+  IoStatus status = IoStatus::no_resource;
+  {
+    co::Semaphore::Guard slot = co_await scratch_.slot();
+    const io::ScratchPool::Buffer memory{scratch_, std::move(slot)};
+    if (memory) {
+      status = co_await read_through(memory, offset, piece, to);
+    }
+  }
   pin.reset();
   writer_.room_came();
   co_return status;
@@ -67,18 +61,17 @@ co::Task<void> Reader::close() {
 
 // Finds the record whose payload the piece is.
 IoStatus Reader::find(ConstPage bytes, std::uint64_t offset, const Index::Piece& piece,
-                      std::size_t index, Record* record) {
+                      Header* header, Record* record) {
   Result<Header> found = decode_header(bytes, ring_.sizes(), offset, device_.name());
   if (!found.ok()) {
     return refuse(piece, found.error().message.c_str());
   }
-  headers_[index] = std::move(found).value();
-  const Header& header = headers_[index];
-  if (header.log != superblock_.log || header.self.sequence != piece.source.sequence) {
+  *header = std::move(found).value();
+  if (header->log != superblock_.log || header->self.sequence != piece.source.sequence) {
     return refuse(piece, "another block is in its place");
   }
   const std::uint64_t payload = piece.source.payload - offset;
-  for (const Record& each : header.all_records()) {
+  for (const Record& each : header->all_records()) {
     const std::uint64_t length = payload_of(each, contents_.block());
     if (payload >= each.payload && payload < each.payload + length) {
       const std::uint64_t before = (payload - each.payload) / contents_.block();
@@ -93,15 +86,16 @@ IoStatus Reader::find(ConstPage bytes, std::uint64_t offset, const Index::Piece&
   return refuse(piece, "none of its records has them");
 }
 
-co::Task<IoStatus> Reader::read_through(std::size_t index, std::uint64_t offset, Index::Piece piece,
-                                        io::SgView to) {
-  const std::span<std::byte> buffer{memory_[index].get(), buffer_bytes};
+co::Task<IoStatus> Reader::read_through(const io::ScratchPool::Buffer& memory, std::uint64_t offset,
+                                        Index::Piece piece, io::SgView to) {
+  const std::span<std::byte> buffer = memory.bytes();
+  Header& header = headers_[memory.index()];
   IoStatus status = co_await device_.read(offset, buffer.first(page));
   if (!ok(status)) {
     co_return status;
   }
   Record record;
-  status = find(ConstPage{buffer.first(page)}, offset, piece, index, &record);
+  status = find(ConstPage{buffer.first(page)}, offset, piece, &header, &record);
   if (!ok(status)) {
     co_return status;
   }
@@ -116,7 +110,7 @@ co::Task<IoStatus> Reader::read_through(std::size_t index, std::uint64_t offset,
   while (at < end) {
     const std::uint64_t first = at / page * page;
     const std::uint64_t last =
-        std::min({(end + page - 1) / page * page, payload_bytes, first + buffer_bytes - 2 * page});
+        std::min({(end + page - 1) / page * page, payload_bytes, first + buffer.size() - 2 * page});
     const std::uint64_t from = (payload + first) / least * least;
     const std::uint64_t until = (payload + last + least - 1) / least * least;
     status = co_await device_.read(from, buffer.first(until - from));
@@ -126,7 +120,7 @@ co::Task<IoStatus> Reader::read_through(std::size_t index, std::uint64_t offset,
     const std::span<std::byte> bytes = buffer.subspan(payload + first - from, last - first);
     Record part = record;
     part.first_checksum += static_cast<std::uint32_t>(first / page);
-    if (!is_payload(headers_[index], part, bytes)) {
+    if (!is_payload(header, part, bytes)) {
       co_return refuse(piece, "the data is not what was written");
     }
     const std::uint64_t length = std::min(last, end) - at;

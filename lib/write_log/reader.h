@@ -5,17 +5,16 @@
 // that the checksums do not agree with is ever passed on. Meanwhile nobody writes over the segment.
 // It reads through four buffers of 256 KiB; further reads wait for one, first come, first served.
 //
-// Driving thread only. Call lacks() once after construction.
+// A buffer is made at its first use; no_resource: there was no memory for it. Driving thread only.
 #pragma once
 
 #include <array>
-#include <cstddef>
 #include <cstdint>
 
 #include "lib/base/result.h"
 #include "lib/co/gate.h"
-#include "lib/co/semaphore.h"
 #include "lib/co/task.h"
+#include "lib/io/scratch.h"
 #include "lib/io/sg.h"
 #include "lib/write_log/contents.h"
 #include "lib/write_log/device.h"
@@ -33,7 +32,6 @@ class Reader {
          const Superblock& superblock, const Sabotage& sabotage);
 
   co::Executor& executor() { return device_.executor(); }
-  const char* lacks() const;
 
   // Reads a piece that the index returned in this same turn, and that is not in the store.
   // medium_error: it cannot be read, or is not what was written. This has been logged.
@@ -42,15 +40,12 @@ class Reader {
   // Waits until all reads have ended, which nobody may begin any more.
   co::Task<void> close();
 
-  static constexpr std::size_t buffers = 4;
-  static constexpr std::size_t buffer_bytes = 256 << 10;
-
  private:
-  IoStatus find(ConstPage bytes, std::uint64_t offset, const Index::Piece& piece, std::size_t index,
+  IoStatus find(ConstPage bytes, std::uint64_t offset, const Index::Piece& piece, Header* header,
                 Record* record);
-  // `index`: of the buffer. `offset`: where the block begins.
-  co::Task<IoStatus> read_through(std::size_t index, std::uint64_t offset, Index::Piece piece,
-                                  io::SgView to);
+  // `offset`: where the block begins.
+  co::Task<IoStatus> read_through(const io::ScratchPool::Buffer& memory, std::uint64_t offset,
+                                  Index::Piece piece, io::SgView to);
   IoStatus refuse(const Index::Piece& piece, const char* why) const;
 
   Device& device_;
@@ -59,10 +54,8 @@ class Reader {
   Writer& writer_;
   const Superblock& superblock_;
   const Sabotage sabotage_;
-  std::array<Memory, buffers> memory_;
-  std::array<Header, buffers> headers_;
-  std::array<bool, buffers> busy_{};
-  co::Semaphore free_;
+  io::ScratchPool scratch_;
+  std::array<Header, io::ScratchPool::buffer_count> headers_;  // of the blocks in its buffers
   co::Gate operations_;
 };
 

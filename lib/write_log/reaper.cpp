@@ -79,8 +79,7 @@ co::Task<IoStatus> Reaper::reap() {
     co_return IoStatus::not_ready;
   }
   const std::uint64_t begin = contents_.tail().offset;
-  const Position& behind =
-      last + 1 < contents_.end().sequence ? contents_.position_of(last + 1) : contents_.end();
+  const Position& behind = contents_.position_behind(last);
   const bool in_one =
       Ring::segment_of(begin) == Ring::segment_of(behind.offset) && behind.offset > begin;
   const std::uint64_t bytes = (in_one ? behind.offset : Ring::end_of_segment(begin)) - begin;
@@ -158,7 +157,7 @@ co::Task<IoStatus> Reaper::write_run(Batch::Run run, std::size_t lane) {
 }
 
 co::Task<IoStatus> Reaper::write_zeros(Bytes offset, Bytes length) {
-  const Memory zeros = make_memory(Batch::extent_bytes);
+  const Memory zeros = make_zeros(Batch::extent_bytes);
   if (zeros == nullptr) {
     co_return IoStatus::no_resource;
   }

@@ -215,7 +215,7 @@ Result<void> check_identity(const Superblock& superblock, const Identity& identi
 }
 
 co::Task<Result<Found>> scan(Device& device, Superblock superblock, Sabotage sabotage) {
-  const Memory memory = make_memory(segment_bytes);
+  const Memory memory = io::make_page_memory(segment_bytes);
   if (memory == nullptr) {
     co_return Error{ENOMEM, fmt::format("{}: no memory to read the log", device.name())};
   }

@@ -10,7 +10,7 @@
 namespace ballast::write_log {
 
 co::Task<Result<Superblock>> Superblocks::read() {
-  const Memory memory = make_memory(page);
+  const Memory memory = io::make_page_memory(page);
   if (memory == nullptr) {
     co_return Error{ENOMEM, fmt::format("{}: no memory to read a superblock", device_.name())};
   }
@@ -44,7 +44,7 @@ co::Task<Result<Superblock>> Superblocks::read() {
 
 co::Task<IoStatus> Superblocks::write(Superblock superblock) {
   const co::Mutex::Guard alone = co_await writing_.lock();
-  const Memory memory = make_memory(page);
+  const Memory memory = io::make_page_memory(page);
   if (memory == nullptr) {
     co_return IoStatus::no_resource;
   }

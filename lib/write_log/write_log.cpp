@@ -62,7 +62,6 @@ co::Task<Result<std::unique_ptr<WriteLog>>> WriteLog::open(backend::Backend& bac
       new WriteLog{backend, store, options, superblock, std::move(found).value()}};
   log->superblocks_.go_on_from(superblocks);
   const char* lacks = log->writer_.lacks();
-  lacks = lacks != nullptr ? lacks : log->reader_.lacks();
   lacks = lacks != nullptr ? lacks : log->reaper_.lacks();
   if (lacks != nullptr) {
     co_return Error{ENOMEM, fmt::format("{}: there is no {}", device.name(), lacks)};

@@ -32,7 +32,7 @@ Writer::Writer(Device& device, Contents& contents, Ring& ring, const Superblock&
       sizes_{ring.sizes()},
       sabotage_{sabotage},
       epoch_{epoch},
-      zeros_{make_memory(sizes_.unit)},
+      zeros_{make_zeros(sizes_.unit)},
       turn_{executor_, 1, "its turn for the open block of the log"},
       closed_{executor_, "room in the open block of the log"},
       retired_{contents.end().sequence - 1},
@@ -46,7 +46,7 @@ Writer::Writer(Device& device, Contents& contents, Ring& ring, const Superblock&
       operations_{executor_, "the last operation of the log"},
       tasks_{executor_} {
   for (Slot& slot : slots_) {
-    slot.page = make_memory(page);
+    slot.page = io::make_page_memory(page);
     slot.segments.reserve(most_segments + 2);
     slot.header.incarnation = superblock.incarnation;
     slot.header.log = superblock.log;
