@@ -15,10 +15,11 @@ std::uint64_t Random::next() {
   return z ^ (z >> 31);
 }
 
-std::uint64_t seed_from_environment(const char* test_name) {
+std::uint64_t seed_from_environment(const char* test_name, std::optional<std::uint64_t> usual) {
   const char* const given = std::getenv("BALLAST_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0)
+                             : usual          ? *usual
+                                              : std::random_device{}();
   std::fprintf(stderr, "%s: BALLAST_SEED=%llu\n", test_name, static_cast<unsigned long long>(seed));
   return seed;
 }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "lib/co/executor.h"
 
@@ -35,9 +36,9 @@ class Random {
   std::uint64_t state_;
 };
 
-// Returns the seed for a random test: BALLAST_SEED from the environment, or else one from the
-// system. Prints it to standard error, so that a failure names it.
-std::uint64_t seed_from_environment(const char* test_name);
+// Returns the seed for a random test: BALLAST_SEED from the environment, or else `usual`, or else
+// one from the system. Prints it to standard error, so that a failure names it.
+std::uint64_t seed_from_environment(const char* test_name, std::optional<std::uint64_t> usual = {});
 // Returns how long a random test goes on: SIM_SECONDS from the environment, or `usual`.
 std::chrono::seconds time_from_environment(std::chrono::seconds usual);
 

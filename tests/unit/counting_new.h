@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "tests/tsan.h"
+#include "tests/sanitizers.h"
 
 namespace ballast::test {
 

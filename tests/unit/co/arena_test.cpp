@@ -7,7 +7,7 @@
 #include <new>
 
 #include "tests/cmocka.h"
-#include "tests/tsan.h"
+#include "tests/sanitizers.h"
 
 namespace {
 bool no_memory = false;

@@ -9,16 +9,11 @@
 
 #include "lib/co/mutex.h"
 #include "lib/co/sleep.h"
+#include "tests/sanitizers.h"
 #include "tests/unit/co/support.h"
 
 // after the others
 #include "tests/cmocka.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define BALLAST_SANITIZED 1
-#endif
-#endif
 
 using namespace ballast;
 

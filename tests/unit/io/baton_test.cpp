@@ -11,7 +11,7 @@
 #include <utility>
 
 #include "tests/cmocka.h"
-#include "tests/tsan.h"
+#include "tests/sanitizers.h"
 #include "tests/unit/io/baton_model.h"
 
 // AddressSanitizer's stack of returned frames is searched after each exception: minutes here.
