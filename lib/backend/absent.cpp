@@ -2,6 +2,8 @@
 #include "lib/backend/absent.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <optional>
 
 namespace ballast::backend {
 namespace {
@@ -31,6 +33,9 @@ class Absent final : public Backend {
     return refuse();
   }
   co::Task<IoStatus> resize(Bytes) override { return refuse(); }
+  co::Task<Result<void>> write_label(std::optional<Label>) override {
+    co_return Error{ENOTCONN, "its store is not open yet, so no label can be written"};
+  }
   co::Task<void> close() override { co_return; }
 
  private:

@@ -13,10 +13,13 @@
 // `checked` (checked.h) wraps every backend and asserts what can be checked of this on both sides.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "lib/backend/label.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/cancel.h"
@@ -116,6 +119,14 @@ class Backend {
   // Grows or shrinks the backend to `size`, a multiple of logical_block. geometry() shows the new
   // size once this ended with ok.
   virtual co::Task<IoStatus> resize(Bytes size) = 0;
+  // Puts a label on the store (label.h), or takes the one that is there away. When it ends well,
+  // that is durable. ENOTSUP: such a store has no place for a label.
+  virtual co::Task<Result<void>> write_label(std::optional<Label> label) {
+    (void)label;
+    co_return Error{ENOTSUP, description() +
+                                 " has no place for the label of a write log: a file, "
+                                 "a block device and an image in Ceph have one"};
+  }
   // Waits for all running operations and releases the store. A caller that wants them to end early
   // cancels them first. Called once, as the last call: no operation may be started after it.
   virtual co::Task<void> close() = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/backend/checked.h"
 
+#include <optional>
 #include <utility>
 
 #include "lib/backend/filter.h"
@@ -39,6 +40,7 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;
+  co::Task<Result<void>> write_label(std::optional<Label> label) override;
   co::Task<std::string> waits_for(Nanoseconds patience) override;
   co::Task<void> close() override;
 
@@ -187,6 +189,13 @@ co::Task<IoStatus> Checked::resize(Bytes size) {
   check_geometry();
   BALLAST_ASSERT(inner_->geometry().size == (ok(status) ? size : before));
   co_return check_status(OpKind::resize, status);
+}
+
+co::Task<Result<void>> Checked::write_label(std::optional<Label> label) {
+  BALLAST_ASSERT(!running_.closed());
+  const co::Gate::Guard inside{running_};
+  Result<void> written = co_await inner_->write_label(std::move(label));
+  co_return std::move(written);
 }
 
 co::Task<std::string> Checked::waits_for(Nanoseconds patience) {

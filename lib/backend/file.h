@@ -31,9 +31,9 @@
 //   pr_session.h). One that ends with EBADE, which is Linux's word for RESERVATION CONFLICT, has
 //   found that the device is lost.
 //
-// block_status, resize and the final close(2) run on the helper thread. resize() lengthens a file
-// that is too short and never shortens one: data beyond the end of a smaller LUN is kept. A block
-// device must be large enough already.
+// block_status, resize, write_label and the final close(2) run on the helper thread. resize()
+// lengthens a file that is too short and never shortens one: data beyond the end of a smaller LUN
+// is kept. A block device must be large enough already.
 //
 // The backend logs errors where it finds them: one line with file, operation, offset, length and
 // cause, at most one a second.

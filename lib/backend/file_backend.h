@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "lib/backend/shared_access.h"
 #include "lib/base/assert.h"
 #include "lib/co/gate.h"
+#include "lib/co/mutex.h"
 #include "lib/io/uring.h"
 #include "lib/io/uring_transfer.h"
 
@@ -49,6 +51,7 @@ class File final : public Backend {
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;
+  co::Task<Result<void>> write_label(std::optional<Label> label) override;
   co::Task<void> close() override;
 
  private:
@@ -102,6 +105,7 @@ class File final : public Backend {
   std::unique_ptr<SharedAccess> access_;  // of a shared device
   LaneChoice lanes_;
   const QueueShare share_;
+  co::Mutex shape_;  // the size and the label change one after the other
   ErrorLog errors_;
   // Set when the kernel says that it lacks a call; the call is not tried again.
   bool no_zero_range_ = false;

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
+#include "lib/backend/file_label.h"
 #include "lib/backend/file_probe.h"
 #include "lib/base/log.h"
 #include "lib/base/values.h"
@@ -57,10 +59,37 @@ Result<void> check_block(const FileConfig& config, const FileTraits& traits, Byt
                traits.offset_alignment);
 }
 
+// Reads the label, and checks whether the store may be opened with it.
+Result<std::optional<Label>> labelled(const LabelledFile& file, bool has_log) {
+  Result<std::optional<Label>> label = read_label(file);
+  if (label) {
+    if (const Result<void> may = check_label(file.path, label.value(), has_log); !may) {
+      return may.error();
+    }
+  }
+  return label;
+}
+
 }  // namespace
 
+// Where a block device has its label follows from the size of the LUN. If that is not known, only
+// open_file() can look.
 Result<void> check_file(const FileConfig& config, const Expected& expected) {
-  return check_store(config, expected);
+  const Result<std::optional<Taken>> checked = check_store(config, expected);
+  if (!checked) {
+    return checked.error();
+  }
+  const std::optional<Taken>& there = checked.value();
+  if (!there.has_value() || (there->block_device && !expected.record.has_value())) {
+    return {};
+  }
+  const Result<std::optional<Label>> label =
+      labelled({.fd = there->fd.get(),
+                .block_device = there->block_device,
+                .path = config.path,
+                .lun = there->block_device ? expected.record->size : Bytes{}},
+               expected.has_log);
+  return label ? Result<void>{} : label.error();
 }
 
 Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_block,
@@ -83,6 +112,13 @@ Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_b
       !enough) {
     return enough.error();
   }
+  Result<std::optional<Label>> label = labelled(
+      {.fd = file.fd.get(), .block_device = file.block_device, .path = config.path, .lun = size},
+      expected.has_log);
+  if (!label) {
+    return label.error();
+  }
+  file.label = std::move(label).value();
   const FileTraits traits =
       probe(file.fd.get(), file.block_device, file.direct, has.value(), file.identity.file_system);
   if (file.direct && !traits.direct) {

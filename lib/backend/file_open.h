@@ -3,15 +3,17 @@
 //
 // open_file() takes the store for this process (file_take.h), which creates it if it is missing and
 // may be created. Then it measures the store (file_probe.h): which alignment O_DIRECT needs, and
-// whether ranges can be punched, zeroed and discarded. Each cause of failure has its own sentence.
-// These calls block: make them in an errand (lib/base/errand.h), never on the executor or on the
-// daemon's main thread.
+// whether ranges can be punched, zeroed and discarded. And it reads the store's label
+// (file_label.h): without a log, a store whose label names one is refused. Each cause of failure
+// has its own sentence. These calls block: make them in an errand (lib/base/errand.h), never on the
+// executor or on the daemon's main thread.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "lib/backend/backend.h"
 #include "lib/backend/file_take.h"
@@ -33,6 +35,7 @@ struct OpenFile {
   std::size_t queue_tags = 0;          // of the disk behind a regular file, see FileTraits
   Geometry geometry;
   Capabilities capabilities;
+  std::optional<Label> label{};
 };
 
 // Checks whether open_file() would work, as far as possible without the size. Changes nothing.

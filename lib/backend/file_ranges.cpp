@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the file backend does with ranges: zero, discard, and what they hold.
+// What the file backend does with ranges: zero, discard, and what they hold; its size and its
+// label.
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
@@ -11,10 +12,12 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "lib/backend/extents.h"
 #include "lib/backend/file_backend.h"
+#include "lib/backend/file_label.h"
 #include "lib/backend/file_probe.h"
 #include "lib/backend/op_status.h"
 #include "lib/backend/ring_operation.h"
@@ -142,6 +145,15 @@ co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t li
 
 co::Task<IoStatus> File::resize(Bytes size) {
   const co::Gate::Guard inside{running_};
+  const co::Mutex::Guard alone = co_await shape_.lock();
+  // Where the label is follows from the size.
+  if (file_.block_device && size != file_.geometry.size && file_.label.has_value() &&
+      file_.label->names_log()) {
+    errors_.report("resize", Bytes{}, size,
+                   "the label of its write log is behind the LUN's end: take the log away (the key "
+                   "log) before the size changes, and add it again afterwards");
+    co_return IoStatus::out_of_range;
+  }
   std::function<int()> work = [fd = handle_.fd, size, block_device = file_.block_device] {
     const Result<Bytes> has = size_of(fd, block_device);
     if (!has) {
@@ -163,6 +175,36 @@ co::Task<IoStatus> File::resize(Bytes size) {
   }
   file_.geometry.size = size;
   co_return IoStatus::ok;
+}
+
+co::Task<Result<void>> File::write_label(std::optional<Label> label) {
+  if (must_verify()) [[unlikely]] {
+    (void)co_await access_->verified();
+  }
+  const Place here = place_of_change();
+  if (here.gate == nullptr) [[unlikely]] {
+    co_return Error{ENOTCONN, path_ + " belongs to another machine, so no label is written"};
+  }
+  const co::Gate::Guard inside{*here.gate};
+  const co::Mutex::Guard alone = co_await shape_.lock();
+  Result<void> written;
+  std::function<int()> work = [&, fd = handle_.fd] {
+    written = backend::write_label(
+        {.fd = fd, .block_device = file_.block_device, .path = path_, .lun = file_.geometry.size},
+        label);
+    return 0;
+  };
+  const int ran = co_await helper_.run(std::move(work));
+  if (ran < 0) {
+    co_return Error{-ran, path_ + ": no thread or memory to write the label of its write log"};
+  }
+  if (!written) {
+    (void)is_robbed(here, -written.error().errno_value);
+  }
+  if (written || (label.has_value() && label->names_log())) {  // or it may be there in part
+    file_.label = std::move(label);
+  }
+  co_return std::move(written);
 }
 
 }  // namespace ballast::backend

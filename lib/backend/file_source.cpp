@@ -23,12 +23,10 @@ class FileSource final : public StoreSource {
   Error error() override { return opener_.error(); }
   Store take() override {
     OpenFile file = opener_.take();
-    std::shared_ptr<UnheardFlush> unheard_flush = file.claim.unheard_flush();
-    if (shared_) {
-      return Store{make_shared_file(std::move(file), path_, lun_, context_),
-                   std::move(unheard_flush)};
-    }
-    return Store{make_file(std::move(file), path_, context_), std::move(unheard_flush)};
+    Store store{.unheard_flush = file.claim.unheard_flush(), .label = file.label};
+    store.backend = shared_ ? make_shared_file(std::move(file), path_, lun_, context_)
+                            : make_file(std::move(file), path_, context_);
+    return store;
   }
 
  private:

@@ -357,17 +357,20 @@ Result<Taken> take_store(const FileConfig& config, Bytes size, const Expected& e
   return take_existing(config, kind.value(), expected);
 }
 
-Result<void> check_store(const FileConfig& config, const Expected& expected) {
+Result<std::optional<Taken>> check_store(const FileConfig& config, const Expected& expected) {
   if (Result<void> keys = check_keys(config); !keys) {
-    return keys;
+    return keys.error();
   }
   const Result<Kind> kind = look_for(config, Bytes{}, expected);
   if (!kind) {
     return kind.error();
   }
   if (kind.value() != Kind::missing) {
-    const Result<Taken> taken = take_existing(config, kind.value(), expected);
-    return taken ? Result<void>{} : Result<void>{taken.error()};
+    Result<Taken> taken = take_existing(config, kind.value(), expected);
+    if (!taken) {
+      return taken.error();
+    }
+    return std::optional<Taken>{std::move(taken).value()};
   }
   // Opening an unnamed file fails for the reasons for which creating a named one would. It is gone
   // when it is closed.
@@ -378,7 +381,7 @@ Result<void> check_store(const FileConfig& config, const Expected& expected) {
   if (!unnamed && !no_unnamed_files) {
     return cannot_open(config.path, why, config.cache == CacheMode::direct);
   }
-  return {};
+  return std::optional<Taken>{};
 }
 
 }  // namespace ballast::backend

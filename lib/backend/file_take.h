@@ -44,6 +44,7 @@ struct Expected {
   Creation creation = Creation::allowed;
   std::optional<StoreRecord> record;
   std::string record_file;  // the path of the record, for messages
+  bool has_log = false;     // as in StoreOrder
 };
 
 struct Taken {
@@ -59,6 +60,8 @@ struct Taken {
 Result<Taken> take_store(const FileConfig& config, Bytes size, const Expected& expected);
 
 // Checks whether take_store() would work, as far as possible without the size. Changes nothing.
-Result<void> check_store(const FileConfig& config, const Expected& expected);
+// Returns the store, which is ours until the caller lets go of it; nothing if it is missing and may
+// be created.
+Result<std::optional<Taken>> check_store(const FileConfig& config, const Expected& expected);
 
 }  // namespace ballast::backend

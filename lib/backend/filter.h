@@ -3,7 +3,9 @@
 // calls that it changes.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/backend/backend.h"
@@ -46,6 +48,9 @@ class Filter : public Backend {
     return inner_.block_status(offset, length, limit, out);
   }
   co::Task<IoStatus> resize(Bytes size) override { return inner_.resize(size); }
+  co::Task<Result<void>> write_label(std::optional<Label> label) override {
+    return inner_.write_label(std::move(label));
+  }
   co::Task<void> close() override { return inner_.close(); }
 
  protected:

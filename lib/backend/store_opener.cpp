@@ -19,6 +19,7 @@ using Found = Result<std::optional<StoreRecord>>;
 
 Expected expect(const StoreOrder& order, const Found& found) {
   Expected expected;
+  expected.has_log = order.has_log;
   expected.record_file = StoreRecords{order.records}.file_of(order.config.file.path);
   if (!found) {
     expected.creation = Creation::unreadable;

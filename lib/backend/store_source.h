@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -21,6 +22,8 @@ struct StoreOrder {
   std::string lun;  // the backstore's name
   Bytes size;       // the LUN's, as in OpenContext
   Bytes logical_block;
+  // A write log stands before the store. Without one, a store whose label names a log is refused.
+  bool has_log = false;
   // True if the daemon is starting and takes over LUNs that the kernel has. Then nothing is
   // created, and after every failure the store is tried again. If it is false, a failure other than
   // EINVAL is tried again only for a known LUN, one with a record of this path, name and size, as
@@ -38,9 +41,10 @@ struct StoreOrder {
 void log_becoming_ready(const StoreOrder& order, const Error& why);
 
 struct Store {
-  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Backend> backend{};
   // Belongs to the store, so it outlives each opening. May be null.
-  std::shared_ptr<UnheardFlush> unheard_flush;
+  std::shared_ptr<UnheardFlush> unheard_flush{};
+  std::optional<Label> label{};  // as it was when the store was opened
 };
 
 // The driving thread of the LUN's executor calls this. Before the executor is driven, the thread
@@ -72,7 +76,7 @@ class OpenedSource final : public StoreSource {
   explicit OpenedSource(std::unique_ptr<Backend> backend) : backend_{std::move(backend)} {}
   State state() override { return State::opened; }
   Error error() override { return {}; }
-  Store take() override { return Store{std::move(backend_), nullptr}; }
+  Store take() override { return Store{.backend = std::move(backend_)}; }
 
  private:
   std::unique_ptr<Backend> backend_;

@@ -7,6 +7,7 @@
 // heap. The place that found the error has logged the sentence.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -86,6 +87,11 @@ enum class IoStatus : std::uint8_t {
 // A task that returns IoStatus ends with this when memory runs out (lib/co/task.h).
 constexpr IoStatus when_out_of_memory(const IoStatus*) {
   return IoStatus::no_resource;
+}
+
+template <class T>
+Result<T> when_out_of_memory(const Result<T>*) {
+  return Error{ENOMEM, "out of memory"};
 }
 
 constexpr bool ok(IoStatus status) {

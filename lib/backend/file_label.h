@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The label (label.h) of a regular file or a block device.
+//
+// regular file  the extended attribute user.ballast.log. ext4, XFS and btrfs have such attributes.
+//               tmpfs has them since Linux 6.6, NFS since Linux 5.9 with version 4.2 of the
+//               protocol on both sides, and of FUSE it depends on the server. Where there are none,
+//               no label can be written, so none is there either.
+// block device  pages of 4 KiB behind the LUN's end: the last one of the device, and the first one
+//               behind the LUN. So the label is found when the device was made larger, and when the
+//               LUN is made anew with another size. They may be the same page. No page that the LUN
+//               reaches is taken for a label, because the data in it is the initiator's. A label
+//               says its own offset, so a copy in another place is none.
+//
+// What is written is durable when the call returns: fsync(2), because fdatasync(2) need not write
+// an attribute (f2fs and gfs2 once forgot it even so). Of the two pages of a device one is durable
+// before the other is written, so that one is always whole.
+//
+// These calls block: make them on a helper thread, in an errand, or in a tool.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "lib/backend/label.h"
+#include "lib/base/result.h"
+#include "lib/base/units.h"
+
+namespace ballast::backend {
+
+// An open file or device.
+struct LabelledFile {
+  int fd;  // to write a label: open for reading and writing
+  bool block_device;
+  const std::string& path;  // for messages
+  Bytes lun;                // the LUN's size
+};
+
+Result<std::optional<Label>> read_label(const LabelledFile& file);
+// Without a label, takes the one that is there away. ENOTSUP: the file system has no such
+// attributes; ENOSPC: there is no room.
+Result<void> write_label(const LabelledFile& file, const std::optional<Label>& label);
+
+// The same while no LUN has the file or device open. Reading does not mind if one has; writing is
+// refused then (EBUSY).
+Result<std::optional<Label>> read_label(const std::string& path, Bytes lun);
+Result<void> write_label(const std::string& path, Bytes lun, const std::optional<Label>& label);
+
+}  // namespace ballast::backend
