@@ -34,6 +34,8 @@ struct OpenContext {
   std::size_t& library_operations;
   Bytes size;           // the LUN's size as given to targetcli; a multiple of logical_block
   Bytes logical_block;  // the LUN's hw_block_size: 512 to 4096, a power of two
+  // The store thread of the ring that submits what may sleep (io::UringFile).
+  std::uint8_t store_thread = 0;
 };
 
 // Checks, before an operator makes a LUN, whether its store could be opened: parent directory, kind

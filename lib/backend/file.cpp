@@ -55,8 +55,9 @@ File::File(OpenFile file, std::string path, const OpenContext& context)
       // The kernel closes a registered file late (after a second or so on Linux 6.1). close() can
       // release the lock of a regular file before that, but not the exclusive hold on a block
       // device. So a block device is not registered.
-      handle_{file_.block_device ? io::UringFile{.fd = file_.fd.get(), .slot = -1}
-                                 : uring_.register_file(file_.fd.get())},
+      handle_{file_.block_device
+                  ? io::UringFile{.fd = file_.fd.get(), .store_thread = context.store_thread}
+                  : uring_.register_file(file_.fd.get(), context.store_thread)},
       running_{executor_, "a file's last operation"},
       lanes_{kind_of(file_)},
       share_{file_.device, file_.queue_tags},

@@ -216,7 +216,8 @@ bool Loop::linger_sleep(const CommandSource& commands, TimePoint until) {
       {.fd = mailbox.linger_fd(), .events = POLLIN, .revents = 0},
       {.fd = ring_ != nullptr ? ring_->fd() : -1, .events = POLLIN, .revents = 0},
       {.fd = commands.fd, .events = POLLIN, .revents = 0},
-      {.fd = ring_ != nullptr ? ring_->store_fd() : -1, .events = POLLIN, .revents = 0},
+      {.fd = ring_ != nullptr ? ring_->store_fd(0) : -1, .events = POLLIN, .revents = 0},
+      {.fd = ring_ != nullptr ? ring_->store_fd(1) : -1, .events = POLLIN, .revents = 0},
   };
   TimePoint at = std::min(until, executor_.next_timer());
   if (ring_ != nullptr && ring_->submission_stalled()) {

@@ -93,12 +93,13 @@ Result<void> Uring::setup() {
     return Error{-error, fmt::format("cannot register an eventfd with the io_uring: {}",
                                      std::strerror(-error))};
   }
-  if (options_.store_thread) {
+  BALLAST_ASSERT(options_.store_threads <= most_store_threads);
+  for (std::size_t i = 0; i < options_.store_threads; ++i) {
     Result<std::unique_ptr<StoreThread>> store = StoreThread::open(executor_, params.cq_entries);
     if (!store) {
       return store.error();
     }
-    store_ = std::move(store).value();
+    stores_[i] = std::move(store).value();
   }
   if (options_.file_slots > 0 && io_uring_register_files_sparse(&ring_, options_.file_slots) == 0) {
     file_slots_.resize(options_.file_slots);
@@ -120,7 +121,7 @@ Uring::~Uring() {
     }
     BALLAST_ASSERT(waiting_head_ == nullptr);
   }
-  store_.reset();  // its thread may still read a cancel request
+  stores_ = {};  // their threads may still read a cancel request
   if (ring_open_) {
     io_uring_queue_exit(&ring_);
   }
@@ -217,12 +218,17 @@ void Uring::launch(Running& running) {
   enqueue(op);
 }
 
+// Null: the driving thread hands it over.
+StoreThread* Uring::store_thread_of(const OpRequest& request) const {
+  return request.lane == Lane::store ? stores_[request.file.store_thread].get() : nullptr;
+}
+
 void Uring::enqueue(Op* op) {
-  if (op->request.lane == Lane::store && store_ != nullptr) {
+  if (StoreThread* const store = store_thread_of(op->request); store != nullptr) {
     op->state = Op::State::at_store;
     ++in_flight_;
     stats_.in_flight_peak = std::max(stats_.in_flight_peak, in_flight_);
-    store_->push(op);
+    store->push(op);
     return;
   }
   op->state = Op::State::queued;
@@ -291,8 +297,10 @@ bool Uring::prepare(Op* op) {
 void Uring::tick_end() {
   stalled_ = false;
   submit_queued();
-  if (store_ != nullptr) {
-    store_->ring_bell();
+  for (const std::unique_ptr<StoreThread>& store : stores_) {
+    if (store != nullptr) {
+      store->ring_bell();
+    }
   }
 }
 
@@ -338,13 +346,19 @@ std::size_t Uring::fetch_completions() {
   if ((__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & IORING_SQ_TASKRUN) != 0) {
     (void)io_uring_get_events(&ring_);
   }
-  const unsigned at_store = store_ != nullptr ? io_uring_cq_ready(&store_->ring()) : 0;
-  return io_uring_cq_ready(&ring_) + at_store;
+  std::size_t ready = io_uring_cq_ready(&ring_);
+  for (const std::unique_ptr<StoreThread>& store : stores_) {
+    ready += store != nullptr ? io_uring_cq_ready(&store->ring()) : 0;
+  }
+  return ready;
 }
 
 std::size_t Uring::reap() {
-  const std::size_t ended = reap(ring_);
-  return store_ == nullptr ? ended : ended + reap(store_->ring());
+  std::size_t ended = reap(ring_);
+  for (const std::unique_ptr<StoreThread>& store : stores_) {
+    ended += store != nullptr ? reap(store->ring()) : 0;
+  }
+  return ended;
 }
 
 std::size_t Uring::reap(io_uring& ring) {
@@ -378,7 +392,7 @@ void Uring::complete(const io_uring_cqe& cqe) {
   const int result = (cqe.flags & IORING_CQE_F_NOTIF) != 0 ? op->result : cqe.res;
   const co::Waker waker = op->waker;
   if (op->state == Op::State::at_store) {
-    store_->forget();
+    store_thread_of(op->request)->forget();
   }
   --in_flight_;
   release(op);
@@ -421,7 +435,7 @@ void Uring::cancel(OpTicket& ticket) {
     end_before_submission(op);
     return;
   }
-  if (op->state == Op::State::at_store && store_->take_back(op)) {
+  if (op->state == Op::State::at_store && store_thread_of(op->request)->take_back(op)) {
     --in_flight_;
     end_before_submission(op);
     return;
@@ -436,7 +450,9 @@ void Uring::cancel(OpTicket& ticket) {
   request->request = OpRequest{};
   request->request.opcode = IORING_OP_ASYNC_CANCEL;
   request->request.address = op->id();
-  request->request.lane = op->request.lane;  // to the ring that has the operation
+  // To the ring that has the operation.
+  request->request.lane = op->request.lane;
+  request->request.file.store_thread = op->request.file.store_thread;
   request->view = {};
   request->vectored = false;
   enqueue(request);
@@ -451,17 +467,17 @@ void Uring::end_before_submission(Op* op) {
 
 // --- registered files
 
-UringFile Uring::register_file(int fd) {
+UringFile Uring::register_file(int fd, std::uint8_t store_thread) {
   const auto free = std::find(file_slots_.begin(), file_slots_.end(), false);
   if (free == file_slots_.end()) {
-    return UringFile{fd, -1};
+    return UringFile{fd, -1, store_thread};
   }
   const auto slot = static_cast<unsigned>(free - file_slots_.begin());
   if (io_uring_register_files_update(&ring_, slot, &fd, 1) != 1) {
-    return UringFile{fd, -1};
+    return UringFile{fd, -1, store_thread};
   }
   *free = true;
-  return UringFile{fd, static_cast<int>(slot)};
+  return UringFile{fd, static_cast<int>(slot), store_thread};
 }
 
 void Uring::unregister_file(UringFile file) {
@@ -479,8 +495,10 @@ void Uring::unregister_file(UringFile file) {
 
 void Uring::set_notify(bool on) {
   (void)io_uring_cq_eventfd_toggle(&ring_, on);
-  if (store_ != nullptr) {
-    (void)io_uring_cq_eventfd_toggle(&store_->ring(), on);
+  for (const std::unique_ptr<StoreThread>& store : stores_) {
+    if (store != nullptr) {
+      (void)io_uring_cq_eventfd_toggle(&store->ring(), on);
+    }
   }
   if (on) {
     // The kernel must see the flag before we look for completions.
@@ -490,7 +508,9 @@ void Uring::set_notify(bool on) {
 
 bool Uring::completions_waiting() const {
   return io_uring_cq_ready(&ring_) > 0 || io_uring_cq_has_overflow(&ring_) ||
-         (store_ != nullptr && io_uring_cq_ready(&store_->ring()) > 0);
+         std::ranges::any_of(stores_, [](const std::unique_ptr<StoreThread>& store) {
+           return store != nullptr && io_uring_cq_ready(&store->ring()) > 0;
+         });
 }
 
 }  // namespace ballast::io

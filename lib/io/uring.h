@@ -19,9 +19,10 @@
 // out with a later tick; submission_stalled() then asks the Loop for a short sleep.
 //
 // Lanes. Submitting can sleep in the kernel for as long as a store hangs, so each operation has a
-// Lane that says how it reaches the kernel. Where the ring has a store thread
-// (UringOptions::store_thread), sync and fallocate always go through it. Callers choose that lane
-// for reads and writes that could sleep.
+// Lane that says how it reaches the kernel. Where the ring has store threads
+// (UringOptions::store_threads), sync and fallocate always go through that of their file. Callers
+// choose that lane for reads and writes that could sleep. Files that hang independently of each
+// other (a store, and the log in front of it) have a thread each.
 //
 // Threads. Driving thread only. The two threads that take turns on an executor both submit, so
 // IORING_SETUP_SINGLE_ISSUER and DEFER_TASKRUN cannot be used. Most operations outlive the thread
@@ -32,6 +33,7 @@
 
 #include <liburing.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -51,14 +53,15 @@ namespace ballast::io {
 // (register_file). A registered file saves the kernel a lookup and two atomics per operation.
 struct UringFile {
   int fd = -1;
-  int slot = -1;  // -1: not registered
+  int slot = -1;                  // -1: not registered
+  std::uint8_t store_thread = 0;  // below UringOptions::store_threads, if there are any
 };
 
 struct UringOptions {
   unsigned entries = 128;            // submission queue; rounded up to a power of two
   std::size_t max_operations = 512;  // in the kernel at once
   unsigned file_slots = 8;           // registered files; 0: none
-  bool store_thread = false;         // makes a StoreThread, for the lane `store`
+  std::uint8_t store_threads = 0;    // how many, for the lane `store`; at most most_store_threads
 };
 
 // How an operation gets to the kernel.
@@ -67,7 +70,7 @@ enum class Lane : std::uint8_t {
   at_once,  // the same with RWF_NOWAIT: the kernel refuses to begin an operation that would wait
             // (-EAGAIN, or -EOPNOTSUPP if the file has no NOWAIT); a Transfer then goes on in
             // `store`
-  store,    // through the store thread; `here` if there is none
+  store,    // through the file's store thread; `here` if there is none
 };
 
 // Names a running operation so that it can be cancelled. A local of the coroutine that waits for
@@ -105,6 +108,7 @@ class Uring final : public co::TickHook {
   // When so many operations are queued, they do not wait for the end of the tick: the storage works
   // on them while the executor starts the next.
   static constexpr std::size_t submit_batch = 8;
+  static constexpr std::size_t most_store_threads = 2;
 
   // Makes the ring and registers it as a tick hook of `executor`, which outlives the Uring. Where
   // io_uring is switched off (kernel.io_uring_disabled, seccomp), the error says what the operator
@@ -151,7 +155,7 @@ class Uring final : public co::TickHook {
 
   // Puts `fd` in a free place of the file table. If the table is full, or the kernel refuses, the
   // result is not registered (slot -1) and still usable. Never an error.
-  UringFile register_file(int fd);
+  UringFile register_file(int fd, std::uint8_t store_thread = 0);
   void unregister_file(UringFile file);
 
   // Wakes the waiters of all completed operations, and returns how many ended. No system call.
@@ -171,7 +175,9 @@ class Uring final : public co::TickHook {
   // this on or off needs no system call. After set_notify(true), look at completions_waiting()
   // before you sleep: operations that had completed by then write nothing.
   int fd() const { return ring_.ring_fd; }
-  int store_fd() const { return store_ != nullptr ? store_->ring().ring_fd : -1; }
+  int store_fd(std::size_t thread) const {
+    return stores_[thread] != nullptr ? stores_[thread]->ring().ring_fd : -1;
+  }
   void set_notify(bool on);
   bool completions_waiting() const;
   // For a thread that polls. Returns how many completions wait. If the kernel keeps some back until
@@ -189,6 +195,7 @@ class Uring final : public co::TickHook {
 
   co::Task<int> move(Transfer transfer);
   co::Task<int> run(OpRequest request, const char* what, OpTicket* ticket);
+  StoreThread* store_thread_of(const OpRequest& request) const;
   void start(Running& running);
   void launch(Running& running);
   bool add_slab();
@@ -207,7 +214,7 @@ class Uring final : public co::TickHook {
   co::Executor& executor_;
   UringOptions options_;
   io_uring ring_{};
-  std::unique_ptr<StoreThread> store_;
+  std::array<std::unique_ptr<StoreThread>, most_store_threads> stores_;
   bool ring_open_ = false;
   bool hooked_ = false;
   bool stalled_ = false;

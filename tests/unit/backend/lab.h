@@ -86,7 +86,7 @@ inline Result<std::unique_ptr<backend::Backend>> open_now(const backend::FileCon
 class Lab {
  public:
   Lab() : executor_{"test", clock_}, helper_{std::make_unique<io::HelperThread>(executor_)} {
-    uring_ = io::Uring::open(executor_, {.store_thread = true}).value();
+    uring_ = io::Uring::open(executor_, {.store_threads = 1}).value();
     buffers_ = io::BufferPool::open(executor_, Bytes{std::uint64_t{4} << 20}).value();
   }
   ~Lab() { BALLAST_ASSERT(executor_.registry().size() == 0); }
@@ -107,8 +107,9 @@ class Lab {
   void step() {
     const bool ran = executor_.tick();
     if (uring_->reap() == 0 && !ran && executor_.idle()) {
-      std::array<pollfd, 2> rings{pollfd{.fd = uring_->fd(), .events = POLLIN, .revents = 0},
-                                  pollfd{.fd = uring_->store_fd(), .events = POLLIN, .revents = 0}};
+      std::array<pollfd, 2> rings{
+          pollfd{.fd = uring_->fd(), .events = POLLIN, .revents = 0},
+          pollfd{.fd = uring_->store_fd(0), .events = POLLIN, .revents = 0}};
       (void)::poll(rings.data(), rings.size(), 1);
     }
   }

@@ -61,7 +61,7 @@ struct Frozen {
 };
 
 io::UringOptions with_store_thread() {
-  return io::UringOptions{.store_thread = true};
+  return io::UringOptions{.store_threads = 1};
 }
 
 co::Task<void> move(io::Uring& ring, io::Transfer transfer, int* result, int* refused) {
