@@ -64,6 +64,7 @@ struct Connection {
   const char* state = nullptr;  // "connected", "reconnecting", ...; null: there is no connection
   TimePoint since{};
 };
+class LogCoverage;
 class SharedStore;
 
 class Backend {
@@ -78,6 +79,9 @@ class Backend {
   // The part of a store that several machines may own in turn (shared_store.h). Null: it is
   // always ours. The backend owns it.
   virtual SharedStore* shared() { return nullptr; }
+  // What a log in front of the store serves (log_coverage.h). Null: there is no log. The backend
+  // owns it.
+  virtual const LogCoverage* log_coverage() const { return nullptr; }
 
   // For people, as the next one.
   virtual Connection connection() const { return {}; }

@@ -23,6 +23,7 @@ class Filter : public Backend {
     return inner_.waits_for(patience);
   }
   SharedStore* shared() override { return inner_.shared(); }
+  const LogCoverage* log_coverage() const override { return inner_.log_coverage(); }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
     return inner_.read(offset, to, cancel);

@@ -165,7 +165,7 @@ struct Promise final : PromiseBase {
     try {
       throw;
     } catch (const std::bad_alloc&) {
-      value_.emplace(value);
+      value_.emplace(std::move(value));
     } catch (...) {
       exception_left_task();
     }

@@ -115,10 +115,10 @@ volume::Tier Disk::tier_with_log(const Command& command, const Operation& operat
   if (looks) {
     const Range range = command.range;
     const bool inside = fits(range.lba.value(), range.count.value(), volume_.capacity());
-    tier = inside ? volume_.tier_of_read(range.lba, range.count) : volume::Tier::store;
+    tier = inside ? volume_.tier_of({range.lba, range.count}) : volume::Tier::store;
   }
   if (changes) {
-    tier = volume::slower(tier, volume_.tier_of_change());
+    tier = volume::slower(tier, volume_.tier_of({}));
   }
   return tier;
 }

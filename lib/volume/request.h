@@ -61,8 +61,9 @@ class Change {
 class Place {
  public:
   enum class Kind : std::uint8_t { looks, changes };
-  // `mark` is the current Fences::mark().
-  Place(Request& request, Kind kind, Tier tier, co::Semaphore::Guard slot, std::uint64_t mark);
+  // `mark` is the current Fences::mark(). Without a log, `need` does not matter.
+  Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark,
+        const backend::LogCoverage* log = nullptr, const Need& need = {});
   ~Place();
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
@@ -110,10 +111,12 @@ class Request {
   }
   bool stopped() const { return stop_.requested(); }
   std::uint32_t at_backend() const { return at_backend_; }
-  // The tier that the operations at the backend wait for. Those that are there together are in one.
+  // The tier that the operations at the backend wait for now. What began to wait for the log may
+  // wait for the store later, when the log has no more room. The other way round, it stays the
+  // store: the operation has begun there.
   Tier tier() const {
     BALLAST_ASSERT(at_backend_ > 0);
-    return tier_;
+    return tier_ == Tier::store ? Tier::store : tier_of(log_, need_);
   }
   bool reached_backend() const { return reached_backend_; }  // now or before
   // Whether a change of it is at the backend now. (A change that has ended cannot land late.)
@@ -152,14 +155,16 @@ class Request {
   std::uint64_t read_mark_ = 0;
   std::uint32_t at_backend_ = 0;
   std::uint32_t changes_at_backend_ = 0;
-  Tier tier_ = Tier::store;
+  Tier tier_ = Tier::store;  // when the operations began
+  const backend::LogCoverage* log_ = nullptr;
+  Need need_{};  // in the tier of the log
   bool reached_backend_ = false;
   bool irrevocable_ = false;
   bool let_go_ = false;  // it has released a range that it was granted
 };
 
-inline Place::Place(Request& request, Kind kind, Tier tier, co::Semaphore::Guard slot,
-                    std::uint64_t mark)
+inline Place::Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark,
+                    const backend::LogCoverage* log, const Need& need)
     : request_{request}, kind_{kind}, slot_{std::move(slot)} {
   if (!slot_) {
     return;
@@ -169,11 +174,14 @@ inline Place::Place(Request& request, Kind kind, Tier tier, co::Semaphore::Guard
     request_.read_mark_ = mark;
   }
   request_.changes_at_backend_ += kind_ == Kind::changes ? 1U : 0U;
-  if (request_.at_backend_++ > 0) {
-    BALLAST_ASSERT(request_.tier_ == tier);
+  const Tier tier = tier_of(log, need);
+  const bool first = request_.at_backend_++ == 0;
+  request_.tier_ = first ? tier : slower(tier, request_.tier_);
+  request_.log_ = log;
+  request_.need_ = need;
+  if (!first) {
     return;
   }
-  request_.tier_ = tier;
   if (request_.observer_ != nullptr) {
     request_.observer_->entered_backend();
   }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tier: where the operations of a volume wait.
 //
-// A volume may have a log in front of its store: a fast device of this machine that takes changes
-// over, and has the newest data of some blocks until the store has them. The two answer and hang
+// There may be a log in front of the store (lib/backend/log_coverage.h). The two answer and hang
 // independently of each other. So the volume admits operations to each tier separately, and the
 // task set (lib/scsi/task_set.h) watches each tier separately. Without a log, everything is in the
 // store's tier.
@@ -14,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "lib/backend/log_coverage.h"
 #include "lib/base/units.h"
 
 namespace ballast::volume {
@@ -33,14 +33,20 @@ struct PerTier {
   std::array<T, tiers.size()> all;
 };
 
-// What the log serves instead of the store. It may change with each turn. Driving thread only.
-class LogCoverage {
- public:
-  virtual ~LogCoverage() = default;
-  // Whether changes and flushes need nothing of the store.
-  virtual bool takes_changes() const = 0;
-  // Whether a read of these blocks needs nothing of the store.
-  virtual bool covers(Lba lba, BlockCount count) const = 0;
+// What an operation needs: the blocks that it reads; if there are none, a change or a flush.
+struct Need {
+  Lba lba{};
+  BlockCount reads{};
 };
+
+// The tier in which an operation waits if it begins now. `log`: null if there is none.
+inline Tier tier_of(const backend::LogCoverage* log, const Need& need) {
+  if (log == nullptr) {
+    return Tier::store;
+  }
+  const bool in_log =
+      need.reads.value() > 0 ? log->covers(need.lba, need.reads) : log->takes_changes();
+  return in_log ? Tier::log : Tier::store;
+}
 
 }  // namespace ballast::volume

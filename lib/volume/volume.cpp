@@ -28,7 +28,7 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
     : backend_{backend},
       executor_{backend.executor()},
       block_shift_{static_cast<unsigned>(std::countr_zero(config.logical_block.value()))},
-      log_{config.log},
+      log_{backend.log_coverage()},
       admission_{{{{backend.executor(), config.queue_depth, "admission"},
                    {backend.executor(), config.queue_depth, "admission to the log"}}}},
       fences_{config.fence_seed},
@@ -95,7 +95,7 @@ Place Volume::Admission::await_resume() {
   if (volume_.refuses(request_)) {
     slot.release();
   }
-  return Place{request_, kind_, tier_, std::move(slot), volume_.fences_.mark()};
+  return Place{request_, kind_, std::move(slot), volume_.fences_.mark(), volume_.log_, need_};
 }
 
 co::Semaphore::Guard Volume::admit_at_once(const Request& request) {
@@ -122,7 +122,7 @@ co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
     return read_in_turn(request, lba, to);
   }
   Direct& direct = request.direct_;
-  direct.place_.emplace(request, Place::Kind::looks, Tier::store, std::move(slot), fences_.mark());
+  direct.place_.emplace(request, Place::Kind::looks, std::move(slot), fences_.mark());
   direct.durable_ = nullptr;
   return follow(request, backend_.read(offset_of(lba), to, request.token()));
 }
@@ -136,7 +136,7 @@ co::Task<IoStatus> Volume::read_in_turn(Request& request, Lba lba, io::SgView to
       co_return IoStatus::cancelled;
     }
   }
-  const Place place = co_await admit(request, Place::Kind::looks, tier_of_read(lba, count));
+  const Place place = co_await admit(request, Place::Kind::looks, Need{lba, count});
   if (!place) {
     co_return IoStatus::cancelled;
   }
@@ -153,8 +153,7 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
     Direct& direct = request.direct_;
     direct.change_.emplace(fences_, request, lba, count);
     if (direct.change_->granted()) {
-      direct.place_.emplace(request, Place::Kind::changes, Tier::store, std::move(slot),
-                            fences_.mark());
+      direct.place_.emplace(request, Place::Kind::changes, std::move(slot), fences_.mark());
       direct.durable_ = native(fua) == Fua::yes ? &flush_failures_ : nullptr;
       return follow(request, backend_.write(offset_of(lba), from, native(fua), request.token()));
     }
@@ -165,7 +164,7 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
 
 co::Task<IoStatus> Volume::write_held(Request& request, Bytes offset, io::SgView from, Fua fua,
                                       bool once) {
-  const Place place = co_await admit(request, Place::Kind::changes, tier_of_change());
+  const Place place = co_await admit(request, Place::Kind::changes, Need{});
   if (!place) {
     co_return IoStatus::cancelled;
   }
@@ -196,7 +195,7 @@ co::Task<IoStatus> Volume::zero(Request& request, Lba lba, BlockCount count, May
 co::Task<IoStatus> Volume::zero_held(Request& request, Bytes offset, Bytes length,
                                      MayUnmap may_unmap) {
   if (capabilities().zero) {
-    const Place place = co_await admit(request, Place::Kind::changes, tier_of_change());
+    const Place place = co_await admit(request, Place::Kind::changes, Need{});
     if (!place) {
       co_return IoStatus::cancelled;
     }
@@ -266,7 +265,7 @@ co::Task<IoStatus> Volume::unmap(Request& request, Lba lba, BlockCount count) {
 }
 
 co::Task<IoStatus> Volume::unmap_held(Request& request, Bytes offset, Bytes length) {
-  const Place place = co_await admit(request, Place::Kind::changes, tier_of_change());
+  const Place place = co_await admit(request, Place::Kind::changes, Need{});
   if (!place) {
     co_return IoStatus::cancelled;
   }
@@ -294,7 +293,7 @@ co::Task<Comparison> Volume::compare_and_write_held(Request& request, Lba lba, i
 // --- flush
 
 co::Task<IoStatus> Volume::flush(Request& request, std::uint64_t since) {
-  const Place place = co_await admit(request, Place::Kind::looks, tier_of_change());
+  const Place place = co_await admit(request, Place::Kind::looks, Need{});
   if (!place) {
     co_return IoStatus::cancelled;
   }
@@ -318,7 +317,7 @@ co::Task<IoStatus> Volume::flush_all(Request& request) {
 co::Task<IoStatus> Volume::block_status(Request& request, Lba lba, BlockCount count,
                                         std::size_t limit, std::vector<backend::Extent>* out) {
   BALLAST_ASSERT(inside(lba, count));
-  const Place place = co_await admit(request, Place::Kind::looks, tier_of_read(lba, count));
+  const Place place = co_await admit(request, Place::Kind::looks, Need{lba, count});
   if (!place) {
     co_return IoStatus::cancelled;
   }

@@ -54,7 +54,6 @@ struct VolumeConfig {
   std::uint64_t fence_seed = 1;   // see Fences; the plugin uses random numbers of the kernel
   // The store's, see FlushFailures. Null if no LUN uses the store after this volume.
   std::shared_ptr<backend::UnheardFlush> unheard_flush{};
-  const LogCoverage* log = nullptr;  // null: there is no log. It outlives the volume
 };
 
 // The result of a comparison.
@@ -83,12 +82,7 @@ class Volume {
 
   // The tier in which an operation would wait if it began now.
   bool has_log() const { return log_ != nullptr; }
-  Tier tier_of_read(Lba lba, BlockCount count) const {
-    return has_log() && log_->covers(lba, count) ? Tier::log : Tier::store;
-  }
-  Tier tier_of_change() const {  // of a flush, too
-    return has_log() && log_->takes_changes() ? Tier::log : Tier::store;
-  }
+  Tier tier_of(const Need& need) const { return volume::tier_of(log_, need); }
 
   co::Task<IoStatus> read(Request& request, Lba lba, io::SgView to);
   // With Fua::yes the data is durable when the write ends with ok. If the backend has a volatile
@@ -166,23 +160,24 @@ class Volume {
   // Awaited for a Place at the backend, first come, first served.
   class Admission final : public co::Semaphore::Waiter {
    public:
-    Admission(Volume& volume, Request& request, Place::Kind kind, Tier tier, co::Site site)
-        : Waiter{volume.admission_[tier], 1, co::Timers::never, request.token(), site},
+    Admission(Volume& volume, Request& request, Place::Kind kind, const Need& need, co::Site site)
+        : Waiter{volume.admission_[volume.tier_of(need)], 1, co::Timers::never, request.token(),
+                 site},
           volume_{volume},
           request_{request},
           kind_{kind},
-          tier_{tier} {}
+          need_{need} {}
     Place await_resume();
 
    private:
     Volume& volume_;
     Request& request_;
     const Place::Kind kind_;
-    const Tier tier_;
+    const Need need_;
   };
-  Admission admit(Request& request, Place::Kind kind, Tier tier,
+  Admission admit(Request& request, Place::Kind kind, const Need& need,
                   co::Site site = co::Site::current()) {
-    return Admission{*this, request, kind, tier, site};
+    return Admission{*this, request, kind, need, site};
   }
   // The same for an operation without a coroutine of the volume. Returns an empty guard if it would
   // have to wait, or if the volume has a log. follow() gives the place back when the backend's task
@@ -219,7 +214,7 @@ class Volume {
   co::Executor& executor_;  // kept here because each coroutine of this class asks for it
   unsigned block_shift_;
   BlockCount capacity_;
-  const LogCoverage* const log_;
+  const backend::LogCoverage* const log_;
   PerTier<co::Semaphore> admission_;
   Fences fences_;
   FlushFailures flush_failures_;

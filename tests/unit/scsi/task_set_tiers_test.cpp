@@ -15,7 +15,7 @@ using volume::Tier;
 namespace {
 
 // The newest data of the first blocks is in the log.
-struct Log final : volume::LogCoverage {
+struct Log final : backend::LogCoverage {
   bool takes_changes() const override { return takes; }
   bool covers(Lba lba, BlockCount count) const override {
     return lba + count <= Lba{covered_blocks};
@@ -37,7 +37,10 @@ scsi::TaskSetLimits with_window(std::uint32_t window) {
 class TiersRig : public HasLog, public test::TaskSetRig {
  public:
   explicit TiersRig(const scsi::TaskSetLimits& limits, std::size_t queue_depth = 128)
-      : TaskSetRig{limits, {}, {.queue_depth = queue_depth, .log = &log}}, log_gate{executor} {
+      : TaskSetRig{limits,
+                   [this](test::SpyBackend& both) { both.coverage = &log; },
+                   {.queue_depth = queue_depth}},
+        log_gate{executor} {
     log_gate.set();
     spy->gate_of = [this](const test::BackendOp& op) -> co::Event& {
       const bool in_log =
@@ -213,7 +216,7 @@ void each_shedding_asks_again_what_a_command_needs(void**) {
   assert_int_equal(rig.busy(), 0);
   rig.log.takes = false;  // it fails, for example
   rig.wait(500ms);
-  assert_int_equal(rig.busy(), 3);
+  assert_int_equal(rig.busy(), 4);
 }
 
 void a_read_that_hangs_counts_where_it_hangs(void**) {
@@ -227,6 +230,20 @@ void a_read_that_hangs_counts_where_it_hangs(void**) {
   assert_true(rig.tasks->stalled(Tier::store) && !rig.tasks->stalled(Tier::log));
   assert_int_equal(rig.busy(), 2);
   rig.thaw();
+}
+
+// What is there already then waits for the store to make room.
+void a_change_in_a_log_that_is_full_waits_for_the_store(void**) {
+  TiersRig rig{with_window(2)};
+  rig.freeze_log();
+  for (std::uint64_t i = 0; i < 4; ++i) {
+    (void)rig.write(i * 8, 1);
+  }
+  rig.log.takes = false;
+  rig.wait(4s);
+  assert_true(rig.tasks->stalled(Tier::store) && !rig.tasks->stalled(Tier::log));
+  assert_int_equal(rig.busy(), 2);
+  rig.thaw_log();
 }
 
 void a_full_queue_of_one_tier_does_not_hold_up_the_other(void**) {
@@ -266,6 +283,7 @@ int main() {
       cmocka_unit_test(a_command_behind_a_quick_one_is_not_shed),
       cmocka_unit_test(each_shedding_asks_again_what_a_command_needs),
       cmocka_unit_test(a_read_that_hangs_counts_where_it_hangs),
+      cmocka_unit_test(a_change_in_a_log_that_is_full_waits_for_the_store),
       cmocka_unit_test(a_full_queue_of_one_tier_does_not_hold_up_the_other),
       cmocka_unit_test(a_full_task_set_of_one_tier_has_room_for_the_other),
   };

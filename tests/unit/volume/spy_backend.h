@@ -46,7 +46,8 @@ class SpyBackend final : public backend::Backend {
   void gate_after(std::string name) { close_behind_ = std::move(name); }
   std::size_t running() const { return at_work_.count(); }
   std::size_t most_running = 0;
-  std::string client_waits_for;  // what waits_for() says, at once
+  std::string client_waits_for;                    // what waits_for() says, at once
+  const backend::LogCoverage* coverage = nullptr;  // the spy plays the log, too
 
   backend::Capabilities& pretend() { return capabilities_; }
   backend::Geometry& pretend_geometry() { return geometry_; }
@@ -55,6 +56,7 @@ class SpyBackend final : public backend::Backend {
   const backend::Geometry& geometry() const override { return geometry_; }
   const backend::Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return "spy:"; }
+  const backend::LogCoverage* log_coverage() const override { return coverage; }
   backend::Connection connection() const override { return {.state = "connected", .since = {}}; }
   co::Task<std::string> waits_for(Nanoseconds) override { co_return client_waits_for; }
 
