@@ -25,7 +25,8 @@ constexpr std::array rows{
          .keys = [](StoreConfig& config) { return keys_of(config.file); },
          .check = check_file_store,
          .open = open_file_store,
-         .submissions_sleep = true},
+         .submissions_sleep = true,
+         .keeps_label = true},
     Kind{.name = "memory",
          .example = "memory",
          .help = "a disk in memory, gone when it is closed",
@@ -55,7 +56,8 @@ constexpr std::array rows{
          .keys = [](StoreConfig& config) { return keys_of(config.rbd); },
          .check = check_rbd_store,
          .open = open_rbd_store,
-         .is_remote = true},
+         .is_remote = true,
+         .keeps_label = true},
 };
 
 }  // namespace

@@ -40,8 +40,10 @@ struct Kind {
   // not answer. So a check that does not end in time says nothing against it.
   bool is_remote = false;
   // Submissions to io_uring may sleep as long as the store hangs, so the ring needs
-  // UringOptions::store_thread.
+  // a store thread (UringOptions::store_threads).
   bool submissions_sleep = false;
+  // There is a place for a label (label.h), so it can have a write log.
+  bool keeps_label = false;
 };
 
 std::span<const Kind> kinds();

@@ -15,7 +15,13 @@ namespace {
 constexpr std::size_t chunk = 1 << 20;
 
 Result<Superblock> superblock_for(const NewLog& wanted, const Device& device) {
-  const std::uint64_t size = device.size().value();
+  const Bytes all = device.size();
+  const Bytes asked = wanted.identity.size;
+  if (asked > all) {
+    return Error{EINVAL, fmt::format("{}: it has {} bytes, and the log is to have {}",
+                                     device.name(), all.value(), asked.value())};
+  }
+  const std::uint64_t size = asked == Bytes{} ? all.value() : asked.value();
   const std::uint64_t fewest = ring_begin + fewest_segments * segment_bytes;
   if (size < fewest) {
     return Error{EINVAL, fmt::format("{}: it has {} bytes, and the smallest log has {}",
@@ -33,8 +39,8 @@ Result<Superblock> superblock_for(const NewLog& wanted, const Device& device) {
   superblock.block = wanted.identity.block;
   superblock.unit =
       static_cast<std::uint32_t>(std::max<std::uint64_t>(page, device.physical_block()));
-  superblock.segments = static_cast<std::uint32_t>(
-      std::min<std::uint64_t>((size - ring_begin) / segment_bytes, 0xffffffff));
+  superblock.segments =
+      static_cast<std::uint32_t>(std::min<std::uint64_t>(segments_in(Bytes{size}), 0xffffffff));
   superblock.tail = {.sequence = 1, .offset = ring_begin, .link = 0};
   superblock.clean = true;
   superblock.host = wanted.host;
@@ -42,16 +48,45 @@ Result<Superblock> superblock_for(const NewLog& wanted, const Device& device) {
   return superblock;
 }
 
+// A log that was never opened has nothing: making it was cut off before the store's label named it.
+co::Task<Result<void>> check_empty(Device& device) {
+  Superblocks superblocks{device};
+  const Result<Superblock> log = co_await superblocks.read();
+  if (log.ok() && log.value().incarnation == 0) {
+    co_return Result<void>{};
+  }
+  if (log.ok() || log.error().errno_value == EPROTONOSUPPORT) {
+    co_return Error{EEXIST, fmt::format("{}: a write log is there already; nothing was changed",
+                                        device.name())};
+  }
+  const Memory memory = make_zeros(ring_begin);
+  if (memory == nullptr) {
+    co_return Error{ENOMEM, fmt::format("{}: no memory to make a log", device.name())};
+  }
+  const std::span<std::byte> bytes{memory.get(), std::min(ring_begin, device.size().value())};
+  const IoStatus status = co_await device.read(0, bytes);
+  if (!ok(status)) {
+    co_return Error{EIO,
+                    fmt::format("{}: it cannot be read ({})", device.name(), to_string(status))};
+  }
+  if (std::ranges::any_of(bytes, [](std::byte byte) { return byte != std::byte{}; })) {
+    co_return Error{EEXIST,
+                    fmt::format("{}: it has data in its first MiB; nothing was changed; give the "
+                                "log a file that does not exist yet, or an empty device",
+                                device.name())};
+  }
+  co_return Result<void>{};
+}
+
 }  // namespace
 
-co::Task<Result<void>> create(backend::Backend& backend, NewLog wanted) {
+co::Task<Result<void>> create(backend::Backend& backend, NewLog wanted, co::CancelToken cancel) {
   Device device{backend};
   Superblocks superblocks{device};
   if (!wanted.over_another) {
-    const Result<Superblock> there = co_await superblocks.read();
-    if (there.ok() || there.error().errno_value == EPROTONOSUPPORT) {
-      co_return Error{EEXIST, fmt::format("{}: a write log is there already; nothing was changed",
-                                          device.name())};
+    const Result<void> empty = co_await check_empty(device);
+    if (!empty.ok()) {
+      co_return empty;
     }
   }
   const Result<Superblock> superblock = superblock_for(wanted, device);
@@ -66,6 +101,9 @@ co::Task<Result<void>> create(backend::Backend& backend, NewLog wanted) {
   const std::uint64_t end = sizes_of(superblock.value()).ring_end();
   IoStatus status = IoStatus::ok;
   for (std::uint64_t at = 0; at < end && ok(status); at += chunk) {
+    if (cancel.requested()) {
+      co_return Error{ECANCELED, fmt::format("{}: making a log there was given up", device.name())};
+    }
     status = co_await device.write(at, std::span{zeros.get(), chunk});
     if (ok(status) && at == 0) {
       status = co_await device.flush();

@@ -114,6 +114,10 @@ struct Sizes {
   std::uint64_t ring_end() const { return ring_begin + segments * segment_bytes; }
   friend bool operator==(const Sizes&, const Sizes&) = default;
 };
+// How many segments a log of this size has; the size is not below ring_begin.
+constexpr std::uint64_t segments_in(Bytes size) {
+  return (size.value() - ring_begin) / segment_bytes;
+}
 inline Sizes sizes_of(const Superblock& superblock) {
   return {.block = superblock.block, .unit = superblock.unit, .segments = superblock.segments};
 }

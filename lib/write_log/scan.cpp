@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "lib/base/values.h"
 #include "lib/write_log/ring.h"
 
 namespace ballast::write_log {
@@ -200,6 +201,13 @@ Result<void> check_identity(const Superblock& superblock, const Identity& identi
         "the log was made for a LUN of {} bytes in blocks of {}, and this LUN has {} "
         "bytes in blocks of {}",
         superblock.lun.value(), superblock.block, identity.lun.value(), identity.block));
+  }
+  if (identity.size != Bytes{} && segments_in(identity.size) != superblock.segments) {
+    return refuse(fmt::format(
+        "the log has {} segments of 4 MiB, and log_size={} makes {}: set "
+        "log_size={}",
+        superblock.segments, config::format_bytes(identity.size), segments_in(identity.size),
+        config::format_bytes(Bytes{(superblock.segments + 1) * segment_bytes})));
   }
   if (sizes.ring_end() > device.size().value()) {
     return refuse(fmt::format("the log is {} bytes long, and the device has only {}",

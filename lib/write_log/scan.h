@@ -35,6 +35,7 @@ struct Identity {
   std::uint64_t owner = 0;
   Bytes lun{};                // the LUN's size
   std::uint32_t block = 512;  // the LUN's logical block
+  Bytes size{};               // the log's; 0: whichever it is
 };
 
 // What is wrong with a log of this superblock for a LUN of this identity, in a sentence.

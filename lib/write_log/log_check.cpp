@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/log_check.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <optional>
+
+#include "lib/backend/file_label.h"
+#include "lib/backend/label.h"
+#include "lib/base/log.h"
+#include "lib/base/unique_fd.h"
+#include "lib/base/values.h"
+#include "lib/write_log/format.h"
+
+namespace ballast::write_log {
+namespace {
+
+using backend::Label;
+
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+Error failed(const std::string& path, const char* what) {
+  const int error = errno;
+  return {error, fmt::format("the write log {}: {}: {}", path, what, std::strerror(error))};
+}
+
+// `there`: the file, or the folder in which it would be made.
+Result<void> check_file_system(const std::string& path, const std::string& there) {
+  struct statfs status {};
+  if (::statfs(there.c_str(), &status) != 0) {
+    return failed(path, "its file system cannot be asked");
+  }
+  if (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC) {
+    return Error{EINVAL,
+                 fmt::format("the write log {} would be in memory, and acknowledged data would be "
+                             "lost with a reboot: give it a file on a disk",
+                             path)};
+  }
+  return {};
+}
+
+Result<void> check_room(const std::string& path, const std::string& folder, Bytes size) {
+  struct statvfs status {};
+  if (::statvfs(folder.c_str(), &status) != 0) {
+    return failed(path, "its file system cannot be asked");
+  }
+  const Bytes free{std::uint64_t{status.f_bavail} * status.f_frsize};
+  if (free < size) {
+    return Error{ENOSPC,
+                 fmt::format("the write log {}: {} has {} free, and log_size is {}: make "
+                             "room, or set a smaller log_size",
+                             path, folder, config::format_bytes(free), config::format_bytes(size))};
+  }
+  return {};
+}
+
+// The newer superblock; nothing: there is none.
+Result<std::optional<Superblock>> superblock_at(const std::string& path) {
+  const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (file.get() < 0) {
+    return failed(path, "it cannot be opened");
+  }
+  std::optional<Superblock> newest;
+  for (const std::uint64_t offset : {std::uint64_t{0}, superblock_b}) {
+    std::array<std::byte, page> bytes{};
+    const ssize_t got = ::pread(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (got < 0) {
+      return failed(path, "it cannot be read");
+    }
+    const Result<Superblock> found = decode_superblock(bytes, path);
+    if (found.ok() && (!newest || found.value().slot_sequence > newest->slot_sequence)) {
+      newest = found.value();
+    }
+  }
+  return newest;
+}
+
+Result<void> check_log_there(const LogConfig& log, const std::optional<Label>& label) {
+  const Result<std::optional<Superblock>> found = superblock_at(log.path);
+  if (!found.ok()) {
+    return found.error();
+  }
+  const std::optional<Superblock>& superblock = found.value();
+  const bool needs_log = label.has_value() && label->names_log();
+  if (needs_log && (!superblock || superblock->log != label->log)) {
+    return Error{EINVAL, fmt::format("{} is not the write log that the store needs: that was {} on "
+                                     "{}",
+                                     log.path, label->path, label->host)};
+  }
+  if (!needs_log && superblock && superblock->incarnation > 0) {
+    return Error{EEXIST, fmt::format("{} has a write log already, of the store {} on {}; give this "
+                                     "LUN another one",
+                                     log.path, superblock->store_name, superblock->host)};
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check_log(const backend::StoreOrder& order, const LogConfig& log) {
+  std::optional<Label> label;
+  struct stat store {};
+  const bool is_file =
+      order.config.kind->name == "file" && ::stat(order.config.file.path.c_str(), &store) == 0;
+  if (is_file && S_ISREG(store.st_mode)) {
+    Result<std::optional<Label>> read = backend::read_label(order.config.file.path, order.size);
+    if (!read.ok()) {
+      return read.error();
+    }
+    label = std::move(read).value();
+  }
+  struct stat status {};
+  const bool exists = ::stat(log.path.c_str(), &status) == 0;
+  const std::string folder = folder_of(log.path);
+  const std::string& there = exists ? log.path : folder;
+  if (!exists && label && label->names_log()) {
+    return Error{ENOENT, fmt::format("the write log {} is not there, and without it the store is "
+                                     "old: it was {} on {}",
+                                     log.path, label->path, label->host)};
+  }
+  if (!exists && ::stat(folder.c_str(), &status) != 0) {
+    return failed(log.path, "its folder is not there");
+  }
+  if (!S_ISBLK(status.st_mode)) {
+    if (const Result<void> lasting = check_file_system(log.path, there); !lasting) {
+      return lasting.error();
+    }
+  }
+  if (is_file && store.st_dev == status.st_dev) {
+    ballast::log(LogLevel::warning,
+                 "the write log {} is on the file system of its store {}: it slows the store down, "
+                 "and hangs with it",
+                 log.path, order.config.file.path);
+  }
+  return exists ? check_log_there(log, label) : check_room(log.path, folder, log.size);
+}
+
+}  // namespace ballast::write_log

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/logged_source.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "lib/backend/checked.h"
+#include "lib/backend/label.h"
+#include "lib/base/errand.h"
+#include "lib/base/log.h"
+#include "lib/base/values.h"
+#include "lib/co/sleep.h"
+#include "lib/write_log/create.h"
+#include "lib/write_log/log_check.h"
+#include "lib/write_log/logged_store.h"
+#include "lib/write_log/write_log.h"
+
+namespace ballast::write_log {
+namespace {
+
+using backend::Label;
+using backend::StoreSource;
+
+constexpr Nanoseconds look_interval = std::chrono::milliseconds{50};
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? std::string{name.data()}
+                                                          : std::string{};
+}
+
+Result<Uuid> random_uuid() {
+  Uuid uuid{};
+  const ssize_t got = ::getrandom(uuid.data(), uuid.size(), 0);
+  if (got != static_cast<ssize_t>(uuid.size())) {
+    return Error{EIO, "the kernel gives no random number for a new write log"};
+  }
+  return uuid;
+}
+
+// How the log's device is opened: as a file or block device of its own, without the page cache.
+backend::StoreOrder device_order(const backend::StoreOrder& order, const LogConfig& log,
+                                 bool must_exist) {
+  backend::StoreOrder its = order;
+  its.config = {};
+  its.config.kind = backend::find_kind("file");
+  its.config.file.path = log.path;
+  its.size = log.size;
+  its.logical_block = Bytes{page};
+  its.has_log = false;
+  its.at_start = order.at_start || must_exist;
+  return its;
+}
+
+class LoggedSource final : public StoreSource {
+ public:
+  LoggedSource(std::unique_ptr<StoreSource> inner, backend::StoreOrder order, const LogConfig& log,
+               const backend::OpenContext& context)
+      : inner_{std::move(inner)}, order_{std::move(order)}, log_{log}, context_{context} {}
+
+  co::Executor& executor() { return context_.executor; }
+  State wait(Nanoseconds patience) override { return state_for(inner_->wait(patience)); }
+  State state() override { return state_for(inner_->state()); }
+  Error error() override { return inner_->error(); }
+  co::Task<Result<void>> finish(co::Executor& executor, co::CancelToken cancel) override;
+  backend::Store take() override {
+    return {.backend = backend::make_checked(std::move(logged_)),
+            .unheard_flush = std::move(store_.unheard_flush)};
+  }
+
+ private:
+  static Error unwanted() { return {ECANCELED, "the LUN is being closed"}; }
+  static State state_for(State state) { return state == State::opened ? State::found : state; }
+  std::string store_name() const { return backend::to_string(order_.config); }
+  co::Task<Result<void>> put_log_before(co::CancelToken cancel);
+  co::Task<Result<void>> open_device(bool must_exist, co::CancelToken cancel);
+  co::Task<Result<void>> make_log(co::CancelToken cancel);
+
+  const std::unique_ptr<StoreSource> inner_;
+  const backend::StoreOrder order_;
+  const LogConfig log_;
+  const backend::OpenContext context_;
+  backend::Store store_;
+  std::unique_ptr<backend::Backend> device_;
+  Label label_;
+  std::unique_ptr<LoggedStore> logged_;
+};
+
+co::Task<Result<void>> LoggedSource::finish(co::Executor& executor, co::CancelToken cancel) {
+  (void)executor;
+  store_ = inner_->take();
+  Result<void> result = co_await put_log_before(cancel);
+  if (result.ok() && cancel.requested()) {
+    result = unwanted();
+    co_await logged_->close();
+    logged_.reset();
+  }
+  if (device_ != nullptr) {
+    co_await device_->close();
+    device_.reset();
+  }
+  if (store_.backend != nullptr) {
+    co_await store_.backend->close();
+    store_.backend.reset();
+  }
+  co_return result;
+}
+
+co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
+  const bool has_log = store_.label.has_value() && store_.label->names_log();
+  label_ = store_.label.value_or(Label{});
+  const Result<void> opened = co_await open_device(has_log, cancel);
+  if (!opened.ok()) {
+    co_return opened;
+  }
+  if (!has_log) {
+    const Result<void> made = co_await make_log(cancel);
+    if (!made.ok()) {
+      co_return made;
+    }
+  }
+  const std::uint32_t block = static_cast<std::uint32_t>(order_.logical_block.value());
+  WriteLog::Options options;
+  options.identity = {.log = label_.log,
+                      .store = label_.store,
+                      .owner = label_.owner,
+                      .lun = order_.size,
+                      .block = block,
+                      .size = log_.size};
+  options.host = host_name();
+  options.store_name = store_name();
+  Result<std::unique_ptr<WriteLog>> log =
+      co_await WriteLog::open(*device_, *store_.backend, options);
+  if (!log.ok()) {
+    co_return log.error();
+  }
+  logged_ = std::make_unique<LoggedStore>(std::move(store_.backend), std::move(device_),
+                                          std::move(log).value(), label_, block);
+  co_return Result<void>{};
+}
+
+co::Task<Result<void>> LoggedSource::open_device(bool must_exist, co::CancelToken cancel) {
+  backend::OpenContext context = context_;
+  context.size = log_.size;
+  context.logical_block = Bytes{page};
+  context.store_thread = order_.config.kind->submissions_sleep ? 1 : 0;  // the last one
+  Result<std::unique_ptr<StoreSource>> source =
+      backend::open(device_order(order_, log_, must_exist), context);
+  if (!source.ok()) {
+    co_return source.error();
+  }
+  State state = source.value()->state();
+  while (state == State::trying || state == State::waiting) {
+    const bool goes_on = co_await co::sleep_for(executor(), look_interval, cancel);
+    if (!goes_on) {
+      co_return unwanted();
+    }
+    state = source.value()->state();
+  }
+  if (state == State::refused) {
+    const Error why = source.value()->error();
+    co_return Error{why.errno_value,
+                    fmt::format("its write log cannot be opened: {}", why.message)};
+  }
+  device_ = source.value()->take().backend;
+  co_return Result<void>{};
+}
+
+co::Task<Result<void>> LoggedSource::make_log(co::CancelToken cancel) {
+  const Result<Uuid> uuid = random_uuid();
+  const Result<Uuid> store = random_uuid();
+  if (!uuid.ok() || !store.ok()) {
+    co_return uuid.ok() ? store.error() : uuid.error();
+  }
+  if (label_.store == Uuid{}) {
+    label_.store = store.value();
+  }
+  label_.log = uuid.value();
+  label_.host = host_name();
+  label_.path = log_.path;
+  log(LogLevel::info, "{}: making a write log of {} in {}", order_.lun,
+      config::format_bytes(log_.size), log_.path);
+  NewLog wanted{.log = label_.log,
+                .identity = {.log = {},
+                             .store = label_.store,
+                             .owner = label_.owner,
+                             .lun = order_.size,
+                             .block = static_cast<std::uint32_t>(order_.logical_block.value()),
+                             .size = log_.size},
+                .host = label_.host,
+                .store_name = store_name()};
+  const Result<void> made = co_await create(*device_, wanted, cancel);
+  if (!made.ok()) {
+    co_return made;
+  }
+  const Result<void> labelled = co_await store_.backend->write_label(label_);
+  co_return labelled;
+}
+
+}  // namespace
+
+std::uint8_t store_threads_for(const backend::StoreConfig& store, const LogConfig& log) {
+  const int threads = (store.kind->submissions_sleep ? 1 : 0) + (log.path.empty() ? 0 : 1);
+  return static_cast<std::uint8_t>(threads);
+}
+
+Result<void> check_logged(backend::StoreOrder order, const LogConfig& log, Nanoseconds patience) {
+  order.has_log = true;
+  if (const Result<void> store = backend::check(order, patience); !store.ok()) {
+    return store.error();
+  }
+  const std::optional<Result<void>> answer = ask_with_patience<Result<void>>(
+      "ballast/check", patience, [order = std::move(order), log] { return check_log(order, log); });
+  if (!answer.has_value()) {
+    return Error{ETIMEDOUT,
+                 fmt::format("the write log {} does not answer within {}: its disk hangs; try "
+                             "again when it answers",
+                             log.path, config::format_duration(patience))};
+  }
+  return *answer;
+}
+
+Result<std::unique_ptr<StoreSource>> open_logged(backend::StoreOrder order, const LogConfig& log,
+                                                 const backend::OpenContext& context) {
+  order.has_log = true;
+  Result<std::unique_ptr<StoreSource>> inner = backend::open(order, context);
+  if (!inner.ok()) {
+    return inner.error();
+  }
+  return std::unique_ptr<StoreSource>{
+      std::make_unique<LoggedSource>(std::move(inner).value(), std::move(order), log, context)};
+}
+
+}  // namespace ballast::write_log

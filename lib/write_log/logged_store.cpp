@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/logged_store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/log.h"
+#include "lib/co/sleep.h"
+
+namespace ballast::write_log {
+namespace {
+
+backend::Capabilities with_log(backend::Capabilities its) {
+  its.fua = true;  // the log makes a change durable
+  its.volatile_cache = true;
+  its.write_through = false;
+  its.zero = true;  // as a record without data
+  // The log has an UNMAP as zeros, so the store must be able to make zeros of it.
+  its.discard = its.discard && its.zero_unmaps;
+  its.discard_zeroes = its.discard;
+  return its;
+}
+
+// Adds an extent behind those that are there.
+void add(std::vector<backend::Extent>* extents, const backend::Extent& next) {
+  if (!extents->empty() && extents->back().allocated == next.allocated) {
+    extents->back().length += next.length;
+  } else {
+    extents->push_back(next);
+  }
+}
+
+}  // namespace
+
+LoggedStore::LoggedStore(std::unique_ptr<backend::Backend> store,
+                         std::unique_ptr<backend::Backend> device, std::unique_ptr<WriteLog> log,
+                         backend::Label label, std::uint32_t block)
+    : store_{std::move(store)},
+      device_{std::move(device)},
+      log_{std::move(log)},
+      executor_{store_->executor()},
+      label_{std::move(label)},
+      block_{block},
+      geometry_{store_->geometry()},
+      capabilities_{with_log(store_->capabilities())},
+      past_{executor_, "the store to have what was in a log that failed"},
+      operations_{executor_, "the last operation on a store with a log"},
+      tasks_{executor_} {
+  BALLAST_ASSERT(block_ % geometry_.logical_block.value() == 0);
+  geometry_.logical_block = Bytes{block_};
+  geometry_.physical_block = std::max(geometry_.physical_block, geometry_.logical_block);
+  if (!capabilities_.discard) {
+    geometry_.discard_granularity = Bytes{};
+  }
+  learn_size();
+}
+
+LoggedStore::~LoggedStore() = default;
+
+void LoggedStore::learn_size() {
+  geometry_.size = Bytes{store_->geometry().size.value() / block_ * block_};
+}
+
+std::string LoggedStore::description() const {
+  return fmt::format("{};log={}", store_->description(), device_->description());
+}
+
+// --- reading -------------------------------------------------------------------------------------
+
+co::Task<IoStatus> LoggedStore::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
+  const co::Gate::Guard inside{operations_};
+  std::size_t done = 0;
+  IoStatus status = IoStatus::ok;
+  while (ok(status) && done < to.size()) {
+    const Lba lba = lba_of(offset + Bytes{done});
+    const Index::Piece piece = log_->first_piece(lba, blocks_of(Bytes{to.size() - done}));
+    const io::SgView part = to.slice(done, piece.blocks.value() * block_);
+    if (piece.in == Index::In::store) {
+      status = co_await store_->read(offset + Bytes{done}, part, cancel);
+    } else {
+      status = co_await log_->read(piece, part);
+    }
+    done += part.size();
+  }
+  co_return status;
+}
+
+// What the log has as zeros counts as given back: nothing of it lies in the store.
+co::Task<IoStatus> LoggedStore::block_status(Bytes offset, Bytes length, std::size_t limit,
+                                             std::vector<backend::Extent>* out) {
+  const co::Gate::Guard inside{operations_};
+  const Bytes end = offset + length;
+  std::vector<backend::Extent> found;
+  std::vector<backend::Extent> part;
+  // Pieces of one kind become one extent, so there may be more of them than extents.
+  std::size_t most_pieces = 64 + 4 * limit;
+  while (offset < end && found.size() < limit && most_pieces-- > 0) {
+    const Index::Piece piece = log_->first_piece(lba_of(offset), blocks_of(end - offset));
+    const Bytes bytes{piece.blocks.value() * block_};
+    if (piece.in != Index::In::store) {
+      add(&found, {offset, bytes, piece.in == Index::In::log});
+      offset += bytes;
+      continue;
+    }
+    part.clear();
+    const IoStatus status =
+        co_await store_->block_status(offset, bytes, limit - found.size(), &part);
+    if (!ok(status)) {
+      co_return status;
+    }
+    for (const backend::Extent& extent : part) {
+      add(&found, extent);
+      offset += extent.length;
+    }
+  }
+  out->insert(out->end(), found.begin(), found.end());
+  co_return IoStatus::ok;
+}
+
+// --- changing ------------------------------------------------------------------------------------
+
+co::Task<IoStatus> LoggedStore::write(Bytes offset, io::SgView from, backend::Fua fua,
+                                      co::CancelToken cancel) {
+  return change(
+      {.way = Way::write, .offset = offset, .length = Bytes{from.size()}, .from = from, .fua = fua},
+      cancel);
+}
+
+co::Task<IoStatus> LoggedStore::write_once(Bytes offset, io::SgView from, backend::Fua fua,
+                                           co::CancelToken cancel) {
+  return change({.way = Way::write_once,
+                 .offset = offset,
+                 .length = Bytes{from.size()},
+                 .from = from,
+                 .fua = fua},
+                cancel);
+}
+
+co::Task<IoStatus> LoggedStore::zero(Bytes offset, Bytes length, backend::MayUnmap may_unmap,
+                                     co::CancelToken cancel) {
+  return change({.way = Way::zero, .offset = offset, .length = length, .may_unmap = may_unmap},
+                cancel);
+}
+
+co::Task<IoStatus> LoggedStore::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
+  return change({.way = Way::discard,
+                 .offset = offset,
+                 .length = length,
+                 .may_unmap = backend::MayUnmap::yes},
+                cancel);
+}
+
+Change LoggedStore::to_change(const Order& order) const {
+  Change its{.lba = lba_of(order.offset), .blocks = blocks_of(order.length)};
+  if (order.way == Way::write || order.way == Way::write_once) {
+    its.kind = Kind::data;
+    its.data = order.from;
+  } else {
+    const bool unmaps = order.may_unmap == backend::MayUnmap::yes && capabilities_.zero_unmaps;
+    its.kind = unmaps ? Kind::unmap : Kind::zero;
+  }
+  return its;
+}
+
+co::Task<IoStatus> LoggedStore::change(Order order, co::CancelToken cancel) {
+  const co::Gate::Guard inside{operations_};
+  bool may_be_in_log = false;
+  if (works()) {
+    const Until until = order.fua == backend::Fua::yes ? Until::durable : Until::written;
+    const IoStatus status = co_await log_->append(to_change(order), until, cancel);
+    if (ok(status) || status == IoStatus::cancelled || works()) {
+      co_return status;
+    }
+    may_be_in_log = true;
+  }
+  if (!is_past()) {
+    const IoStatus status = co_await wait_until_past(cancel);
+    if (!ok(status)) {
+      const bool in_part = status == IoStatus::cancelled && may_be_in_log;
+      co_return in_part ? IoStatus::medium_error : status;
+    }
+  }
+  const IoStatus status = co_await change_store(order, cancel);
+  co_return status;
+}
+
+co::Task<IoStatus> LoggedStore::change_store(Order order, co::CancelToken cancel) {
+  if (order.way == Way::zero) {
+    const IoStatus status =
+        co_await store_->zero(order.offset, order.length, order.may_unmap, cancel);
+    co_return status;
+  }
+  if (order.way == Way::discard) {
+    const IoStatus status = co_await store_->discard(order.offset, order.length, cancel);
+    co_return status;
+  }
+  const bool durable = order.fua == backend::Fua::yes;
+  const backend::Capabilities& its = store_->capabilities();
+  const backend::Fua fua = durable && its.fua ? backend::Fua::yes : backend::Fua::no;
+  IoStatus status = IoStatus::ok;
+  if (order.way == Way::write) {
+    status = co_await store_->write(order.offset, order.from, fua, cancel);
+  } else {
+    status = co_await store_->write_once(order.offset, order.from, fua, cancel);
+  }
+  if (ok(status) && durable && !its.fua && its.volatile_cache) {
+    // It is done, so "certainly not done" would be wrong. Nothing cancels this flush.
+    status = co_await store_->flush();
+  }
+  co_return status;
+}
+
+co::Task<IoStatus> LoggedStore::flush(co::CancelToken cancel) {
+  const co::Gate::Guard inside{operations_};
+  if (works()) {
+    const IoStatus status = co_await log_->flush();
+    if (ok(status) || works()) {
+      co_return status;
+    }
+  }
+  if (!is_past()) {
+    const IoStatus status = co_await wait_until_past(cancel);
+    if (!ok(status)) {
+      co_return status;
+    }
+  }
+  const IoStatus status = co_await store_->flush(cancel);
+  co_return status;
+}
+
+co::Task<IoStatus> LoggedStore::resize(Bytes size) {
+  const co::Gate::Guard inside{operations_};
+  const IoStatus status = co_await store_->resize(size);
+  learn_size();
+  co_return status;
+}
+
+// --- past a log that failed ----------------------------------------------------------------------
+
+co::Task<IoStatus> LoggedStore::wait_until_past(co::CancelToken cancel) {
+  if (!std::exchange(going_past_, true)) {
+    tasks_.spawn("past the log", go_past());
+  }
+  const bool over = co_await past_.wait(cancel);
+  co_return over ? past_status_ : IoStatus::cancelled;
+}
+
+co::Task<void> LoggedStore::go_past() {
+  log(LogLevel::error,
+      "the write log {} failed: Ballast writes what it has to {}; meanwhile changes of the LUN "
+      "wait",
+      device_->description(), store_->description());
+  const IoStatus status = co_await log_->drain();
+  if (!ok(status)) {
+    const bool damaged = log_->state() == WriteLog::State::damaged;
+    if (damaged) {
+      log(LogLevel::error,
+          "the write log {} cannot be read: what it has does not get to {}; changes of the LUN "
+          "fail",
+          device_->description(), store_->description());
+    }
+    end_past(damaged ? IoStatus::medium_error : IoStatus::not_ready);
+    co_return;
+  }
+  const bool gone = co_await let_go();
+  if (gone) {
+    log(LogLevel::warning, "{} has all that was in the write log {}, and works without it now",
+        store_->description(), device_->description());
+  }
+  end_past(gone ? IoStatus::ok : IoStatus::not_ready);
+}
+
+// The owner is a new one, so that the log is refused from now on.
+co::Task<bool> LoggedStore::let_go() {
+  label_.log = {};
+  ++label_.owner;
+  label_.path.clear();
+  Nanoseconds wait = first_wait;
+  for (;;) {
+    const Result<void> written = co_await store_->write_label(label_);
+    if (written.ok()) {
+      co_return true;
+    }
+    if (wait == first_wait) {
+      log(LogLevel::error,
+          "{} still names its write log, which failed: {}; Ballast tries again, and changes of the "
+          "LUN wait",
+          store_->description(), written.error().message);
+    }
+    const bool goes_on = co_await co::sleep_for(executor_, wait, stop_.token());
+    if (!goes_on) {
+      co_return false;
+    }
+    wait = std::min(2 * wait, longest_wait);
+  }
+}
+
+void LoggedStore::end_past(IoStatus status) {
+  if (!past_.is_set()) {
+    past_status_ = status;
+    past_.set();
+  }
+}
+
+co::Task<void> LoggedStore::close() {
+  operations_.close();
+  end_past(IoStatus::not_ready);
+  co_await operations_.drain();
+  stop_.request();
+  co_await log_->close();
+  co_await tasks_.join();
+  co_await store_->close();
+  co_await device_->close();
+}
+
+}  // namespace ballast::write_log
