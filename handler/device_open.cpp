@@ -20,6 +20,7 @@
 #include "lib/backend/factory.h"
 #include "lib/base/log.h"
 #include "lib/base/never_destroyed.h"
+#include "lib/write_log/logged_source.h"
 
 namespace ballast::handler {
 namespace {
@@ -135,8 +136,11 @@ Result<void> Device::open_machinery(const lun::LunConfig& config) {
     return Error{EMFILE, lacks};
   }
   io::UringOptions options;
-  options.max_operations = std::max<std::size_t>(options.max_operations, config.queue_depth);
-  options.store_thread = config.store.kind->submissions_sleep;
+  // The store's operations and the log's must not take each other's place.
+  const std::size_t tiers = config.log.path.empty() ? 1 : 2;
+  options.max_operations =
+      std::max<std::size_t>(options.max_operations, config.queue_depth) * tiers;
+  options.store_threads = write_log::store_threads_for(config.store, config.log);
   Result<std::unique_ptr<io::Uring>> uring = io::Uring::open(executor_, options);
   if (!uring) {
     return uring.error();
@@ -201,8 +205,12 @@ backend::OpenContext Device::open_context() {
 Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
   const backend::StoreConfig& config = lun_->config().store;
   const backend::OpenContext context = open_context();
-  Result<std::unique_ptr<backend::StoreSource>> source = backend::open(
-      store_order(config, name_, context.size, context.logical_block, at_start), context);
+  const backend::StoreOrder order =
+      store_order(config, name_, context.size, context.logical_block, at_start);
+  const write_log::LogConfig& log_config = lun_->config().log;
+  Result<std::unique_ptr<backend::StoreSource>> source =
+      log_config.path.empty() ? backend::open(order, context)
+                              : write_log::open_logged(order, log_config, context);
   if (!source) {
     return source.error();
   }
@@ -220,6 +228,8 @@ Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
       break;
     case backend::StoreSource::State::waiting:
       break;  // the source has logged the reason
+    case backend::StoreSource::State::found:
+      break;
   }
   backend::StoreSource* const waited_for = source.value().release();
   const co::Message waiting{

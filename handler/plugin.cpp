@@ -32,6 +32,7 @@
 #include "lib/base/shared_patience.h"
 #include "lib/co/clock.h"
 #include "lib/scsi/sense.h"
+#include "lib/write_log/logged_source.h"
 
 namespace ballast::handler {
 namespace {
@@ -106,8 +107,10 @@ Result<void> check(std::string_view text) {
   if (control_before_main_loop() || control_in_kernel_event()) {
     return {};
   }
-  return backend::check(store_order(config.value().store, "", Bytes{}, Bytes{}, false),
-                        check_patience);
+  const backend::StoreOrder order = store_order(config.value().store, "", Bytes{}, Bytes{}, false);
+  const write_log::LogConfig& log_config = config.value().log;
+  return log_config.path.empty() ? backend::check(order, check_patience)
+                                 : write_log::check_logged(order, log_config, check_patience);
 }
 
 bool check_config(const char* daemon_string, char** reason) noexcept {

@@ -55,6 +55,7 @@ class StoreSource {
     trying,   // the first attempt is under way
     waiting,  // an attempt failed, and another one follows; see error()
     refused,  // an attempt failed, and none follows; see error()
+    found,    // the store is there, and finish() has work left
     opened,   // see take()
   };
 
@@ -66,6 +67,14 @@ class StoreSource {
   virtual State state() = 0;
   // Says why the last attempt failed.
   virtual Error error() = 0;
+  // Does what is left in the state `found`, once and before take(). It needs the executor to be
+  // driven. If `cancel` was requested, it ends with ECANCELED, as early as it can. After a failure
+  // the store is closed, and there is none to take.
+  virtual co::Task<Result<void>> finish(co::Executor& executor, co::CancelToken cancel) {
+    (void)executor;
+    (void)cancel;
+    co_return Result<void>{};
+  }
   // Gives the store to the caller. Call it once, in the state `opened`. May throw std::bad_alloc.
   virtual Store take() = 0;
 };

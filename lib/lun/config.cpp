@@ -29,6 +29,9 @@ constexpr Bytes operator""_KiB(unsigned long long count) {
 
 Keys keys_of(LunConfig& config) {
   Keys keys = backend::keys_of(config.store);
+  for (const Key& key : write_log::keys_of(config.log)) {
+    keys.push_back(key);
+  }
   // A multiple of 4096 is a multiple of every block size. 32 MiB bounds the work of one command.
   keys.push_back({"write_same_max", config::Size{config.write_same_max, 4_KiB, 32768_KiB, 4_KiB}});
   keys.push_back({"queue_depth", config::Number{config.queue_depth, 1, 1024}});
@@ -206,6 +209,9 @@ Result<LunConfig> parse(std::string_view text) {
     if (const Result<void> key = parse_key(text.substr(begin, length), config, keys, seen); !key) {
       return key.error();
     }
+  }
+  if (const Result<void> log = write_log::check_keys(config.log, config.store); !log) {
+    return log.error();
   }
   if (const Result<void> limits = config::check(config); !limits) {
     return limits.error();

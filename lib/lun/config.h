@@ -31,6 +31,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
+#include "lib/write_log/log_config.h"
 
 namespace ballast::lun {
 
@@ -43,6 +44,7 @@ inline constexpr std::uint32_t poll_auto_percent = 5;
 // The settings of a LUN. A setting that the string does not have has its default.
 struct LunConfig : config::Limits {
   backend::StoreConfig store;
+  write_log::LogConfig log;
   Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096: of every block size
   std::uint32_t queue_depth = 128;
   // How much of one processor the LUN may poll away in vain, in percent; poll_off or poll_auto.

@@ -44,8 +44,11 @@ Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
       moves_{executor_},
       closing_{executor_},
       leaving_{executor_, "the LUN to be closed"},
+      not_opening_{executor_, "the opening of its store to end"},
       closed_{executor_, "the backend to be closed"},
-      ended_{executor_, "the LUN to end"} {}
+      ended_{executor_, "the LUN to end"} {
+  not_opening_.set();
+}
 
 Lun::~Lun() {
   BALLAST_ASSERT(backend_ == nullptr || is_gone());

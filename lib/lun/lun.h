@@ -166,6 +166,8 @@ class Lun final : private backend::AccessWatcher {
   };
 
   co::Task<void> become_ready();
+  co::Task<void> find_store();
+  co::Task<bool> finish_store();
   void use_found();
   void make_task_set();
   void expect();
@@ -211,9 +213,11 @@ class Lun final : private backend::AccessWatcher {
   co::TaskGroup resizes_;
   co::TaskGroup moves_;
   co::TaskGroup closing_;
-  co::Event leaving_;  // close() was called
-  co::Event closed_;   // the backend is closed and every task has ended
-  co::Event ended_;    // every command is answered, and further ones are answered BUSY
+  co::Event leaving_;          // close() was called
+  co::CancelSource no_store_;  // so the store is not wanted any more
+  co::Event not_opening_;      // nobody waits for a store, or opens one
+  co::Event closed_;           // the backend is closed and every task has ended
+  co::Event ended_;            // every command is answered, and further ones are answered BUSY
   bool ending_ = false;
   bool departed_ = false;
   std::atomic<bool> gone_{false};

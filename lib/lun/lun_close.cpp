@@ -23,11 +23,11 @@ co::Task<void> Lun::stop_soon() {
 
 void Lun::close(Nanoseconds patience) {
   leaving_.set();
+  no_store_.request();
   closing_.spawn("close", close_in_order(std::min(patience, close_patience)));
 }
 
 co::Task<void> Lun::close_in_order(Nanoseconds patience) {
-  source_.reset();  // ends the search for a store
   co_await end_in_order(patience);
   departed_ = true;
 }
@@ -60,6 +60,7 @@ co::Task<void> Lun::end_in_order(Nanoseconds patience) {
 }
 
 co::Task<void> Lun::close_backend() {
+  co_await not_opening_.wait();
   if (backend_ != nullptr) {
     volume_->shut();
     store_wait_.stop();

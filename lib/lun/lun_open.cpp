@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gives a LUN its store, and makes the disk and the task set that take its commands.
 #include <bit>
+#include <cerrno>
 #include <new>
 #include <utility>
 
@@ -46,17 +47,31 @@ void Lun::use(backend::Store store) {
 
 void Lun::wait_for(std::unique_ptr<backend::StoreSource> source) {
   source_ = std::move(source);
+  not_opening_.reset();
   closing_.spawn("becoming ready", become_ready());
 }
 
 co::Task<void> Lun::become_ready() {
+  co_await find_store();
+  source_.reset();
+  not_opening_.set();
+}
+
+co::Task<void> Lun::find_store() {
   for (;;) {
     const bool leaving = co_await leaving_.wait_until(executor_.now() + look_interval);
     if (leaving) {
       co_return;
     }
     const backend::StoreSource::State state = source_->state();
-    if (state == backend::StoreSource::State::opened) {
+    if (state == backend::StoreSource::State::found) {
+      const bool usable = co_await finish_store();
+      if (!usable) {
+        co_return;
+      }
+    }
+    if (state == backend::StoreSource::State::found ||
+        state == backend::StoreSource::State::opened) {
       use_found();
       co_return;
     }
@@ -69,6 +84,16 @@ co::Task<void> Lun::become_ready() {
   }
 }
 
+co::Task<bool> Lun::finish_store() {
+  const Result<void> finished = co_await source_->finish(executor_, no_store_.token());
+  if (!finished.ok() && finished.error().errno_value != ECANCELED) {
+    log(LogLevel::error,
+        "{}: cannot be opened: {}; delete the backstore and create it anew (the data stays)",
+        name(), finished.error().message);
+  }
+  co_return finished.ok();
+}
+
 void Lun::use_found() {
   try {
     use(source_->take());
@@ -78,7 +103,6 @@ void Lun::use_found() {
         "anew (the data stays)",
         name());
   }
-  source_.reset();
 }
 
 // Does nothing until both the store and the identity are there. If memory runs out, the next
