@@ -83,7 +83,7 @@ struct HostStats {
 class Lun {
  public:
   // Adds the LUN as the daemon adds a device: check_config, open, cmdproc thread. Null: it was
-  // refused; see last_error().
+  // refused; see take_log().
   static std::unique_ptr<Lun> add(const std::string& config, const LunOptions& options = {});
   // Removes the LUN, unless that was done.
   ~Lun();
