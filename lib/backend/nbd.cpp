@@ -79,6 +79,7 @@ class Nbd final : public Backend {
   void note_error(NbdConnection& connection, int error);
   bool fits(const NbdConnection& connection, const char* operation, Bytes offset, Bytes length);
   IoStatus finish(const NbdOperation& operation);
+  co::Task<IoStatus> leave();
   void connection_lost();
 
   co::Executor& executor_;
@@ -95,6 +96,8 @@ class Nbd final : public Backend {
   TimePoint renewed_{};             // when a range did not fit and links_ were renewed
   std::uint64_t acknowledged_ = 0;  // changes that ended well without being durable
   std::uint64_t flushed_ = 0;       // how many of them a flush has covered
+  std::uint64_t told_of_ = 0;       // the same, or a flush that failed
+  std::uint64_t lost_up_to_ = 0;    // how many of them had been there at the last loss
   IoStatus lost_ = IoStatus::ok;    // not ok: some of them may be lost; how every flush ends
 };
 
@@ -117,7 +120,11 @@ Nbd::Nbd(NbdStore store, const OpenContext& context)
              [this] { connection_lost(); }} {}
 
 void Nbd::connection_lost() {
-  if (acknowledged_ != flushed_ && capabilities_.volatile_cache && ok(lost_)) {
+  if (acknowledged_ == flushed_ || !capabilities_.volatile_cache) {
+    return;
+  }
+  lost_up_to_ = acknowledged_;
+  if (ok(lost_)) {
     log(LogLevel::error,
         "{}: the server had acknowledged changes that no flush has made durable; if it has "
         "restarted, they may be lost; every flush fails until the LUN is opened again",
@@ -262,7 +269,27 @@ co::Task<IoStatus> Nbd::flush(co::CancelToken cancel) {
   if (ok(status)) {
     flushed_ = std::max(flushed_, covered);
   }
+  if (status != IoStatus::cancelled && status != IoStatus::not_ready) {
+    told_of_ = std::max(told_of_, covered);
+  }
   co_return status;
+}
+
+// The last operation has ended. Returns how the next flush of the store must end.
+co::Task<IoStatus> Nbd::leave() {
+  const IoStatus untold = lost_up_to_ > told_of_ ? lost_ : IoStatus::ok;
+  if (acknowledged_ == flushed_ || !promised_.flush) {
+    co_return untold;
+  }
+  lost_ = IoStatus::ok;  // it keeps no flush from the server any more
+  const IoStatus status = co_await flush({});
+  if (ok(untold) && !ok(status)) {
+    log(LogLevel::error,
+        "{}: the LUN is closed, and the server has not made durable what it had acknowledged; the "
+        "LUN's next flush will fail, so that the initiator learns of it",
+        lun_);
+  }
+  co_return ok(status) ? untold : IoStatus::medium_error;
 }
 
 // --- block status
@@ -341,9 +368,14 @@ co::Task<IoStatus> Nbd::resize(Bytes size) {
 }
 
 co::Task<void> Nbd::close() {
-  running_.close();
   links_.stop_connecting();
   co_await running_.drain();
+  const IoStatus left = co_await leave();
+  if (!ok(left)) {
+    claim_.unheard_flush()->store(left, std::memory_order_relaxed);
+  }
+  flushed_ = acknowledged_;  // the next user's affair
+  running_.close();
   co_await links_.close();
   claim_.release();
 }

@@ -16,7 +16,9 @@
 //                          restarted, and lost them
 //
 // Cancelling ends what waits for a connection and has changed nothing. Closing ends everything that
-// waits for one, and waits for what is under way.
+// waits for one, and waits for what is under way. Once the backend is closed, nobody notices that
+// the server restarts. So it flushes what the server has acknowledged, and if that fails, or if no
+// flush has told of a loss, the store's next flush fails (UnheardFlush).
 #pragma once
 
 #include <memory>
