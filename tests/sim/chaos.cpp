@@ -34,7 +34,13 @@ LunConfig Chaos::draw_config(std::uint64_t seed) {
   store.discard_zeroes = store.discard && random.chance(3, 4);
   config.queue_depth = one_of(random, {std::size_t{4}, std::size_t{16}, std::size_t{64}});
   config.limits = draw_limits(random);
-  config.loses_store = random.chance(1, 2);
+  config.engine = one_of(random, {Engine::local, Engine::nbd, Engine::nbd, Engine::owned});
+  if (config.engine == Engine::nbd) {
+    store.fua = true;
+    store.write_through = store.volatile_cache && random.chance(1, 2);
+  } else if (config.engine == Engine::owned) {
+    store.exclusive = true;
+  }
   return config;
 }
 
@@ -99,7 +105,11 @@ void Chaos::act() {
     lun_.close(random_.chance(1, 2) ? Nanoseconds{} : lun::Lun::close_patience);
     return;
   }
-  if (lun_.config().loses_store && random_.chance(1, 5)) {
+  if (lun_.store().flushes_fail() && !lun_.closing() && random_.chance(1, 8)) {
+    lun_.close(random_.chance(1, 2) ? Nanoseconds{} : lun::Lun::close_patience);
+    return;
+  }
+  if (lun_.config().engine != Engine::local && random_.chance(1, 5)) {
     lose_the_store();
     return;
   }
@@ -118,10 +128,15 @@ void Chaos::act() {
 }
 
 void Chaos::lose_the_store() {
-  if (lun_.store().in_use() && random_.chance(1, 5)) {
-    lun_.store().fence();
+  SimBackend& store = lun_.store();
+  if (lun_.config().engine == Engine::owned) {
+    if (store.in_use() && random_.chance(1, 2)) {
+      store.fence();
+    }
+  } else if (random_.chance(1, 2)) {
+    store.restart();
   } else {
-    lun_.store().lose_connection();
+    store.lose_connection();
   }
 }
 

@@ -83,6 +83,7 @@ Lun::Lun(const LunConfig& config)
       limits_{config.limits},
       blocks_{config.blocks} {
   store_->sabotage(config.store_sabotage);
+  store_->play(config.engine, oracle_, unheard_flush_);
   executor().add_tick_hook(*this);
   open({});
 }
@@ -134,7 +135,7 @@ Issued& Lun::send(const Wish& wish, co::Waker waker) {
   issued_.push_back(std::make_unique<Issued>(number, wish, random_));
   Issued& command = *issued_.back();
   command.waker = waker;
-  command.began = ++moment_;
+  command.began = oracle_.next_moment();
   command.arrived = now();
   command.capacity = capacity();
   verdict_.trace(now(), "command {} {}", number, wish.description());
@@ -167,7 +168,7 @@ void Lun::answer(scsi::Command& answered, scsi::Status status) {
   std::erase(unanswered_, &command);
   command.answered = true;
   command.status = status;
-  command.ended = ++moment_;
+  command.ended = oracle_.next_moment();
   command.answered_at = now();
   command.while_closing = closing_ || stopping_;
   verdict_.trace(now(), "command {} answered {}", command.number, command.outcome());
@@ -326,7 +327,8 @@ void Lun::close(Nanoseconds patience) {
 co::Task<void> Lun::watch_closing(co::Executor& executor, Lun* self,
                                   std::weak_ptr<lun::Lun> closing, Nanoseconds patience) {
   const std::size_t sent = self->issued_.size();
-  const bool idle = self->unanswered() == 0 && self->store_->running() == 0 && self->resizes_ == 0;
+  const bool idle = self->unanswered() == 0 && self->store_->running() == 0 &&
+                    self->resizes_ == 0 && !self->store_->unflushed();
   const Nanoseconds until_answered = idle ? slack : patience + scsi::TaskSet::cancel_grace + slack;
   co_await co::sleep_for(executor, until_answered);
   for (const Issued* const command : self->unanswered_) {

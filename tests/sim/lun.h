@@ -41,7 +41,7 @@ struct LunConfig {
                                      .exclusive = true};
   scsi::TaskSetLimits limits{};
   std::size_t queue_depth = 32;
-  bool loses_store = false;  // connections are lost, and other clients take the store over
+  Engine engine = Engine::local;
   scsi::TaskSetSabotage sabotage{};
   StoreSabotage store_sabotage{};
   bool trace = false;
@@ -147,7 +147,6 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   Tally buried_;
   scsi::TaskSetLimits limits_;
   std::uint32_t blocks_;  // the LUN's capacity, for the next opening
-  std::uint64_t moment_ = 0;
   std::vector<std::unique_ptr<Issued>> issued_;
   std::vector<Issued*> unanswered_;  // in the order of arrival
   bool stopping_ = false;

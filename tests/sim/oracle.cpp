@@ -44,6 +44,44 @@ bool surely_not_done(const Issued& command) {
 
 }  // namespace
 
+void Oracle::reopened() {
+  cache_off_since_.reset();
+  if (store_.capabilities().write_through) {
+    cache_off_since_ = next_moment();
+  }
+  cache_set_ = 0;
+}
+
+void Oracle::lost(std::uint32_t block, Content before, Content now, std::uint32_t kept) {
+  if (kept < promised_[block]) {
+    verdict_.complain(
+        "block {} is {} again: landing {} is lost, although an answer promised that it was safe",
+        block, now.name(), promised_[block]);
+  }
+  Access access{.kind = Access::Kind::lose, .content = now, .expected = before};
+  access.name = "the server, which restarts,";
+  add_of_store(block, access);
+}
+
+void Oracle::landed_late(std::uint32_t block, Content now) {
+  Access access{.content = now};
+  access.name = "a request of a lost connection";
+  add_of_store(block, access);
+}
+
+void Oracle::landed_again(std::uint32_t block, Content now) {
+  Access access{.content = now};
+  access.name = "an operation that began before";
+  add_of_store(block, access);
+}
+
+// In a moment of its own.
+void Oracle::add_of_store(std::uint32_t block, Access access) {
+  access.began = next_moment();
+  access.ended = next_moment();
+  accesses_[block].push_back(access);
+}
+
 void Oracle::arrived(Issued& command) {
   const Kind kind = command.wish.kind;
   // While it is off already nothing has to be done.
@@ -159,10 +197,19 @@ bool Oracle::must_be_safe(const Issued& command) const {
 void Oracle::check_safety(const Issued& command) {
   const Wish& wish = command.wish;
   if (!command.required.empty()) {
+    if (unsafe_since_.has_value() && *unsafe_since_ < command.began) {
+      verdict_.complain(
+          "command {} {} is answered GOOD, although the connection was lost while acknowledged "
+          "data was not safe",
+          command.number, wish.description());
+    }
     for (std::uint32_t block = 0; block < most_blocks; ++block) {
       const bool mine = wish.kind != Kind::read || wish.range().touches(Range{block, 1});
-      if (mine && store_.durable(block) < command.required[block] &&
-          command.required[block] > excused_[block]) {
+      if (!mine || command.required[block] <= excused_[block]) {
+        continue;
+      }
+      promise(block, command.required[block]);
+      if (store_.durable(block) < command.required[block]) {
         verdict_.complain(
             "command {} {} is answered GOOD, but block {} is not safe: landing {} was acknowledged "
             "before it came, and {} is the newest on the medium",
@@ -179,9 +226,12 @@ void Oracle::check_safety(const Issued& command) {
     if (landing == 0) {
       verdict_.complain("command {} {} is answered GOOD, but nothing of it came to block {}",
                         command.number, wish.description(), block);
-    } else if (must_be_safe(command) && store_.durable(block) < landing) {
-      verdict_.complain("command {} {} is answered GOOD, but block {} is not safe", command.number,
-                        wish.description(), block);
+    } else if (must_be_safe(command)) {
+      promise(block, landing);
+      if (store_.durable(block) < landing) {
+        verdict_.complain("command {} {} is answered GOOD, but block {} is not safe",
+                          command.number, wish.description(), block);
+      }
     }
   });
 }

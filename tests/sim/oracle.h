@@ -28,8 +28,18 @@
 // FUA, WRITE AND VERIFY, and any change that lived wholly under WCE=0 promise it for their own
 // blocks: the content is safe, or one that came over it later. (A store without a volatile cache
 // keeps all of this by itself.)
+//
+// LOSSES. What was promised to be safe is never lost. Anything else a server may lose when it
+// restarts; an access of its own then says which content went and which came back (register.h). If
+// the store's client cannot know whether acknowledged data was lost, no command may promise that
+// all is safe until the store is opened again.
+//
+// LATE LANDINGS. On a store that is not exclusive, a request of a lost connection may land later,
+// over newer data. This too is an access of its own, in the moment when the store does it; on an
+// exclusive store there is none, so that such a landing shows as wrong content.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -38,23 +48,31 @@
 #include "tests/sim/issued.h"
 #include "tests/sim/register.h"
 #include "tests/sim/sim_backend.h"
+#include "tests/sim/store_watcher.h"
 #include "tests/sim/verdict.h"
 
 namespace ballast::sim {
 
-class Oracle {
+class Oracle final : public StoreWatcher {
  public:
   Oracle(const SimBackend& store, Verdict& verdict)
       : store_{store}, verdict_{verdict}, accesses_(most_blocks) {}
+
+  // The scale on which commands arrive and are answered: each moment comes once.
+  std::uint64_t next_moment() { return ++moment_; }
 
   void arrived(Issued& command);
   // Takes an answered command. For a read that was answered GOOD, `found` is filled in.
   void answered(const Issued& command);
   // Begins a new device server: the mode pages have their initial values.
-  void reopened() {
-    cache_off_since_.reset();
-    cache_set_ = 0;
-  }
+  void reopened();
+
+  // --- StoreWatcher
+  void lost(std::uint32_t block, Content before, Content now, std::uint32_t kept) override;
+  void landed_late(std::uint32_t block, Content now) override;
+  void landed_again(std::uint32_t block, Content now) override;
+  void flushes_must_fail() override { unsafe_since_ = next_moment(); }
+  void opened() override { unsafe_since_.reset(); }
 
   // Complains about every block whose history is wrong. Called once, at the end.
   void judge();
@@ -65,6 +83,10 @@ class Oracle {
   void record(const Issued& command);
   void record_miscompare(const Issued& command);
   void add(const Issued& command, std::uint32_t block, Access access);
+  void add_of_store(std::uint32_t block, Access access);
+  void promise(std::uint32_t block, std::uint32_t landing) {
+    promised_[block] = std::max(promised_[block], landing);
+  }
   void check_safety(const Issued& command);
   void excuse(const Issued& command);
   bool must_be_safe(const Issued& command) const;
@@ -73,9 +95,12 @@ class Oracle {
   Verdict& verdict_;
   std::vector<std::vector<Access>> accesses_;              // by block
   std::array<std::uint32_t, most_blocks> acknowledged_{};  // newest acknowledged landing
-  std::array<std::uint32_t, most_blocks> excused_{};  // lost landings that an initiator knows of
-  std::optional<std::uint64_t> cache_off_since_;      // the moment of the MODE SELECT
+  std::array<std::uint32_t, most_blocks> excused_{};   // lost landings that an initiator knows of
+  std::array<std::uint32_t, most_blocks> promised_{};  // newest landing that an answer called safe
+  std::optional<std::uint64_t> unsafe_since_;          // no flush may end well
+  std::optional<std::uint64_t> cache_off_since_;       // the moment of the MODE SELECT
   std::uint64_t cache_set_ = 0;  // when the newest MODE SELECT that counts arrived
+  std::uint64_t moment_ = 0;
   std::size_t undecided_ = 0;
 };
 

@@ -33,7 +33,8 @@ struct HashState {
 };
 
 bool is_change(const Access& access) {
-  return access.kind == Access::Kind::put || access.kind == Access::Kind::swap;
+  return access.kind == Access::Kind::put || access.kind == Access::Kind::swap ||
+         access.kind == Access::Kind::lose;
 }
 
 // Whether it can only have happened while the block held `content`.
@@ -108,7 +109,7 @@ void Search::choose() {
   for (const Access& access : accesses_) {
     if (access.kind == Access::Kind::get) {
       seen.insert(access.content);
-    } else if (access.kind == Access::Kind::swap) {
+    } else if (access.kind == Access::Kind::swap || access.kind == Access::Kind::lose) {
       seen.insert(access.expected);
     } else if (access.kind == Access::Kind::differs) {
       last_differs = std::max(last_differs, access.ended);
@@ -280,6 +281,10 @@ std::optional<State> Search::apply(State state, std::size_t slot) const {
   if (access.kind == Access::Kind::swap && access.expected != state.content) {
     return std::nullopt;
   }
+  if (access.kind == Access::Kind::lose && access.expected != state.content) {
+    state.done |= std::uint64_t{1} << slot;  // it was overwritten, so it is not missed
+    return state;
+  }
   if (access.content != state.content && still_wanted(state, slot)) {
     return std::nullopt;
   }
@@ -326,6 +331,7 @@ const char* verb(Access::Kind kind) {
     case Access::Kind::differs:
       return "finds something else than";
     case Access::Kind::swap:
+    case Access::Kind::lose:
       return "changes";
   }
   return "";
@@ -341,7 +347,7 @@ std::string describe(const Access& access) {
   const Content first = access.kind == Access::Kind::differs ? access.expected : access.content;
   std::string what = fmt::format("moments {}-{} command {} {} {} ", access.began, access.ended,
                                  access.command, access.name, verb(access.kind));
-  what += access.kind == Access::Kind::swap
+  what += access.kind == Access::Kind::swap || access.kind == Access::Kind::lose
               ? fmt::format("{} into {}", access.expected.name(), access.content.name())
               : first.name();
   return access.certain ? what : what + ", perhaps";

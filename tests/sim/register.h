@@ -18,6 +18,7 @@
 //
 // Blocks are judged one by one, because SCSI promises no atomicity for transfers of several blocks.
 // COMPARE AND WRITE is one access: no other change comes between its comparison and its change.
+// What a store loses, it loses in one moment, and nothing comes back by itself.
 //
 // Contents need not be unique (zeros; retries with the same data), so this is a search. It keeps
 // the states that the register and the accesses under way may be in, and moves them along the
@@ -41,6 +42,7 @@ struct Access {
     get,      // the block is `content`
     differs,  // the block is not `expected`
     swap,     // the block is `expected` and becomes `content`
+    lose,     // the store loses `expected`: the block becomes `content` if it is that
   };
   Kind kind = Kind::put;
   bool certain = true;  // false: it may not have happened; reads are always certain

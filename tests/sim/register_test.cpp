@@ -50,6 +50,13 @@ Access swap(Content expected, Content content, std::uint64_t began, std::uint64_
   return access;
 }
 
+Access lose(Content expected, Content content, std::uint64_t began) {
+  Access access = put(content, began, began + 1);
+  access.kind = Access::Kind::lose;
+  access.expected = expected;
+  return access;
+}
+
 bool right(const History& history) {
   return judge(history, zeros).judgement == Judgement::right;
 }
@@ -135,6 +142,26 @@ void zeros_come_from_many(void**) {
   assert_false(right({put(a, 1, 2), perhaps(zeros, 3, 4), get(zeros, 5, 6), get(a, 7, 8)}));
 }
 
+void what_a_store_loses_shows_older_data(void**) {
+  assert_true(right({put(a, 1, 2), put(b, 3, 4), lose(b, a, 5), get(a, 7, 8)}));
+  assert_false(right({put(a, 1, 2), put(b, 3, 4), lose(b, a, 5), get(b, 7, 8)}));
+  assert_false(right({put(a, 1, 2), put(b, 3, 4), lose(b, a, 5), get(zeros, 7, 8)}));
+  // Only what is there is lost, and only then.
+  assert_true(right({put(a, 1, 2), put(b, 3, 4), lose(a, zeros, 5), get(b, 7, 8)}));
+  assert_false(right({put(a, 1, 2), lose(a, zeros, 3), put(a, 5, 6), get(zeros, 7, 8)}));
+  assert_false(right({lose(a, zeros, 1), put(a, 3, 4), get(zeros, 5, 6)}));
+}
+
+void a_command_under_way_comes_before_a_loss_or_after_it(void**) {
+  assert_true(right({put(a, 1, 5), lose(a, zeros, 3), get(a, 6, 7)}));
+  assert_true(right({put(a, 1, 5), lose(a, zeros, 3), get(zeros, 6, 7)}));
+  // Compared before the loss, and written over what was lost.
+  assert_true(right({put(a, 1, 2), swap(a, b, 3, 7), lose(a, zeros, 4), get(b, 8, 9)}));
+  assert_false(right({put(a, 1, 2), lose(a, zeros, 3), swap(a, b, 5, 6)}));
+  // Nobody knew of it, and it was lost.
+  assert_true(right({put(a, 1, 2), perhaps(b, 3, 4), lose(b, zeros, 5), get(zeros, 7, 8)}));
+}
+
 // A plain search through all orders, for short histories.
 bool right_by_trying(const History& history, std::uint64_t used, Content now) {
   bool all = true;
@@ -149,7 +176,9 @@ bool right_by_trying(const History& history, std::uint64_t used, Content now) {
       return (used >> at & 1) == 0 && other.ended < access.began && other.certain;
     });
     const bool reads = access.kind == Access::Kind::get;
-    const bool possible = access.kind == Access::Kind::put || (reads && access.content == now) ||
+    const bool loses = access.kind == Access::Kind::lose;
+    const bool possible = access.kind == Access::Kind::put || loses ||
+                          (reads && access.content == now) ||
                           (access.kind == Access::Kind::differs && access.expected != now) ||
                           (access.kind == Access::Kind::swap && access.expected == now);
     if (!first || !possible) {
@@ -160,7 +189,8 @@ bool right_by_trying(const History& history, std::uint64_t used, Content now) {
     for (std::size_t j = 0; j < history.size(); ++j) {
       gone |= history[j].ended < access.began ? std::uint64_t{1} << j : 0;
     }
-    const bool changes = access.kind == Access::Kind::put || access.kind == Access::Kind::swap;
+    const bool changes = access.kind == Access::Kind::put || access.kind == Access::Kind::swap ||
+                         (loses && access.expected == now);
     if (right_by_trying(history, gone, changes ? access.content : now)) {
       return true;
     }
@@ -180,11 +210,12 @@ History random_history(co::Random& random) {
   for (std::uint64_t i = 0; i < count; ++i) {
     Access access = put(contents[random.below(4)], 0, 0);
     std::tie(access.began, access.ended) = std::minmax(moments[2 * i], moments[2 * i + 1]);
-    const std::uint64_t lot = random.below(10);
-    access.kind = lot < 5   ? Access::Kind::put
-                  : lot < 8 ? Access::Kind::get
-                  : lot < 9 ? Access::Kind::differs
-                            : Access::Kind::swap;
+    const std::uint64_t lot = random.below(11);
+    access.kind = lot < 5    ? Access::Kind::put
+                  : lot < 8  ? Access::Kind::get
+                  : lot < 9  ? Access::Kind::differs
+                  : lot < 10 ? Access::Kind::swap
+                             : Access::Kind::lose;
     access.expected = contents[random.below(4)];
     const bool changes = access.kind == Access::Kind::put || access.kind == Access::Kind::swap;
     access.certain = !changes || random.chance(1, 2);
@@ -227,6 +258,8 @@ int main() {
       cmocka_unit_test(compare_and_write_is_one_access),
       cmocka_unit_test(a_miscompare_found_something_else),
       cmocka_unit_test(zeros_come_from_many),
+      cmocka_unit_test(what_a_store_loses_shows_older_data),
+      cmocka_unit_test(a_command_under_way_comes_before_a_loss_or_after_it),
       cmocka_unit_test(agrees_with_trying_all_orders),
   };
   return cmocka_run_group_tests_name("register", tests, nullptr, nullptr);

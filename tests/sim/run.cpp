@@ -87,7 +87,7 @@ void Run::settle() {
     initiator->stop();
   }
   chaos_.stop();
-  if (lun_.store().fenced() && !lun_.closing()) {
+  if ((lun_.store().fenced() || lun_.store().flushes_fail()) && !lun_.closing()) {
     lun_.close();
   }
   lun_.sim().run_for(seconds{22});

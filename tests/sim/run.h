@@ -5,9 +5,10 @@
 // and then every fault. There are two phases:
 //   safety     Faults come and go: freezes of everything, of changes, of reads, of a range, or of
 //              answers only; thaws; operations that get stuck one by one, fail, run out of
-//              resources, obey or ignore cancelling; new limits; a LUN that is closed and opened
-//              again, grown and shrunk; buffers that run out. No content may be wrong, and no
-//              answer late.
+//              resources, obey or ignore cancelling; connections that are lost, servers that
+//              restart, stores that another client takes over; new limits; a LUN that is closed
+//              and opened again, grown and shrunk; buffers that run out. No content may be wrong,
+//              and no answer late.
 //   liveness   Faults stop. All that is outstanding must end in bounded time. Then the initiators
 //              go on calmly, and none of their commands may be turned away. Last, the whole LUN is
 //              read and closed, and nothing may be left behind.

@@ -68,6 +68,27 @@ void a_flush_over_lost_data_is_noticed(void**) {
   assert_true(is_noticed("hides_lost_data", bugs, "is not safe"));
 }
 
+void a_server_that_loses_safe_data_is_noticed(void**) {
+  const sim::RunOptions bugs{.store_sabotage = {.loses_safe_data = true}};
+  assert_true(is_noticed("loses_safe_data", bugs, "promised that it was safe"));
+}
+
+void a_flush_after_a_server_lost_data_is_noticed(void**) {
+  const sim::RunOptions bugs{.store_sabotage = {.forgets_losses = true}};
+  assert_true(is_noticed("forgets_losses", bugs, "is not safe"));
+  assert_true(is_noticed("forgets_losses", bugs, "although the connection was lost"));
+}
+
+void a_client_that_closes_and_tells_of_no_loss_is_noticed(void**) {
+  const sim::RunOptions bugs{.store_sabotage = {.closes_silently = true}};
+  assert_true(is_noticed("closes_silently", bugs, "is not safe"));
+}
+
+void a_shared_server_that_counts_as_exclusive_is_noticed(void**) {
+  const sim::RunOptions bugs{.store_sabotage = {.trusts_shared_server = true}};
+  assert_true(is_noticed("trusts_shared_server", bugs, "cannot have behaved so"));
+}
+
 }  // namespace
 
 int main() {
@@ -79,6 +100,10 @@ int main() {
       cmocka_unit_test(writes_that_land_after_a_fence_are_noticed),
       cmocka_unit_test(a_comparison_whose_write_is_repeated_is_noticed),
       cmocka_unit_test(a_flush_over_lost_data_is_noticed),
+      cmocka_unit_test(a_server_that_loses_safe_data_is_noticed),
+      cmocka_unit_test(a_flush_after_a_server_lost_data_is_noticed),
+      cmocka_unit_test(a_client_that_closes_and_tells_of_no_loss_is_noticed),
+      cmocka_unit_test(a_shared_server_that_counts_as_exclusive_is_noticed),
   };
   return cmocka_run_group_tests_name("sabotage", tests, nullptr, nullptr);
 }

@@ -102,10 +102,10 @@ Content SimBackend::content(std::uint32_t block) const {
 }
 
 bool SimBackend::has_failed_to_make_durable() const {
-  return std::any_of(ops_.begin(), ops_.end(), [](const Op& op) {
-    return (op.kind == OpKind::flush || op.fua) &&
-           (op.status == IoStatus::medium_error || op.status == IoStatus::not_ready);
-  });
+  return left_word_ || std::any_of(ops_.begin(), ops_.end(), [](const Op& op) {
+           return (op.kind == OpKind::flush || op.fua) &&
+                  (op.status == IoStatus::medium_error || op.status == IoStatus::not_ready);
+         });
 }
 
 std::uint32_t SimBackend::first_landing(std::uint32_t block, Content content) const {
@@ -184,7 +184,9 @@ co::Task<bool> SimBackend::pause(Running* running, co::CancelToken cancel) {
 co::Task<IoStatus> SimBackend::run(Op op, io::SgView data, co::CancelToken cancel, bool once) {
   Running running{*this, op, data};
   running.once = once;
-  std::size_t step = 0;
+  if (is_over(&running)) {
+    co_return finish(&running);
+  }
   for (;;) {
     const bool goes_on = co_await pause(&running, cancel);
     if (is_over(&running)) {
@@ -192,7 +194,6 @@ co::Task<IoStatus> SimBackend::run(Op op, io::SgView data, co::CancelToken cance
     }
     if (std::exchange(running.again, false)) {
       running.begin_again();
-      step = 0;
       continue;
     }
     if (!goes_on) {
@@ -205,8 +206,8 @@ co::Task<IoStatus> SimBackend::run(Op op, io::SgView data, co::CancelToken cance
     if (running.all_landed) {
       co_return finish(&running);
     }
-    land(&running, step++);
-    running.all_landed = step == running.steps;
+    land(&running, running.landings++);
+    running.all_landed = running.landings == running.steps;
   }
 }
 
@@ -233,6 +234,7 @@ IoStatus SimBackend::finish(Running* running) {
       }
     }
   }
+  note_client(*running);
   return sabotaged(*running);
 }
 
@@ -261,6 +263,7 @@ void SimBackend::land_block(Running* running, std::uint32_t index) {
   }
   const Content now = Content::of(memory);
   landings_[block].push_back(Landing{now, last_landing_});
+  tell_again(*running, block, now);
   if (now.is_torn()) {
     verdict_.complain(
         "block {} became bytes that nobody sent: a buffer was used again under a write", block);
@@ -340,11 +343,18 @@ void SimBackend::open() {
   BALLAST_ASSERT(!in_use_);
   in_use_ = true;
   fenced_ = false;
+  acknowledged_ = 0;
+  flushed_ = 0;
+  flushes_end_ = IoStatus::ok;
+  lost_up_to_ = 0;
+  told_up_to_ = 0;
+  watcher_->opened();
 }
 
 co::Task<void> SimBackend::close() {
   BALLAST_ASSERT(in_use_);
   co_await at_work_.drain();
+  co_await end_connection();
   BALLAST_ASSERT(at_work_.count() == 0);
   in_use_ = false;
 }

@@ -5,10 +5,12 @@
 // block, at drawn moments between its start and its end, in any order relative to other operations.
 // A write takes each block out of its caller's buffer at the moment when that block lands, and a
 // read puts each block into it then, as hardware does. So it shows if a buffer is given away too
-// early. The connection to the store may be lost, or another client may take the store over. An
-// operation may get stuck, fail halfway, or be frozen by a rule until a thaw. It obeys a
+// early. An operation may get stuck, fail halfway, or be frozen by a rule until a thaw. It obeys a
 // request to cancel only if its draw allows that and nothing of it has landed, and takes its time
 // for that.
+//
+// The store may be on another machine (Engine, and sim_backend_loss.cpp). As an NBD server's client
+// it does what lib/backend/nbd.h says when it loses the connection.
 //
 // The store keeps account of what a power cut would leave. Each landing on a block has a number,
 // and durable() says which number is safe. With a volatile cache, a flush makes safe only the
@@ -26,11 +28,13 @@
 #include <vector>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/store_register.h"
 #include "lib/co/cancel.h"
 #include "lib/co/gate.h"
 #include "lib/co/sim_executor.h"
 #include "lib/co/task_group.h"
 #include "tests/sim/content.h"
+#include "tests/sim/store_watcher.h"
 #include "tests/sim/verdict.h"
 
 namespace ballast::sim {
@@ -64,12 +68,25 @@ struct Freeze {
   bool landed_only = false;  // holds only the answer, after the operation has landed
 };
 
+// Where the store is.
+enum class Engine : std::uint8_t {
+  local,  // it is always there
+  nbd,    // on a server: the connection may be lost, and the server may restart
+  owned,  // several machines own it in turn: another client may take it over
+};
+
 // Deliberate bugs of a store and its client, to check that the runs find them. All are false except
 // in tests.
 struct StoreSabotage {
   bool lands_after_fence = false;    // what was under way at a fence lands later all the same
   bool repeats_comparisons = false;  // the write of a COMPARE AND WRITE lands once more, later
   bool hides_lost_data = false;      // a flush that has lost data ends well
+  bool loses_safe_data = false;      // a server that restarts loses what a flush made safe
+  bool forgets_losses = false;       // so does a flush after a server may have lost data
+  bool closes_silently = false;      // closing leaves data unflushed, and tells of no loss
+  // A connection that was lost counts as over, although the server lets the next client in while it
+  // works for the last one.
+  bool trusts_shared_server = false;
 };
 
 class SimBackend final : public backend::Backend {
@@ -92,6 +109,10 @@ class SimBackend final : public backend::Backend {
   SimBackend(co::Executor& executor, std::uint64_t seed, std::uint32_t blocks,
              const backend::Capabilities& capabilities, Verdict& verdict);
 
+  // Before the first operation. `unheard_flush` belongs to the store.
+  void play(Engine engine, StoreWatcher& watcher,
+            std::shared_ptr<backend::UnheardFlush> unheard_flush);
+
   // --- for the test ---
   void set_temper(const Temper& temper) { temper_ = temper; }
   void freeze(const Freeze& rule);
@@ -104,10 +125,17 @@ class SimBackend final : public backend::Backend {
   // Lets one frozen operation go at once, as a whole. `op`: its index in ops().
   void release(std::size_t op);
 
-  // The connection is lost, as that to an NBD server that lets one client in at a time. What is
-  // under way is sent again once it cannot land any more. The write of a COMPARE AND WRITE fails
-  // instead: it may have landed in part.
+  // The connection to an NBD server is lost. What is under way is sent again. The write of a
+  // COMPARE AND WRITE fails instead: it may have landed in part. If the store is exclusive, nothing
+  // of the old connection lands any more. Otherwise what has not landed may do so at any time.
   void lose_connection();
+  // The server restarts. It loses some of the landings that no flush has made safe, and what of old
+  // connections has not landed yet; and the connection.
+  void restart();
+  // Whether the client knows that acknowledged data may be lost, so that each flush fails.
+  bool flushes_fail() const { return !ok(flushes_end_); }
+  // Whether a flush has to make something safe that was acknowledged.
+  bool unflushed() const { return acknowledged_ != flushed_; }
   // Another client takes the store over. Everything ends with not_ready until the store is opened
   // again. What is under way may have landed in part, and lands no more.
   void fence();
@@ -131,7 +159,7 @@ class SimBackend final : public backend::Backend {
   std::uint32_t durable(std::uint32_t block) const { return durable_[block]; }
   // The newest landing on a block by an operation that ended well.
   std::uint32_t completed(std::uint32_t block) const { return completed_[block]; }
-  // The newest landing on a block that a failed flush lost.
+  // The newest acknowledged landing on a block that a failed flush, or a restart, lost.
   std::uint32_t lost(std::uint32_t block) const { return lost_[block]; }
   // Whether a flush, or a write with FUA, ever failed.
   bool has_failed_to_make_durable() const;
@@ -162,17 +190,30 @@ class SimBackend final : public backend::Backend {
   struct Landing {
     Content content;
     std::uint32_t number;
+    bool lost = false;  // by a restart: it is nowhere any more
   };
   class Running;
+  // A request that lands although its connection, or its client, is gone.
+  struct Late {
+    Op op;
+    std::vector<std::byte> data;
+    std::vector<std::uint32_t> blocks;  // indices in the operation
+    bool allowed;                       // the store is as it is: no bug that a run must find
+  };
 
   co::Task<IoStatus> start_write(Bytes offset, io::SgView from, backend::Fua fua,
                                  co::CancelToken cancel, bool once);
   co::Task<IoStatus> run(Op op, io::SgView data, co::CancelToken cancel, bool once = false);
+  co::Task<void> end_connection();
   bool is_over(Running* running);
   IoStatus sabotaged(const Running& running);
+  void note_client(const Running& running);
+  void client_loses_connection();
+  void tell_again(const Running& running, std::uint32_t block, Content now);
+  void lose_landings(std::uint32_t block, bool all);
   void haunt(const Running& running);
-  static co::Task<void> land_late(co::Executor& executor, SimBackend* store, Op op,
-                                  std::vector<std::byte> data);
+  void leave_behind(const Running& running);
+  static co::Task<void> land_late(co::Executor& executor, SimBackend* store, Late late);
   co::Task<bool> pause(Running* running, co::CancelToken cancel);
   IoStatus finish(Running* running);
   void land(Running* running, std::size_t step);
@@ -197,13 +238,26 @@ class SimBackend final : public backend::Backend {
   Numbers durable_{};
   Numbers completed_{};
   Numbers lost_{};
+  Numbers disturbed_{};  // when the store last changed a block on its own account
   std::uint32_t last_landing_ = 0;
   bool in_use_ = false;
   co::Gate at_work_;  // operations and resizes; it is never closed, because the store is opened
                       // again and again
   bool fenced_ = false;
   StoreSabotage sabotage_;
-  co::TaskGroup ghosts_;  // writes that land although they must not
+
+  Engine engine_ = Engine::local;
+  StoreWatcher* watcher_ = nullptr;
+  std::shared_ptr<backend::UnheardFlush> unheard_flush_;
+  // As nbd.cpp has them.
+  std::uint64_t acknowledged_ = 0;
+  std::uint64_t flushed_ = 0;
+  IoStatus flushes_end_ = IoStatus::ok;
+  std::uint64_t lost_up_to_ = 0;
+  std::uint64_t told_up_to_ = 0;
+  bool left_word_ = false;  // a client that closed left word that data may be lost
+  std::uint64_t restarts_ = 0;
+  co::TaskGroup ghosts_;  // what lands late
 };
 
 }  // namespace ballast::sim

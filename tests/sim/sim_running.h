@@ -26,6 +26,8 @@ class SimBackend::Running {
     what.started = store.executor_.now();
     draw_lot();
     at_start = store.completed_;
+    acknowledged = store.acknowledged_;
+    last_before = store.last_landing_;
     store.ops_.push_back(what);
     store.verdict_.trace(what.started, "  op {} {} {}+{}{}", number, name(what.kind), what.first,
                          what.count, what.fua ? " fua" : "");
@@ -43,6 +45,8 @@ class SimBackend::Running {
   std::array<std::uint8_t, most_blocks> step_of{};  // when each block lands; most_steps: never
   Numbers landed{};                                 // by index; 0: not
   Numbers at_start{};                               // for a flush: what it covers for certain
+  std::uint32_t last_before = 0;                    // the store's last landing before it began
+  std::uint64_t acknowledged = 0;                   // the same, as its client counts
   IoStatus fate = IoStatus::ok;
   bool cancellable = false;
   bool once = false;   // it must not be sent again
@@ -50,14 +54,16 @@ class SimBackend::Running {
   bool any_landed = false;
   bool all_landed = false;
   bool released = false;
-  bool kept = false;     // frozen until release() or thaw()
-  std::size_t step = 0;  // waits behind it
+  bool kept = false;         // frozen until release() or thaw()
+  std::size_t step = 0;      // waits behind it
+  std::size_t landings = 0;  // of its steps, since it was sent
   std::size_t stuck_at = most_steps + 1;
   TimePoint stuck_until{};
 
   // Sent again, it lands as a whole once more.
   void begin_again() {
     step = 0;
+    landings = 0;
     all_landed = false;
     fate = IoStatus::ok;
     steps = 1 + static_cast<std::size_t>(store_.random_.below(most_steps));
