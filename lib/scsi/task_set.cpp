@@ -318,6 +318,7 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
 // --- for the owner
 
 void TaskSet::set_limits(const TaskSetLimits& limits) {
+  look_for_calm(executor().now());  // by the limits that were in force
   limits_ = limits;
   wake_.set();
   recover(executor().now());

@@ -304,6 +304,27 @@ void a_long_freeze_is_lived_through_by_aborts(void**) {
   assert_well(scene.end());
 }
 
+// The patrol slept when it was over. BUSY is believed as if there had been none.
+void new_limits_revive_no_trouble_that_is_over(void**) {
+  LunConfig config = never_stalled();
+  config.limits.deadline = seconds{1};
+  Scene scene{config};
+  assert_true(scene.orphan(read_wish(here)).turned_away());
+  scene.store().thaw();
+  scene.pass(seconds{2});
+  scsi::TaskSetLimits limits = config.limits;
+  limits.deadline = seconds{20};
+  limits.busy_for = seconds{10};
+  scene.set_limits(limits);
+  scene.pass(seconds{8});
+  const Issued& read = scene.begin_frozen(read_wish(here));
+  assert_false(scene.tasks().holding());
+  scene.store().thaw();
+  scene.sim().run_ready();
+  assert_true(read.good());
+  assert_well(scene.end());
+}
+
 void longer_patience_ends_a_stall(void**) {
   Scene scene;
   scene.begin_frozen(read_wish(here));
@@ -340,6 +361,7 @@ int main() {
       cmocka_unit_test(orphans_are_no_more_than_the_queue_is_deep),
       cmocka_unit_test(more_commands_than_there_is_room_for),
       cmocka_unit_test(a_long_freeze_is_lived_through_by_aborts),
+      cmocka_unit_test(new_limits_revive_no_trouble_that_is_over),
       cmocka_unit_test(longer_patience_ends_a_stall),
   };
   return cmocka_run_group_tests_name("deadline", tests, nullptr, nullptr);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process that stood still, as a paused virtual machine does, may do to a store that somebody
-// else may have taken meanwhile.
+// What a process that stood still, as a paused virtual machine does, may do to a store that
+// somebody else may have taken meanwhile.
 #include "lib/backend/shared_access.h"
 
 #include <atomic>
@@ -150,8 +150,7 @@ class Process final : private AccessWatcher {
 
  public:
   Shared store;
-  SharedAccess access{sim_.executor(), "lun",
-                      std::make_unique<FakeSession>(sim_.executor(), store),
+  SharedAccess access{sim_.executor(), "lun", std::make_unique<FakeSession>(sim_.executor(), store),
                       std::make_unique<FakeSource>(sim_.executor(), store)};
 };
 
