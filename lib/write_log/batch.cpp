@@ -89,12 +89,11 @@ Result<bool> Batch::add(const Position& self, const Position& next, std::uint64_
 }
 
 Index::Piece Batch::piece_at(Lba lba) const {
-  const BlockCount all{superblock_.lun.value() / superblock_.block};
-  return newest_.first_piece(lba, Lba{all.value()} - lba);
+  return newest_.first_piece(lba, newest_.end() - lba);
 }
 
 std::optional<Batch::Run> Batch::take(std::vector<iovec>* segments) {
-  const Lba end{superblock_.lun.value() / superblock_.block};
+  const Lba end = newest_.end();
   segments->clear();
   Index::Piece piece{};
   while (next_ < end && (piece = piece_at(next_)).in == Index::In::store) {
@@ -124,7 +123,7 @@ std::optional<Batch::Run> Batch::take(std::vector<iovec>* segments) {
 }
 
 void Batch::drop_from(Contents* contents) const {
-  const Lba end{superblock_.lun.value() / superblock_.block};
+  const Lba end = newest_.end();
   for (Lba lba{}; lba < end;) {
     const Index::Piece piece = piece_at(lba);
     if (piece.in != Index::In::store) {

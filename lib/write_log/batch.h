@@ -60,7 +60,7 @@ class Batch {
  private:
   Result<bool> add(const Position& self, const Position& next, std::uint64_t offset,
                    std::uint64_t bytes, std::string_view device);
-  Index::Piece piece_at(Lba lba) const;
+  Index::Piece piece_at(Lba lba) const;  // which is before the end of them all
 
   const Superblock& superblock_;
   const Sabotage sabotage_;

@@ -64,7 +64,7 @@ struct Superblock {
   Uuid store{};
   std::uint64_t owner = 0;
   std::uint64_t incarnation = 0;  // how often the log was opened
-  Bytes lun{};                    // the LUN's size
+  Bytes lun{};                    // the LUN's size when this was written
   std::uint32_t block = 512;      // the LUN's logical block: 512, 1024, 2048 or 4096
   std::uint32_t unit = page;      // 4096, or the device's physical block if that is larger
   std::uint32_t segments = fewest_segments;

@@ -54,6 +54,8 @@ class Index {
   // each goes, because all of what a trimmed block changed is trimmed together.
   void trim(Lba lba, BlockCount blocks, std::uint64_t sequence);
 
+  // The first block behind all runs.
+  Lba end() const { return runs_.empty() ? Lba{} : runs_.rbegin()->second.end; }
   std::size_t runs() const { return runs_.size(); }
 
  private:

@@ -196,11 +196,11 @@ Result<void> check_identity(const Superblock& superblock, const Identity& identi
                     "somebody gave up this log, and used the store without it",
                     superblock.owner, identity.owner));
   }
-  if (superblock.block != identity.block || superblock.lun != identity.lun) {
-    return refuse(fmt::format(
-        "the log was made for a LUN of {} bytes in blocks of {}, and this LUN has {} "
-        "bytes in blocks of {}",
-        superblock.lun.value(), superblock.block, identity.lun.value(), identity.block));
+  if (superblock.block != identity.block) {
+    return refuse(
+        fmt::format("the log was made for a LUN in blocks of {} bytes, and this LUN has "
+                    "blocks of {}",
+                    superblock.block, identity.block));
   }
   if (identity.size != Bytes{} && segments_in(identity.size) != superblock.segments) {
     return refuse(fmt::format(
@@ -220,6 +220,24 @@ Result<void> check_identity(const Superblock& superblock, const Identity& identi
                     sizes.unit, device.physical_block()));
   }
   return {};
+}
+
+Result<void> check_store(const Superblock& superblock, const Index& index,
+                         const backend::Backend& store, const Device& device) {
+  const std::uint64_t size = store.geometry().size.value();
+  const std::uint64_t blocks = size / superblock.block;
+  if (index.end().value() <= blocks) {
+    return {};
+  }
+  return Error{
+      EINVAL,
+      fmt::format(
+          "{}: the log has changes of the LUN's blocks up to {}, and the store, {}, ends "
+          "before block {}: when it had the log, the LUN had {} bytes, and the store has {} "
+          "now; nothing was changed. Make the store as large again until the log is empty, "
+          "or give up what the log has",
+          device.name(), index.end().value() - 1, store.description(), blocks,
+          superblock.lun.value(), size)};
 }
 
 co::Task<Result<Found>> scan(Device& device, Superblock superblock, Sabotage sabotage) {

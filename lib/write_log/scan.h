@@ -33,14 +33,21 @@ struct Identity {
   std::optional<Uuid> log;  // as the store's label names it; nothing: whichever it is
   Uuid store{};
   std::uint64_t owner = 0;
-  Bytes lun{};                // the LUN's size
+  Bytes lun{};                // the LUN's size; the log need not have been made for it
   std::uint32_t block = 512;  // the LUN's logical block
   Bytes size{};               // the log's; 0: whichever it is
 };
 
-// What is wrong with a log of this superblock for a LUN of this identity, in a sentence.
+// What is wrong with a log of this superblock for a LUN of this identity, in a sentence. The LUN
+// may have another size than the superblock says: it was resized while the log was closed, or the
+// power failed before the superblock was written. What the log must have is a store that is large
+// enough for all that it will write there: see check_store().
 Result<void> check_identity(const Superblock& superblock, const Identity& identity,
                             const Device& device);
+// Whether the store ends before changes that the log found. Somebody made it smaller then. They
+// were acknowledged, so they are not thrown away.
+Result<void> check_store(const Superblock& superblock, const Index& index,
+                         const backend::Backend& store, const Device& device);
 
 struct Found {
   Contents contents;

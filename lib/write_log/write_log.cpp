@@ -18,7 +18,8 @@ WriteLog::WriteLog(backend::Backend& device, backend::Backend& store, const Opti
       writer_{device_, contents_, ring_, superblock_, found.epoch + 1, options.sabotage},
       reader_{device_, contents_, ring_, writer_, superblock_, options.sabotage},
       reaper_{device_, store,        contents_,   ring_,
-              writer_, superblocks_, superblock_, options.sabotage} {}
+              writer_, superblocks_, superblock_, options.sabotage},
+      operations_{executor(), "the log's superblock to be written"} {}
 
 WriteLog::~WriteLog() {
   BALLAST_ASSERT(closed_);
@@ -43,12 +44,17 @@ co::Task<Result<std::unique_ptr<WriteLog>>> WriteLog::open(backend::Backend& bac
   if (!found.ok()) {
     co_return found.error();
   }
+  const Result<void> fits = check_store(superblock, found.value().contents.index(), store, device);
+  if (!fits.ok()) {
+    co_return fits.error();
+  }
   // What was found may still be in the device's cache.
   IoStatus status = co_await device.flush();
   const Position end = found.value().contents.end();
   superblock.durable = end.sequence - 1;
   superblock.clean = false;
   ++superblock.incarnation;
+  superblock.lun = options.identity.lun;
   superblock.host = options.host;
   superblock.store_name = options.store_name;
   if (ok(status)) {
@@ -87,7 +93,17 @@ co::Task<IoStatus> WriteLog::drain() {
   co_return status;
 }
 
+co::Task<IoStatus> WriteLog::set_lun(Bytes size) {
+  BALLAST_ASSERT(size.value() % superblock_.block == 0);
+  const co::Gate::Guard inside{operations_};
+  superblock_.lun = size;
+  const IoStatus status = co_await superblocks_.write(superblock_);
+  co_return status;
+}
+
 co::Task<void> WriteLog::close() {
+  operations_.close();
+  co_await operations_.drain();
   co_await reaper_.close();
   co_await reader_.close();
   co_await writer_.close();

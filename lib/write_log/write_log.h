@@ -28,6 +28,7 @@
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/cancel.h"
+#include "lib/co/gate.h"
 #include "lib/co/task.h"
 #include "lib/io/sg.h"
 #include "lib/write_log/contents.h"
@@ -63,8 +64,10 @@ class WriteLog {
     damaged,
   };
 
-  // Opens a log that create() has made. A refusal says what is wrong, and nothing was changed. Else
-  // the log has a new incarnation, which is durable, and what was found is durable.
+  // Opens a log that create() has made. The LUN may have been resized while the log was closed; but
+  // the store must have room for all changes that are in the log. A refusal says what is wrong, and
+  // nothing was changed. Else the log has a new incarnation, which is durable, and what was found
+  // is durable.
   static co::Task<Result<std::unique_ptr<WriteLog>>> open(backend::Backend& device,
                                                           backend::Backend& store, Options options);
   ~WriteLog();
@@ -83,6 +86,13 @@ class WriteLog {
   }
   // Makes all changes durable that append() has taken over before this began.
   co::Task<IoStatus> flush() { return writer_.flush(); }
+
+  // The LUN has this size now, a multiple of its block: when it ends with ok, the superblock says
+  // so, durably. A LUN grows in this order: the store, durably; then this; then changes behind the
+  // old end. A LUN that shrinks keeps its store as large as it was. So what the log has behind the
+  // new end stays there, and is written back like everything else: if the LUN grows again, it has
+  // what it had. Of two at once, the later one counts.
+  co::Task<IoStatus> set_lun(Bytes size);
 
   // The part of a range that begins at `lba` and is in one place.
   Index::Piece first_piece(Lba lba, BlockCount blocks) const {
@@ -121,6 +131,7 @@ class WriteLog {
   Writer writer_;
   Reader reader_;
   Reaper reaper_;
+  co::Gate operations_;  // those of its own
   bool closed_ = true;
 };
 

@@ -138,6 +138,12 @@ void it_says_what_a_plain_list_of_blocks_says(void**) {
       }
       assert_true(index.covers(Lba{from}, BlockCount{blocks - from}) == all_there);
       assert_true(index.runs() <= 2 * records);
+      assert_true(index.end() <= Lba{blocks});
+      if (index.runs() > 0) {
+        assert_true(index.covers(Lba{index.end().value() - 1}, BlockCount{1}));
+        const BlockCount behind = BlockCount{blocks + 1} - BlockCount{index.end().value()};
+        assert_true(index.first_piece(index.end(), behind).blocks == behind);
+      }
     }
   }
 }

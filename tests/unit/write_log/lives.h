@@ -8,6 +8,8 @@
 // - When the log is lost, the store is as some power cut could have left it: if it has a change of
 //   an epoch, it has all that was durable when that epoch began.
 // - A change that ended with cancelled never shows.
+// - The superblock has the size that the LUN was last given, or one that was not answered yet. The
+//   LUN may have another size when it is opened. A LUN that shrinks loses nothing.
 #pragma once
 
 #include <fmt/format.h>
@@ -100,7 +102,7 @@ class Lives {
   LivesResult run();
 
  private:
-  static constexpr std::uint64_t lun_blocks = 400;
+  static constexpr std::uint64_t lun_blocks = 400;  // at most; the store has as many
   static constexpr std::size_t most_clients = 40;
 
   template <class... Args>
@@ -112,7 +114,7 @@ class Lives {
   }
   WriteLog::Options options() const {
     WriteLog::Options options;
-    options.identity.lun = Bytes{lun_blocks * block_};
+    options.identity.lun = Bytes{lun_ * block_};
     options.identity.block = block_;
     options.sabotage = sabotage_;
     return options;
@@ -158,6 +160,7 @@ class Lives {
     }
     co::CancelSource end;
     std::vector<std::shared_ptr<co::CancelSource>> cancels;  // of each change
+    bool resizing = false;
     std::vector<bool> busy = std::vector<bool>(lun_blocks);
     std::vector<std::vector<std::byte>> buffers;  // kept for the whole life
   };
@@ -174,6 +177,9 @@ class Lives {
   co::Task<void> client(Life& life, Habits habits);
   co::Task<void> change(Life& life, Habits habits);
   co::Task<void> flush(Life& life);
+  std::uint64_t any_size() { return 100 + random_.below(lun_blocks - 99); }
+  co::Task<void> resize(Life& life);
+  void look_at_superblock();
   co::Task<void> read(Life& life, std::uint64_t lba, std::uint64_t count, bool first_look);
   static co::Task<void> cancel_later(co::Executor& executor, std::shared_ptr<co::CancelSource> it,
                                      Nanoseconds delay);
@@ -193,6 +199,8 @@ class Lives {
   Medium log_;
   Medium store_;
   std::vector<History> histories_;
+  std::uint64_t lun_ = lun_blocks;                // the LUN's size, in blocks
+  std::vector<std::uint64_t> sizes_{lun_blocks};  // that the superblock may have
   std::uint64_t next_id_ = 1;
   std::uint64_t answers_ = 0;
   std::uint64_t epochs_ = 0;
@@ -211,6 +219,7 @@ inline co::Task<void> Lives::open(Life& life) {
     co_return;
   }
   life.log = std::move(opened).value();
+  sizes_ = {lun_};
 }
 
 inline co::Task<void> Lives::read(Life& life, std::uint64_t lba, std::uint64_t count,
@@ -274,8 +283,8 @@ inline co::Task<void> Lives::cancel_later(co::Executor& executor,
 inline co::Task<void> Lives::change(Life& life, Habits habits) {
   const bool large = habits.large && random_.chance(1, 4);
   const std::uint64_t most = large ? lun_blocks : 1 + random_.below(16);
-  const std::uint64_t lba = random_.below(lun_blocks);
-  const std::uint64_t count = 1 + random_.below(std::min(lun_blocks - lba, most));
+  const std::uint64_t lba = random_.below(lun_);
+  const std::uint64_t count = 1 + random_.below(std::min(lun_ - lba, most));
   const auto first = life.busy.begin() + static_cast<std::ptrdiff_t>(lba);
   const auto last = first + static_cast<std::ptrdiff_t>(count);
   if (std::find(first, last, true) != last) {
@@ -344,6 +353,41 @@ inline co::Task<void> Lives::flush(Life& life) {
   }
 }
 
+inline co::Task<void> Lives::resize(Life& life) {
+  if (life.resizing) {
+    co_return;
+  }
+  life.resizing = true;
+  const std::uint64_t size = any_size();
+  lun_ = std::min(lun_, size);
+  sizes_.push_back(size);
+  const IoStatus status = co_await life.log->set_lun(Bytes{size * block_});
+  life.resizing = false;
+  if (life.disk.dead() || !ok(status)) {
+    co_return;
+  }
+  lun_ = size;
+  sizes_ = {size};
+}
+
+// As the next process finds it.
+inline void Lives::look_at_superblock() {
+  Superblock newest;
+  for (const std::uint64_t offset : {std::uint64_t{0}, superblock_b}) {
+    std::array<std::byte, page> bytes;
+    log_.read(offset / page, bytes);
+    const Result<Superblock> found = decode_superblock(bytes, "here");
+    if (found.ok() && found.value().slot_sequence > newest.slot_sequence) {
+      newest = found.value();
+    }
+  }
+  const std::uint64_t size = newest.lun.value() / block_;
+  if (std::ranges::find(sizes_, size) == sizes_.end()) {
+    complain("the superblock has a LUN of {} blocks, and it was given {} ({} answers pending)",
+             size, sizes_.front(), sizes_.size() - 1);
+  }
+}
+
 inline co::Task<void> Lives::client(Life& life, Habits habits) {
   while (!life.end.requested() && result_.complaints.empty() &&
          life.log->state() == WriteLog::State::working) {
@@ -356,6 +400,8 @@ inline co::Task<void> Lives::client(Life& life, Habits habits) {
       const std::uint64_t lba = random_.below(lun_blocks);
       co_await read(life, lba, 1 + random_.below(std::min<std::uint64_t>(20, lun_blocks - lba)),
                     false);
+    } else if (what < 910) {
+      co_await resize(life);
     } else {
       const auto idle = Nanoseconds{static_cast<std::int64_t>(random_.below(2'000'000))};
       (void)co_await co::sleep_for(life.executor(), idle, life.end.token());
@@ -432,6 +478,9 @@ inline void Lives::live() {
     store_temper.longest = Nanoseconds{100'000};
   }
   store_temper.fails = random_.chance(1, 8) ? 50U : 0U;
+  look_at_superblock();
+  lun_ = random_.chance(1, 6) ? any_size() : lun_;
+  sizes_.push_back(lun_);
   Life life{*this, random_.next(), log_temper, store_temper};
   life.tasks.spawn("open", open(life));
   if (random_.chance(1, 6)) {

@@ -112,8 +112,8 @@ void the_log_of_something_else_is_refused_and_left_alone(void**) {
   assert_says(rig.open(other),
               "the log belongs to owner 3 of the store, and the store has owner 4");
   other = test::rig_identity();
-  other.lun = Bytes{4096};
-  assert_says(rig.open(other), "and this LUN has 4096 bytes in blocks of 512");
+  other.block = 4096;
+  assert_says(rig.open(other), "for a LUN in blocks of 512 bytes, and this LUN has blocks of 4096");
   other = test::rig_identity();
   other.log = Uuid{1};
   assert_says(rig.open(other), "not the log that the LUN's store names");
