@@ -8,7 +8,11 @@
 #include <string>
 #include <utility>
 
+#include "lib/base/assert.h"
 #include "lib/base/values.h"
+#include "lib/co/mutex.h"
+#include "lib/co/task_group.h"
+#include "lib/write_log/read_ahead.h"
 #include "lib/write_log/ring.h"
 
 namespace ballast::write_log {
@@ -29,7 +33,7 @@ std::string ranges_of(const Header& header) {
   return text.empty() ? "none" : text;
 }
 
-// Follows the blocks, in segments that somebody else reads.
+// Follows the blocks, in segments that follow() reads.
 class Walk {
  public:
   Walk(std::string device, const Superblock& superblock, const Sabotage& sabotage)
@@ -175,6 +179,100 @@ std::optional<Error> Walk::damage() const {
                        place(is_torn() ? at_ : end.offset), what, durable_, lost, others)};
 }
 
+co::Task<IoStatus> follow(ReadAhead& ahead, Walk* walk) {
+  bool goes_on = true;
+  while (goes_on) {
+    const IoStatus status = co_await ahead.next();
+    if (!ok(status)) {
+      co_return status;
+    }
+    BALLAST_ASSERT(ahead.offset() == walk->at());
+    goes_on = walk->follow(ahead.bytes());
+    if (!goes_on && !walk->is_torn() && !Ring::begins_segment(walk->at())) {
+      // It ends here, unless the next block did not fit here.
+      walk->look_for_claims(ahead.bytes().subspan(walk->at() - ahead.offset()), walk->at());
+      walk->pass_over();
+      goes_on = true;
+    }
+  }
+  co_return IoStatus::ok;
+}
+
+// What is behind the end, and may say that the end is none.
+class Rest {
+ public:
+  // `segment`: memory for one.
+  Rest(Device& device, const Sizes& sizes, Walk& walk, std::span<std::byte> segment)
+      : device_{device},
+        sizes_{sizes},
+        walk_{walk},
+        pages_{io::make_page_memory(lanes * page)},
+        segment_{segment},
+        reading_segment_{device.executor()} {}
+  co::Executor& executor() { return device_.executor(); }
+  bool works() const { return pages_ != nullptr; }
+
+  co::Task<IoStatus> look();
+
+ private:
+  static constexpr std::size_t lanes = 32;
+
+  std::uint64_t offset_of(std::uint32_t n) const {
+    return ring_begin + (first_ + n) % sizes_.segments * segment_bytes;
+  }
+  co::Task<IoStatus> look_at_segment(std::uint64_t offset);
+  co::Task<void> look_at_pages(std::size_t lane);
+
+  Device& device_;
+  const Sizes sizes_;
+  Walk& walk_;
+  const Memory pages_;                  // one for each lane
+  const std::span<std::byte> segment_;  // for one lane at a time
+  co::Mutex reading_segment_;
+  std::uint64_t first_ = 0;  // where the log ends
+  std::uint32_t next_ = 0;   // counted from there
+  IoStatus status_ = IoStatus::ok;
+};
+
+co::Task<IoStatus> Rest::look() {
+  first_ = Ring::segment_of(walk_.at());
+  while (next_ < 2 && ok(status_)) {
+    status_ = co_await look_at_segment(offset_of(next_++));
+  }
+  co::TaskGroup reads{executor()};
+  for (std::size_t lane = 0; lane < lanes; ++lane) {
+    reads.spawn("the log's first pages", look_at_pages(lane));
+  }
+  co_await reads.join();
+  co_return status_;
+}
+
+co::Task<IoStatus> Rest::look_at_segment(std::uint64_t offset) {
+  const co::Mutex::Guard alone = co_await reading_segment_.lock();
+  const IoStatus status = co_await device_.read(offset, segment_);
+  if (ok(status)) {
+    walk_.look_for_claims(segment_, offset);
+  }
+  co_return status;
+}
+
+co::Task<void> Rest::look_at_pages(std::size_t lane) {
+  const std::span<std::byte> bytes{pages_.get() + lane * page, page};
+  while (next_ < sizes_.segments && ok(status_)) {
+    const std::uint64_t offset = offset_of(next_++);
+    IoStatus status = co_await device_.read(offset, bytes);
+    if (ok(status)) {
+      walk_.look_for_claims(bytes, offset);
+    }
+    if (ok(status) && walk_.is_behind_end(ConstPage{bytes}, offset)) {
+      status = co_await look_at_segment(offset);
+    }
+    if (!ok(status)) {
+      status_ = status;
+    }
+  }
+}
+
 }  // namespace
 
 Result<void> check_identity(const Superblock& superblock, const Identity& identity,
@@ -241,55 +339,20 @@ Result<void> check_store(const Superblock& superblock, const Index& index,
 }
 
 co::Task<Result<Found>> scan(Device& device, Superblock superblock, Sabotage sabotage) {
-  const Memory memory = io::make_page_memory(segment_bytes);
-  if (memory == nullptr) {
+  const Sizes sizes = sizes_of(superblock);
+  Walk walk{device.name(), superblock, sabotage};
+  ReadAhead ahead{device, sizes, walk.at()};
+  Rest rest{device, sizes, walk, ahead.memory()};
+  if (!rest.works() || !ahead.works()) {
     co_return Error{ENOMEM, fmt::format("{}: no memory to read the log", device.name())};
   }
-  const Sizes sizes = sizes_of(superblock);
-  const Error unreadable{EIO, fmt::format("{}: the log cannot be read", device.name())};
-  Walk walk{device.name(), superblock, sabotage};
-  std::span<std::byte> bytes;
-  IoStatus status = IoStatus::ok;
-
-  bool goes_on = true;
-  while (goes_on) {
-    const std::uint64_t begin = walk.at();
-    const std::uint64_t end = Ring::end_of_segment(begin);
-    bytes = {memory.get(), end - begin};
-    status = co_await device.read(begin, bytes);
-    if (!ok(status)) {
-      co_return unreadable;
-    }
-    goes_on = walk.follow(bytes);
-    if (!goes_on && !walk.is_torn() && !Ring::begins_segment(walk.at())) {
-      // It ends here, unless the next block did not fit here.
-      walk.look_for_claims(bytes.subspan(walk.at() - begin), walk.at());
-      walk.pass_over();
-      goes_on = true;
-    }
+  IoStatus status = co_await follow(ahead, &walk);
+  co_await ahead.stop();
+  if (ok(status)) {
+    status = co_await rest.look();
   }
-
-  // What is behind the end, and may say that the end is none.
-  std::uint64_t segment = Ring::segment_of(walk.at());
-  bool is_suspect = true;
-  for (std::uint32_t i = 0; i < sizes.segments; ++i) {
-    const std::uint64_t offset = ring_begin + segment * segment_bytes;
-    bytes = {memory.get(), is_suspect ? segment_bytes : page};
-    status = co_await device.read(offset, bytes);
-    if (!ok(status)) {
-      co_return unreadable;
-    }
-    const bool is_behind = walk.is_behind_end(ConstPage{bytes.first(page)}, offset);
-    if (is_behind && !is_suspect) {
-      bytes = {memory.get(), segment_bytes};
-      status = co_await device.read(offset, bytes);
-      if (!ok(status)) {
-        co_return unreadable;
-      }
-    }
-    walk.look_for_claims(bytes, offset);
-    is_suspect = i == 0;
-    segment = (segment + 1) % sizes.segments;
+  if (!ok(status)) {
+    co_return Error{EIO, fmt::format("{}: the log cannot be read", device.name())};
   }
   std::optional<Error> damage = walk.damage();
   if (damage) {

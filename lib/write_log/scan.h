@@ -13,7 +13,8 @@
 // before that, incarnations never fall. A block of a later incarnation shows that the newest
 // superblock was lost: the log is damaged then, too.
 //
-// It reads a segment at a time, into a buffer of that size.
+// While it looks at a segment, the next ones are being read (read_ahead.h); of the first pages, 32
+// at a time. Memory: 8 MiB, 128 KiB, and what it finds.
 #pragma once
 
 #include <cstdint>

@@ -163,6 +163,45 @@ void what_was_found_is_durable(void**) {
   assert_string_equal(rig.read(10, 4).c_str(), "aaaa");
 }
 
+// A full log of 16 segments, on a device that takes 10 ms for each read.
+void an_opening_reads_several_segments_at_once(void**) {
+  test::RigMedia media;
+  {
+    test::Rig rig{media};
+    assert_true(rig.make().ok());
+    assert_string_equal(rig.open().c_str(), "");
+    rig.store.die();
+    for (int i = 0; i < 6; ++i) {
+      assert_true(ok(rig.write(0, 18000, static_cast<char>('a' + i), Until::written)));
+    }
+    rig.disk.die();
+  }
+  test::Rig rig{media};
+  test::DiskTemper slow = test::Rig::fast;
+  slow.slow_read = 1000;
+  slow.very_long = std::chrono::milliseconds{10};
+  rig.disk.set_temper(slow);
+  rig.store.die();
+  const TimePoint began = rig.sim.now();
+  rig.tasks.spawn("open", [](co::Executor&, test::Rig* its) -> co::Task<void> {
+    WriteLog::Options options;
+    options.identity = test::rig_identity();
+    Result<std::unique_ptr<WriteLog>> opened =
+        co_await WriteLog::open(its->disk, its->store, options);
+    BALLAST_ASSERT(opened.ok());
+    its->log = std::move(opened).value();
+  }(rig.sim.executor(), &rig));
+  rig.sim.run_ready();
+  while (rig.log == nullptr) {
+    assert_true(rig.sim.advance());
+  }
+  const Nanoseconds took = rig.sim.now() - began;
+  // One by one they are 2 superblocks, 14 segments with blocks, 2 whole ones, and 14 first pages.
+  assert_true(rig.log->fullness() > 800);
+  assert_true(took < std::chrono::milliseconds{250});
+  assert_string_equal(rig.read(17999, 1).c_str(), "f");
+}
+
 }  // namespace
 
 int main() {
@@ -177,6 +216,7 @@ int main() {
       cmocka_unit_test(the_older_superblock_is_not_needed),
       cmocka_unit_test(a_lost_newest_superblock_is_told),
       cmocka_unit_test(what_was_found_is_durable),
+      cmocka_unit_test(an_opening_reads_several_segments_at_once),
   };
   return cmocka_run_group_tests_name("scan", tests, nullptr, nullptr);
 }
