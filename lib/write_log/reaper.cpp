@@ -9,13 +9,14 @@
 namespace ballast::write_log {
 
 Reaper::Reaper(Device& device, backend::Backend& store, Contents& contents, Ring& ring,
-               Writer& writer, Superblocks& superblocks, Superblock& superblock,
+               Pacer& pacer, Writer& writer, Superblocks& superblocks, Superblock& superblock,
                const Sabotage& sabotage)
     : device_{device},
       executor_{device.executor()},
       store_{store},
       contents_{contents},
       ring_{ring},
+      pacer_{pacer},
       writer_{writer},
       superblocks_{superblocks},
       superblock_{superblock},
@@ -74,6 +75,7 @@ co::Task<std::uint64_t> Reaper::last_to_reap() {
 }
 
 co::Task<IoStatus> Reaper::reap() {
+  pacer_.begins(executor_.now());
   const std::uint64_t last = co_await last_to_reap();
   if (last < contents_.tail().sequence) {
     co_return IoStatus::not_ready;
@@ -116,6 +118,9 @@ co::Task<IoStatus> Reaper::write_batch() {
   if (ok(batch_status_) && !sabotage_.trim_without_store_flush) {
     batch_status_ = co_await store_.flush(stop_.token());
   }
+  if (ok(batch_status_)) {
+    pacer_.answered(executor_.now());
+  }
   if (!ok(batch_status_) && !stop_.requested()) {
     log(LogLevel::warning,
         "{}: writing back what the log {} has fails ({}); it is tried again, and stays in the log "
@@ -132,7 +137,9 @@ co::Task<void> Reaper::write_runs(std::size_t lane) {
       co_return;
     }
     const IoStatus status = co_await write_run(*run, lane);
-    if (!ok(status) && ok(batch_status_)) {
+    if (ok(status)) {
+      pacer_.answered(executor_.now());
+    } else if (ok(batch_status_)) {
       batch_status_ = status;
     }
   }
@@ -170,6 +177,9 @@ co::Task<IoStatus> Reaper::write_zeros(Bytes offset, Bytes length) {
     status = co_await store_.write(offset, view, backend::Fua::no, stop_.token());
     offset += part;
     length -= part;
+    if (ok(status)) {
+      pacer_.answered(executor_.now());
+    }
   }
   co_return status;
 }
@@ -190,7 +200,9 @@ co::Task<IoStatus> Reaper::trim() {
   }
   batch_.drop_from(&contents_);
   if (ok(status)) {
+    const std::uint64_t used = ring_.used();
     ring_.trimmed(tail);
+    pacer_.trimmed(used - ring_.used(), executor_.now());
   }
   trimmed_.advance(tail.sequence - 1);
   writer_.room_came();

@@ -15,7 +15,7 @@
 // reaper ends.
 //
 // Until a quarter of the log is used it waits for a second without changes, and has one write under
-// way; then it does not wait; from one half on it has eight.
+// way; then it does not wait; from one half on it has eight. It tells the pacer how fast it is.
 //
 // Driving thread only. Memory: one segment.
 #pragma once
@@ -35,6 +35,7 @@
 #include "lib/write_log/batch.h"
 #include "lib/write_log/contents.h"
 #include "lib/write_log/device.h"
+#include "lib/write_log/pacer.h"
 #include "lib/write_log/ring.h"
 #include "lib/write_log/sabotage.h"
 #include "lib/write_log/superblocks.h"
@@ -45,8 +46,9 @@ namespace ballast::write_log {
 class Reaper {
  public:
   // All outlive it. `superblock`: the last that was written; the reaper keeps it so.
-  Reaper(Device& device, backend::Backend& store, Contents& contents, Ring& ring, Writer& writer,
-         Superblocks& superblocks, Superblock& superblock, const Sabotage& sabotage);
+  Reaper(Device& device, backend::Backend& store, Contents& contents, Ring& ring, Pacer& pacer,
+         Writer& writer, Superblocks& superblocks, Superblock& superblock,
+         const Sabotage& sabotage);
 
   co::Executor& executor() { return executor_; }
   const char* lacks() { return batch_.lacks(); }
@@ -82,6 +84,7 @@ class Reaper {
   backend::Backend& store_;
   Contents& contents_;
   Ring& ring_;
+  Pacer& pacer_;
   Writer& writer_;
   Superblocks& superblocks_;
   Superblock& superblock_;

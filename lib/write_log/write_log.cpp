@@ -15,9 +15,10 @@ WriteLog::WriteLog(backend::Backend& device, backend::Backend& store, const Opti
       superblock_{superblock},
       contents_{std::move(found.contents)},
       ring_{sizes_of(superblock), superblock.tail, contents_.end()},
-      writer_{device_, contents_, ring_, superblock_, found.epoch + 1, options.sabotage},
+      pacer_{ring_},
+      writer_{device_, contents_, ring_, pacer_, superblock_, found.epoch + 1, options.sabotage},
       reader_{device_, contents_, ring_, writer_, superblock_, options.sabotage},
-      reaper_{device_, store,        contents_,   ring_,
+      reaper_{device_, store,        contents_,   ring_,           pacer_,
               writer_, superblocks_, superblock_, options.sabotage},
       operations_{executor(), "the log's superblock to be written"} {}
 

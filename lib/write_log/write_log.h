@@ -33,6 +33,7 @@
 #include "lib/io/sg.h"
 #include "lib/write_log/contents.h"
 #include "lib/write_log/device.h"
+#include "lib/write_log/pacer.h"
 #include "lib/write_log/reader.h"
 #include "lib/write_log/reaper.h"
 #include "lib/write_log/ring.h"
@@ -78,7 +79,8 @@ class WriteLog {
 
   // Takes a change over. The data stays valid until this ends, and does not change. A change that
   // is longer than a block of the log, about 1 MiB, goes into several, and may be found in part
-  // after the process or the power has failed. It waits while there is no room. When `cancel` is
+  // after the process or the power has failed. It waits while there is no room. When the log is
+  // three quarters full and more, it waits for the store to keep up (pacer.h). When `cancel` is
   // requested, it ends with cancelled if nothing of the change was on its way to the device, and
   // with medium_error if a part was and the rest waited; otherwise it goes on.
   co::Task<IoStatus> append(Change change, Until until, co::CancelToken cancel = {}) {
@@ -128,6 +130,7 @@ class WriteLog {
   Superblock superblock_;
   Contents contents_;
   Ring ring_;
+  Pacer pacer_;
   Writer writer_;
   Reader reader_;
   Reaper reaper_;

@@ -23,16 +23,18 @@ void pulse(co::Event& event) {
 
 }  // namespace
 
-Writer::Writer(Device& device, Contents& contents, Ring& ring, const Superblock& superblock,
-               std::uint64_t epoch, const Sabotage& sabotage)
+Writer::Writer(Device& device, Contents& contents, Ring& ring, Pacer& pacer,
+               const Superblock& superblock, std::uint64_t epoch, const Sabotage& sabotage)
     : device_{device},
       executor_{device.executor()},
       contents_{contents},
       ring_{ring},
+      pacer_{pacer},
       sizes_{ring.sizes()},
       sabotage_{sabotage},
       epoch_{epoch},
       zeros_{make_zeros(sizes_.unit)},
+      pace_{executor_, "the store to keep up with the log"},
       turn_{executor_, 1, "its turn for the open block of the log"},
       closed_{executor_, "room in the open block of the log"},
       retired_{contents.end().sequence - 1},
@@ -117,6 +119,7 @@ void Writer::leave(Entry& entry) {
   open_bytes_ -= entry.change.data.size();
   open_segments_ -= entry.segments;
   pulse(closed_);  // there is more room in it
+  pulse(pace_);    // and perhaps nobody whom the pacer holds up
 }
 
 std::uint64_t Writer::open_length() const {
@@ -205,8 +208,25 @@ void Writer::kick() {
   }
 }
 
+void Writer::room_came() {
+  pulse(pace_);
+  kick();
+}
+
+// Seals are not paced.
+co::Task<void> Writer::wait_for_pace() {
+  while (!open_.empty() && ok(failure_)) {
+    const TimePoint at = pacer_.next(executor_.now());
+    if (at <= executor_.now()) {
+      co_return;
+    }
+    (void)co_await pace_.wait_until(at);
+  }
+}
+
 co::Task<void> Writer::write_block(std::uint64_t number) {
   if (number == 0) {
+    co_await wait_for_pace();
     starting_ = false;
     number = is_time() ? close_open() : 0;
   }
@@ -255,6 +275,7 @@ std::uint64_t Writer::close_open() {
   }
   const std::uint32_t link = encode(slot.header, sizes_, Page{slot.page.get(), page});
   ring_.took(*offset, length, link);
+  pacer_.took(length, executor_.now());
   slot.next = ring_.next();
   open_bytes_ = 0;
   open_segments_ = 0;
@@ -336,6 +357,7 @@ void Writer::fail(IoStatus status) {
     failure_ = status;
   }
   pulse(closed_);
+  pulse(pace_);
   if (unended_ == 0) {
     written_.fail(failure_);
   }
@@ -406,11 +428,12 @@ co::Task<void> Writer::seal_when_quiet() {
     if (ok(status)) {
       status = co_await make_durable(newest_records_);
     }
-    if (ok(status) && is_quiet()) {
+    const bool seals = ok(status) && is_quiet();
+    if (seals) {
       seal_due_ = true;
       kick();
     }
-    if (starting_) {
+    if (seals && starting_) {
       const std::uint64_t number = ring_.next().sequence;
       status = co_await written_.reached(number, stop_.token());
       if (ok(status)) {

@@ -3,7 +3,8 @@
 //
 // A change waits in the open block, by an entry in its own coroutine's frame. The open block has a
 // number already: the next one. It closes when nothing else is on its way to the device, or when it
-// has 16 changes, or when another change does not fit; and when the ring has room for it. Then, in
+// has 16 changes, or when another change does not fit; and when the ring has room for it, and the
+// pacer lets it (pacer.h). Then, in
 // one turn, it gets its place, the entries' data go into its list of segments, and the entries are
 // forgotten. Its task writes it; at most four are on their way. From then on a change knows its
 // block by number only, and waits until `written` reaches it. Payloads are not copied: append()
@@ -41,6 +42,7 @@
 #include "lib/co/watermark.h"
 #include "lib/write_log/contents.h"
 #include "lib/write_log/device.h"
+#include "lib/write_log/pacer.h"
 #include "lib/write_log/ring.h"
 #include "lib/write_log/sabotage.h"
 
@@ -62,8 +64,8 @@ enum class Until : bool {
 
 class Writer {
  public:
-  // The device, the contents and the ring outlive it. `superblock`: of this opening.
-  Writer(Device& device, Contents& contents, Ring& ring, const Superblock& superblock,
+  // All outlive it. `superblock`: of this opening.
+  Writer(Device& device, Contents& contents, Ring& ring, Pacer& pacer, const Superblock& superblock,
          std::uint64_t epoch, const Sabotage& sabotage);
 
   co::Executor& executor() { return executor_; }
@@ -77,7 +79,7 @@ class Writer {
   co::Task<IoStatus> flush();
 
   // Something may have changed that the open block waits for.
-  void room_came() { kick(); }
+  void room_came();
   // Whether a change of this size would have to wait for room.
   bool has_room() const { return ring_.place(longest_block).has_value(); }
 
@@ -132,6 +134,7 @@ class Writer {
   bool is_time() const;
   // `number`: of a block that is closed already; 0: closes the open one.
   co::Task<void> write_block(std::uint64_t number);
+  co::Task<void> wait_for_pace();
   // Returns the block's number; 0: there is nothing to write, or no room.
   std::uint64_t close_open();
   void put(Slot& slot, Entry& entry);
@@ -146,6 +149,7 @@ class Writer {
   co::Executor& executor_;
   Contents& contents_;
   Ring& ring_;
+  Pacer& pacer_;
   const Sizes sizes_;
   const Sabotage sabotage_;
   std::uint64_t epoch_;
@@ -158,6 +162,7 @@ class Writer {
   bool full_ = false;  // somebody waits until it closes
   bool seal_due_ = false;
   bool starting_ = false;  // a task is about to close it
+  co::Event pace_;         // set for a moment when it may close earlier than the pacer said
   co::Semaphore turn_;     // held by the change that enters next
   co::Event closed_;       // set for a moment when it closes, or will not any more
 

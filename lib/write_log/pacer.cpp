@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/pacer.h"
+
+namespace ballast::write_log {
+
+void Pacer::begins(TimePoint now) {
+  began_ = now;
+  if (!working_) {
+    answered_ = now;
+  }
+  working_ = true;
+}
+
+void Pacer::answered(TimePoint now) {
+  const Nanoseconds gap = now - answered_;
+  const Nanoseconds counted = std::min(gap, longest_gap);
+  longest_ = std::max(longest_, counted);
+  began_ = began_ + (gap - counted);  // standing still says nothing of its speed
+  answered_ = now;
+}
+
+void Pacer::trimmed(std::uint64_t bytes, TimePoint now) {
+  if (time_ > memory) {
+    bytes_ /= 2;
+    time_ /= 2;
+    longest_ /= 2;
+  }
+  bytes_ += bytes;
+  time_ += std::max(now - began_, Nanoseconds{1});
+  working_ = false;
+}
+
+TimePoint Pacer::next(TimePoint now) const {
+  const std::uint64_t full = ring_.used() * 1000 / ring_.bytes();
+  if (full <= from || bytes_ == 0 || now >= still_at()) {
+    return now;
+  }
+  if (full >= upto) {
+    return still_at();
+  }
+  const double factor = static_cast<double>(full - from) / static_cast<double>(upto - full);
+  const double store = static_cast<double>(time_.count()) / static_cast<double>(bytes_);
+  const double ns = std::min(static_cast<double>(last_bytes_) * store * factor, 1e12);
+  return std::min(last_at_ + Nanoseconds{static_cast<std::int64_t>(ns)}, still_at());
+}
+
+}  // namespace ballast::write_log
