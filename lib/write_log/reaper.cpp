@@ -37,7 +37,7 @@ void Reaper::start() {
 
 bool Reaper::is_time() const {
   return drain_to_ >= contents_.tail().sequence || ring_.used() * 4 >= ring_.bytes() ||
-         !ok(writer_.failure()) || executor_.now() - writer_.last_activity() >= idle;
+         device_failed() || executor_.now() - writer_.last_activity() >= idle;
 }
 
 co::Task<void> Reaper::run() {
@@ -109,7 +109,8 @@ co::Task<IoStatus> Reaper::reap() {
 
 co::Task<IoStatus> Reaper::write_batch() {
   batch_status_ = IoStatus::ok;
-  const std::size_t lanes = ring_.used() * 2 >= ring_.bytes() ? most_writes : 1;
+  const bool hurries = device_failed() || ring_.used() * 2 >= ring_.bytes();
+  const std::size_t lanes = hurries ? most_writes : 1;
   co::TaskGroup writes{executor_};
   for (std::size_t lane = 0; lane < lanes; ++lane) {
     writes.spawn("writes of the log to the store", write_runs(lane));

@@ -10,9 +10,9 @@
 // Only blocks that are durable in the log go to the store. When the log's device has failed, what
 // was written there goes to the store, too, and no superblock is written any more. (If such a log
 // is opened again, all of that is written back once more, and meanwhile the store is of no one
-// epoch.) If the store fails, the reaper waits 1 s, and then twice as long each time, up to a
-// minute; the tail stands meanwhile. A block that is not what was written is never passed on: the
-// reaper ends.
+// epoch.) It goes as fast as it can then. If the store fails, the reaper waits 1 s, and then twice
+// as long each time, up to a minute; the tail stands meanwhile. A block that is not what was
+// written is never passed on: the reaper ends.
 //
 // Until a quarter of the log is used it waits for a second without changes, and has one write under
 // way; then it does not wait; from one half on it has eight. It tells the pacer how fast it is.
@@ -70,6 +70,7 @@ class Reaper {
 
  private:
   co::Task<void> run();
+  bool device_failed() const { return !ok(device_.failure()) || !ok(writer_.failure()); }
   bool is_time() const;
   co::Task<IoStatus> reap();
   co::Task<std::uint64_t> last_to_reap();

@@ -170,6 +170,38 @@ void what_a_failing_log_has_gets_to_the_store(void**) {
   assert_true(bytes[0] == std::byte{'a'});
 }
 
+// How long it takes until the store has 8 MiB, if each of its operations takes 20 to 60 ms.
+Nanoseconds time_to_write_back(bool log_fails) {
+  Opened log;
+  test::Rig& rig = *log.rig;
+  test::DiskTemper slow = test::Rig::fast;
+  slow.shortest = slow.longest = std::chrono::milliseconds{20};
+  rig.store.set_temper(slow);
+  Answer answer;
+  begin(rig, rig.change(0, 16384, 'a'), &answer);
+  rig.sim.run_ready();
+  while (!answer.came) {
+    BALLAST_ASSERT(rig.sim.advance());
+  }
+  if (log_fails) {
+    test::DiskTemper broken = test::Rig::fast;
+    broken.fails = 1000;
+    rig.disk.set_temper(broken);
+    begin(rig, rig.change(0, 1, 'b'), &answer);
+  }
+  const TimePoint began = rig.sim.now();
+  rig.sim.run_ready();
+  while (!rig.log->empty()) {
+    BALLAST_ASSERT(rig.sim.advance());
+  }
+  return rig.sim.now() - began;
+}
+
+void a_failing_log_is_written_back_as_fast_as_the_store_takes_it(void**) {
+  assert_true(time_to_write_back(false) > std::chrono::seconds{2});  // at its leisure
+  assert_true(time_to_write_back(true) < std::chrono::milliseconds{800});
+}
+
 void a_failed_flush_is_told_to_all_later_ones(void**) {
   Opened log;
   log.lose_store();
@@ -246,6 +278,7 @@ int main() {
       cmocka_unit_test(a_flush_does_not_touch_the_store),
       cmocka_unit_test(a_failed_write_is_told_and_nothing_more_is_taken),
       cmocka_unit_test(what_a_failing_log_has_gets_to_the_store),
+      cmocka_unit_test(a_failing_log_is_written_back_as_fast_as_the_store_takes_it),
       cmocka_unit_test(a_failed_flush_is_told_to_all_later_ones),
       cmocka_unit_test(rot_is_read_as_an_error_and_never_written_back),
       cmocka_unit_test(what_is_drained_is_in_the_store),
