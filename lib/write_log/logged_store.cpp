@@ -232,7 +232,14 @@ co::Task<IoStatus> LoggedStore::flush(co::CancelToken cancel) {
 
 co::Task<IoStatus> LoggedStore::resize(Bytes size) {
   const co::Gate::Guard inside{operations_};
-  const IoStatus status = co_await store_->resize(size);
+  IoStatus status = co_await store_->resize(size);
+  if (ok(status) && works()) {
+    // Before the log has changes behind the old end.
+    status = co_await store_->flush();
+    if (ok(status)) {
+      status = co_await log_->set_lun(size);
+    }
+  }
   learn_size();
   co_return status;
 }

@@ -252,6 +252,16 @@ void block_status_shows_what_the_log_has(void**) {
   assert_int_equal(extents.size(), 2);
 }
 
+void a_store_that_grows_is_as_large_before_the_log_says_so(void**) {
+  Site site;
+  assert_true(ok(site.run(site.backend->resize(Bytes{2 * lun.value()}))));
+  assert_true(site.backend->geometry().size == Bytes{2 * lun.value()});
+  assert_true(site.store->ops.front().name == "resize" && site.store->ops.back().name == "flush");
+  const std::uint64_t last = 2 * lun.value() / block - 1;
+  assert_true(ok(site.run(site.write(last, 1, 'z'))));
+  assert_string_equal(site.read(last, 1).c_str(), "z");
+}
+
 void a_log_that_fails_is_written_back_and_then_passed_by(void**) {
   Site site;
   assert_true(ok(site.run(site.write(10, 2, 'a'))));
@@ -343,6 +353,7 @@ int main() {
       cmocka_unit_test(the_store_gets_all_of_it_in_the_end),
       cmocka_unit_test(an_unmap_gives_space_of_the_store_back),
       cmocka_unit_test(block_status_shows_what_the_log_has),
+      cmocka_unit_test(a_store_that_grows_is_as_large_before_the_log_says_so),
       cmocka_unit_test(a_log_that_fails_is_written_back_and_then_passed_by),
       cmocka_unit_test(what_waits_for_a_failed_log_ends_when_it_is_cancelled),
       cmocka_unit_test(changes_wait_until_the_label_lets_the_log_go),
