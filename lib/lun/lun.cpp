@@ -180,6 +180,12 @@ void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) cons
   snapshot->backend =
       backend_ != nullptr ? backend_->description() : "waiting for " + to_string(config);
   snapshot->fault_control = config.store.fault_control;
+  if (const backend::LogCoverage* const log =
+          backend_ != nullptr ? backend_->log_coverage() : nullptr;
+      log != nullptr) {
+    snapshot->log_state = log->condition();
+    snapshot->log_per_mille = log->used_per_mille();
+  }
   if (const backend::Connection connection =
           backend_ != nullptr ? backend_->connection() : backend::Connection{};
       connection.state != nullptr) {

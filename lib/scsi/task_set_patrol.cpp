@@ -197,7 +197,8 @@ void TaskSet::shed(TimePoint now) {
 
 void TaskSet::entered_backend(Slot& slot) {
   const TimePoint now = executor().now();
-  slot.record.enter(watch::Stage::backend, now);
+  const bool in_log = slot.request.tier() == volume::Tier::log;
+  slot.record.enter(in_log ? watch::Stage::log : watch::Stage::backend, now);
   slot.at_backend.since = now;
   at_backend_.push_back(slot.at_backend);
 }

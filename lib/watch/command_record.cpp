@@ -11,6 +11,8 @@ const char* to_string(Stage stage) noexcept {
       return "fence";
     case Stage::backend:
       return "backend";
+    case Stage::log:
+      return "log";
     case Stage::answer:
       return "answer";
   }

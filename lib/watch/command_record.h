@@ -19,10 +19,11 @@ enum class Stage : std::uint8_t {
   queue,    // waits for its turn: a buffer, a slot at the backend
   fence,    // waits for an overlapping command or orphan
   backend,  // at least one operation is at the backend
+  log,      // the same, and it needs only the log in front of the store
   answer,   // done; the answer is on its way
 };
-inline constexpr std::size_t stage_count = 4;
-const char* to_string(Stage stage) noexcept;  // "queue", "fence", "backend", "answer"
+inline constexpr std::size_t stage_count = 5;
+const char* to_string(Stage stage) noexcept;  // "queue", "fence", "backend", "log", "answer"
 
 struct CommandRecord {
   std::uint64_t number = 0;  // counted from 1, per LUN, since it was opened

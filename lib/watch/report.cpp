@@ -175,6 +175,16 @@ Json histogram(const Histogram& latencies) {
   return json;
 }
 
+Json log_of(const LunSnapshot& lun) {
+  if (lun.log_state.empty()) {
+    return nullptr;
+  }
+  Json json;
+  json["state"] = lun.log_state;
+  json["used_per_mille"] = lun.log_per_mille;
+  return json;
+}
+
 }  // namespace
 
 std::string list(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
@@ -187,6 +197,7 @@ std::string list(std::span<const LunSnapshot> luns, const std::vector<std::strin
     json["capacity_bytes"] = lun.capacity.value();
     json["logical_block_bytes"] = lun.logical_block.value();
     json["connection"] = connection_of(lun);
+    json["log"] = log_of(lun);
     json["open_for_ns"] = ns(lun.now - lun.opened);
     add_limits(lun, json);
     json["queue_depth"] = lun.queue_depth;

@@ -38,6 +38,9 @@
 //   capacity_bytes, logical_block_bytes
 //   connection         {state, for_ns}: to a store on another machine, "connected",
 //                      "reconnecting" or "fenced", and for how long | null: there is none
+//   log                {state, used_per_mille}: of the write log in front of the store, "working",
+//                      "failing" (the store gets what it has, and changes wait), "retired" (the
+//                      LUN works without it) or "damaged", and how full it is | null: there is none
 //   open_for_ns
 //   deadline_ns, slow_ns, stall_after_ns, stall_window, busy_for_ns
 //                      the limits in force: every key of lib/base/limits
@@ -60,9 +63,10 @@
 //            opcode              0 to 255
 //            lba, blocks, bytes  the range; each null if the command has none
 //            age_ns              since it arrived
-//            stage               "queue" | "fence" | "backend" | "answer": where it is now
+//            stage               "queue" | "fence" | "backend" | "log" | "answer": where it
+//                                is now
 //            stage_for_ns        in this stage, since it last entered it
-//            time_in_ns          {queue, fence, backend, answer}: the time in each stage, all
+//            time_in_ns          {queue, fence, backend, log, answer}: the time in each stage, all
 //                                visits; they add up to age_ns
 //            orphan              boolean: answered, but its operations still run
 //            answered_for_ns     since it was answered | null: it is not answered
@@ -79,7 +83,7 @@
 //            answer              string: "GOOD", "CHECK CONDITION", "BUSY", "orphan ended", ...
 //            took_ns             from its arrival to its end
 //            ended_for_ns        since its end
-//            time_in_ns          {queue, fence, backend, answer}
+//            time_in_ns          {queue, fence, backend, log, answer}
 //            adopts              boolean
 //            waited_for          string: what the store's client waited for meanwhile | null
 //

@@ -67,6 +67,20 @@ std::string LoggedStore::description() const {
   return fmt::format("{};log={}", store_->description(), device_->description());
 }
 
+const char* LoggedStore::condition() const {
+  switch (log_->state()) {
+    case WriteLog::State::working:
+      return "working";
+    case WriteLog::State::failing:
+      return "failing";
+    case WriteLog::State::retired:
+      return is_past() ? "retired" : "failing";
+    case WriteLog::State::damaged:
+      return "damaged";
+  }
+  return "unknown";
+}
+
 // --- reading -------------------------------------------------------------------------------------
 
 co::Task<IoStatus> LoggedStore::read(Bytes offset, io::SgView to, co::CancelToken cancel) {

@@ -84,6 +84,10 @@ class LoggedStore final : public backend::Backend, private backend::LogCoverage 
 
   bool takes_changes() const override { return !is_past() && log_->takes_changes(); }
   bool covers(Lba lba, BlockCount count) const override { return log_->covers(lba, count); }
+  const char* condition() const override;
+  std::uint32_t used_per_mille() const override {
+    return static_cast<std::uint32_t>(log_->fullness());
+  }
 
   Lba lba_of(Bytes offset) const { return Lba{offset.value() / block_}; }
   BlockCount blocks_of(Bytes length) const { return BlockCount{length.value() / block_}; }

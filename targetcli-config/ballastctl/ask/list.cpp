@@ -9,12 +9,18 @@
 namespace ballast::ctl {
 namespace {
 
-// "ok", "stalled 4.2 s, reconnecting 4.3 s"; of a shared store "ok, owner", or "ok, standby for
-// 10.0.0.7:0/1234".
+// "ok", "stalled 4.2 s, reconnecting 4.3 s"; with a write log "ok, log 12 % full"; of a shared
+// store "ok, owner", or "ok, standby for 10.0.0.7:0/1234".
 std::string state_of(const nlohmann::json& lun) {
   std::string state = state_cell(lun);
   if (const std::string connection = connection_cell(lun); !connection.empty()) {
     state += ", " + connection;
+  }
+  if (const nlohmann::json log = lun.value("log", nlohmann::json{}); log.is_object()) {
+    const auto condition = log.at("state").get<std::string>();
+    const std::uint64_t percent = log.at("used_per_mille").get<std::uint64_t>() / 10;
+    state += condition == "working" ? fmt::format(", log {} % full", percent)
+                                    : fmt::format(", log {}", condition);
   }
   const nlohmann::json access = lun.value("access", nlohmann::json{});
   const nlohmann::json owner = lun.value("owner", nlohmann::json{});

@@ -147,19 +147,13 @@ void list_has_a_line_for_each_lun(void**) {
   lun.oldest = TimePoint{lun.now.since_start - 9s};
   lun.mailbox = {.version = 2, .flags = 15, .ring_offset = 128, .ring_bytes = 8 << 20};
   const json told = only_lun(&report::list, lun);
-  expect_members(told, {"name",          "at_ns",
-                        "state",         "stalled_for_ns",
-                        "unanswered",    "orphans",
-                        "backend",       "configuration",
-                        "fault_control", "capacity_bytes",
-                        "connection",    "access",
-                        "owner",         "logical_block_bytes",
-                        "open_for_ns",   "deadline_ns",
-                        "slow_ns",       "stall_after_ns",
-                        "stall_window",  "busy_for_ns",
-                        "queue_depth",   "oldest_ns",
-                        "orphan_bytes",  "mailbox",
-                        "counters"});
+  expect_members(
+      told, {"name",        "at_ns",       "state",         "stalled_for_ns", "unanswered",
+             "orphans",     "backend",     "configuration", "fault_control",  "capacity_bytes",
+             "connection",  "access",      "log",           "owner",          "logical_block_bytes",
+             "open_for_ns", "deadline_ns", "slow_ns",       "stall_after_ns", "stall_window",
+             "busy_for_ns", "queue_depth", "oldest_ns",     "orphan_bytes",   "mailbox",
+             "counters"});
   assert_true(told["at_ns"] == 1000'000'000'000);
   assert_true(told["open_for_ns"] == 600'000'000'000);
   assert_true(told["deadline_ns"] == 20'000'000'000);
@@ -209,6 +203,15 @@ void what_is_known_of_the_store_is_told(void**) {
   assert_true(only_lun(&report::slow, lun)["requests"][0]["waited_for"] == "osd.4");
 }
 
+void the_list_says_how_full_a_write_log_is(void**) {
+  LunSnapshot lun = lun_named("vol0");
+  assert_true(only_lun(&report::list, lun)["log"].is_null());
+  lun.log_state = "working";
+  lun.log_per_mille = 123;
+  assert_true(only_lun(&report::list, lun)["log"] ==
+              json({{"state", "working"}, {"used_per_mille", 123}}));
+}
+
 void inflight_is_oldest_first(void**) {
   LunSnapshot lun = lun_named("vol0");
   lun.in_flight = {command_of_age(3, 1s), command_of_age(1, 30s), command_of_age(2, 7s)};
@@ -240,6 +243,7 @@ void a_command_in_flight_says_where_its_time_went(void**) {
   assert_true(told["time_in_ns"] == json({{"queue", 1'000'000'000},
                                           {"fence", 3'000'000'000},
                                           {"backend", 6'000'000'000},
+                                          {"log", 0},
                                           {"answer", 0}}));
   assert_true(told["orphan"] == false);
   assert_true(told["adopts"] == false);
@@ -448,6 +452,7 @@ int main() {
       cmocka_unit_test(list_has_a_line_for_each_lun),
       cmocka_unit_test(a_stalled_lun_says_since_when),
       cmocka_unit_test(what_is_known_of_the_store_is_told),
+      cmocka_unit_test(the_list_says_how_full_a_write_log_is),
       cmocka_unit_test(inflight_is_oldest_first),
       cmocka_unit_test(a_command_in_flight_says_where_its_time_went),
       cmocka_unit_test(an_orphan_says_since_when),

@@ -1,0 +1,76 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The store of a LUN with a write log freezes for longer than the initiator's SCSI timeout, and the
+# initiator is as it comes. Writers notice nothing: no command is answered BUSY, late or with an
+# error. A read of what only the store has waits. What was written is in the store in the end, and
+# survives kill -9.
+# cpus: 2
+# timeout: 400
+. "$(dirname "$0")/freeze.sh"
+[[ $BACKSTORE == ballast ]] || skip_all "write logs are ours"
+plan 23
+bus_policy
+
+seconds=45
+[[ -z ${BALLAST_LONG-} ]] || seconds=600
+log=/srv/$TEST_NAME.log
+logged="$(dm_config dm0);log=$log;log_size=256MiB"
+test_cleanup() {
+    frozen_cleanup
+    rm -f "$log"
+}
+opened() { (($(said_times 'dm0: open: ') >= $1)); }
+
+fresh_daemon
+dm_disk dm0 160M
+make_lun dm0 128M "$logged"
+ok "the log is made" wait_for 60 "the log" opened 1
+export_luns
+ok "login" login
+is "$(cat "/sys/block/$(basename "$DEV")/device/timeout")" 30 "the initiator has its usual timeout"
+ok "blocks that only the store will have" dd if=/dev/urandom of="$DEV" bs=1M seek=100 count=4 oflag=direct status=none
+drained() { cmp -s <(dd if="$DEV" bs=1M skip=100 count=4 iflag=direct status=none) \
+    <(dd if=/dev/mapper/dm0 bs=1M skip=100 count=4 iflag=direct status=none); }
+ok "get there by themselves" wait_for 60 "the store to have them" drained
+
+# Four writers that read back what they wrote and flush now and then.
+load_jobs 0 $((20 + seconds)) 8 4 --fsync=16
+for ((n = 0; n < ${#jobs[@]}; n++)); do
+    [[ ${jobs[n]} != --name=read-* ]] || break
+done
+watch_begin 0
+load_start 0 0 --group_reporting "${jobs[@]:0:n}"
+ok "under load" wait_for 40 "load" load_runs 0
+sleep 5
+busy_before=$(counted dm0 busy)
+ok "the store freezes" freeze dm0
+frozen_at=$EPOCHREALTIME
+dd if="$DEV" of="$TEST_DIR/cold" bs=4k skip=$((100 * 256)) count=1 iflag=direct status=none 3>&- &
+cold=$!
+sleep "$seconds"
+note "longest write before the freeze and during it: $(load_worst 0 "$(bc <<< "$frozen_at - 5")" "$frozen_at") ms," \
+    "$(load_worst 0 "$frozen_at" "$EPOCHREALTIME") ms"
+ok "writers were always answered" test "$(load_gap 0 "$frozen_at" "$EPOCHREALTIME")" -lt $((5000 * ${LAB_SLOW:-1}))
+not_ok "a read of what only the store has waits" gone "$cold"
+thaw
+ok "and ends well" wait "$cold"
+ok "the load ends well" load_end 0 120
+watch_end
+unharmed
+is "$(grep -h . "$TEST_DIR"/load-0.err)" "" "fio found every block as it was written"
+note "answered BUSY: $(($(counted dm0 busy) - busy_before)), all of them the one read that waited"
+
+# ---- the daemon is killed while the log has what the store has not
+sum() { bounded 60 dd if="$1" bs=1M count=4 iflag=direct status=none | sha256sum; }
+freeze dm0
+ok "4 MiB are written while the store is frozen" bounded 60 dd if=/dev/urandom of="$DEV" bs=1M count=4 oflag=direct status=none
+written=$(sum "$DEV")
+kill -KILL "$(daemon_pid)"
+thaw
+isnt "$(sum /dev/mapper/dm0)" "$written" "the daemon is killed, and the store does not have them"
+took 90 systemctl restart tcmu-runner.service
+is "$status" 0 "a new daemon starts"
+ok "and reads the log" wait_for 60 "the LUN" opened 2
+is "$(sum "$DEV")" "$written" "they are there"
+in_store() { [[ $(sum /dev/mapper/dm0) == "$written" ]]; }
+ok "and get to the store" wait_for 60 "the store to have them" in_store
