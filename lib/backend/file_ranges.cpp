@@ -2,6 +2,7 @@
 // What the file backend does with ranges: zero, discard, and what they hold; its size and its
 // label.
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
@@ -21,9 +22,19 @@
 #include "lib/backend/file_probe.h"
 #include "lib/backend/op_status.h"
 #include "lib/backend/ring_operation.h"
+#include "lib/base/unique_fd.h"
 #include "lib/io/helper_thread.h"
 
 namespace ballast::backend {
+namespace {
+
+// The kernel tells of data that it could not write back once to each opening of a file, and the
+// flushes of the LUN's own must hear it.
+UniqueFd open_again(int fd) {
+  return UniqueFd{::open(fmt::format("/proc/self/fd/{}", fd).c_str(), O_RDWR | O_CLOEXEC)};
+}
+
+}  // namespace
 
 // --- zero and discard ----------------------------------------------------------------------------
 
@@ -188,15 +199,23 @@ co::Task<Result<void>> File::write_label(std::optional<Label> label) {
   const co::Gate::Guard inside{*here.gate};
   const co::Mutex::Guard alone = co_await shape_.lock();
   Result<void> written;
-  std::function<int()> work = [&, fd = handle_.fd] {
-    written = backend::write_label(
-        {.fd = fd, .block_device = file_.block_device, .path = path_, .lun = file_.geometry.size},
-        label);
+  std::function<int()> work = [&] {
+    const UniqueFd own = file_.direct ? UniqueFd{} : open_again(handle_.fd);
+    if (!own && !file_.direct) {
+      return -errno;
+    }
+    written = backend::write_label({.fd = own ? own.get() : handle_.fd,
+                                    .block_device = file_.block_device,
+                                    .path = path_,
+                                    .lun = file_.geometry.size},
+                                   label);
     return 0;
   };
   const int ran = co_await helper_.run(std::move(work));
   if (ran < 0) {
-    co_return Error{-ran, path_ + ": no thread or memory to write the label of its write log"};
+    co_return Error{
+        -ran, fmt::format("{}: nothing was done to write the label of its write log: {}", path_,
+                          std::strerror(-ran))};
   }
   if (!written) {
     (void)is_robbed(here, -written.error().errno_value);

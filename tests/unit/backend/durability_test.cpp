@@ -34,6 +34,7 @@ struct Seen {
   std::mutex mutex;
   std::vector<io_uring_sqe> submitted;
   std::set<std::pair<dev_t, ino_t>> synced;
+  std::set<int> synced_by;  // descriptors
   bool discards_are_invalid = false;
 };
 Seen& seen() {
@@ -69,6 +70,7 @@ int fsync(int fd) {
   if (::fstat(fd, &status) == 0) {
     const std::lock_guard lock{seen().mutex};
     seen().synced.emplace(status.st_dev, status.st_ino);
+    seen().synced_by.insert(fd);
   }
   return sync(fd);
 }
@@ -164,6 +166,57 @@ void a_new_file_and_its_name_are_made_durable(void**) {
   assert_true(was_synced(folder.path()));
 }
 
+// The descriptors that lead to a file.
+std::set<int> descriptors_of(const std::string& path) {
+  std::set<int> found;
+  for (const auto& each : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(each.path(), gone) == path) {
+      found.insert(std::stoi(each.path().filename()));
+    }
+  }
+  return found;
+}
+
+// With the page cache not by way of the LUN's own descriptor: fsync(2) says once for each opening
+// that data was lost, and the LUN's next flush must hear it.
+void a_label_is_made_durable(void**) {
+  for (const CacheMode cache : {CacheMode::direct, CacheMode::buffered}) {
+    const Folder folder;
+    const std::string path = folder.file("vol");
+    Lun lun{path, cache};
+    const std::set<int> own = descriptors_of(path);
+    assert_int_equal(own.size(), 1);
+    for (const bool names_log : {true, false}) {
+      seen().synced.clear();
+      seen().synced_by.clear();
+      std::optional<Label> label;
+      if (names_log) {
+        label.emplace();
+        label->log.fill(0xa5);
+      }
+      const Result<void> written = lun.lab.run(lun.backend->write_label(label));
+      if (!written && written.error().errno_value == ENOTSUP) {
+        skip();
+      }
+      assert_true(written.ok());
+      assert_true(was_synced(path));
+      assert_int_equal(seen().synced_by.contains(*own.begin()), cache == CacheMode::direct);
+    }
+  }
+}
+
+void a_label_of_a_device_is_made_durable(void**) {
+  const LoopDevice device{4_MiB};
+  if (device.path().empty()) {
+    skip();
+  }
+  Lun lun{device.path(), CacheMode::direct};
+  seen().synced.clear();
+  assert_true(lun.lab.run(lun.backend->write_label(Label{})).ok());
+  assert_true(was_synced(device.path()));
+}
+
 // A range without a whole block of the device in it: nothing to give back, and no error.
 void a_discard_that_the_device_finds_too_small_is_done(void**) {
   const LoopDevice device{1_MiB};
@@ -183,6 +236,8 @@ int main() {
       cmocka_unit_test(a_durable_write_tells_the_kernel_so),
       cmocka_unit_test(a_flush_reaches_the_kernel),
       cmocka_unit_test(a_new_file_and_its_name_are_made_durable),
+      cmocka_unit_test(a_label_is_made_durable),
+      cmocka_unit_test(a_label_of_a_device_is_made_durable),
       cmocka_unit_test(a_discard_that_the_device_finds_too_small_is_done),
   };
   return cmocka_run_group_tests_name("durability", tests, nullptr, nullptr);

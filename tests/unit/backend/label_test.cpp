@@ -70,6 +70,24 @@ void what_is_encoded_comes_back(void**) {
   }
 }
 
+// Stores keep their labels when Ballast is upgraded. tests/rbd/luns.cpp has the same bytes.
+void the_first_version_has_these_bytes(void**) {
+  Label label{.owner = 1, .host = "gate-1", .path = "/fast/vol0.log"};
+  label.log.fill(0xa5);
+  std::string digits;
+  const std::vector<std::byte> bytes = encode_label(label).value();
+  for (const std::byte byte : bytes) {
+    std::array<char, 3> two{};
+    std::snprintf(two.data(), two.size(), "%02x", std::to_integer<unsigned>(byte));
+    digits += two.data();
+  }
+  assert_string_equal(
+      digits.c_str(),
+      "424c474c4142454c5c5c3574010000005c00000006000e0000000000000000000100000000000000"
+      "00000000000000000000000000000000a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5676174652d312f66"
+      "6173742f766f6c302e6c6f67");
+}
+
 void every_flipped_bit_is_refused(void**) {
   std::vector<std::byte> bytes = encode_label(usual_label()).value();
   bytes.resize(Label::most_bytes);  // as in a page
@@ -442,6 +460,7 @@ void a_lun_whose_label_names_a_log_keeps_its_size_on_a_device(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(what_is_encoded_comes_back),
+      cmocka_unit_test(the_first_version_has_these_bytes),
       cmocka_unit_test(every_flipped_bit_is_refused),
       cmocka_unit_test(a_label_that_is_cut_off_is_refused),
       cmocka_unit_test(a_later_version_is_told_from_damage),
