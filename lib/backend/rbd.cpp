@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <optional>
 #include <utility>
 
 #include "lib/backend/error_log.h"
@@ -95,6 +96,7 @@ class Rbd final : public Backend {
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
   co::Task<IoStatus> resize(Bytes size) override;
+  co::Task<Result<void>> write_label(std::optional<Label> label) override;
   co::Task<void> close() override;
 
  private:
@@ -399,6 +401,32 @@ co::Task<IoStatus> Rbd::resize(Bytes size) {
   }
   geometry_.size = size;
   co_return IoStatus::ok;
+}
+
+co::Task<Result<void>> Rbd::write_label(std::optional<Label> label) {
+  bool ours = !must_verify();
+  if (!ours) {
+    ours = co_await access_->verified();
+  }
+  RbdSession* const session = ours ? usable() : nullptr;
+  if (session == nullptr || capabilities_.read_only) {
+    co_return Error{session == nullptr ? ENOTCONN : EROFS,
+                    name_ + " is not this machine's to write, so no label is written"};
+  }
+  const co::Gate::Guard inside{session->running()};
+  Result<void> written;
+  std::function<int()> work = [session, &label, &written] {
+    written = session->write_label(label);
+    return 0;
+  };
+  const int ran = co_await session->control().run(std::move(work));
+  if (ran < 0) {
+    co_return Error{-ran, name_ + ": no thread or memory to write the label of its write log"};
+  }
+  if (!written && says_fenced(lock_, -written.error().errno_value)) {
+    fence(*session);
+  }
+  co_return std::move(written);
 }
 
 co::Task<void> Rbd::close() {

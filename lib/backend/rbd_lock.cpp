@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/backend/rbd_metadata.h"
 #include "lib/backend/rbd_ownership.h"
 #include "lib/base/log.h"
 
@@ -83,46 +84,12 @@ Result<std::string> lock_owner(RbdConnection& connection) {
 
 // Nothing: the image has no record, or it cannot be read.
 std::optional<OwnerRecord> owner_record(RbdConnection& connection) {
-  std::array<char, 1024> value{};
-  std::size_t length = value.size();
-  const int got = connection.library().rbd_metadata_get(connection.image(), OwnerRecord::key,
-                                                        value.data(), &length);
-  return got < 0 ? std::nullopt : parse_owner_record(value.data());
-}
-
-// --- our record in the image's metadata
-//
-// It is written as librbd would write it: by the method of the class rbd, on the image's header.
-// librbd's own function also tells every client that watches the image, and waits for their
-// answers. A gateway that has just died still watches, and would hold up each takeover for five
-// seconds.
-
-void put_text(std::string& to, std::string_view text) {
-  const auto length = static_cast<std::uint32_t>(text.size());
-  for (unsigned shift = 0; shift < 32; shift += 8) {
-    to += static_cast<char>(length >> shift & 0xff);
-  }
-  to += text;
-}
-
-int on_header(RbdConnection& connection, const char* method, const std::string& arguments) {
-  const RbdLibrary& library = connection.library();
-  std::array<char, 256> id{};
-  const int got = library.rbd_get_id(connection.image(), id.data(), id.size());
-  if (got < 0) {
-    return got;
-  }
-  const std::string header = fmt::format("rbd_header.{}", id.data());
-  std::array<char, 16> nothing;
-  return library.rados_exec(connection.pool(), header.c_str(), "rbd", method, arguments.data(),
-                            arguments.size(), nothing.data(), nothing.size());
+  const Result<std::optional<std::string>> value = get_metadata(connection, OwnerRecord::key, 1023);
+  return value && value.value().has_value() ? parse_owner_record(*value.value()) : std::nullopt;
 }
 
 int put_record(RbdConnection& connection, const OwnerRecord& record) {
-  std::string pairs{"\1\0\0\0", 4};  // a map with one entry
-  put_text(pairs, OwnerRecord::key);
-  put_text(pairs, to_string(record));
-  return on_header(connection, "metadata_set", pairs);
+  return set_metadata(connection, OwnerRecord::key, to_string(record));
 }
 
 class Taking {
@@ -267,9 +234,7 @@ Result<std::string> take_ownership(RbdConnection& connection, RbdOwnership::Mann
 
 void end_ownership(RbdConnection& connection) {
   // If it fails, the next owner fences a connection that is gone.
-  std::string key;
-  put_text(key, OwnerRecord::key);
-  (void)on_header(connection, "metadata_remove", key);
+  (void)remove_metadata(connection, OwnerRecord::key);
 }
 
 Result<ImageOwner> read_owner(RbdConnection& connection) {

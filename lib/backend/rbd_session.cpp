@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "lib/backend/rbd_label.h"
 #include "lib/backend/rbd_lock.h"
 #include "lib/base/assert.h"
 
@@ -23,7 +24,22 @@ Result<OwnerSeen> RbdSession::look() {
 }
 
 Result<std::string> RbdSession::take(const TakeOrder& order) {
-  return take_ownership(*image_.connection, RbdOwnership::Manner::robs, order);
+  RbdConnection& connection = *image_.connection;
+  // The owner may have put a log before the image since it was opened here.
+  if (const auto label = read_label(connection, image_.has_log); !label) {
+    return label.error();
+  }
+  Result<std::string> address = take_ownership(connection, RbdOwnership::Manner::robs, order);
+  if (address) {
+    if (const auto label = read_label(connection, image_.has_log); !label) {
+      return label.error();
+    }
+  }
+  return address;
+}
+
+Result<void> RbdSession::write_label(const std::optional<Label>& label) {
+  return backend::write_label(*image_.connection, address(), label);
 }
 
 co::Task<void> RbdSession::end() {

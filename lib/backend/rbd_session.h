@@ -7,9 +7,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lib/backend/access_session.h"
+#include "lib/backend/label.h"
 #include "lib/backend/rbd_connection.h"
 #include "lib/backend/rbd_probe.h"
 #include "lib/backend/rbd_requests.h"
@@ -27,6 +29,8 @@ struct RbdImage {
   bool encrypted = false;
   // Ours, as the lock's owner; empty: we have no lock.
   std::string address{};
+  bool has_log = false;  // as in StoreOrder
+  std::optional<Label> label{};
 };
 
 class RbdSession final : public AccessSession {
@@ -44,6 +48,8 @@ class RbdSession final : public AccessSession {
 
   Result<OwnerSeen> look() override;
   Result<std::string> take(const TakeOrder& order) override;
+  // Control thread.
+  Result<void> write_label(const std::optional<Label>& label);
   co::Task<void> end() override;
 
   // What its operations wait for in the cluster.

@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "lib/backend/attempts.h"
 #include "lib/backend/rbd.h"
+#include "lib/backend/rbd_label.h"
 #include "lib/backend/rbd_lock.h"
 #include "lib/base/values.h"
 
@@ -53,7 +55,10 @@ Result<RbdImage> open_image(const StoreOrder& order) {
   }
   RbdImage image{.connection = std::move(opened).value(),
                  .traits = {},
-                 .encrypted = config.encryption != RbdEncryption::none};
+                 .encrypted = config.encryption != RbdEncryption::none,
+                 .address = {},
+                 .has_log = order.has_log,
+                 .label = {}};
   RbdConnection& connection = *image.connection;
   const Result<RbdTraits> traits = probe(connection);
   if (!traits) {
@@ -68,13 +73,22 @@ Result<RbdImage> open_image(const StoreOrder& order) {
       return lockable.error();
     }
   }
-  if (config.lock == RbdLock::exclusive && !connection.is_snapshot()) {
+  if (connection.is_snapshot()) {
+    return image;
+  }
+  Result<std::optional<Label>> label = read_label(connection, order.has_log);
+  if (label && config.lock == RbdLock::exclusive) {
     Result<std::string> ours = take_ownership(connection, RbdOwnership::Manner::spares, {});
     if (!ours) {
       return ours.error();
     }
     image.address = std::move(ours).value();
+    label = read_label(connection, order.has_log);  // the owner before may have written it
   }
+  if (!label) {
+    return label.error();
+  }
+  image.label = std::move(label).value();
   return image;
 }
 
@@ -138,10 +152,12 @@ class RbdSource final : public StoreSource {
   Error error() override { return attempts_.error(); }
   Store take() override {
     const RbdLock lock = order_.config.rbd.lock;
-    return Store{lock == RbdLock::standby
-                     ? make_shared(attempts_.take(), std::move(order_), context_)
-                     : make_rbd(attempts_.take(), lock, context_),
-                 nullptr};
+    RbdImage image = attempts_.take();
+    Store store{.label = image.label};
+    store.backend = lock == RbdLock::standby
+                        ? make_shared(std::move(image), std::move(order_), context_)
+                        : make_rbd(std::move(image), lock, context_);
+    return store;
   }
 
  private:
@@ -158,8 +174,15 @@ Result<void> check_rbd_store(const StoreOrder& order) {
   if (!opened) {
     return opened.error();
   }
-  const Result<RbdTraits> traits = probe(*opened.value());
-  return traits ? Result<void>{} : traits.error();
+  RbdConnection& connection = *opened.value();
+  if (const Result<RbdTraits> traits = probe(connection); !traits) {
+    return traits.error();
+  }
+  if (connection.is_snapshot()) {
+    return {};
+  }
+  const Result<std::optional<Label>> label = read_label(connection, order.has_log);
+  return label ? Result<void>{} : label.error();
 }
 
 std::unique_ptr<StoreSource> open_rbd_store(StoreOrder order, const OpenContext& context) {

@@ -123,6 +123,23 @@ void a_free_image_is_taken_and_given_back(void**) {
   assert_int_equal(blocks_that_differ(*second, new_owners), 0);
 }
 
+void an_image_that_got_a_log_meanwhile_is_not_taken_over(void**) {
+  make_image("rbd/logged", 4);
+  const auto lun = gateway("rbd/logged", 1);
+  put_label("rbd/logged");
+  (void)take_log();
+  assert_int_not_equal(set_state(*lun, 1, active).status, 0);
+  assert_false(has_lock("rbd/logged"));
+  std::string log;
+  assert_true(eventually([&] {
+    log += take_log();
+    return log.find("was not taken over: rbd=rbd/logged is old without its write log") !=
+           std::string::npos;
+  }));
+  remove_label("rbd/logged");
+  assert_true(eventually([&] { return take_over(*lun, 1); }));
+}
+
 void a_live_owner_is_robbed_and_stands_by(void**) {
   make_image("rbd/rob", 4);
   const auto first = gateway("rbd/rob", 1);
@@ -329,6 +346,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(what_cannot_stand_by_is_refused),
       cmocka_unit_test(a_gateway_that_stands_by_touches_nothing),
       cmocka_unit_test(a_free_image_is_taken_and_given_back),
+      cmocka_unit_test(an_image_that_got_a_log_meanwhile_is_not_taken_over),
       cmocka_unit_test(a_live_owner_is_robbed_and_stands_by),
       cmocka_unit_test(a_takeover_waits_for_a_header_that_hangs),
       cmocka_unit_test(an_image_is_given_back_once_its_operations_have_ended),

@@ -75,6 +75,19 @@ void expect_refused(const std::string& string, std::initializer_list<const char*
   }
 }
 
+void put_label(const std::string& image) {
+  // tests/unit/backend/label_test.cpp has the same.
+  constexpr const char* digits =
+      "424c474c4142454c5c5c3574010000005c00000006000e0000000000000000000100000000000000"
+      "00000000000000000000000000000000a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5676174652d312f66"
+      "6173742f766f6c302e6c6f67";
+  assert_true(shell("rbd image-meta set " + image + " ballast.log " + digits));
+}
+
+void remove_label(const std::string& image) {
+  assert_true(shell("rbd image-meta remove " + image + " ballast.log"));
+}
+
 void own_until_killed(const std::string& string) {
   const auto lun = Lun::add(string);
   std::puts(lun != nullptr ? "open" : take_log().c_str());

@@ -38,6 +38,11 @@ std::unique_ptr<ring_test::Lun> open_lun(const std::string& string,
 void expect_refused(const std::string& string, std::initializer_list<const char*> words,
                     std::size_t mibs = 64);
 
+// Puts a label on the image that says that it is old without the log /fast/vol0.log on gate-1, as
+// the owner's write log does; or takes the label away.
+void put_label(const std::string& image);
+void remove_label(const std::string& image);
+
 // Plays the process that owns an image: opens it, says "open", and waits for its end.
 [[noreturn]] void own_until_killed(const std::string& string);
 

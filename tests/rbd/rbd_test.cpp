@@ -71,6 +71,21 @@ void an_image_without_the_lock_needs_a_word(void**) {
   assert_non_null(lun.get());
 }
 
+void an_image_that_is_old_without_its_log_is_refused(void**) {
+  make_image("rbd/logged");
+  put_label("rbd/logged");
+  const std::initializer_list<const char*> words{
+      "is old without its write log, /fast/vol0.log on gate-1", "ballastctl log abandon"};
+  expect_refused(config("rbd/logged"), words);
+  expect_refused(config("rbd/logged", ";lock=none"), words);
+  expect_refused(config("rbd/logged", ";lock=standby"), words);
+  assert_true(shell("rbd image-meta set rbd/logged ballast.log rubbish"));
+  expect_refused(config("rbd/logged"), {"the label", "is damaged"});
+  remove_label("rbd/logged");
+  const auto lun = open_lun(config("rbd/logged"));
+  assert_non_null(lun.get());
+}
+
 void a_key_that_does_not_fit_is_refused(void**) {
   make_image("rbd/key");
   const std::string path = std::string{std::getenv("BALLAST_CEPH")} + "/wrong.conf";
@@ -454,6 +469,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(each_thing_that_is_wrong_has_its_sentence),
       cmocka_unit_test(metadata_that_overrides_a_setting_is_refused),
       cmocka_unit_test(an_image_without_the_lock_needs_a_word),
+      cmocka_unit_test(an_image_that_is_old_without_its_log_is_refused),
       cmocka_unit_test(a_key_that_does_not_fit_is_refused),
       cmocka_unit_test(an_unreachable_cluster_is_waited_for),
       cmocka_unit_test(many_commands_at_once_keep_their_data),

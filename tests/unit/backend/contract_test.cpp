@@ -297,6 +297,45 @@ void an_image_in_ceph_keeps_the_contract(void**) {
   random_operations(config, Bytes{512}, true);
 }
 
+// As label_test.cpp asks it of files and block devices.
+void an_image_in_ceph_keeps_its_label(void**) {
+  const char* const cluster = std::getenv("CEPH_CONF");
+  if (std::getenv("BALLAST_CEPH") == nullptr || cluster == nullptr) {
+    skip();
+  }
+  StoreOrder order;
+  order.config.kind = find_kind("rbd");
+  order.config.rbd.image = "rbd/labelled";
+  order.config.rbd.conf = cluster;
+  order.lun = "vol0";
+  order.size = size;
+  order.logical_block = Bytes{512};
+  assert_int_equal(std::system("timeout 20 rbd create rbd/labelled --size 2M"), 0);
+  Lab lab;
+  // Writes a label and closes the image. Returns the label that was there, or what is wrong.
+  const auto exchange = [&](bool has_log, std::optional<Label> label) -> Result<Label> {
+    order.has_log = has_log;
+    auto source = open(order, lab.context(size, Bytes{512})).value();
+    if (source->wait(std::chrono::minutes{10}) != StoreSource::State::opened) {
+      return source->error();
+    }
+    const Store store = source->take();
+    const Result<void> written = lab.run(store.backend->write_label(std::move(label)));
+    lab.run(store.backend->close());
+    return written ? Result<Label>{store.label.value_or(Label{})} : written.error();
+  };
+  Label log{.owner = 7, .host = "gate-1", .path = "/fast/vol0.log"};
+  log.log.fill(0xa5);
+  const Label abandoned{.owner = 8, .host = "gate-1", .path = ""};
+  assert_true(exchange(false, log).value() == Label{});
+  assert_int_equal(exchange(false, std::nullopt).error().errno_value, EBUSY);
+  assert_true(exchange(true, abandoned).value() == log);
+  assert_true(exchange(false, std::nullopt).value() == abandoned);
+  assert_true(exchange(false, std::nullopt).value() == Label{});
+  order.config.rbd.lock = RbdLock::none;
+  assert_int_equal(exchange(true, log).error().errno_value, ENOTCONN);
+}
+
 // The last test. "null" forgets what is written, and so cannot keep the contract.
 void every_kind_was_tested_but_the_one_that_forgets(void**) {
   std::string kinds;
@@ -325,6 +364,7 @@ int main() {
       cmocka_unit_test(several_connections_to_nbdkit_keep_the_contract),
       cmocka_unit_test(an_export_of_qemu_nbd_keeps_the_contract),
       cmocka_unit_test(an_image_in_ceph_keeps_the_contract),
+      cmocka_unit_test(an_image_in_ceph_keeps_its_label),
       cmocka_unit_test(every_kind_was_tested_but_the_one_that_forgets),
   };
   return cmocka_run_group_tests_name("contract", tests, nullptr, nullptr);
