@@ -67,7 +67,7 @@ Result<bool> Batch::add(const Position& self, const Position& next, std::uint64_
     return false;
   }
   if (changes_ > 0 && header_.record_count > 0 && header_.epoch != epoch_ &&
-      !sabotage_.epochs_ignored) {
+      order_ == Order::epoch) {
     return false;
   }
   for (const Record& record : header_.all_records()) {

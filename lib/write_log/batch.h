@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Batch: what the reaper writes to the store at once: blocks that lie one behind the other in one
-// segment, and are of one epoch.
+// segment, and, if the order is so, are of one epoch.
 //
 // The newest change of each block of the LUN counts. take() hands out runs of the LUN in the order
 // of their addresses. Runs of data that touch are one run, as long as they lie in one extent of
@@ -18,9 +18,13 @@
 #include "lib/write_log/device.h"
 #include "lib/write_log/format.h"
 #include "lib/write_log/index.h"
-#include "lib/write_log/sabotage.h"
 
 namespace ballast::write_log {
+
+enum class Order : std::uint8_t {
+  epoch,  // a batch is of one epoch
+  free,   // it may be of several
+};
 
 class Batch {
  public:
@@ -33,8 +37,8 @@ class Batch {
     Kind kind = Kind::data;
   };
 
-  Batch(const Superblock& superblock, const Sabotage& sabotage)
-      : superblock_{superblock}, sabotage_{sabotage}, newest_{superblock.block} {}
+  Batch(const Superblock& superblock, Order order)
+      : superblock_{superblock}, order_{order}, newest_{superblock.block} {}
 
   // Null if it works, or what there is no memory for.
   const char* lacks();
@@ -63,7 +67,7 @@ class Batch {
   Index::Piece piece_at(Lba lba) const;  // which is before the end of them all
 
   const Superblock& superblock_;
-  const Sabotage sabotage_;
+  const Order order_;
   Memory memory_;
   Header header_;
   Index newest_;  // `payload`: in the memory; `sequence`: of the change, doubled, plus 1 for unmap

@@ -10,7 +10,7 @@ namespace ballast::write_log {
 
 Reaper::Reaper(Device& device, backend::Backend& store, Contents& contents, Ring& ring,
                Pacer& pacer, Writer& writer, Superblocks& superblocks, Superblock& superblock,
-               const Sabotage& sabotage)
+               Order order, const Sabotage& sabotage)
     : device_{device},
       executor_{device.executor()},
       store_{store},
@@ -21,7 +21,7 @@ Reaper::Reaper(Device& device, backend::Backend& store, Contents& contents, Ring
       superblocks_{superblocks},
       superblock_{superblock},
       sabotage_{sabotage},
-      batch_{superblock, sabotage},
+      batch_{superblock, sabotage.epochs_ignored ? Order::free : order},
       trimmed_{executor_, "the log to be written back", contents.tail().sequence - 1},
       wanted_{executor_, "the log to fill up"},
       operations_{executor_, "the log to be drained"},

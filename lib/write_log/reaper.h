@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reaper: writes what the log has to the store, from the oldest block on, and gives its room back.
 //
-// It works on one batch at a time (batch.h), so no block of the LUN is ever in two writes at once,
-// and a batch is of one epoch: whenever the log is lost, the store is as some power failure could
-// have left it. First it reads the batch and verifies it. Then it writes it to the store, and
-// flushes the store. Then it writes a superblock with the new tail, and only when that is durable,
-// the room may be used again and reads go to the store.
+// It works on one batch at a time (batch.h), so no block of the LUN is ever in two writes at once.
+// In Order::epoch a batch is of one epoch: whenever the log is lost, the store is as some power
+// failure could have left it. In Order::free it is of no one epoch then, but more changes of a
+// block become one write, and more batches one. First it reads the batch and verifies it. Then it
+// writes it to the store, and flushes the store. Then it writes a superblock with the new tail, and
+// only when that is durable, the room may be used again and reads go to the store.
 //
 // Only blocks that are durable in the log go to the store. When the log's device has failed, what
 // was written there goes to the store, too, and no superblock is written any more. (If such a log
@@ -47,7 +48,7 @@ class Reaper {
  public:
   // All outlive it. `superblock`: the last that was written; the reaper keeps it so.
   Reaper(Device& device, backend::Backend& store, Contents& contents, Ring& ring, Pacer& pacer,
-         Writer& writer, Superblocks& superblocks, Superblock& superblock,
+         Writer& writer, Superblocks& superblocks, Superblock& superblock, Order order,
          const Sabotage& sabotage);
 
   co::Executor& executor() { return executor_; }

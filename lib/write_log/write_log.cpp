@@ -18,8 +18,8 @@ WriteLog::WriteLog(backend::Backend& device, backend::Backend& store, const Opti
       pacer_{ring_},
       writer_{device_, contents_, ring_, pacer_, superblock_, found.epoch + 1, options.sabotage},
       reader_{device_, contents_, ring_, writer_, superblock_, options.sabotage},
-      reaper_{device_, store,        contents_,   ring_,           pacer_,
-              writer_, superblocks_, superblock_, options.sabotage},
+      reaper_{device_, store,        contents_,   ring_,         pacer_,
+              writer_, superblocks_, superblock_, options.order, options.sabotage},
       operations_{executor(), "the log's superblock to be written"} {}
 
 WriteLog::~WriteLog() {

@@ -50,6 +50,7 @@ class WriteLog {
     Identity identity;
     std::string host{};
     std::string store_name{};
+    Order order = Order::epoch;  // of writing back
     Sabotage sabotage{};
   };
   enum class State : std::uint8_t {

@@ -72,9 +72,10 @@ class Rig {
         create(disk, NewLog{.identity = rig_identity(), .host = "gateway1", .store_name = "s"}));
   }
   // The sentence of a refusal; empty if the log was opened.
-  std::string open(const Identity& identity = rig_identity()) {
+  std::string open(const Identity& identity = rig_identity(), Order order = Order::epoch) {
     WriteLog::Options options;
     options.identity = identity;
+    options.order = order;
     Result<std::unique_ptr<WriteLog>> opened = run(WriteLog::open(disk, store, options));
     if (!opened.ok()) {
       return opened.error().message;

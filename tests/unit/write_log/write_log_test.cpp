@@ -249,6 +249,31 @@ void what_is_drained_is_in_the_store(void**) {
   assert_true(bytes[0] == std::byte{'a'});
 }
 
+// Superblocks that are written while five durable changes, one after the other, get to the store.
+std::uint64_t superblocks_for_five_epochs(Order order) {
+  test::RigMedia media;
+  test::Rig rig{media};
+  BALLAST_ASSERT(rig.make().ok());
+  BALLAST_ASSERT(rig.open(test::rig_identity(), order).empty());
+  const std::uint64_t before = rig.disk.writes_below(ring_begin);
+  for (std::uint64_t i = 0; i < 5; ++i) {
+    Answer answer;
+    rig.tasks.spawn("append", append(rig.sim.executor(), rig.log.get(), rig.change(i, 1, 'a'),
+                                     Until::durable, {}, &answer));
+    rig.sim.run_ready();
+    while (!answer.came) {
+      BALLAST_ASSERT(rig.sim.advance());
+    }
+  }
+  BALLAST_ASSERT(ok(rig.run(rig.log->drain())));
+  return rig.disk.writes_below(ring_begin) - before;
+}
+
+void in_free_order_a_batch_is_of_several_epochs(void**) {
+  assert_true(superblocks_for_five_epochs(Order::epoch) >= 5);
+  assert_true(superblocks_for_five_epochs(Order::free) <= 2);
+}
+
 void a_store_that_fails_is_tried_again(void**) {
   Opened log;
   test::DiskTemper broken = test::Rig::fast;
@@ -282,6 +307,7 @@ int main() {
       cmocka_unit_test(a_failed_flush_is_told_to_all_later_ones),
       cmocka_unit_test(rot_is_read_as_an_error_and_never_written_back),
       cmocka_unit_test(what_is_drained_is_in_the_store),
+      cmocka_unit_test(in_free_order_a_batch_is_of_several_epochs),
       cmocka_unit_test(a_store_that_fails_is_tried_again),
   };
   return cmocka_run_group_tests_name("write_log", tests, nullptr, nullptr);
