@@ -4,7 +4,7 @@
 // It works on one batch at a time (batch.h), so no block of the LUN is ever in two writes at once.
 // In Order::epoch a batch is of one epoch: whenever the log is lost, the store is as some power
 // failure could have left it. In Order::free it is of no one epoch then, but more changes of a
-// block become one write, and more batches one. First it reads the batch and verifies it. Then it
+// block become one write, and batches are larger. First it reads the batch and verifies it. Then it
 // writes it to the store, and flushes the store. Then it writes a superblock with the new tail, and
 // only when that is durable, the room may be used again and reads go to the store.
 //
