@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cerrno>
+#include <string_view>
 
 #include "lib/write_log/format.h"
 
@@ -17,15 +19,19 @@ constexpr Bytes step{segment_bytes};
 }  // namespace
 
 config::Keys keys_of(LogConfig& config) {
+  static constexpr std::array<std::string_view, 2> orders{"epoch", "free"};
   return {{"log", config::Path{config.path}},
-          {"log_size", config::Size{config.size, smallest, largest, step}}};
+          {"log_size", config::Size{config.size, smallest, largest, step}},
+          {"log_order", config::Choice{config.order, orders}}};
 }
 
 Result<void> check_keys(const LogConfig& config, const backend::StoreConfig& store) {
   if (config.path.empty()) {
     const bool usual = config == LogConfig{};
-    return usual ? Result<void>{}
-                 : Error{EINVAL, "key log_size: there is no log: add log=<path>, or remove it"};
+    return usual
+               ? Result<void>{}
+               : Error{EINVAL,
+                       "key log_size or log_order: there is no log: add log=<path>, or remove it"};
   }
   if (!store.kind->keeps_label) {
     return Error{EINVAL, fmt::format("key log: {} has no place for a mark that says which log "

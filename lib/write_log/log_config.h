@@ -10,12 +10,14 @@
 #include "lib/base/keys.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
+#include "lib/write_log/batch.h"
 
 namespace ballast::write_log {
 
 struct LogConfig {
   std::string path;  // absolute: a file or a block device; empty: there is no log
   Bytes size{std::uint64_t{1} << 30};
+  Order order = Order::epoch;
   friend bool operator==(const LogConfig&, const LogConfig&) = default;
 };
 

@@ -135,6 +135,7 @@ co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
                       .size = log_.size};
   options.host = host_name();
   options.store_name = store_name();
+  options.order = log_.order;
   Result<std::unique_ptr<WriteLog>> log =
       co_await WriteLog::open(*device_, *store_.backend, options);
   if (!log.ok()) {
