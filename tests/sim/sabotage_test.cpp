@@ -14,7 +14,7 @@ using namespace ballast;
 
 namespace {
 
-constexpr std::chrono::seconds patience{60};  // a sanitizer's build is ten times slower
+constexpr std::chrono::seconds patience{150};  // a sanitizer's build is ten times slower
 
 // Whether a run of many, with `bugs`, complains of what it must complain of. The seeds are always
 // the same: some bugs show in one run of a hundred, and nothing is to depend on luck.
