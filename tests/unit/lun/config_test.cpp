@@ -114,6 +114,13 @@ void every_key_reaches_its_field_and_no_other(void**) {
           {"passphrase_file",
            {"rbd=p/i;passphrase_file=/p",
             [](const LunConfig& c) { return c.store.rbd.passphrase_file == "/p"; }}},
+          {"log", {"file=/a;log=/b", [](const LunConfig& c) { return c.log.path == "/b"; }}},
+          {"log_size",
+           {"file=/a;log=/b;log_size=512MiB",
+            [](const LunConfig& c) { return c.log.size == Bytes{std::uint64_t{512} << 20}; }}},
+          {"log_order",
+           {"rbd=p/i;log=/b;log_order=free",
+            [](const LunConfig& c) { return c.log.order == write_log::Order::free; }}},
           {"write_same_max",
            {"null;write_same_max=64KiB",
             [](const LunConfig& c) { return c.write_same_max == Bytes{65536}; }}},
@@ -203,6 +210,16 @@ void a_percent_sign_that_is_no_code(void**) {
   expect_words(refusal("nbd=h;export=50%"), {"key export", "\"50%\"", "%25"});
   expect_words(refusal("nbd=h;export=a%0Ab"), {"key export", "not printable"});
   expect_words(refusal("nbd=%zz"), {"the server", "\"%zz\"", "%25"});
+}
+
+void a_log_where_none_can_be(void**) {
+  expect_words(refusal("nbd=h;log=/b"), {"key log", "nbd", "remove it"});
+  expect_words(refusal("memory;log=/b"), {"key log", "memory"});
+  expect_words(refusal("file=/dev/sda;lock=pr;log=/b"), {"key log", "other gateways"});
+  expect_words(refusal("rbd=p/i;lock=standby;log=/b"), {"key log", "other gateways"});
+  expect_words(refusal("file=/a;log=/a"), {"key log", "/a is the store itself"});
+  expect_words(refusal("file=/a;log_size=1GiB;log_order=free"), {"there is no log", "log=<path>"});
+  expect_words(refusal("file=/a;log=/b;log_size=1MiB"), {"log_size", "256MiB", "1TiB"});
 }
 
 void a_target_where_none_belongs(void**) {
@@ -370,6 +387,7 @@ int main() {
       cmocka_unit_test(nothing_at_all),
       cmocka_unit_test(no_kind),
       cmocka_unit_test(an_unknown_kind_lists_the_known_ones),
+      cmocka_unit_test(a_log_where_none_can_be),
       cmocka_unit_test(a_target_where_none_belongs),
       cmocka_unit_test(a_missing_path),
       cmocka_unit_test(a_relative_path),
