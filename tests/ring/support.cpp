@@ -2,6 +2,7 @@
 #include "tests/ring/support.h"
 
 #include <fcntl.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <semaphore>
 #include <thread>
 
@@ -47,6 +49,13 @@ bool has_direct_io(const char* parent) {
   }
   ::close(fd);
   return true;
+}
+
+bool has_attributes(const char* parent) {
+  const Folder folder{parent};
+  const std::string file = folder.file("probe");
+  std::ofstream{file} << "x";
+  return ::setxattr(file.c_str(), "user.ballast.probe", "x", 1, 0) == 0;
 }
 
 bool eventually(const std::function<bool()>& holds, int looks) {

@@ -38,6 +38,8 @@ class Folder {
 
 // Whether O_DIRECT files can be made in `parent`.
 bool has_direct_io(const char* parent);
+// Whether files there may have extended attributes.
+bool has_attributes(const char* parent);
 
 // Waits until `holds` returns true: asks it `looks` times, 10 ms apart. Returns whether it did.
 bool eventually(const std::function<bool()>& holds, int looks = 3000);
