@@ -61,9 +61,8 @@ class Change {
 class Place {
  public:
   enum class Kind : std::uint8_t { looks, changes };
-  // `mark` is the current Fences::mark(). Without a log, `need` does not matter.
-  Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark,
-        const backend::LogCoverage* log = nullptr, const Need& need = {});
+  // `mark` is the current Fences::mark(). In the tier of the log, the request has its need already.
+  Place(Request& request, Kind kind, Tier tier, co::Semaphore::Guard slot, std::uint64_t mark);
   ~Place();
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
@@ -155,16 +154,16 @@ class Request {
   std::uint64_t read_mark_ = 0;
   std::uint32_t at_backend_ = 0;
   std::uint32_t changes_at_backend_ = 0;
-  Tier tier_ = Tier::store;  // when the operations began
-  const backend::LogCoverage* log_ = nullptr;
-  Need need_{};  // in the tier of the log
+  Tier tier_ = Tier::store;                    // when the operations began
+  const backend::LogCoverage* log_ = nullptr;  // it and the next one: in the tier of the log
+  Need need_{};
   bool reached_backend_ = false;
   bool irrevocable_ = false;
   bool let_go_ = false;  // it has released a range that it was granted
 };
 
-inline Place::Place(Request& request, Kind kind, co::Semaphore::Guard slot, std::uint64_t mark,
-                    const backend::LogCoverage* log, const Need& need)
+inline Place::Place(Request& request, Kind kind, Tier tier, co::Semaphore::Guard slot,
+                    std::uint64_t mark)
     : request_{request}, kind_{kind}, slot_{std::move(slot)} {
   if (!slot_) {
     return;
@@ -174,14 +173,11 @@ inline Place::Place(Request& request, Kind kind, co::Semaphore::Guard slot, std:
     request_.read_mark_ = mark;
   }
   request_.changes_at_backend_ += kind_ == Kind::changes ? 1U : 0U;
-  const Tier tier = tier_of(log, need);
-  const bool first = request_.at_backend_++ == 0;
-  request_.tier_ = first ? tier : slower(tier, request_.tier_);
-  request_.log_ = log;
-  request_.need_ = need;
-  if (!first) {
+  if (request_.at_backend_++ > 0) {
+    request_.tier_ = slower(tier, request_.tier_);
     return;
   }
+  request_.tier_ = tier;
   if (request_.observer_ != nullptr) {
     request_.observer_->entered_backend();
   }

@@ -95,7 +95,12 @@ Place Volume::Admission::await_resume() {
   if (volume_.refuses(request_)) {
     slot.release();
   }
-  return Place{request_, kind_, std::move(slot), volume_.fences_.mark(), volume_.log_, need_};
+  const Tier tier = volume_.tier_of(need_);
+  if (tier == Tier::log) {
+    request_.log_ = volume_.log_;
+    request_.need_ = need_;
+  }
+  return Place{request_, kind_, tier, std::move(slot), volume_.fences_.mark()};
 }
 
 co::Semaphore::Guard Volume::admit_at_once(const Request& request) {
@@ -122,7 +127,7 @@ co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
     return read_in_turn(request, lba, to);
   }
   Direct& direct = request.direct_;
-  direct.place_.emplace(request, Place::Kind::looks, std::move(slot), fences_.mark());
+  direct.place_.emplace(request, Place::Kind::looks, Tier::store, std::move(slot), fences_.mark());
   direct.durable_ = nullptr;
   return follow(request, backend_.read(offset_of(lba), to, request.token()));
 }
@@ -153,7 +158,8 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
     Direct& direct = request.direct_;
     direct.change_.emplace(fences_, request, lba, count);
     if (direct.change_->granted()) {
-      direct.place_.emplace(request, Place::Kind::changes, std::move(slot), fences_.mark());
+      direct.place_.emplace(request, Place::Kind::changes, Tier::store, std::move(slot),
+                            fences_.mark());
       direct.durable_ = native(fua) == Fua::yes ? &flush_failures_ : nullptr;
       return follow(request, backend_.write(offset_of(lba), from, native(fua), request.token()));
     }
