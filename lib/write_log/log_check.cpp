@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/write_log/log_check.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -18,9 +14,8 @@
 #include "lib/backend/file_label.h"
 #include "lib/backend/label.h"
 #include "lib/base/log.h"
-#include "lib/base/unique_fd.h"
 #include "lib/base/values.h"
-#include "lib/write_log/format.h"
+#include "lib/write_log/superblock_at.h"
 
 namespace ballast::write_log {
 namespace {
@@ -65,27 +60,6 @@ Result<void> check_room(const std::string& path, const std::string& folder, Byte
                              path, folder, config::format_bytes(free), config::format_bytes(size))};
   }
   return {};
-}
-
-// The newer superblock; nothing: there is none.
-Result<std::optional<Superblock>> superblock_at(const std::string& path) {
-  const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.get() < 0) {
-    return failed(path, "it cannot be opened");
-  }
-  std::optional<Superblock> newest;
-  for (const std::uint64_t offset : {std::uint64_t{0}, superblock_b}) {
-    std::array<std::byte, page> bytes{};
-    const ssize_t got = ::pread(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (got < 0) {
-      return failed(path, "it cannot be read");
-    }
-    const Result<Superblock> found = decode_superblock(bytes, path);
-    if (found.ok() && (!newest || found.value().slot_sequence > newest->slot_sequence)) {
-      newest = found.value();
-    }
-  }
-  return newest;
 }
 
 Result<void> check_log_there(const LogConfig& log, const std::optional<Label>& label) {

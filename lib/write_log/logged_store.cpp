@@ -8,6 +8,7 @@
 
 #include "lib/base/log.h"
 #include "lib/co/sleep.h"
+#include "lib/write_log/let_go.h"
 
 namespace ballast::write_log {
 namespace {
@@ -293,11 +294,8 @@ co::Task<void> LoggedStore::go_past() {
   end_past(gone ? IoStatus::ok : IoStatus::not_ready);
 }
 
-// The owner is a new one, so that the log is refused from now on.
 co::Task<bool> LoggedStore::let_go() {
-  label_.log = {};
-  ++label_.owner;
-  label_.path.clear();
+  label_ = write_log::let_go(std::move(label_));
   Nanoseconds wait = first_wait;
   for (;;) {
     const Result<void> written = co_await store_->write_label(label_);

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The label of a store (lib/backend/label.h) that goes on without its write log.
+#pragma once
+
+#include "lib/backend/label.h"
+
+namespace ballast::write_log {
+
+// The owner is a new one, so that the log is refused from now on, wherever it turns up.
+inline backend::Label let_go(backend::Label label) {
+  label.log = {};
+  ++label.owner;
+  label.path.clear();
+  return label;
+}
+
+}  // namespace ballast::write_log

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads the superblock of a log at a path, without opening the log: a LUN may have it open.
+//
+// This blocks: call it in an errand, or in a tool.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "lib/base/result.h"
+#include "lib/write_log/format.h"
+
+namespace ballast::write_log {
+
+// The newer superblock; nothing: no log is there. EPROTONOSUPPORT: the log is of a version that is
+// not known here.
+Result<std::optional<Superblock>> superblock_at(const std::string& path);
+
+}  // namespace ballast::write_log
