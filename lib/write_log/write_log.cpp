@@ -111,7 +111,7 @@ co::Task<void> WriteLog::close() {
   IoStatus status = co_await device_.flush();
   if (ok(status)) {
     superblock_.durable = writer_.written();
-    superblock_.clean = empty();
+    superblock_.clean = contents_.index().runs() == 0;  // there may be a seal
     status = co_await superblocks_.write(superblock_);
   }
   closed_ = true;
