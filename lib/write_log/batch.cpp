@@ -16,6 +16,13 @@ const char* Batch::lacks() {
   return memory_ != nullptr ? nullptr : "memory to read a segment of the log";
 }
 
+std::uint64_t Batch::bytes_at_tail(const Contents& contents, std::uint64_t last) {
+  const std::uint64_t begin = contents.tail().offset;
+  const std::uint64_t behind = contents.position_behind(last).offset;
+  const bool in_one = Ring::segment_of(begin) == Ring::segment_of(behind) && behind > begin;
+  return (in_one ? behind : Ring::end_of_segment(begin)) - begin;
+}
+
 Result<void> Batch::begin(const Contents& contents, std::uint64_t last, std::uint64_t bytes,
                           std::string_view device) {
   const Position tail = contents.tail();

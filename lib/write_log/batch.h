@@ -43,6 +43,10 @@ class Batch {
   // Null if it works, or what there is no memory for.
   const char* lacks();
 
+  // How many bytes there are from the contents' tail to behind block `last`, or to the end of the
+  // tail's segment.
+  static std::uint64_t bytes_at_tail(const Contents& contents, std::uint64_t last);
+
   // The memory of a segment, to read blocks into.
   std::span<std::byte> memory() { return {memory_.get(), segment_bytes}; }
 

@@ -81,10 +81,7 @@ co::Task<IoStatus> Reaper::reap() {
     co_return IoStatus::not_ready;
   }
   const std::uint64_t begin = contents_.tail().offset;
-  const Position& behind = contents_.position_behind(last);
-  const bool in_one =
-      Ring::segment_of(begin) == Ring::segment_of(behind.offset) && behind.offset > begin;
-  const std::uint64_t bytes = (in_one ? behind.offset : Ring::end_of_segment(begin)) - begin;
+  const std::uint64_t bytes = Batch::bytes_at_tail(contents_, last);
   IoStatus status = co_await device_.read(begin, batch_.memory().first(bytes));
   if (!ok(status)) {
     co_return status;
