@@ -234,6 +234,23 @@ Result<void> write_label(const LabelledFile& file, const std::optional<Label>& l
   return file.block_device ? write_pages(file, label) : write_attribute(file, label);
 }
 
+Result<bool> has_label_behind_lun(const LabelledFile& file) {
+  const Result<std::vector<std::uint64_t>> all = places(file);
+  if (!all) {
+    return all.error();
+  }
+  if (all.value().empty()) {
+    return false;
+  }
+  const std::uint64_t first = all.value().back();
+  Page memory;
+  const Result<void> read = read_page(file, first, &memory);
+  if (!read) {
+    return read.error();
+  }
+  return begins_label(memory.bytes) && offset_of_label(memory.bytes) == first;
+}
+
 Result<std::optional<Label>> read_label(const std::string& path, Bytes lun) {
   const Result<bool> block_device = is_block_device(path);
   if (!block_device) {

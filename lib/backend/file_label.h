@@ -40,8 +40,12 @@ Result<std::optional<Label>> read_label(const LabelledFile& file);
 // attributes; ENOSPC: there is no room.
 Result<void> write_label(const LabelledFile& file, const std::optional<Label>& label);
 
-// The same while no LUN has the file or device open. Reading does not mind if one has; writing is
-// refused then (EBUSY).
+// Of a device: whether a label, whole or damaged, is on the first page behind the LUN. So the LUN
+// has this size, or had it when it got the label.
+Result<bool> has_label_behind_lun(const LabelledFile& file);
+
+// read_label() and write_label() while no LUN has the file or device open. Reading does not mind if
+// one has; writing is refused then (EBUSY).
 Result<std::optional<Label>> read_label(const std::string& path, Bytes lun);
 Result<void> write_label(const std::string& path, Bytes lun, const std::optional<Label>& label);
 

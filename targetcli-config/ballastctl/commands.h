@@ -23,5 +23,6 @@ void add_standby(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_tune(CLI::App& app);
 void add_watch(CLI::App& app);
+void add_log(CLI::App& app);
 
 }  // namespace ballast::ctl

@@ -39,6 +39,8 @@ int run(int argc, char** argv) {
   add_tune(app);
   // This one uses all of these sources.
   add_watch(app);
+  // This one works on files and devices.
+  add_log(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RuntimeError& failed) {  // fail() has printed the reason

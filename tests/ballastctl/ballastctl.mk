@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# check-ballastctl: tests doctor, tune and watch on trees of files that look like a machine's. Each
-# tests/ballastctl/<name>_test.cpp is linked with ballastctl except its main(). It also tests what
-# `make install` installs.
+# check-ballastctl: tests doctor, tune and watch on trees of files that look like a machine's, and
+# log on write logs in files. Each tests/ballastctl/<name>_test.cpp is linked with ballastctl except
+# its main(). It also tests what `make install` installs.
 
 ctl_tests := $(patsubst %.cpp,$(B)/%,$(sort $(wildcard tests/ballastctl/*_test.cpp)))
 ctl_test_objects = $(filter-out %/main.o,$(ballastctl_objects)) $(B)/obj/tests/ballastctl/tree.o
 
-$(ctl_tests): $(B)/%: $(B)/obj/%.o $$(ctl_test_objects) $(call archives_upto,backend)
+$(ctl_tests): $(B)/%: $(B)/obj/%.o $$(ctl_test_objects) $(call archives_upto,write_log)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)
