@@ -99,7 +99,9 @@ Result<void> Uring::setup() {
     if (!store) {
       return store.error();
     }
-    stores_[i] = std::move(store).value();
+    store_threads_.push_back(std::move(store).value());
+    stores_[i] = store_threads_.back().get();
+    store_count_ = i + 1;
   }
   if (options_.file_slots > 0 && io_uring_register_files_sparse(&ring_, options_.file_slots) == 0) {
     file_slots_.resize(options_.file_slots);
@@ -121,7 +123,7 @@ Uring::~Uring() {
     }
     BALLAST_ASSERT(waiting_head_ == nullptr);
   }
-  stores_ = {};  // their threads may still read a cancel request
+  store_threads_.clear();  // they may still read a cancel request
   if (ring_open_) {
     io_uring_queue_exit(&ring_);
   }
@@ -220,7 +222,7 @@ void Uring::launch(Running& running) {
 
 // Null: the driving thread hands it over.
 StoreThread* Uring::store_thread_of(const OpRequest& request) const {
-  return request.lane == Lane::store ? stores_[request.file.store_thread].get() : nullptr;
+  return request.lane == Lane::store ? stores_[request.file.store_thread] : nullptr;
 }
 
 void Uring::enqueue(Op* op) {
@@ -297,10 +299,8 @@ bool Uring::prepare(Op* op) {
 void Uring::tick_end() {
   stalled_ = false;
   submit_queued();
-  for (const std::unique_ptr<StoreThread>& store : stores_) {
-    if (store != nullptr) {
-      store->ring_bell();
-    }
+  for (StoreThread* const store : stores()) {
+    store->ring_bell();
   }
 }
 
@@ -347,16 +347,16 @@ std::size_t Uring::fetch_completions() {
     (void)io_uring_get_events(&ring_);
   }
   std::size_t ready = io_uring_cq_ready(&ring_);
-  for (const std::unique_ptr<StoreThread>& store : stores_) {
-    ready += store != nullptr ? io_uring_cq_ready(&store->ring()) : 0;
+  for (StoreThread* const store : stores()) {
+    ready += io_uring_cq_ready(&store->ring());
   }
   return ready;
 }
 
 std::size_t Uring::reap() {
   std::size_t ended = reap(ring_);
-  for (const std::unique_ptr<StoreThread>& store : stores_) {
-    ended += store != nullptr ? reap(store->ring()) : 0;
+  for (StoreThread* const store : stores()) {
+    ended += reap(store->ring());
   }
   return ended;
 }
@@ -495,10 +495,8 @@ void Uring::unregister_file(UringFile file) {
 
 void Uring::set_notify(bool on) {
   (void)io_uring_cq_eventfd_toggle(&ring_, on);
-  for (const std::unique_ptr<StoreThread>& store : stores_) {
-    if (store != nullptr) {
-      (void)io_uring_cq_eventfd_toggle(&store->ring(), on);
-    }
+  for (StoreThread* const store : stores()) {
+    (void)io_uring_cq_eventfd_toggle(&store->ring(), on);
   }
   if (on) {
     // The kernel must see the flag before we look for completions.
@@ -508,9 +506,8 @@ void Uring::set_notify(bool on) {
 
 bool Uring::completions_waiting() const {
   return io_uring_cq_ready(&ring_) > 0 || io_uring_cq_has_overflow(&ring_) ||
-         std::ranges::any_of(stores_, [](const std::unique_ptr<StoreThread>& store) {
-           return store != nullptr && io_uring_cq_ready(&store->ring()) > 0;
-         });
+         std::ranges::any_of(
+             stores(), [](StoreThread* store) { return io_uring_cq_ready(&store->ring()) > 0; });
 }
 
 }  // namespace ballast::io

@@ -196,6 +196,7 @@ class Uring final : public co::TickHook {
   co::Task<int> move(Transfer transfer);
   co::Task<int> run(OpRequest request, const char* what, OpTicket* ticket);
   StoreThread* store_thread_of(const OpRequest& request) const;
+  std::span<StoreThread* const> stores() const { return std::span{stores_}.first(store_count_); }
   void start(Running& running);
   void launch(Running& running);
   bool add_slab();
@@ -214,7 +215,9 @@ class Uring final : public co::TickHook {
   co::Executor& executor_;
   UringOptions options_;
   io_uring ring_{};
-  std::array<std::unique_ptr<StoreThread>, most_store_threads> stores_;
+  std::vector<std::unique_ptr<StoreThread>> store_threads_;
+  std::array<StoreThread*, most_store_threads> stores_{};  // the same, for each tick
+  std::size_t store_count_ = 0;
   bool ring_open_ = false;
   bool hooked_ = false;
   bool stalled_ = false;
