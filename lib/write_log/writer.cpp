@@ -209,6 +209,10 @@ void Writer::kick() {
 }
 
 void Writer::room_came() {
+  if (!ok(device_.failure())) {
+    fail(device_.failure());  // a superblock's: no room comes any more
+    return;
+  }
   pulse(pace_);
   kick();
 }

@@ -78,7 +78,7 @@ class Writer {
   co::Task<IoStatus> append(Change change, Until until, co::CancelToken cancel);
   co::Task<IoStatus> flush();
 
-  // Something may have changed that the open block waits for.
+  // Something may have changed that the open block waits for, or the device has failed.
   void room_came();
   // Whether a change of this size would have to wait for room.
   bool has_room() const { return ring_.place(longest_block).has_value(); }

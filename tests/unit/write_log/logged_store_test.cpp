@@ -285,6 +285,21 @@ void a_log_that_fails_is_written_back_and_then_passed_by(void**) {
   assert_true(site.store->ops.back().name == "flush" || site.store->ops.back().flag);
 }
 
+void a_change_that_waits_for_room_passes_a_log_that_fails_meanwhile(void**) {
+  Site site;
+  site.freeze();
+  for (int i = 0; i < 100 && site.backend->log_coverage()->takes_changes(); ++i) {
+    assert_true(ok(site.run(site.write(0, 2000, 'a'))));
+  }
+  const Answer& write = site.begin(site.write(1, 2000, 'b'));
+  assert_false(write.came);
+  site.disk->failures["write"] = IoStatus::medium_error;  // of a superblock, after the thaw
+  site.thaw();
+  site.sim.run_for(1min);
+  assert_true(write.came && ok(write.status));
+  assert_string_equal(site.read(0, 2).c_str(), "ab");
+}
+
 void what_waits_for_a_failed_log_ends_when_it_is_cancelled(void**) {
   Site site;
   assert_true(ok(site.run(site.write(10, 2, 'a'))));
@@ -355,6 +370,7 @@ int main() {
       cmocka_unit_test(block_status_shows_what_the_log_has),
       cmocka_unit_test(a_store_that_grows_is_as_large_before_the_log_says_so),
       cmocka_unit_test(a_log_that_fails_is_written_back_and_then_passed_by),
+      cmocka_unit_test(a_change_that_waits_for_room_passes_a_log_that_fails_meanwhile),
       cmocka_unit_test(what_waits_for_a_failed_log_ends_when_it_is_cancelled),
       cmocka_unit_test(changes_wait_until_the_label_lets_the_log_go),
       cmocka_unit_test(changes_of_a_log_that_cannot_be_read_fail),
