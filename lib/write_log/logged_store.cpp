@@ -202,6 +202,10 @@ co::Task<IoStatus> LoggedStore::change(Order order, co::CancelToken cancel) {
 }
 
 co::Task<IoStatus> LoggedStore::change_store(Order order, co::CancelToken cancel) {
+  const backend::Capabilities& its = store_->capabilities();
+  if (order.way == Way::discard && !its.discard_zeroes) {
+    order.way = Way::zero;  // as the log had it: unmapped blocks are zeros
+  }
   if (order.way == Way::zero) {
     const IoStatus status =
         co_await store_->zero(order.offset, order.length, order.may_unmap, cancel);
@@ -212,7 +216,6 @@ co::Task<IoStatus> LoggedStore::change_store(Order order, co::CancelToken cancel
     co_return status;
   }
   const bool durable = order.fua == backend::Fua::yes;
-  const backend::Capabilities& its = store_->capabilities();
   const backend::Fua fua = durable && its.fua ? backend::Fua::yes : backend::Fua::no;
   IoStatus status = IoStatus::ok;
   if (order.way == Way::write) {

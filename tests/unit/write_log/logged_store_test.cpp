@@ -285,6 +285,18 @@ void a_log_that_fails_is_written_back_and_then_passed_by(void**) {
   assert_true(site.store->ops.back().name == "flush" || site.store->ops.back().flag);
 }
 
+void an_unmap_past_a_log_leaves_zeros(void**) {
+  Site site;
+  assert_true(site.backend->capabilities().discard_zeroes);
+  site.store->pretend().discard_zeroes = false;
+  site.disk->failures["write"] = IoStatus::medium_error;
+  const Answer& unmap = site.begin(site.backend->discard(site.at(8), site.at(8)));
+  site.sim.run_for(1min);
+  assert_true(unmap.came && ok(unmap.status));
+  const test::BackendOp zeroed{"zero", 8 * block, 8 * block, true};
+  assert_true(site.store->ops.back() == zeroed);
+}
+
 void a_change_that_waits_for_room_passes_a_log_that_fails_meanwhile(void**) {
   Site site;
   site.freeze();
@@ -370,6 +382,7 @@ int main() {
       cmocka_unit_test(block_status_shows_what_the_log_has),
       cmocka_unit_test(a_store_that_grows_is_as_large_before_the_log_says_so),
       cmocka_unit_test(a_log_that_fails_is_written_back_and_then_passed_by),
+      cmocka_unit_test(an_unmap_past_a_log_leaves_zeros),
       cmocka_unit_test(a_change_that_waits_for_room_passes_a_log_that_fails_meanwhile),
       cmocka_unit_test(what_waits_for_a_failed_log_ends_when_it_is_cancelled),
       cmocka_unit_test(changes_wait_until_the_label_lets_the_log_go),
