@@ -256,9 +256,12 @@ co::Task<IoStatus> LoggedStore::resize(Bytes size) {
     status = co_await store_->flush();
     if (ok(status)) {
       status = co_await log_->set_lun(size);
+      status = works() ? status : IoStatus::ok;  // the size of a log that failed does not matter
     }
   }
-  learn_size();
+  if (ok(status)) {
+    learn_size();
+  }
   co_return status;
 }
 

@@ -262,6 +262,23 @@ void a_store_that_grows_is_as_large_before_the_log_says_so(void**) {
   assert_string_equal(site.read(last, 1).c_str(), "z");
 }
 
+void a_resize_that_fails_leaves_the_size(void**) {
+  Site site;
+  site.store->failures["flush"] = IoStatus::medium_error;
+  assert_false(ok(site.run(site.backend->resize(Bytes{2 * lun.value()}))));
+  assert_true(site.backend->geometry().size == lun);
+  site.store->failures.clear();
+  assert_true(ok(site.run(site.backend->resize(Bytes{2 * lun.value()}))));
+  assert_true(site.backend->geometry().size == Bytes{2 * lun.value()});
+}
+
+void a_store_grows_even_if_its_log_fails(void**) {
+  Site site;
+  site.disk->failures["write"] = IoStatus::medium_error;  // of the superblock
+  assert_true(ok(site.run(site.backend->resize(Bytes{2 * lun.value()}))));
+  assert_true(site.backend->geometry().size == Bytes{2 * lun.value()});
+}
+
 void a_log_that_fails_is_written_back_and_then_passed_by(void**) {
   Site site;
   assert_true(ok(site.run(site.write(10, 2, 'a'))));
@@ -381,6 +398,8 @@ int main() {
       cmocka_unit_test(an_unmap_gives_space_of_the_store_back),
       cmocka_unit_test(block_status_shows_what_the_log_has),
       cmocka_unit_test(a_store_that_grows_is_as_large_before_the_log_says_so),
+      cmocka_unit_test(a_resize_that_fails_leaves_the_size),
+      cmocka_unit_test(a_store_grows_even_if_its_log_fails),
       cmocka_unit_test(a_log_that_fails_is_written_back_and_then_passed_by),
       cmocka_unit_test(an_unmap_past_a_log_leaves_zeros),
       cmocka_unit_test(a_change_that_waits_for_room_passes_a_log_that_fails_meanwhile),
