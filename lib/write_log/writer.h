@@ -80,8 +80,11 @@ class Writer {
 
   // Something may have changed that the open block waits for, or the device has failed.
   void room_came();
-  // Whether a change of this size would have to wait for room.
-  bool has_room() const { return ring_.place(longest_block).has_value(); }
+  // Whether a change waits neither for room nor because of the pacer: both wait for the store.
+  bool has_room() const {
+    const TimePoint now = executor_.now();
+    return ring_.place(longest_block).has_value() && pacer_.next(now) <= now;
+  }
 
   IoStatus failure() const { return failure_; }
   std::uint64_t written() const { return written_.mark(); }

@@ -164,10 +164,29 @@ void a_store_that_stops_lets_the_log_fill_up(void**) {
   Site site;
   site.begin_writers(32);
   site.rig.sim.run_for(seconds{10});
-  assert_true(site.rig.log->takes_changes());
+  assert_true(site.rig.log->fullness() < 950);
   site.store_.stand_still();
   site.rig.sim.run_for(seconds{3});
   assert_false(site.rig.log->takes_changes());
+  assert_true(site.rig.log->fullness() > 930);
+}
+
+void a_change_that_is_paced_needs_the_store(void**) {
+  Site site;
+  site.begin_writers(4);
+  site.run_until(740);
+  assert_true(site.rig.log->takes_changes());
+  site.end.request();
+  site.rig.sim.run_for(seconds{5});
+  Site paced;
+  paced.begin_writers(32);
+  paced.rig.sim.run_for(seconds{10});
+  int times = 0;
+  for (int i = 0; i < 100; ++i) {
+    paced.rig.sim.run_for(milliseconds{10});
+    times += paced.rig.log->takes_changes() ? 0 : 1;
+  }
+  assert_true(times > 50);
 }
 
 void a_change_is_cancelled_while_it_is_paced(void**) {
@@ -202,6 +221,7 @@ int main() {
       cmocka_unit_test(nobody_is_slowed_below_three_quarters),
       cmocka_unit_test(nobody_is_slowed_by_a_store_that_stands_still_until_the_log_is_full),
       cmocka_unit_test(a_store_that_stops_lets_the_log_fill_up),
+      cmocka_unit_test(a_change_that_is_paced_needs_the_store),
       cmocka_unit_test(a_change_is_cancelled_while_it_is_paced),
   };
   return cmocka_run_group_tests_name("pacer", tests, nullptr, nullptr);
