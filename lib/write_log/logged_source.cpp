@@ -24,7 +24,6 @@
 namespace ballast::write_log {
 namespace {
 
-using backend::Label;
 using backend::StoreSource;
 
 constexpr Nanoseconds look_interval = std::chrono::milliseconds{50};
@@ -58,39 +57,16 @@ backend::StoreOrder device_order(const backend::StoreOrder& order, const LogConf
   return its;
 }
 
-class LoggedSource final : public StoreSource {
- public:
-  LoggedSource(std::unique_ptr<StoreSource> inner, backend::StoreOrder order, const LogConfig& log,
-               const backend::OpenContext& context)
-      : inner_{std::move(inner)}, order_{std::move(order)}, log_{log}, context_{context} {}
+std::string name_of(const backend::StoreOrder& order) {
+  return backend::to_string(order.config);
+}
 
-  co::Executor& executor() { return context_.executor; }
-  State wait(Nanoseconds patience) override { return state_for(inner_->wait(patience)); }
-  State state() override { return state_for(inner_->state()); }
-  Error error() override { return inner_->error(); }
-  co::Task<Result<void>> finish(co::Executor& executor, co::CancelToken cancel) override;
-  backend::Store take() override {
-    return {.backend = backend::make_checked(std::move(logged_)),
-            .unheard_flush = std::move(store_.unheard_flush)};
-  }
+}  // namespace
 
- private:
-  static Error unwanted() { return {ECANCELED, "the LUN is being closed"}; }
-  static State state_for(State state) { return state == State::opened ? State::found : state; }
-  std::string store_name() const { return backend::to_string(order_.config); }
-  co::Task<Result<void>> put_log_before(co::CancelToken cancel);
-  co::Task<Result<void>> open_device(bool must_exist, co::CancelToken cancel);
-  co::Task<Result<void>> make_log(co::CancelToken cancel);
-
-  const std::unique_ptr<StoreSource> inner_;
-  const backend::StoreOrder order_;
-  const LogConfig log_;
-  const backend::OpenContext context_;
-  backend::Store store_;
-  std::unique_ptr<backend::Backend> device_;
-  Label label_;
-  std::unique_ptr<LoggedStore> logged_;
-};
+backend::Store LoggedSource::take() {
+  return {.backend = backend::make_checked(std::move(logged_)),
+          .unheard_flush = std::move(store_.unheard_flush)};
+}
 
 co::Task<Result<void>> LoggedSource::finish(co::Executor& executor, co::CancelToken cancel) {
   (void)executor;
@@ -114,7 +90,7 @@ co::Task<Result<void>> LoggedSource::finish(co::Executor& executor, co::CancelTo
 
 co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
   const bool has_log = store_.label.has_value() && store_.label->names_log();
-  label_ = store_.label.value_or(Label{});
+  label_ = store_.label.value_or(backend::Label{});
   const Result<void> opened = co_await open_device(has_log, cancel);
   if (!opened.ok()) {
     co_return opened;
@@ -134,25 +110,21 @@ co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
                       .block = block,
                       .size = log_.size};
   options.host = host_name();
-  options.store_name = store_name();
+  options.store_name = name_of(order_);
   options.order = log_.order;
+  options.sabotage = sabotage_;
   Result<std::unique_ptr<WriteLog>> log =
       co_await WriteLog::open(*device_, *store_.backend, options);
   if (!log.ok()) {
     co_return log.error();
   }
   logged_ = std::make_unique<LoggedStore>(std::move(store_.backend), std::move(device_),
-                                          std::move(log).value(), label_, block);
+                                          std::move(log).value(), label_, block, sabotage_);
   co_return Result<void>{};
 }
 
 co::Task<Result<void>> LoggedSource::open_device(bool must_exist, co::CancelToken cancel) {
-  backend::OpenContext context = context_;
-  context.size = log_.size;
-  context.logical_block = Bytes{page};
-  context.store_thread = order_.config.kind->submissions_sleep ? 1 : 0;  // the last one
-  Result<std::unique_ptr<StoreSource>> source =
-      backend::open(device_order(order_, log_, must_exist), context);
+  const Result<std::unique_ptr<StoreSource>> source = open_device_(must_exist);
   if (!source.ok()) {
     co_return source.error();
   }
@@ -195,7 +167,7 @@ co::Task<Result<void>> LoggedSource::make_log(co::CancelToken cancel) {
                              .block = static_cast<std::uint32_t>(order_.logical_block.value()),
                              .size = log_.size},
                 .host = label_.host,
-                .store_name = store_name()};
+                .store_name = name_of(order_)};
   const Result<void> made = co_await create(*device_, wanted, cancel);
   if (!made.ok()) {
     co_return made;
@@ -203,8 +175,6 @@ co::Task<Result<void>> LoggedSource::make_log(co::CancelToken cancel) {
   const Result<void> labelled = co_await store_.backend->write_label(label_);
   co_return labelled;
 }
-
-}  // namespace
 
 std::uint8_t store_threads_for(const backend::StoreConfig& store, const LogConfig& log) {
   const int threads = (store.kind->submissions_sleep ? 1 : 0) + (log.path.empty() ? 0 : 1);
@@ -234,8 +204,15 @@ Result<std::unique_ptr<StoreSource>> open_logged(backend::StoreOrder order, cons
   if (!inner.ok()) {
     return inner.error();
   }
-  return std::unique_ptr<StoreSource>{
-      std::make_unique<LoggedSource>(std::move(inner).value(), std::move(order), log, context)};
+  backend::OpenContext its = context;
+  its.size = log.size;
+  its.logical_block = Bytes{page};
+  its.store_thread = order.config.kind->submissions_sleep ? 1 : 0;  // the last one
+  auto open_device = [order, log, its](bool must_exist) {
+    return backend::open(device_order(order, log, must_exist), its);
+  };
+  return std::unique_ptr<StoreSource>{std::make_unique<LoggedSource>(
+      context.executor, std::move(inner).value(), std::move(order), log, std::move(open_device))};
 }
 
 }  // namespace ballast::write_log

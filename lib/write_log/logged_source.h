@@ -8,15 +8,65 @@
 // which takes the longer the fuller it is; meanwhile the LUN is becoming ready.
 #pragma once
 
+#include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "lib/backend/factory.h"
+#include "lib/backend/label.h"
 #include "lib/backend/store_source.h"
 #include "lib/base/result.h"
 #include "lib/write_log/log_config.h"
+#include "lib/write_log/logged_store.h"
+#include "lib/write_log/sabotage.h"
 
 namespace ballast::write_log {
+
+class LoggedSource final : public backend::StoreSource {
+ public:
+  // Begins to open the log's device; if `must_exist`, it is not created.
+  using OpenDevice = std::function<Result<std::unique_ptr<backend::StoreSource>>(bool must_exist)>;
+
+  // `store` gives the store of `order`.
+  LoggedSource(co::Executor& executor, std::unique_ptr<backend::StoreSource> store,
+               backend::StoreOrder order, const LogConfig& log, OpenDevice open_device,
+               const Sabotage& sabotage = {})
+      : executor_{executor},
+        inner_{std::move(store)},
+        order_{std::move(order)},
+        log_{log},
+        open_device_{std::move(open_device)},
+        sabotage_{sabotage} {}
+
+  co::Executor& executor() { return executor_; }
+  State wait(Nanoseconds patience) override { return state_for(inner_->wait(patience)); }
+  State state() override { return state_for(inner_->state()); }
+  Error error() override { return inner_->error(); }
+  co::Task<Result<void>> finish(co::Executor& executor, co::CancelToken cancel) override;
+  // The log, after finish() and before take().
+  const WriteLog& write_log() const { return logged_->write_log(); }
+  backend::Store take() override;
+
+ private:
+  static Error unwanted() { return {ECANCELED, "the LUN is being closed"}; }
+  static State state_for(State state) { return state == State::opened ? State::found : state; }
+  co::Task<Result<void>> put_log_before(co::CancelToken cancel);
+  co::Task<Result<void>> open_device(bool must_exist, co::CancelToken cancel);
+  co::Task<Result<void>> make_log(co::CancelToken cancel);
+
+  co::Executor& executor_;
+  const std::unique_ptr<backend::StoreSource> inner_;
+  const backend::StoreOrder order_;
+  const LogConfig log_;
+  const OpenDevice open_device_;
+  const Sabotage sabotage_;
+  backend::Store store_;
+  std::unique_ptr<backend::Backend> device_;
+  backend::Label label_;
+  std::unique_ptr<LoggedStore> logged_;
+};
 
 // As backend::open() (factory.h), with a log in front of the store.
 Result<std::unique_ptr<backend::StoreSource>> open_logged(backend::StoreOrder order,

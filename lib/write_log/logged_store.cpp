@@ -37,13 +37,14 @@ void add(std::vector<backend::Extent>* extents, const backend::Extent& next) {
 
 LoggedStore::LoggedStore(std::unique_ptr<backend::Backend> store,
                          std::unique_ptr<backend::Backend> device, std::unique_ptr<WriteLog> log,
-                         backend::Label label, std::uint32_t block)
+                         backend::Label label, std::uint32_t block, const Sabotage& sabotage)
     : store_{std::move(store)},
       device_{std::move(device)},
       log_{std::move(log)},
       executor_{store_->executor()},
       label_{std::move(label)},
       block_{block},
+      sabotage_{sabotage},
       geometry_{store_->geometry()},
       capabilities_{with_log(store_->capabilities())},
       past_{executor_, "the store to have what was in a log that failed"},
@@ -92,7 +93,7 @@ co::Task<IoStatus> LoggedStore::read(Bytes offset, io::SgView to, co::CancelToke
     const Lba lba = lba_of(offset + Bytes{done});
     const Index::Piece piece = log_->first_piece(lba, blocks_of(Bytes{to.size() - done}));
     const io::SgView part = to.slice(done, piece.blocks.value() * block_);
-    if (piece.in == Index::In::store) {
+    if (piece.in == Index::In::store || sabotage_.reads_go_to_store) {
       status = co_await store_->read(offset + Bytes{done}, part, cancel);
     } else {
       status = co_await log_->read(piece, part);
@@ -190,7 +191,7 @@ co::Task<IoStatus> LoggedStore::change(Order order, co::CancelToken cancel) {
     }
     may_be_in_log = true;
   }
-  if (!is_past()) {
+  if (!is_past() && !sabotage_.changes_pass_early) {
     const IoStatus status = co_await wait_until_past(cancel);
     if (!ok(status)) {
       const bool in_part = status == IoStatus::cancelled && may_be_in_log;
@@ -301,6 +302,9 @@ co::Task<void> LoggedStore::go_past() {
 }
 
 co::Task<bool> LoggedStore::let_go() {
+  if (sabotage_.keeps_failed_log) {
+    co_return true;
+  }
   label_ = write_log::let_go(std::move(label_));
   Nanoseconds wait = first_wait;
   for (;;) {

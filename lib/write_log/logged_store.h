@@ -32,6 +32,7 @@
 #include "lib/co/gate.h"
 #include "lib/co/task.h"
 #include "lib/co/task_group.h"
+#include "lib/write_log/sabotage.h"
 #include "lib/write_log/write_log.h"
 
 namespace ballast::write_log {
@@ -41,7 +42,8 @@ class LoggedStore final : public backend::Backend, private backend::LogCoverage 
   // `log` lies on `device` and writes to `store`, whose label is `label`. `block`: the LUN's
   // logical block in bytes, a multiple of the store's.
   LoggedStore(std::unique_ptr<backend::Backend> store, std::unique_ptr<backend::Backend> device,
-              std::unique_ptr<WriteLog> log, backend::Label label, std::uint32_t block);
+              std::unique_ptr<WriteLog> log, backend::Label label, std::uint32_t block,
+              const Sabotage& sabotage = {});
   ~LoggedStore() override;
 
   WriteLog& write_log() { return *log_; }
@@ -114,6 +116,7 @@ class LoggedStore final : public backend::Backend, private backend::LogCoverage 
   co::Executor& executor_;
   backend::Label label_;
   const std::uint64_t block_;
+  const Sabotage sabotage_;
   backend::Geometry geometry_;
   backend::Capabilities capabilities_;
   bool going_past_ = false;

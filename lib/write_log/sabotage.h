@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Deliberate bugs of the log, to check that its random lives find them. All are false except in
-// tests.
+// Deliberate bugs of the log, to check that its random lives and the simulation (tests/sim) find
+// them. All are false except in tests.
 #pragma once
 
 namespace ballast::write_log {
@@ -15,6 +15,10 @@ struct Sabotage {
   bool epochs_ignored = false;            // a batch is of several epochs
   bool no_pin = false;                    // a segment is written over while it is read
   bool cancel_after_close = false;        // "certainly not done", of what is on its way
+  // Of the LUN that has a log (logged_store.h):
+  bool reads_go_to_store = false;   // also for blocks whose newest data is in the log
+  bool changes_pass_early = false;  // the log failed, and the store does not have all of it yet
+  bool keeps_failed_log = false;    // the store's label still names a log that failed
 };
 
 }  // namespace ballast::write_log
