@@ -191,15 +191,15 @@ co::Task<IoStatus> LoggedStore::change(Order order, co::CancelToken cancel) {
     }
     may_be_in_log = true;
   }
+  IoStatus status = IoStatus::ok;
   if (!is_past() && !sabotage_.changes_pass_early) {
-    const IoStatus status = co_await wait_until_past(cancel);
-    if (!ok(status)) {
-      const bool in_part = status == IoStatus::cancelled && may_be_in_log;
-      co_return in_part ? IoStatus::medium_error : status;
-    }
+    status = co_await wait_until_past(cancel);
   }
-  const IoStatus status = co_await change_store(order, cancel);
-  co_return status;
+  if (ok(status)) {
+    status = co_await change_store(order, cancel);
+  }
+  const bool not_done = status == IoStatus::cancelled || status == IoStatus::no_resource;
+  co_return not_done&& may_be_in_log ? IoStatus::medium_error : status;
 }
 
 co::Task<IoStatus> LoggedStore::change_store(Order order, co::CancelToken cancel) {

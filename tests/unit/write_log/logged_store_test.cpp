@@ -329,6 +329,17 @@ void a_change_that_waits_for_room_passes_a_log_that_fails_meanwhile(void**) {
   assert_string_equal(site.read(0, 2).c_str(), "ab");
 }
 
+void a_change_that_the_log_may_have_is_not_called_undone(void**) {
+  Site site;
+  site.disk->failures["flush"] = IoStatus::medium_error;
+  site.label->refusals = 1;
+  const Answer& write = site.begin(site.write(10, 1, 'a', Fua::yes));
+  assert_int_equal(site.count(site.store->ops, "write"), 1);  // the log wrote it back
+  site.store->failures["write"] = IoStatus::no_resource;
+  site.sim.run_for(1min);
+  assert_true(write.came && write.status == IoStatus::medium_error);
+}
+
 void what_waits_for_a_failed_log_ends_when_it_is_cancelled(void**) {
   Site site;
   assert_true(ok(site.run(site.write(10, 2, 'a'))));
@@ -403,6 +414,7 @@ int main() {
       cmocka_unit_test(a_log_that_fails_is_written_back_and_then_passed_by),
       cmocka_unit_test(an_unmap_past_a_log_leaves_zeros),
       cmocka_unit_test(a_change_that_waits_for_room_passes_a_log_that_fails_meanwhile),
+      cmocka_unit_test(a_change_that_the_log_may_have_is_not_called_undone),
       cmocka_unit_test(what_waits_for_a_failed_log_ends_when_it_is_cancelled),
       cmocka_unit_test(changes_wait_until_the_label_lets_the_log_go),
       cmocka_unit_test(changes_of_a_log_that_cannot_be_read_fail),
