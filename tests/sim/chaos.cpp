@@ -41,7 +41,20 @@ LunConfig Chaos::draw_config(std::uint64_t seed) {
   } else if (config.engine == Engine::owned) {
     store.exclusive = true;
   }
+  draw_log(random, &config);
   return config;
+}
+
+// A store on an NBD server has no place for the label that a log needs.
+void Chaos::draw_log(co::Random& random, LunConfig* config) {
+  if (!random.chance(1, 3)) {
+    return;
+  }
+  config->log_unit = std::size_t{write_log::page}
+                     << one_of(random, {0U, 4U, 8U, 8U, 8U});  // up to 1 MiB
+  config->engine = random.chance(1, 4) ? Engine::owned : Engine::local;
+  config->capabilities.exclusive = true;
+  config->capabilities.write_through = false;
 }
 
 scsi::TaskSetLimits Chaos::draw_limits(co::Random& random) {
@@ -111,6 +124,10 @@ void Chaos::act() {
   }
   if (lun_.config().engine != Engine::local && random_.chance(1, 5)) {
     lose_the_store();
+    return;
+  }
+  if (lun_.log() != nullptr && random_.chance(1, 25)) {
+    lun_.log()->fail(one_of(random_, {10U, 200U, 1000U}));
     return;
   }
   const std::uint64_t lot = random_.below(100);
@@ -189,6 +206,9 @@ void Chaos::stop() {
   lun_.store().set_temper(calm());
   lun_.squeeze_buffers(~std::size_t{0});
   lun_.set_siblings(0);
+  if (lun_.log() != nullptr) {
+    lun_.log()->end_failing();
+  }
   lun_.store().thaw();
 }
 

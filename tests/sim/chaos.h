@@ -29,6 +29,7 @@ class Chaos {
   static Temper calm();
 
  private:
+  static void draw_log(co::Random& random, LunConfig* config);
   void freeze();
   void lose_the_store();
   void change_the_lun();

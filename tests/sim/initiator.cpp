@@ -73,8 +73,10 @@ co::Task<void> Initiator::work_calmly(co::Executor& executor, Initiator* self, s
     self->learn(command);
     // A flush that failed before, and that nobody heard of, is reported now: once.
     const std::uint8_t key = command.sense_key();
-    const bool first_told = !told && (key == medium_error || key == not_ready) &&
-                            self->lun_.store().has_failed_to_make_durable();
+    const SimLog* const log = self->lun_.log();
+    const bool has_failed =
+        self->lun_.store().has_failed_to_make_durable() || (log != nullptr && log->has_failed());
+    const bool first_told = !told && (key == medium_error || key == not_ready) && has_failed;
     told |= first_told;
     const bool fine = first_told || command.good() || has_unit_attention(command) ||
                       command.miscompared() || command.sense_key() == illegal_request;

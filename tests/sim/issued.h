@@ -40,6 +40,9 @@ class Issued : public scsi::Command {
   bool while_closing = false;  // answered after closing had begun
   std::optional<TimePoint> aborted_at{};  // by task management
   scsi::Status status = scsi::Status::good;
+  TimePoint log_required{};  // the log's disk must have been flushed since then
+  bool log_alone = false;    // since it arrived, it has needed nothing of the store, but of the log
+  bool store_alone = false;  // the same, the other way round
   std::vector<Content> found;  // of a read that was answered GOOD
   // By block: the landing that the answer promises to be durable.
   std::vector<std::uint32_t> required;

@@ -24,13 +24,26 @@ std::unique_ptr<io::BufferPool> open_pool(co::Executor& executor) {
 // The store, which outlives the LUNs that have it.
 class Lent final : public backend::Filter {
  public:
-  explicit Lent(SimBackend& store) : Filter{store} {}
+  Lent(SimBackend& store, std::optional<backend::Label>& label)
+      : Filter{store}, store_{store}, label_{label} {}
+  co::Task<Result<void>> write_label(std::optional<backend::Label> label) override {
+    if (store_.fenced()) {
+      co_return Error{EBUSY, "somebody else has the simulated store"};
+    }
+    label_ = std::move(label);
+    co_return Result<void>{};
+  }
+
+ private:
+  SimBackend& store_;
+  std::optional<backend::Label>& label_;
 };
 
 class SimSource final : public backend::StoreSource {
  public:
-  SimSource(SimBackend& store, std::shared_ptr<backend::UnheardFlush> unheard_flush, TimePoint from)
-      : store_{store}, unheard_flush_{std::move(unheard_flush)}, from_{from} {}
+  SimSource(SimBackend& store, std::optional<backend::Label>& label,
+            std::shared_ptr<backend::UnheardFlush> unheard_flush, TimePoint from)
+      : store_{store}, label_{label}, unheard_flush_{std::move(unheard_flush)}, from_{from} {}
 
   State state() override {
     if (store_.executor().now() < from_) {
@@ -41,11 +54,13 @@ class SimSource final : public backend::StoreSource {
   Error error() override { return Error{EBUSY, "somebody has the simulated store"}; }
   backend::Store take() override {
     store_.open();
-    return backend::Store{backend::make_checked(std::make_unique<Lent>(store_)), unheard_flush_};
+    return backend::Store{backend::make_checked(std::make_unique<Lent>(store_, label_)),
+                          unheard_flush_, label_};
   }
 
  private:
   SimBackend& store_;
+  std::optional<backend::Label>& label_;
   std::shared_ptr<backend::UnheardFlush> unheard_flush_;
   TimePoint from_;
 };
@@ -78,8 +93,12 @@ Lun::Lun(const LunConfig& config)
       buffers_{open_pool(executor())},
       store_{std::make_unique<SimBackend>(executor(), config.seed ^ 0x570e, config.blocks,
                                           config.capabilities, verdict_)},
-      oracle_{*store_, verdict_},
-      monitor_{*store_, verdict_},
+      log_{config.log_unit.has_value()
+               ? std::make_unique<SimLog>(executor(), config.seed ^ 0x1095, *config.log_unit,
+                                          config.log_sabotage, verdict_)
+               : nullptr},
+      oracle_{*store_, log_.get(), verdict_},
+      monitor_{*store_, log_.get(), verdict_},
       limits_{config.limits},
       blocks_{config.blocks} {
   store_->sabotage(config.store_sabotage);
@@ -104,7 +123,11 @@ void Lun::open(Nanoseconds wait) {
                                                .sabotage = config_.sabotage},
                                  *this);
   lun_->set_longest_hold(limits_.longest_hold);
-  auto source = std::make_unique<SimSource>(*store_, unheard_flush_, now() + wait);
+  std::unique_ptr<backend::StoreSource> source =
+      std::make_unique<SimSource>(*store_, label_, unheard_flush_, now() + wait);
+  if (log_ != nullptr) {
+    source = log_->before(std::move(source), label_, Bytes{blocks_ * block_size});
+  }
   if (source->state() == backend::StoreSource::State::opened) {
     lun_->use(source->take());
   } else {
@@ -140,6 +163,7 @@ Issued& Lun::send(const Wish& wish, co::Waker waker) {
   command.capacity = capacity();
   verdict_.trace(now(), "command {} {}", number, wish.description());
   oracle_.arrived(command);
+  monitor_.arrived(command);
   unanswered_.push_back(&command);
   if (closing_) {
     turning_away_ = true;
@@ -223,6 +247,13 @@ void Lun::tick_end() {
   }
   if (lun_->task_set() != nullptr && !closing_ && !stopping_) {
     monitor_.look(now(), *lun_->task_set(), config_.queue_depth, unanswered_);
+    look_at_log();
+  }
+}
+
+void Lun::look_at_log() {
+  if (log_ != nullptr && log_->damaged()) {
+    verdict_.complain("what the log has cannot be read");
   }
 }
 
@@ -320,6 +351,9 @@ void Lun::close(Nanoseconds patience) {
   BALLAST_ASSERT(!closing_ && lun_ != nullptr);
   verdict_.trace(now(), "close, {} unanswered", unanswered());
   closing_ = true;
+  if (log_ != nullptr) {
+    log_->forget();
+  }
   lun_->close(patience);
   group_.spawn("watch a closing LUN", watch_closing(executor(), this, lun_, patience));
 }
@@ -328,7 +362,7 @@ co::Task<void> Lun::watch_closing(co::Executor& executor, Lun* self,
                                   std::weak_ptr<lun::Lun> closing, Nanoseconds patience) {
   const std::size_t sent = self->issued_.size();
   const bool idle = self->unanswered() == 0 && self->store_->running() == 0 &&
-                    self->resizes_ == 0 && !self->store_->unflushed();
+                    self->resizes_ == 0 && !self->store_->unflushed() && self->log_ == nullptr;
   const Nanoseconds until_answered = idle ? slack : patience + scsi::TaskSet::cancel_grace + slack;
   co_await co::sleep_for(executor, until_answered);
   for (const Issued* const command : self->unanswered_) {
@@ -355,6 +389,10 @@ void Lun::reopen(Nanoseconds wait) {
   verdict_.trace(now(), "reopen");
   departed_.push_back(std::move(lun_));
   bury();
+  // Nobody would see what the store has in its cache alone, if it were lost now: the log has it.
+  if (label_.has_value() && label_->names_log() && !store_->in_use() && random_.chance(1, 2)) {
+    store_->lose_cache();
+  }
   open(wait);
 }
 
@@ -371,6 +409,7 @@ void Lun::squeeze_buffers(std::size_t left) {
   squeezed_.clear();
   const std::size_t pages = buffers_->capacity() / io::BufferPool::smallest;
   const std::size_t keep = std::min(pages, left / io::BufferPool::smallest);
+  monitor_.short_of_buffers(keep < pages);
   for (std::size_t page = keep; page < pages; ++page) {
     std::optional<io::Buffer> buffer = buffers_->try_acquire(io::BufferPool::smallest);
     if (!buffer.has_value()) {

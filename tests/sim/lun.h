@@ -25,6 +25,7 @@
 #include "tests/sim/monitor.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/sim_backend.h"
+#include "tests/sim/sim_log.h"
 #include "tests/sim/verdict.h"
 
 namespace ballast::sim {
@@ -42,8 +43,11 @@ struct LunConfig {
   scsi::TaskSetLimits limits{};
   std::size_t queue_depth = 32;
   Engine engine = Engine::local;
+  // With a write log before the store: the physical block of the log's disk, in bytes.
+  std::optional<std::size_t> log_unit{};
   scsi::TaskSetSabotage sabotage{};
   StoreSabotage store_sabotage{};
+  write_log::Sabotage log_sabotage{};
   bool trace = false;
 };
 
@@ -68,6 +72,7 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   co::Executor& executor() { return sim_.executor(); }
   TimePoint now() { return executor().now(); }
   SimBackend& store() { return *store_; }
+  SimLog* log() { return log_.get(); }  // null: there is none
   // Only after the LUN has taken a command.
   scsi::TaskSet& tasks() { return *lun_->task_set(); }
   Verdict& verdict() { return verdict_; }
@@ -75,6 +80,7 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   std::uint32_t capacity() const;
   // The counts of all LUNs until now.
   Tally tally() const;
+  const Monitor& monitor() const { return monitor_; }
   const LunConfig& config() const { return config_; }
 
   // The command lives as long as this. `waker` is woken at its answer, which may come within this
@@ -120,6 +126,7 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
  private:
   void open(Nanoseconds wait);
   void bury();
+  void look_at_log();
   static co::Task<void> watch_closing(co::Executor& executor, Lun* self,
                                       std::weak_ptr<lun::Lun> closing, Nanoseconds patience);
   void resized(std::uint32_t blocks, bool done);
@@ -135,6 +142,8 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   std::unique_ptr<io::BufferPool> buffers_;
   std::vector<io::Buffer> squeezed_;
   std::unique_ptr<SimBackend> store_;
+  std::optional<backend::Label> label_;  // of the store
+  const std::unique_ptr<SimLog> log_;
   Oracle oracle_;
   Monitor monitor_;
   scsi::StalledLuns stalled_luns_;

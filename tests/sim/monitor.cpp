@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "lib/co/timer.h"
+
 namespace ballast::sim {
 namespace {
 
@@ -87,6 +89,9 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
     }
     return;
   }
+  if (log_ != nullptr) {
+    check_log(command, tasks);
+  }
   if (command.status == scsi::Status::busy) {
     check_belief(command);
   }
@@ -114,6 +119,8 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
   if (!may_be_held(command)) {
     verdict_.complain("command {} {} is answered after {} s, its deadline was {} s", command.number,
                       command.wish.description(), seconds(age), seconds(deadline));
+  } else if (log_ != nullptr) {
+    return;
   } else if (!at_store(command, std::max(command.arrived + deadline,
                                          last_holding_.value_or(command.arrived))) ||
              !left_store(command, command.answered_at)) {
@@ -123,6 +130,73 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
         command.number, command.wish.description(), seconds(age), seconds(deadline));
   }
 }
+
+// --- a log before the store
+
+bool Monitor::needs_log_alone(const Issued& command) const {
+  if (log_ == nullptr || held_up_ || short_of_buffers_) {
+    return false;
+  }
+  const Wish& wish = command.wish;
+  switch (wish.kind) {
+    case Wish::Kind::write:
+      return !wish.and_verify && log_->has_room();
+    case Wish::Kind::write_same:
+      return wish.data.front().zero() && log_->has_room();
+    case Wish::Kind::unmap:
+    case Wish::Kind::flush:
+      return log_->has_room();
+    case Wish::Kind::read:
+      return log_->covers(wish.range()) && (!wish.fua || log_->has_room());
+    default:
+      return false;
+  }
+}
+
+bool Monitor::needs_store_alone(const Issued& command) const {
+  return log_ != nullptr && command.wish.kind == Wish::Kind::read &&
+         !log_->covers(command.wish.range());
+}
+
+void Monitor::arrived(Issued& command) {
+  command.log_alone = needs_log_alone(command);
+  command.store_alone = needs_store_alone(command);
+}
+
+void Monitor::look_at_log(const scsi::TaskSet& tasks, const std::vector<Issued*>& unanswered) {
+  log_was_full_ = log_was_full_ || log_->is_full();
+  constexpr Nanoseconds long_for_a_disk = std::chrono::milliseconds{150};
+  if (tasks.stalled(volume::Tier::log) && changes_.back().limits.stall_after >= long_for_a_disk) {
+    verdict_.complain("the log is stalled, although its disk answers");
+  }
+  if (tasks.orphans() == 0) {
+    comparison_is_orphan_ = false;
+  }
+  held_up_ = comparison_is_orphan_ || std::ranges::any_of(unanswered, [](const Issued* command) {
+               return command->wish.kind == Wish::Kind::compare_and_write;
+             });
+  for (Issued* const command : unanswered) {
+    command->log_alone = command->log_alone && needs_log_alone(*command);
+    command->store_alone = command->store_alone && needs_store_alone(*command);
+  }
+}
+
+void Monitor::check_log(const Issued& command, const scsi::TaskSet& tasks) {
+  if (command.wish.kind == Wish::Kind::compare_and_write && !command.good()) {
+    comparison_is_orphan_ = true;
+  }
+  if (!command.log_alone || command.aborted_at.has_value()) {
+    return;
+  }
+  if (command.status == scsi::Status::busy) {
+    verdict_.complain("command {} {} is answered BUSY after {} s, and needs the log alone",
+                      command.number, command.wish.description(),
+                      seconds(command.answered_at - command.arrived));
+  }
+  answered_by_log_ += command.good() && tasks.stalled(volume::Tier::store) ? 1U : 0U;
+}
+
+// ---
 
 // The LUN held all its commands until now.
 bool Monitor::in_time(const Issued& command) const {
@@ -192,6 +266,9 @@ void Monitor::look_at_belief(TimePoint now, const scsi::TaskSet& tasks,
 
 // Nobody else writes data of this number while this command is unanswered.
 void Monitor::check_held(const Issued& command) {
+  if (log_ != nullptr) {
+    return;
+  }
   const std::uint32_t data = command.wish.data.front().data();
   for (const SimBackend::Op& op : store_.ops()) {
     if (data != 0 && op.running && op.data == data && op.started >= command.arrived) {
@@ -222,11 +299,15 @@ void Monitor::check_reason(const Issued& command, const scsi::TaskSet& tasks,
 
 void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
                    const std::vector<Issued*>& unanswered) {
+  if (log_ != nullptr) {
+    look_at_log(tasks, unanswered);
+    most_orphans *= 2;
+  }
   if (tasks.orphans() > most_orphans) {
     verdict_.complain("{} orphans, {} are allowed", tasks.orphans(), most_orphans);
   }
   look_at_belief(now, tasks, unanswered);
-  look_at_stall(now, tasks.stalled());
+  look_at_stall(now, tasks.stalled(volume::Tier::store));
   if (tasks.stalled()) {
     last_stalled_ = now;
     stalled_since_ = stalled_since_.value_or(now);
@@ -240,11 +321,12 @@ void Monitor::look_at_stall(TimePoint now, bool stalled) {
   const Nanoseconds alone = changes_.back().limits.stall_after;
   const Nanoseconds sooner = alone / 3;
   const Nanoseconds stall_after = siblings_ > 0 ? sooner : alone;
-  const bool none = store_.running() == 0;
-  const TimePoint oldest = store_.oldest_start();
+  const TimePoint oldest = log_ != nullptr ? store_.oldest_read() : store_.oldest_start();
+  const bool none = oldest == co::Timers::never;
   const bool must = !none && now - oldest > stall_after + slack;
   const bool may =
-      must || (!none && stalled && now - store_.oldest_work() >= (had_siblings_ ? sooner : alone));
+      must || log_ != nullptr ||
+      (!none && stalled && now - store_.oldest_work() >= (had_siblings_ ? sooner : alone));
   if (stalled ? may : !must) {
     mismatch_since_.reset();
     return;
@@ -271,7 +353,9 @@ void Monitor::look_at_window(TimePoint now, const std::vector<Issued*>& unanswer
   }
   std::size_t counted = 0;
   for (const Issued* const command : unanswered) {
-    counted += may_be_held(*command) && at_store(*command, now) ? 0U : 1U;
+    const bool counts =
+        log_ != nullptr ? command->store_alone : !may_be_held(*command) || !at_store(*command, now);
+    counted += counts ? 1U : 0U;
   }
   if (counted > window) {
     verdict_.complain("{}: stalled for {} s, and {} commands are unanswered, {} are allowed",

@@ -19,7 +19,21 @@
 //   no reason  No command is answered BUSY well before the deadline unless the LUN is stalled, or
 //              was a moment ago. (Commands that may be held are left out: a stall may have held
 //              them long ago.)
-//   orphans    There are no more than the volume's queue depth.
+//   orphans    There are no more than the volume's queue depth; with a log, than twice as many.
+//
+// With a log before the store (sim_log.h), some of this is different:
+//   log alone  A command that needs the log alone, all its life, is not answered BUSY. These are
+//              changes and flushes while the log works and less than three quarters of it are
+//              used, and reads of what it has. (COMPARE AND WRITE may hold others up, so nothing is
+//              judged while one is unanswered, or its orphan is there; nor while there are few
+//              buffers; nor is WRITE SAME of other than zeros, which needs a buffer of those that
+//              comparisons at the store have.)
+//   hangs      The log is never stalled, because its disk answers.
+//   stalled    A LUN one of whose reads has been at the store for so long is stalled. That it is
+//              not stalled otherwise is not judged, because changes may wait for room in the log.
+//   window     Only reads of what the log does not have count.
+//   held       Not judged: the log writes changes to the store at any time. So is the exception of
+//              `deadline`: such a command may be answered late.
 //
 // A moment is the time that cancelling takes, and a millisecond. The monitor tells a Verdict.
 #pragma once
@@ -31,22 +45,32 @@
 #include "lib/scsi/task_set.h"
 #include "tests/sim/issued.h"
 #include "tests/sim/sim_backend.h"
+#include "tests/sim/sim_log.h"
 #include "tests/sim/verdict.h"
 
 namespace ballast::sim {
 
 class Monitor {
  public:
-  Monitor(const SimBackend& store, Verdict& verdict) : store_{store}, verdict_{verdict} {}
+  // `log`: null if there is none.
+  Monitor(const SimBackend& store, const SimLog* log, Verdict& verdict)
+      : store_{store}, log_{log}, verdict_{verdict} {}
 
   // The limits that are in force from now on.
   void limits(TimePoint now, const scsi::TaskSetLimits& limits);
   // `stalled`: how many other LUNs are stalled from now on.
   void siblings(TimePoint now, std::size_t stalled);
+  void arrived(Issued& command);
+  // Whether there may be too few buffers from now on.
+  void short_of_buffers(bool is) { short_of_buffers_ = is; }
   void answered(const Issued& command, const scsi::TaskSet& tasks);
   // `unanswered`: in the order of arrival. Not called while the LUN is being closed.
   void look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
             const std::vector<Issued*>& unanswered);
+  // Commands that a log alone answered well while the LUN was stalled.
+  std::uint64_t answered_by_log() const { return answered_by_log_; }
+  // Whether the log ever was full.
+  bool log_was_full() const { return log_was_full_; }
   // Forgets all that was seen, because the LUN is being closed or was opened.
   void forget();
 
@@ -64,6 +88,10 @@ class Monitor {
                       const std::vector<Issued*>& unanswered);
   void check_reason(const Issued& command, const scsi::TaskSet& tasks, Nanoseconds shortest);
   bool may_be_held(const Issued& command) const;
+  bool needs_store_alone(const Issued& command) const;
+  bool needs_log_alone(const Issued& command) const;
+  void look_at_log(const scsi::TaskSet& tasks, const std::vector<Issued*>& unanswered);
+  void check_log(const Issued& command, const scsi::TaskSet& tasks);
   // Whether an operation that may belong to this command was at the store at that time, or ended
   // then.
   bool at_store(const Issued& command, TimePoint at) const;
@@ -72,6 +100,7 @@ class Monitor {
   void look_at_window(TimePoint now, const std::vector<Issued*>& unanswered);
 
   const SimBackend& store_;
+  const SimLog* const log_;
   Verdict& verdict_;
   std::vector<Change> changes_;
   std::optional<TimePoint> stalled_since_;
@@ -89,7 +118,12 @@ class Monitor {
   TimePoint last_busy_{};
   bool holding_ = false;
   std::optional<TimePoint> last_holding_;
-  std::uint64_t stalls_ = 0;  // stalls seen, of those that the task set counts
+  std::uint64_t answered_by_log_ = 0;
+  bool log_was_full_ = false;
+  bool short_of_buffers_ = false;
+  bool comparison_is_orphan_ = false;  // perhaps
+  bool held_up_ = false;               // a comparison may hold others up
+  std::uint64_t stalls_ = 0;           // stalls seen, of those that the task set counts
 };
 
 }  // namespace ballast::sim

@@ -46,7 +46,7 @@ bool surely_not_done(const Issued& command) {
 
 void Oracle::reopened() {
   cache_off_since_.reset();
-  if (store_.capabilities().write_through) {
+  if (store_.capabilities().write_through && log_ == nullptr) {
     cache_off_since_ = next_moment();
   }
   cache_set_ = 0;
@@ -57,6 +57,9 @@ void Oracle::lost(std::uint32_t block, Content before, Content now, std::uint32_
     verdict_.complain(
         "block {} is {} again: landing {} is lost, although an answer promised that it was safe",
         block, now.name(), promised_[block]);
+  }
+  if (log_ != nullptr) {
+    return;
   }
   Access access{.kind = Access::Kind::lose, .content = now, .expected = before};
   access.name = "the server, which restarts,";
@@ -89,6 +92,7 @@ void Oracle::arrived(Issued& command) {
       kind == Kind::mode_select && !command.wish.write_cache && !cache_off_since_.has_value();
   if (kind == Kind::flush || cache_off || (kind == Kind::read && command.wish.fua)) {
     command.required.assign(acknowledged_.begin(), acknowledged_.end());
+    command.log_required = kind == Kind::read ? TimePoint{} : log_written_;
   }
 }
 
@@ -98,7 +102,11 @@ void Oracle::answered(const Issued& command) {
     excuse(command);
     return;
   }
-  check_safety(command);
+  if (log_ == nullptr) {
+    check_safety(command);
+  } else if (log_->works()) {
+    check_safety_of_log(command);
+  }
   if (command.wish.changes()) {
     for_each_block(command.wish, [&](std::uint32_t block, std::uint32_t) {
       acknowledged_[block] = std::max(acknowledged_[block], store_.completed(block));
@@ -152,8 +160,7 @@ void Oracle::record(const Issued& command) {
     } else if (wish.changes()) {
       access.kind = Access::Kind::put;
       access.content = put_by(wish, index);
-      access.certain =
-          command.good() && (wish.kind != Kind::unmap || store_.capabilities().discard_zeroes);
+      access.certain = command.good() && (wish.kind != Kind::unmap || unmapped_are_zeros());
     } else if (!command.good() || (wish.kind != Kind::read && wish.kind != Kind::verify)) {
       return;
     } else {
@@ -218,7 +225,7 @@ void Oracle::check_safety(const Issued& command) {
       }
     }
   }
-  if (!wish.changes() || (wish.kind == Kind::unmap && !store_.capabilities().discard_zeroes)) {
+  if (!wish.changes() || (wish.kind == Kind::unmap && !unmapped_are_zeros())) {
     return;
   }
   for_each_block(wish, [&](std::uint32_t block, std::uint32_t index) {
@@ -234,6 +241,24 @@ void Oracle::check_safety(const Issued& command) {
       }
     }
   });
+}
+
+void Oracle::check_safety_of_log(const Issued& command) {
+  TimePoint required = command.log_required;
+  if (command.wish.changes()) {
+    const std::optional<TimePoint> written = log_->written_since(command.arrived);
+    if (!written.has_value()) {
+      verdict_.complain("command {} {} is answered GOOD, and the log has nothing of it",
+                        command.number, command.wish.description());
+      return;
+    }
+    log_written_ = std::max(log_written_, *written);
+    required = must_be_safe(command) ? *written : required;
+  }
+  if (!log_->flushed_since(required)) {
+    verdict_.complain("command {} {} is answered GOOD, but the log's disk was not flushed for it",
+                      command.number, command.wish.description());
+  }
 }
 
 void Oracle::judge() {

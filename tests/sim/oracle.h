@@ -37,6 +37,14 @@
 // LATE LANDINGS. On a store that is not exclusive, a request of a lost connection may land later,
 // over newer data. This too is an access of its own, in the moment when the store does it; on an
 // exclusive store there is none, so that such a landing shows as wrong content.
+//
+// A LOG before the store. CONTENTS are judged as always: a block is the same register whether its
+// newest data is in the log or in the store. What the store's cache loses while the LUN is closed
+// is no access, because the log must still have it. Unmapped blocks are zeros. Of SAFETY only this
+// is judged, while the log works: what SYNCHRONIZE CACHE, a MODE SELECT that turns the cache off,
+// FUA and WCE=0 promise needs a flush of the log's disk that began after the change was written, at
+// the earliest moment at which it can have been. READ with FUA is not judged, nor is the store's
+// cache. tests/unit/write_log/lives.h judges what a power cut leaves of a log.
 #pragma once
 
 #include <algorithm>
@@ -48,6 +56,7 @@
 #include "tests/sim/issued.h"
 #include "tests/sim/register.h"
 #include "tests/sim/sim_backend.h"
+#include "tests/sim/sim_log.h"
 #include "tests/sim/store_watcher.h"
 #include "tests/sim/verdict.h"
 
@@ -55,8 +64,9 @@ namespace ballast::sim {
 
 class Oracle final : public StoreWatcher {
  public:
-  Oracle(const SimBackend& store, Verdict& verdict)
-      : store_{store}, verdict_{verdict}, accesses_(most_blocks) {}
+  // `log`: null if there is none.
+  Oracle(const SimBackend& store, const SimLog* log, Verdict& verdict)
+      : store_{store}, log_{log}, verdict_{verdict}, accesses_(most_blocks) {}
 
   // The scale on which commands arrive and are answered: each moment comes once.
   std::uint64_t next_moment() { return ++moment_; }
@@ -88,18 +98,24 @@ class Oracle final : public StoreWatcher {
     promised_[block] = std::max(promised_[block], landing);
   }
   void check_safety(const Issued& command);
+  void check_safety_of_log(const Issued& command);
   void excuse(const Issued& command);
+  bool unmapped_are_zeros() const {
+    return log_ != nullptr || store_.capabilities().discard_zeroes;
+  }
   bool must_be_safe(const Issued& command) const;
 
   const SimBackend& store_;
+  const SimLog* const log_;
   Verdict& verdict_;
   std::vector<std::vector<Access>> accesses_;              // by block
   std::array<std::uint32_t, most_blocks> acknowledged_{};  // newest acknowledged landing
   std::array<std::uint32_t, most_blocks> excused_{};   // lost landings that an initiator knows of
   std::array<std::uint32_t, most_blocks> promised_{};  // newest landing that an answer called safe
-  std::optional<std::uint64_t> unsafe_since_;          // no flush may end well
-  std::optional<std::uint64_t> cache_off_since_;       // the moment of the MODE SELECT
-  std::uint64_t cache_set_ = 0;  // when the newest MODE SELECT that counts arrived
+  TimePoint log_written_{};  // when the newest acknowledged change was in the log, at the earliest
+  std::optional<std::uint64_t> unsafe_since_;     // no flush may end well
+  std::optional<std::uint64_t> cache_off_since_;  // the moment of the MODE SELECT
+  std::uint64_t cache_set_ = 0;                   // when the newest MODE SELECT that counts arrived
   std::uint64_t moment_ = 0;
   std::size_t undecided_ = 0;
 };

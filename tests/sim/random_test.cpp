@@ -29,6 +29,8 @@ void add(const sim::RunResult& result, Totals* totals) {
   totals->sum.held += result.held;
   totals->sum.stalls += result.stalls;
   totals->sum.shed += result.shed;
+  totals->sum.by_log += result.by_log;
+  totals->sum.full_logs += result.full_logs;
 }
 
 void tell(const Totals& totals, double seconds) {
@@ -36,9 +38,12 @@ void tell(const Totals& totals, double seconds) {
   std::fprintf(stderr, "%llu runs in %.1f s, %.0f a minute: %llu commands, %llu orphans, ",
                number(totals.runs), seconds, static_cast<double>(totals.runs) * 60 / seconds,
                number(totals.sum.commands), number(totals.sum.orphaned));
-  std::fprintf(stderr, "%llu adoptions, %llu held, %llu stalls, %llu shed, %llu blocks undecided\n",
+  std::fprintf(stderr,
+               "%llu adoptions, %llu held, %llu stalls, %llu shed, %llu by logs, %llu full logs, "
+               "%llu blocks undecided\n",
                number(totals.sum.adoptions), number(totals.sum.held), number(totals.sum.stalls),
-               number(totals.sum.shed), number(totals.sum.undecided));
+               number(totals.sum.shed), number(totals.sum.by_log), number(totals.sum.full_logs),
+               number(totals.sum.undecided));
 }
 
 void nothing_is_lost_late_or_left_over(void**) {

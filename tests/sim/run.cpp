@@ -27,6 +27,7 @@ class Run {
     LunConfig config = Chaos::draw_config(options.seed);
     config.sabotage = options.sabotage;
     config.store_sabotage = options.store_sabotage;
+    config.log_sabotage = options.log_sabotage;
     config.trace = options.trace;
     return config;
   }
@@ -34,6 +35,8 @@ class Run {
   std::unique_ptr<Initiator> draw_initiator(std::uint32_t span);
   void safety();
   void settle();
+  // After a failure of the store, a log waits up to a minute before it tries again.
+  Nanoseconds time_to_settle() { return seconds{lun_.log() != nullptr ? 90 : 22}; }
   void liveness();
   void read_everything();
 
@@ -90,20 +93,23 @@ void Run::settle() {
   if ((lun_.store().fenced() || lun_.store().flushes_fail()) && !lun_.closing()) {
     lun_.close();
   }
-  lun_.sim().run_for(seconds{22});
+  lun_.sim().run_for(time_to_settle());
   if (lun_.stopping() && !lun_.closing()) {
     lun_.close();
     lun_.sim().run_for(seconds{1});
   }
   if (lun_.closing()) {
     if (!lun_.closed()) {
-      lun_.verdict().complain("the LUN is not closed 22 s after the thaw");
+      lun_.verdict().complain("the LUN is not closed long after the thaw");
       lun_.sim().run_until_idle();
     }
     lun_.reopen();
+    if (lun_.log() != nullptr) {
+      lun_.sim().run_for(seconds{2});
+    }
   }
   if (!lun_.ready()) {
-    lun_.verdict().complain("the LUN is not ready 22 s after the thaw");
+    lun_.verdict().complain("the LUN is not ready long after the thaw");
   }
   (void)lun_.send(read_wish(Range{0, 1}));  // there is a task set from the first command on
   lun_.sim().run_for(seconds{1});
@@ -112,7 +118,7 @@ void Run::settle() {
   if (!stopped || lun_.unanswered() != 0 || lun_.tasks().unanswered() != 0 ||
       lun_.tasks().orphans() != 0 || lun_.tasks().stalled()) {
     lun_.verdict().complain(
-        "22 s after the thaw: {} commands unanswered (the task set says {}), {} orphans{}",
+        "long after the thaw: {} commands unanswered (the task set says {}), {} orphans{}",
         lun_.unanswered(), lun_.tasks().unanswered(), lun_.tasks().orphans(),
         lun_.tasks().stalled() ? ", stalled" : "");
   }
@@ -160,6 +166,8 @@ RunResult Run::result() {
   result_.held = tally.held;
   result_.stalls = tally.stalls;
   result_.shed = tally.shed;
+  result_.by_log = lun_.monitor().answered_by_log();
+  result_.full_logs = lun_.monitor().log_was_full() ? 1 : 0;
   lun_.finish();
   result_.complaints = lun_.verdict().complaints();
   result_.commands = lun_.commands();

@@ -7,8 +7,9 @@
 //              answers only; thaws; operations that get stuck one by one, fail, run out of
 //              resources, obey or ignore cancelling; connections that are lost, servers that
 //              restart, stores that another client takes over; new limits; a LUN that is closed
-//              and opened again, grown and shrunk; buffers that run out. No content may be wrong,
-//              and no answer late.
+//              and opened again, grown and shrunk; buffers that run out. A third of the runs have a
+//              write log before the store; its disk may fail. No content may be wrong, and no
+//              answer late.
 //   liveness   Faults stop. All that is outstanding must end in bounded time. Then the initiators
 //              go on calmly, and none of their commands may be turned away. Last, the whole LUN is
 //              read and closed, and nothing may be left behind.
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "lib/scsi/task_set.h"
+#include "lib/write_log/sabotage.h"
 #include "tests/sim/sim_backend.h"
 
 namespace ballast::sim {
@@ -27,6 +29,7 @@ struct RunOptions {
   std::uint64_t seed = 1;
   scsi::TaskSetSabotage sabotage{};
   StoreSabotage store_sabotage{};
+  write_log::Sabotage log_sabotage{};
   bool trace = false;
 };
 
@@ -40,6 +43,8 @@ struct RunResult {
   std::uint64_t held = 0;
   std::uint64_t stalls = 0;
   std::uint64_t shed = 0;
+  std::uint64_t by_log = 0;     // commands that a log answered while the store hung
+  std::uint64_t full_logs = 0;  // logs that were full
 };
 
 RunResult run(const RunOptions& options);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts in bugs on purpose (scsi::TaskSetSabotage, sim::StoreSabotage). The random runs must notice
-// each of them soon. This test shows that the runs can notice errors at all.
+// Puts in bugs on purpose (scsi::TaskSetSabotage, sim::StoreSabotage, write_log::Sabotage). The
+// random runs must notice each of them soon. This test shows that the runs can notice errors at
+// all.
 #include <chrono>
 #include <cstdio>
 
@@ -17,12 +18,14 @@ namespace {
 constexpr std::chrono::seconds patience{150};  // a sanitizer's build is ten times slower
 
 // Whether a run of many, with `bugs`, complains of what it must complain of. The seeds are always
-// the same: some bugs show in one run of a hundred, and nothing is to depend on luck.
-bool is_noticed(const char* name, const sim::RunOptions& bugs, const char* complaint) {
+// the same, from `first` on: some bugs show in one run of a hundred, and nothing is to depend on
+// luck.
+bool is_noticed(const char* name, const sim::RunOptions& bugs, const char* complaint,
+                std::uint64_t first = 1) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point began = Clock::now();
   sim::RunOptions options = bugs;
-  options.seed = co::seed_from_environment(name, 1);
+  options.seed = co::seed_from_environment(name, first);
   for (std::uint64_t runs = 1; Clock::now() < began + patience; ++runs, ++options.seed) {
     const sim::RunResult result = sim::run_quietly(options);
     for (const std::string& said : result.complaints) {
@@ -89,6 +92,31 @@ void a_shared_server_that_counts_as_exclusive_is_noticed(void**) {
   assert_true(is_noticed("trusts_shared_server", bugs, "cannot have behaved so"));
 }
 
+void reads_past_the_log_are_noticed(void**) {
+  const sim::RunOptions bugs{.log_sabotage = {.reads_go_to_store = true}};
+  assert_true(is_noticed("reads_go_to_store", bugs, "cannot have behaved so"));
+}
+
+void changes_that_pass_a_log_too_early_are_noticed(void**) {
+  const sim::RunOptions bugs{.log_sabotage = {.changes_pass_early = true}};
+  assert_true(is_noticed("changes_pass_early", bugs, "cannot have behaved so"));
+}
+
+void a_failed_log_that_is_opened_again_is_noticed(void**) {
+  const sim::RunOptions bugs{.log_sabotage = {.keeps_failed_log = true}};
+  assert_true(is_noticed("keeps_failed_log", bugs, "cannot have behaved so"));
+}
+
+void a_log_that_trusts_the_cache_of_the_store_is_noticed(void**) {
+  const sim::RunOptions bugs{.log_sabotage = {.trim_without_store_flush = true}};
+  assert_true(is_noticed("trim_without_store_flush", bugs, "cannot have behaved so"));
+}
+
+void a_flush_of_the_log_that_covers_too_little_is_noticed(void**) {
+  const sim::RunOptions bugs{.log_sabotage = {.flush_of_wrong_target = true}};
+  assert_true(is_noticed("flush_of_wrong_target", bugs, "was not flushed for it"));
+}
+
 }  // namespace
 
 int main() {
@@ -104,6 +132,11 @@ int main() {
       cmocka_unit_test(a_flush_after_a_server_lost_data_is_noticed),
       cmocka_unit_test(a_client_that_closes_and_tells_of_no_loss_is_noticed),
       cmocka_unit_test(a_shared_server_that_counts_as_exclusive_is_noticed),
+      cmocka_unit_test(reads_past_the_log_are_noticed),
+      cmocka_unit_test(a_flush_of_the_log_that_covers_too_little_is_noticed),
+      cmocka_unit_test(changes_that_pass_a_log_too_early_are_noticed),
+      cmocka_unit_test(a_failed_log_that_is_opened_again_is_noticed),
+      cmocka_unit_test(a_log_that_trusts_the_cache_of_the_store_is_noticed),
   };
   return cmocka_run_group_tests_name("sabotage", tests, nullptr, nullptr);
 }

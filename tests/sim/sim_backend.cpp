@@ -83,6 +83,16 @@ TimePoint SimBackend::oldest_start() const {
   return oldest;
 }
 
+TimePoint SimBackend::oldest_read() const {
+  TimePoint oldest = co::Timers::never;
+  for (const Running* const running : running_) {
+    if (running->what.kind == OpKind::read) {
+      oldest = std::min(oldest, running->what.started);
+    }
+  }
+  return oldest;
+}
+
 TimePoint SimBackend::oldest_work() const {
   TimePoint oldest = oldest_start();
   for (const Running* const running : running_) {
@@ -302,7 +312,9 @@ co::Task<IoStatus> SimBackend::start_write(Bytes offset, io::SgView from, backen
 
 co::Task<IoStatus> SimBackend::zero(Bytes offset, Bytes length, backend::MayUnmap,
                                     co::CancelToken cancel) {
-  BALLAST_ASSERT(capabilities_.zero);
+  if (!capabilities_.zero) {
+    co_return IoStatus::not_supported;
+  }
   const Op op{
       .kind = OpKind::zero, .first = blocks_in(offset.value()), .count = blocks_in(length.value())};
   const IoStatus status = co_await run(op, io::SgView{}, cancel);

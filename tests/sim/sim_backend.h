@@ -132,6 +132,8 @@ class SimBackend final : public backend::Backend {
   // The server restarts. It loses some of the landings that no flush has made safe, and what of old
   // connections has not landed yet; and the connection.
   void restart();
+  // While nobody has it open, the store loses some of the landings that no flush has made safe.
+  void lose_cache();
   // Whether the client knows that acknowledged data may be lost, so that each flush fails.
   bool flushes_fail() const { return !ok(flushes_end_); }
   // Whether a flush has to make something safe that was acknowledged.
@@ -151,6 +153,7 @@ class SimBackend final : public backend::Backend {
   // Indices in ops(), in the order of their starts.
   std::vector<std::size_t> running_numbers() const;
   TimePoint oldest_start() const;  // of the running operations; the largest time if there is none
+  TimePoint oldest_read() const;   // the same, of reads
   // The same. But a flush that began in the moment when a write ended counts from that write's
   // start, because it may be the second half of a write with FUA.
   TimePoint oldest_work() const;
@@ -210,6 +213,7 @@ class SimBackend final : public backend::Backend {
   void note_client(const Running& running);
   void client_loses_connection();
   void tell_again(const Running& running, std::uint32_t block, Content now);
+  void lose_landings();
   void lose_landings(std::uint32_t block, bool all);
   void haunt(const Running& running);
   void leave_behind(const Running& running);

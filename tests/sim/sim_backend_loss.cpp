@@ -36,11 +36,21 @@ void SimBackend::restart() {
   BALLAST_ASSERT(engine_ == Engine::nbd);
   verdict_.trace(executor_.now(), "the server restarts");
   ++restarts_;
+  lose_landings();
+  client_loses_connection();
+}
+
+void SimBackend::lose_cache() {
+  BALLAST_ASSERT(!in_use_);
+  verdict_.trace(executor_.now(), "the store loses its cache");
+  lose_landings();
+}
+
+void SimBackend::lose_landings() {
   const bool all = random_.chance(1, 3);
   for (std::uint32_t block = 0; block < most_blocks; ++block) {
     lose_landings(block, all);
   }
-  client_loses_connection();
 }
 
 // Each landing that is not safe is lost or kept, as it comes. The block holds the newest that is

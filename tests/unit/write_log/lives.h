@@ -29,8 +29,8 @@
 #include "lib/co/sleep.h"
 #include "lib/co/task_group.h"
 #include "lib/write_log/write_log.h"
+#include "tests/sim/sim_disk.h"
 #include "tests/unit/write_log/read_range.h"
-#include "tests/unit/write_log/sim_disk.h"
 
 namespace ballast::test {
 

@@ -12,8 +12,8 @@
 #include "lib/co/task_group.h"
 #include "lib/write_log/create.h"
 #include "lib/write_log/write_log.h"
+#include "tests/sim/sim_disk.h"
 #include "tests/unit/write_log/read_range.h"
-#include "tests/unit/write_log/sim_disk.h"
 
 namespace ballast::test {
 

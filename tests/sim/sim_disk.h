@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -138,6 +139,20 @@ class SimDisk final : public backend::Backend {
         std::ranges::count_if(writes_, [offset](std::uint64_t write) { return write < offset; }));
   }
   std::uint64_t bytes_written() const { return bytes_written_; }
+  // The earliest end of a write that began at `from` or later; nothing: there is none.
+  std::optional<TimePoint> written_since(TimePoint from) const {
+    std::optional<TimePoint> earliest;
+    for (const auto& [began, ended] : write_times_) {
+      if (began >= from) {
+        earliest = std::min(earliest.value_or(ended), ended);
+      }
+    }
+    return earliest;
+  }
+  // Whether a flush that began at `from` or later has ended well.
+  bool flushed_since(TimePoint from) const {
+    return last_flush_.has_value() && *last_flush_ >= from;
+  }
   void set_temper(const DiskTemper& temper) { temper_ = temper; }
 
   co::Executor& executor() override { return executor_; }
@@ -170,6 +185,7 @@ class SimDisk final : public backend::Backend {
     const co::Gate::Guard inside{at_work_};
     writes_.push_back(offset.value());
     bytes_written_ += from.size();
+    const TimePoint began = executor_.now();
     const std::size_t sector = medium_.sector();
     const std::size_t count = from.size() / sector;
     const std::size_t steps = 1 + random_.below(3);
@@ -196,6 +212,7 @@ class SimDisk final : public backend::Backend {
       }
     }
     ended_.insert(ended_.end(), landed.begin(), landed.end());
+    write_times_.emplace_back(began, executor_.now());
     co_return fails ? IoStatus::medium_error : IoStatus::ok;
   }
   co::Task<IoStatus> zero(Bytes, Bytes, backend::MayUnmap, co::CancelToken) override {
@@ -206,6 +223,7 @@ class SimDisk final : public backend::Backend {
   }
   co::Task<IoStatus> flush(co::CancelToken) override {
     const co::Gate::Guard inside{at_work_};
+    const TimePoint began = executor_.now();
     const std::uint64_t covered = flushed_ + ended_.size();
     const bool fails = random_.chance(temper_.fails, 1000);
     co_await co::sleep_for(executor_, draw());
@@ -218,6 +236,7 @@ class SimDisk final : public backend::Backend {
       }
       ended_.pop_front();
     }
+    last_flush_ = fails ? last_flush_ : std::max(last_flush_.value_or(began), began);
     co_return fails ? IoStatus::medium_error : IoStatus::ok;
   }
   co::Task<IoStatus> block_status(Bytes, Bytes, std::size_t,
@@ -242,7 +261,9 @@ class SimDisk final : public backend::Backend {
   const backend::Capabilities capabilities_{};
   Landed ended_;  // not yet flushed; at first, what earlier processes have left in the cache
   std::uint64_t flushed_ = 0;
-  std::vector<std::uint64_t> writes_;  // their offsets
+  std::vector<std::uint64_t> writes_;                         // their offsets
+  std::vector<std::pair<TimePoint, TimePoint>> write_times_;  // beginning and end
+  std::optional<TimePoint> last_flush_;                       // the latest beginning of a good one
   std::uint64_t bytes_written_ = 0;
   bool dead_ = false;
   co::Gate at_work_;

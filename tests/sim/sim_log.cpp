@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/sim/sim_log.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "lib/backend/checked.h"
+#include "lib/backend/kinds.h"
+#include "lib/write_log/format.h"
+#include "lib/write_log/logged_source.h"
+#include "tests/sim/content.h"
+
+namespace ballast::sim {
+namespace {
+
+constexpr Bytes log_size{write_log::ring_begin +
+                         write_log::fewest_segments * write_log::segment_bytes};
+
+}  // namespace
+
+// As LoggedSource. It tells of a log that cannot be opened, and of the one that was.
+class SimLog::Source final : public backend::StoreSource {
+ public:
+  Source(SimLog& log, std::unique_ptr<write_log::LoggedSource> inner)
+      : log_{log}, inner_{std::move(inner)} {}
+
+  State state() override { return inner_->state(); }
+  Error error() override { return inner_->error(); }
+  co::Task<Result<void>> finish(co::Executor& executor, co::CancelToken cancel) override {
+    Result<void> result = co_await inner_->finish(executor, cancel);
+    const int error = result.ok() ? 0 : result.error().errno_value;
+    if (error != 0 && error != ECANCELED && error != EBUSY) {  // EBUSY: the store was fenced
+      log_.verdict_.complain("the LUN cannot be opened: {}", result.error().message);
+    }
+    co_return result;
+  }
+  backend::Store take() override {
+    log_.opened(inner_->write_log());
+    return inner_->take();
+  }
+
+ private:
+  SimLog& log_;
+  const std::unique_ptr<write_log::LoggedSource> inner_;
+};
+
+SimLog::SimLog(co::Executor& executor, std::uint64_t seed, std::size_t unit,
+               const write_log::Sabotage& sabotage, Verdict& verdict)
+    : executor_{executor}, random_{seed}, unit_{unit}, sabotage_{sabotage}, verdict_{verdict} {}
+
+std::unique_ptr<backend::StoreSource> SimLog::before(std::unique_ptr<backend::StoreSource> store,
+                                                     const std::optional<backend::Label>& label,
+                                                     Bytes lun) {
+  forget();
+  const std::uint64_t owner = label.has_value() ? label->owner : 0;
+  while (media_.size() <= owner) {
+    media_.emplace_back(log_size.value(), write_log::page);
+  }
+  backend::StoreOrder order;
+  order.config.kind = backend::find_kind("memory");
+  order.lun = "sim";
+  order.size = lun;
+  order.logical_block = Bytes{block_size};
+  const write_log::LogConfig config{.path = "/sim.log", .size = log_size};
+  auto open_device = [this, &medium = media_.back(), seed = random_.next()](
+                         bool) -> Result<std::unique_ptr<backend::StoreSource>> {
+    auto disk = std::make_unique<test::SimDisk>(executor_, medium, seed, unit_, temper());
+    disk_ = disk.get();
+    return std::unique_ptr<backend::StoreSource>{
+        std::make_unique<backend::OpenedSource>(backend::make_checked(std::move(disk)))};
+  };
+  return std::make_unique<Source>(*this, std::make_unique<write_log::LoggedSource>(
+                                             executor_, std::move(store), std::move(order), config,
+                                             std::move(open_device), sabotage_));
+}
+
+void SimLog::forget() {
+  disk_ = nullptr;
+  log_ = nullptr;
+}
+
+// Much faster than the shortest deadline.
+test::DiskTemper SimLog::temper() {
+  return {.shortest = std::chrono::microseconds{10}, .longest = std::chrono::microseconds{300}};
+}
+
+void SimLog::fail(unsigned chance) {
+  if (works()) {
+    verdict_.trace(executor_.now(), "the log's disk fails");
+    set_failures(chance);
+    has_failed_ = true;
+  }
+}
+
+void SimLog::set_failures(unsigned chance) {
+  if (log_ != nullptr) {
+    test::DiskTemper temper = SimLog::temper();
+    temper.fails = chance;
+    disk_->set_temper(temper);
+  }
+}
+
+bool SimLog::works() const {
+  return log_ != nullptr && log_->state() == write_log::WriteLog::State::working;
+}
+
+bool SimLog::damaged() const {
+  return log_ != nullptr && log_->state() == write_log::WriteLog::State::damaged;
+}
+
+bool SimLog::has_room() const {
+  return works() && log_->takes_changes() && log_->fullness() < write_log::Pacer::from;
+}
+
+bool SimLog::covers(const Range& range) const {
+  return log_ != nullptr && range.count > 0 &&
+         log_->covers(Lba{range.lba}, BlockCount{range.count});
+}
+
+}  // namespace ballast::sim
