@@ -142,7 +142,7 @@ void nobody_is_slowed_by_a_store_that_stands_still_until_the_log_is_full(void**)
   site.rig.sim.run_for(seconds{5});
   assert_true(site.rig.log->fullness() < 600);
   site.longest = {};
-  for (int i = 0; site.rig.log->takes_changes(); ++i) {
+  while (site.rig.log->takes_changes()) {
     const Change change = site.rig.change(0, change_blocks, 'a');
     const TimePoint began = site.rig.sim.now();
     bool came = false;
