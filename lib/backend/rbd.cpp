@@ -409,9 +409,11 @@ co::Task<Result<void>> Rbd::write_label(std::optional<Label> label) {
     ours = co_await access_->verified();
   }
   RbdSession* const session = ours ? usable() : nullptr;
-  if (session == nullptr || capabilities_.read_only) {
-    co_return Error{session == nullptr ? ENOTCONN : EROFS,
-                    name_ + " is not this machine's to write, so no label is written"};
+  if (session == nullptr) {
+    co_return Error{ENOTCONN, name_ + " is not this machine's now, so no label is written"};
+  }
+  if (capabilities_.read_only) {
+    co_return Error{EROFS, name_ + " is read-only, so no label is written"};
   }
   const co::Gate::Guard inside{session->running()};
   Result<void> written;
