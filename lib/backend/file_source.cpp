@@ -24,8 +24,11 @@ class FileSource final : public StoreSource {
   Store take() override {
     OpenFile file = opener_.take();
     Store store{.unheard_flush = file.claim.unheard_flush(), .label = file.label};
-    store.backend = shared_ ? make_shared_file(std::move(file), path_, lun_, context_)
-                            : make_file(std::move(file), path_, context_);
+    if (shared_) {
+      store.backend = make_shared_file(std::move(file), path_, lun_, context_);
+    } else {
+      store.backend = make_file(std::move(file), path_, context_);
+    }
     return store;
   }
 

@@ -154,9 +154,11 @@ class RbdSource final : public StoreSource {
     const RbdLock lock = order_.config.rbd.lock;
     RbdImage image = attempts_.take();
     Store store{.label = image.label};
-    store.backend = lock == RbdLock::standby
-                        ? make_shared(std::move(image), std::move(order_), context_)
-                        : make_rbd(std::move(image), lock, context_);
+    if (lock == RbdLock::standby) {
+      store.backend = make_shared(std::move(image), std::move(order_), context_);
+    } else {
+      store.backend = make_rbd(std::move(image), lock, context_);
+    }
     return store;
   }
 
