@@ -207,10 +207,8 @@ Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
   const backend::OpenContext context = open_context();
   const backend::StoreOrder order =
       store_order(config, name_, context.size, context.logical_block, at_start);
-  const write_log::LogConfig& log_config = lun_->config().log;
   Result<std::unique_ptr<backend::StoreSource>> source =
-      log_config.path.empty() ? backend::open(order, context)
-                              : write_log::open_logged(order, log_config, context);
+      write_log::open_logged(order, lun_->config().log, context);
   if (!source) {
     return source.error();
   }
@@ -226,8 +224,7 @@ Result<void> Device::open_store(bool at_start, Nanoseconds patience) {
           "answered BUSY until it answers",
           name_, backend::to_string(config));
       break;
-    case backend::StoreSource::State::waiting:
-      break;  // the source has logged the reason
+    case backend::StoreSource::State::waiting:  // the source has logged the reason
     case backend::StoreSource::State::found:
       break;
   }

@@ -108,9 +108,7 @@ Result<void> check(std::string_view text) {
     return {};
   }
   const backend::StoreOrder order = store_order(config.value().store, "", Bytes{}, Bytes{}, false);
-  const write_log::LogConfig& log_config = config.value().log;
-  return log_config.path.empty() ? backend::check(order, check_patience)
-                                 : write_log::check_logged(order, log_config, check_patience);
+  return write_log::check_logged(order, config.value().log, check_patience);
 }
 
 bool check_config(const char* daemon_string, char** reason) noexcept {

@@ -182,9 +182,9 @@ std::uint8_t store_threads_for(const backend::StoreConfig& store, const LogConfi
 }
 
 Result<void> check_logged(backend::StoreOrder order, const LogConfig& log, Nanoseconds patience) {
-  order.has_log = true;
-  if (const Result<void> store = backend::check(order, patience); !store.ok()) {
-    return store.error();
+  order.has_log = !log.path.empty();
+  if (const Result<void> store = backend::check(order, patience); !store.ok() || !order.has_log) {
+    return store;
   }
   const std::optional<Result<void>> answer = ask_with_patience<Result<void>>(
       "ballast/check", patience, [order = std::move(order), log] { return check_log(order, log); });
@@ -199,10 +199,10 @@ Result<void> check_logged(backend::StoreOrder order, const LogConfig& log, Nanos
 
 Result<std::unique_ptr<StoreSource>> open_logged(backend::StoreOrder order, const LogConfig& log,
                                                  const backend::OpenContext& context) {
-  order.has_log = true;
+  order.has_log = !log.path.empty();
   Result<std::unique_ptr<StoreSource>> inner = backend::open(order, context);
-  if (!inner.ok()) {
-    return inner.error();
+  if (!inner.ok() || !order.has_log) {
+    return inner;
   }
   backend::OpenContext its = context;
   its.size = log.size;

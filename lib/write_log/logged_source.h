@@ -68,7 +68,7 @@ class LoggedSource final : public backend::StoreSource {
   std::unique_ptr<LoggedStore> logged_;
 };
 
-// As backend::open() (factory.h), with a log in front of the store.
+// As backend::open() (factory.h), with a log in front of the store, if `log` names one.
 Result<std::unique_ptr<backend::StoreSource>> open_logged(backend::StoreOrder order,
                                                           const LogConfig& log,
                                                           const backend::OpenContext& context);
@@ -77,7 +77,8 @@ Result<std::unique_ptr<backend::StoreSource>> open_logged(backend::StoreOrder or
 // independently of each other.
 std::uint8_t store_threads_for(const backend::StoreConfig& store, const LogConfig& log);
 
-// As backend::check() (factory.h): the store, and whether its log could be used.
+// As backend::check() (factory.h): the store, and whether its log could be used, if `log` names
+// one.
 Result<void> check_logged(backend::StoreOrder order, const LogConfig& log, Nanoseconds patience);
 
 }  // namespace ballast::write_log
