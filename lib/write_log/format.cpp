@@ -298,6 +298,19 @@ Result<Superblock> decode_superblock(ConstPage bytes, std::string_view where) {
   return superblock;
 }
 
+Result<bool> take_newer(ConstPage bytes, std::string_view where,
+                        std::optional<Superblock>* newest) {
+  Result<Superblock> found = decode_superblock(bytes, where);
+  if (!found.ok()) {
+    return found.error();
+  }
+  const bool newer = !*newest || found.value().slot_sequence > (*newest)->slot_sequence;
+  if (newer) {
+    *newest = std::move(found).value();
+  }
+  return newer;
+}
+
 // --- header
 
 std::uint32_t encode(const Header& header, const Sizes& sizes, Page out) {

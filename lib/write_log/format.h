@@ -25,6 +25,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -132,6 +133,10 @@ constexpr std::uint64_t payload_of(const Record& record, std::uint32_t block) {
 void encode(const Superblock& superblock, Page out);
 // EPROTONOSUPPORT: the superblock is whole, and of a version that is not known here.
 Result<Superblock> decode_superblock(ConstPage bytes, std::string_view where);
+// Of the two superblocks of a log: puts this one in the place of `newest` if it is newer, and
+// returns whether it is. The error says why it does not count. After EPROTONOSUPPORT neither does:
+// the other one may be older.
+Result<bool> take_newer(ConstPage bytes, std::string_view where, std::optional<Superblock>* newest);
 
 // Returns the header's checksum, which is the link of the next block.
 std::uint32_t encode(const Header& header, const Sizes& sizes, Page out);

@@ -8,7 +8,6 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
-#include <cstring>
 #include <optional>
 
 #include "lib/backend/file_label.h"
@@ -27,16 +26,11 @@ std::string folder_of(const std::string& path) {
   return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
 }
 
-Error failed(const std::string& path, const char* what) {
-  const int error = errno;
-  return {error, fmt::format("the write log {}: {}: {}", path, what, std::strerror(error))};
-}
-
 // `there`: the file, or the folder in which it would be made.
 Result<void> check_file_system(const std::string& path, const std::string& there) {
   struct statfs status {};
   if (::statfs(there.c_str(), &status) != 0) {
-    return failed(path, "its file system cannot be asked");
+    return failed_at(path, "its file system cannot be asked");
   }
   if (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC) {
     return Error{EINVAL,
@@ -50,7 +44,7 @@ Result<void> check_file_system(const std::string& path, const std::string& there
 Result<void> check_room(const std::string& path, const std::string& folder, Bytes size) {
   struct statvfs status {};
   if (::statvfs(folder.c_str(), &status) != 0) {
-    return failed(path, "its file system cannot be asked");
+    return failed_at(path, "its file system cannot be asked");
   }
   const Bytes free{std::uint64_t{status.f_bavail} * status.f_frsize};
   if (free < size) {
@@ -106,7 +100,7 @@ Result<void> check_log(const backend::StoreOrder& order, const LogConfig& log) {
                                      log.path, label->path, label->host)};
   }
   if (!exists && ::stat(folder.c_str(), &status) != 0) {
-    return failed(log.path, "its folder is not there");
+    return failed_at(log.path, "its folder is not there");
   }
   if (!S_ISBLK(status.st_mode)) {
     if (const Result<void> lasting = check_file_system(log.path, there); !lasting) {

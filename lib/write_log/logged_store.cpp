@@ -199,7 +199,10 @@ co::Task<IoStatus> LoggedStore::change(Order order, co::CancelToken cancel) {
     status = co_await change_store(order, cancel);
   }
   const bool not_done = status == IoStatus::cancelled || status == IoStatus::no_resource;
-  co_return not_done&& may_be_in_log ? IoStatus::medium_error : status;
+  if (may_be_in_log && not_done) {
+    status = IoStatus::medium_error;
+  }
+  co_return status;
 }
 
 co::Task<IoStatus> LoggedStore::change_store(Order order, co::CancelToken cancel) {
@@ -306,13 +309,13 @@ co::Task<bool> LoggedStore::let_go() {
     co_return true;
   }
   label_ = write_log::let_go(std::move(label_));
-  Nanoseconds wait = first_wait;
+  Nanoseconds wait = Reaper::first_wait;
   for (;;) {
     const Result<void> written = co_await store_->write_label(label_);
     if (written.ok()) {
       co_return true;
     }
-    if (wait == first_wait) {
+    if (wait == Reaper::first_wait) {
       log(LogLevel::error,
           "{} still names its write log, which failed: {}; Ballast tries again, and changes of the "
           "LUN wait",
@@ -322,7 +325,7 @@ co::Task<bool> LoggedStore::let_go() {
     if (!goes_on) {
       co_return false;
     }
-    wait = std::min(2 * wait, longest_wait);
+    wait = std::min(2 * wait, Reaper::longest_wait);
   }
 }
 

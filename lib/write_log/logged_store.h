@@ -105,9 +105,7 @@ class LoggedStore final : public backend::Backend, private backend::LogCoverage 
   // Waits until is_past(). Any other status but cancelled stays for good.
   co::Task<IoStatus> wait_until_past(co::CancelToken cancel);
   co::Task<void> go_past();
-  co::Task<bool> let_go();
-  static constexpr Nanoseconds first_wait = std::chrono::seconds{1};
-  static constexpr Nanoseconds longest_wait = std::chrono::seconds{60};
+  co::Task<bool> let_go();  // tries as often as the reaper does
   void end_past(IoStatus status);
 
   const std::unique_ptr<backend::Backend> store_;

@@ -9,18 +9,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include "lib/base/unique_fd.h"
 #include "lib/io/page_memory.h"
 
 namespace ballast::write_log {
-namespace {
 
-Error failed(const std::string& path, const char* what) {
+Error failed_at(const std::string& path, const char* what) {
   const int error = errno;
   return {error, fmt::format("the write log {}: {}: {}", path, what, std::strerror(error))};
 }
+
+namespace {
 
 // The page cache may have what a device held before somebody wrote to it past the cache.
 int flags_for(const std::string& path) {
@@ -34,7 +34,7 @@ int flags_for(const std::string& path) {
 Result<std::optional<Superblock>> superblock_at(const std::string& path) {
   const UniqueFd file{::open(path.c_str(), flags_for(path))};
   if (!file) {
-    return failed(path, "it cannot be opened");
+    return failed_at(path, "it cannot be opened");
   }
   const io::PageMemory memory = io::make_page_memory(page);
   if (memory == nullptr) {
@@ -45,14 +45,11 @@ Result<std::optional<Superblock>> superblock_at(const std::string& path) {
   for (const std::uint64_t offset : {std::uint64_t{0}, superblock_b}) {
     std::ranges::fill(bytes, std::byte{});
     if (::pread(file.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) < 0) {
-      return failed(path, "it cannot be read");
+      return failed_at(path, "it cannot be read");
     }
-    Result<Superblock> found = decode_superblock(bytes, path);
-    if (!found.ok() && found.error().errno_value == EPROTONOSUPPORT) {
-      return found.error();  // the other one may be older than it
-    }
-    if (found.ok() && (!newest || found.value().slot_sequence > newest->slot_sequence)) {
-      newest = std::move(found).value();
+    const Result<bool> newer = take_newer(bytes, path, &newest);
+    if (!newer.ok() && newer.error().errno_value == EPROTONOSUPPORT) {
+      return newer.error();
     }
   }
   return newest;

@@ -16,4 +16,7 @@ namespace ballast::write_log {
 // not known here.
 Result<std::optional<Superblock>> superblock_at(const std::string& path);
 
+// The error of a system call on a log's path, from errno. `what`: "it cannot be opened".
+Error failed_at(const std::string& path, const char* what);
+
 }  // namespace ballast::write_log

@@ -23,15 +23,14 @@ co::Task<Result<Superblock>> Superblocks::read() {
       co_return Error{EIO, fmt::format("{}: the superblock at {} cannot be read ({})",
                                        device_.name(), offset, to_string(status))};
     }
-    Result<Superblock> found =
-        decode_superblock(bytes, fmt::format("{} at {}", device_.name(), offset));
-    if (!found.ok() && found.error().errno_value == EPROTONOSUPPORT) {
-      co_return found.error();  // the other one may be older than it
+    const Result<bool> newer =
+        take_newer(bytes, fmt::format("{} at {}", device_.name(), offset), &newest);
+    if (!newer.ok() && newer.error().errno_value == EPROTONOSUPPORT) {
+      co_return newer.error();
     }
-    if (!found.ok()) {
-      refusals += (refusals.empty() ? "" : "; ") + found.error().message;
-    } else if (!newest || found.value().slot_sequence > newest->slot_sequence) {
-      newest = std::move(found).value();
+    if (!newer.ok()) {
+      refusals += (refusals.empty() ? "" : "; ") + newer.error().message;
+    } else if (newer.value()) {
       next_is_b_ = offset == 0;
     }
   }

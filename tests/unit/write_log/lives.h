@@ -30,6 +30,7 @@
 #include "lib/co/task_group.h"
 #include "lib/write_log/write_log.h"
 #include "tests/sim/sim_disk.h"
+#include "tests/unit/write_log/newest_superblock.h"
 #include "tests/unit/write_log/read_range.h"
 
 namespace ballast::test {
@@ -376,16 +377,7 @@ inline co::Task<void> Lives::resize(Life& life) {
 
 // As the next process finds it.
 inline void Lives::look_at_superblock() {
-  Superblock newest;
-  for (const std::uint64_t offset : {std::uint64_t{0}, superblock_b}) {
-    std::array<std::byte, page> bytes;
-    log_.read(offset / page, bytes);
-    const Result<Superblock> found = decode_superblock(bytes, "here");
-    if (found.ok() && found.value().slot_sequence > newest.slot_sequence) {
-      newest = found.value();
-    }
-  }
-  const std::uint64_t size = newest.lun.value() / block_;
+  const std::uint64_t size = newest_superblock(log_).lun.value() / block_;
   if (std::ranges::find(sizes_, size) == sizes_.end()) {
     complain("the superblock has a LUN of {} blocks, and it was given {} ({} answers pending)",
              size, sizes_.front(), sizes_.size() - 1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A LUN is resized while it has a log, or while its log is closed.
 #include "lib/base/log.h"
+#include "tests/unit/write_log/newest_superblock.h"
 #include "tests/unit/write_log/rig.h"
 
 // after the others
@@ -25,16 +26,7 @@ struct Made : test::RigMedia {
   Made() { BALLAST_ASSERT(test::Rig{*this}.make().ok()); }
   // What the newest superblock on the device says, in blocks.
   std::uint64_t lun_of_superblock() const {
-    Superblock newest;
-    for (const std::uint64_t offset : {std::uint64_t{0}, superblock_b}) {
-      std::array<std::byte, page> bytes;
-      log.read(offset / page, bytes);
-      const Result<Superblock> found = decode_superblock(bytes, "here");
-      if (found.ok() && found.value().slot_sequence > newest.slot_sequence) {
-        newest = found.value();
-      }
-    }
-    return newest.lun.value() / test::rig_block;
+    return test::newest_superblock(log).lun.value() / test::rig_block;
   }
   char in_store(std::uint64_t lba) const {
     std::vector<std::byte> bytes(test::rig_block);
