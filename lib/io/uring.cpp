@@ -99,9 +99,7 @@ Result<void> Uring::setup() {
     if (!store) {
       return store.error();
     }
-    store_threads_.push_back(std::move(store).value());
-    stores_[i] = store_threads_.back().get();
-    store_count_ = i + 1;
+    stores_.push_back(std::move(store).value());
   }
   if (options_.file_slots > 0 && io_uring_register_files_sparse(&ring_, options_.file_slots) == 0) {
     file_slots_.resize(options_.file_slots);
@@ -123,7 +121,7 @@ Uring::~Uring() {
     }
     BALLAST_ASSERT(waiting_head_ == nullptr);
   }
-  store_threads_.clear();  // they may still read a cancel request
+  stores_.clear();  // they may still read a cancel request
   if (ring_open_) {
     io_uring_queue_exit(&ring_);
   }
@@ -222,7 +220,8 @@ void Uring::launch(Running& running) {
 
 // Null: the driving thread hands it over.
 StoreThread* Uring::store_thread_of(const OpRequest& request) const {
-  return request.lane == Lane::store ? stores_[request.file.store_thread] : nullptr;
+  const std::size_t thread = request.file.store_thread;
+  return request.lane == Lane::store && thread < stores_.size() ? stores_[thread].get() : nullptr;
 }
 
 void Uring::enqueue(Op* op) {
@@ -299,7 +298,7 @@ bool Uring::prepare(Op* op) {
 void Uring::tick_end() {
   stalled_ = false;
   submit_queued();
-  for (StoreThread* const store : stores()) {
+  for (const std::unique_ptr<StoreThread>& store : stores_) {
     store->ring_bell();
   }
 }
@@ -347,7 +346,7 @@ std::size_t Uring::fetch_completions() {
     (void)io_uring_get_events(&ring_);
   }
   std::size_t ready = io_uring_cq_ready(&ring_);
-  for (StoreThread* const store : stores()) {
+  for (const std::unique_ptr<StoreThread>& store : stores_) {
     ready += io_uring_cq_ready(&store->ring());
   }
   return ready;
@@ -355,7 +354,7 @@ std::size_t Uring::fetch_completions() {
 
 std::size_t Uring::reap() {
   std::size_t ended = reap(ring_);
-  for (StoreThread* const store : stores()) {
+  for (const std::unique_ptr<StoreThread>& store : stores_) {
     ended += reap(store->ring());
   }
   return ended;
@@ -495,7 +494,7 @@ void Uring::unregister_file(UringFile file) {
 
 void Uring::set_notify(bool on) {
   (void)io_uring_cq_eventfd_toggle(&ring_, on);
-  for (StoreThread* const store : stores()) {
+  for (const std::unique_ptr<StoreThread>& store : stores_) {
     (void)io_uring_cq_eventfd_toggle(&store->ring(), on);
   }
   if (on) {
@@ -507,7 +506,7 @@ void Uring::set_notify(bool on) {
 bool Uring::completions_waiting() const {
   return io_uring_cq_ready(&ring_) > 0 || io_uring_cq_has_overflow(&ring_) ||
          std::ranges::any_of(
-             stores(), [](StoreThread* store) { return io_uring_cq_ready(&store->ring()) > 0; });
+             stores_, [](const auto& store) { return io_uring_cq_ready(&store->ring()) > 0; });
 }
 
 }  // namespace ballast::io

@@ -33,7 +33,6 @@
 
 #include <liburing.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -176,7 +175,7 @@ class Uring final : public co::TickHook {
   // before you sleep: operations that had completed by then write nothing.
   int fd() const { return ring_.ring_fd; }
   int store_fd(std::size_t thread) const {
-    return stores_[thread] != nullptr ? stores_[thread]->ring().ring_fd : -1;
+    return thread < stores_.size() ? stores_[thread]->ring().ring_fd : -1;
   }
   void set_notify(bool on);
   bool completions_waiting() const;
@@ -196,7 +195,6 @@ class Uring final : public co::TickHook {
   co::Task<int> move(Transfer transfer);
   co::Task<int> run(OpRequest request, const char* what, OpTicket* ticket);
   StoreThread* store_thread_of(const OpRequest& request) const;
-  std::span<StoreThread* const> stores() const { return std::span{stores_}.first(store_count_); }
   void start(Running& running);
   void launch(Running& running);
   bool add_slab();
@@ -215,9 +213,7 @@ class Uring final : public co::TickHook {
   co::Executor& executor_;
   UringOptions options_;
   io_uring ring_{};
-  std::vector<std::unique_ptr<StoreThread>> store_threads_;
-  std::array<StoreThread*, most_store_threads> stores_{};  // the same, for each tick
-  std::size_t store_count_ = 0;
+  std::vector<std::unique_ptr<StoreThread>> stores_;
   bool ring_open_ = false;
   bool hooked_ = false;
   bool stalled_ = false;
