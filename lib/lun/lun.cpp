@@ -29,6 +29,22 @@ void describe_tasks(const co::Executor& executor, std::vector<watch::TaskView>* 
   }
 }
 
+void describe_store(backend::Backend& store, watch::LunSnapshot* snapshot) {
+  snapshot->backend = store.description();
+  if (const backend::LogCoverage* const log = store.log_coverage(); log != nullptr) {
+    snapshot->log_state = log->condition();
+    snapshot->log_per_mille = log->used_per_mille();
+  }
+  if (const backend::Connection connection = store.connection(); connection.state != nullptr) {
+    snapshot->connection = connection.state;
+    snapshot->connection_since = connection.since;
+  }
+  if (const backend::SharedStore* const shared = store.shared(); shared != nullptr) {
+    snapshot->access = shared->condition();
+    snapshot->owner = shared->owner().address;
+  }
+}
+
 }  // namespace
 
 Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
@@ -177,25 +193,11 @@ void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) cons
   const LunConfig& config = setup_.config;
   snapshot->name = setup_.name;
   snapshot->configuration = to_string(config);
-  snapshot->backend =
-      backend_ != nullptr ? backend_->description() : "waiting for " + to_string(config);
   snapshot->fault_control = config.store.fault_control;
-  if (const backend::LogCoverage* const log =
-          backend_ != nullptr ? backend_->log_coverage() : nullptr;
-      log != nullptr) {
-    snapshot->log_state = log->condition();
-    snapshot->log_per_mille = log->used_per_mille();
-  }
-  if (const backend::Connection connection =
-          backend_ != nullptr ? backend_->connection() : backend::Connection{};
-      connection.state != nullptr) {
-    snapshot->connection = connection.state;
-    snapshot->connection_since = connection.since;
-  }
-  if (const backend::SharedStore* const shared = backend_ != nullptr ? backend_->shared() : nullptr;
-      shared != nullptr) {
-    snapshot->access = shared->condition();
-    snapshot->owner = shared->owner().address;
+  if (backend_ != nullptr) {
+    describe_store(*backend_, snapshot);
+  } else {
+    snapshot->backend = "waiting for " + to_string(config);
   }
   if (volume_ != nullptr) {
     snapshot->logical_block = volume_->logical_block();
