@@ -62,7 +62,7 @@ Error cannot_write_attribute(const std::string& path, int why) {
   switch (why) {
     case ENOTSUP:
       return Error{ENOTSUP,
-                   fmt::format("{} is on a file system without extended attributes of users, which "
+                   fmt::format("{} is on a file system without user extended attributes, which "
                                "the label of a write log needs: use ext4, XFS or btrfs, or tmpfs "
                                "of Linux 6.6 or newer, or NFS 4.2",
                                path)};

@@ -194,7 +194,8 @@ co::Task<Result<void>> File::write_label(std::optional<Label> label) {
   }
   const Place here = place_of_change();
   if (here.gate == nullptr) [[unlikely]] {
-    co_return Error{ENOTCONN, path_ + " belongs to another machine, so no label is written"};
+    co_return Error{ENOTCONN,
+                    path_ + " belongs to another machine, so Ballast does not write its label"};
   }
   const co::Gate::Guard inside{*here.gate};
   const co::Mutex::Guard alone = co_await shape_.lock();

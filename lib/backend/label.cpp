@@ -130,7 +130,7 @@ Result<Label> decode_label(std::span<const std::byte> bytes, std::string_view wh
     return damaged(where, "its names do not fit its length");
   }
   if (!is_zero(bytes.subspan(label.size()))) {
-    return damaged(where, "something stands behind it");
+    return damaged(where, "it is followed by something");
   }
   const auto* const names = reinterpret_cast<const char*>(label.data() + sizeof head);
   Label decoded{.store = head.store,
@@ -139,7 +139,7 @@ Result<Label> decode_label(std::span<const std::byte> bytes, std::string_view wh
                 .host = std::string(names, head.host_length),
                 .path = std::string(names + head.host_length, head.path_length)};
   if (!is_text(decoded.host) || !is_text(decoded.path)) {
-    return damaged(where, "its names are no text");
+    return damaged(where, "its names are not text");
   }
   return decoded;
 }

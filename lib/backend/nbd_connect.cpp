@@ -275,7 +275,7 @@ bool Handshake::advance() {
 Failure Handshake::broken() const {
   const std::string server = server_of(config_);
   if (timed_out_) {
-    return for_now(ETIMEDOUT, "the handshake with {} does not go on: the server does not answer",
+    return for_now(ETIMEDOUT, "the handshake with {} has stopped: the server does not answer",
                    server);
   }
   const bool closed = nbd().aio_is_closed(handle_.get()) == 1;

@@ -159,7 +159,7 @@ void Rbd::fence(RbdSession& session) {
     session.lose();
     log(LogLevel::error,
         "{}: fenced: another client has taken the image over, so commands are answered NOT READY; "
-        "see to it that one machine only uses it, then restart tcmu-runner or make the backstore "
+        "make sure that only one machine uses it, then restart tcmu-runner or make the backstore "
         "anew (the data stays)",
         name_);
   }
@@ -410,10 +410,12 @@ co::Task<Result<void>> Rbd::write_label(std::optional<Label> label) {
   }
   RbdSession* const session = ours ? usable() : nullptr;
   if (session == nullptr) {
-    co_return Error{ENOTCONN, name_ + " is not this machine's now, so no label is written"};
+    co_return Error{
+        ENOTCONN,
+        name_ + " does not belong to this machine now, so Ballast does not write its label"};
   }
   if (capabilities_.read_only) {
-    co_return Error{EROFS, name_ + " is read-only, so no label is written"};
+    co_return Error{EROFS, name_ + " is read-only, so Ballast does not write its label"};
   }
   const co::Gate::Guard inside{session->running()};
   Result<void> written;

@@ -39,8 +39,7 @@ Result<void> check_name(std::string_view what, std::string_view text) {
 
 Result<void> check_id(std::string_view what, std::string_view text) {
   if (text.starts_with("client.")) {
-    return invalid("{}: {} begins with \"client.\": write only what stands behind it", what,
-                   quote(text));
+    return invalid("{}: {} begins with \"client.\": write only what follows it", what, quote(text));
   }
   const Result<std::string> id = config::parse_text(what, text);
   return id ? Result<void>{} : id.error();

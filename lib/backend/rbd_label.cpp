@@ -77,9 +77,10 @@ Result<void> write_label(RbdConnection& connection, std::string_view address,
     return owner.error();
   }
   if (address.empty() || owner.value().address != address) {
-    return Error{ENOTCONN, fmt::format("{}: this machine has not the image's lock, so it does not "
-                                       "write the label of a write log",
-                                       connection.name())};
+    return Error{ENOTCONN,
+                 fmt::format("{}: this machine does not have the image's lock, so it does not "
+                             "write the label of a write log",
+                             connection.name())};
   }
   int result = 0;
   if (label.has_value()) {

@@ -28,8 +28,10 @@ Result<Superblock> superblock_for(const NewLog& wanted, const Device& device) {
                                      device.name(), size, fewest)};
   }
   if (device.physical_block() > longest_block) {
-    return Error{EINVAL, fmt::format("{}: it writes {} bytes at once, and a log knows at most {}",
-                                     device.name(), device.physical_block(), longest_block)};
+    return Error{EINVAL,
+                 fmt::format("{}: it writes {} bytes at once, and a log needs a device that "
+                             "writes {} at most",
+                             device.name(), device.physical_block(), longest_block)};
   }
   Superblock superblock;
   superblock.log = wanted.log;

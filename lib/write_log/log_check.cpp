@@ -64,9 +64,10 @@ Result<void> check_log_there(const LogConfig& log, const std::optional<Label>& l
   const std::optional<Superblock>& superblock = found.value();
   const bool needs_log = label.has_value() && label->names_log();
   if (needs_log && (!superblock || superblock->log != label->log)) {
-    return Error{EINVAL, fmt::format("{} is not the write log that the store needs: that was {} on "
-                                     "{}",
-                                     log.path, label->path, label->host)};
+    return Error{EINVAL,
+                 fmt::format("{} is not the write log that the store needs: that one was {} "
+                             "on {}",
+                             log.path, label->path, label->host)};
   }
   if (!needs_log && superblock && superblock->incarnation > 0) {
     return Error{EEXIST, fmt::format("{} has a write log already, of the store {} on {}; give this "
@@ -110,7 +111,7 @@ Result<void> check_log(const backend::StoreOrder& order, const LogConfig& log) {
   if (is_file && store.st_dev == status.st_dev) {
     ballast::log(LogLevel::warning,
                  "the write log {} is on the file system of its store {}: it slows the store down, "
-                 "and hangs with it",
+                 "and hangs when the store hangs; put it on another disk",
                  log.path, order.config.file.path);
   }
   return exists ? check_log_there(log, label) : check_room(log.path, folder, log.size);

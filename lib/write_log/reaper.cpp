@@ -121,8 +121,8 @@ co::Task<IoStatus> Reaper::write_batch() {
   }
   if (!ok(batch_status_) && !stop_.requested()) {
     log(LogLevel::warning,
-        "{}: writing back what the log {} has fails ({}); it is tried again, and stays in the log "
-        "until then",
+        "{}: what the log {} has cannot be written there ({}); Ballast tries again, and the log "
+        "keeps it until then",
         store_.description(), device_.name(), to_string(batch_status_));
   }
   co_return batch_status_;

@@ -154,7 +154,8 @@ std::optional<Error> Walk::damage() const {
     return Error{EIO,
                  fmt::format("{}: the log is damaged: it has blocks of a later opening than its "
                              "superblock, so a newer superblock was lost. The LUN stays "
-                             "closed, and nothing was changed",
+                             "closed, and nothing was changed; restore the log's device, or give "
+                             "the log up (\"ballastctl log abandon\")",
                              device_)};
   }
   if (durable_ < end.sequence) {
@@ -175,7 +176,7 @@ std::optional<Error> Walk::damage() const {
   return Error{
       EIO, fmt::format("{}: the log is damaged: {}, although blocks up to {} were durable. {}{}"
                        "The LUN stays closed, and nothing was changed; restore the log's device "
-                       "or its cable, or give up what the log has",
+                       "or its cable, or give the log up (\"ballastctl log abandon\")",
                        place(is_torn() ? at_ : end.offset), what, durable_, lost, others)};
 }
 
@@ -282,7 +283,7 @@ Result<void> check_identity(const Superblock& superblock, const Identity& identi
   };
   const Sizes sizes = sizes_of(superblock);
   if (identity.log && superblock.log != *identity.log) {
-    return refuse("this is not the log that the LUN's store names, but another one");
+    return refuse("the LUN's store names another log than this one");
   }
   if (superblock.store != identity.store) {
     return refuse(fmt::format("this is the log of another store, which was called {} on {}",
@@ -291,7 +292,7 @@ Result<void> check_identity(const Superblock& superblock, const Identity& identi
   if (superblock.owner != identity.owner) {
     return refuse(
         fmt::format("the log belongs to owner {} of the store, and the store has owner {} now: "
-                    "somebody gave up this log, and used the store without it",
+                    "somebody gave this log up, and the store may have newer data",
                     superblock.owner, identity.owner));
   }
   if (superblock.block != identity.block) {
@@ -312,10 +313,11 @@ Result<void> check_identity(const Superblock& superblock, const Identity& identi
                               sizes.ring_end(), device.size().value()));
   }
   if (device.physical_block() > sizes.unit) {
-    return refuse(
-        fmt::format("the log was made for a device that writes {} bytes at once, and this one "
-                    "writes {}: move what the log has to the store, and make the log anew",
-                    sizes.unit, device.physical_block()));
+    return refuse(fmt::format(
+        "the log was made for a device that writes {} bytes at once, and this one "
+        "writes {}: write what the log has to the store (\"ballastctl log drain\"), and "
+        "make the log anew",
+        sizes.unit, device.physical_block()));
   }
   return {};
 }
@@ -333,7 +335,7 @@ Result<void> check_store(const Superblock& superblock, const Index& index,
           "{}: the log has changes of the LUN's blocks up to {}, and the store, {}, ends "
           "before block {}: when it had the log, the LUN had {} bytes, and the store has {} "
           "now; nothing was changed. Make the store as large again until the log is empty, "
-          "or give up what the log has",
+          "or give the log up (\"ballastctl log abandon\")",
           device.name(), index.end().value() - 1, store.description(), blocks,
           superblock.lun.value(), size)};
 }

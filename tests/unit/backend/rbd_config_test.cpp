@@ -65,7 +65,7 @@ void an_id_has_no_client_in_front(void**) {
   const config::Keys keys = keys_of(config);
   const Result<void> id = config::assign(*config::find(keys, "id"), "key id", "client.admin");
   assert_false(id.ok());
-  assert_non_null(std::strstr(id.error().message.c_str(), "write only what stands behind it"));
+  assert_non_null(std::strstr(id.error().message.c_str(), "write only what follows it"));
 }
 
 void a_passphrase_belongs_to_an_encrypted_image(void**) {
