@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/backend/elevator.h"
+
+#include <algorithm>
+
+#include "lib/base/assert.h"
+
+namespace ballast::backend {
+
+namespace {
+
+bool is_change(Elevator::Kind kind) {
+  return kind == Elevator::Kind::change || kind == Elevator::Kind::background;
+}
+
+}  // namespace
+
+Elevator::Elevator(co::Executor& executor, const ElevatorRules& rules, std::size_t places)
+    : executor_{executor}, rules_{rules}, places_{places}, depth_{rules.target_latency, places} {
+  BALLAST_ASSERT(places > 0);
+}
+
+Elevator::~Elevator() {
+  BALLAST_ASSERT(at_store_ == 0);
+}
+
+void Elevator::set_rules(const ElevatorRules& rules) {
+  rules_ = rules;
+  depth_.set_target(rules.target_latency);
+  give();
+}
+
+std::size_t Elevator::waiting() const {
+  std::size_t all = 0;
+  for (const Queue& each : queues_) {
+    all += each.by_age.size();
+  }
+  return all;
+}
+
+Elevator::Seat::~Seat() {
+  if (elevator_ != nullptr) {
+    elevator_->ended(*this);
+  }
+}
+
+bool Elevator::Waiter::await_ready() {
+  since_ = elevator_.executor_.now();
+  elevator_.enter(*this);
+  elevator_.give();
+  return granted_ || wait_.over_before_it_began();
+}
+
+void Elevator::Waiter::await_resume() {
+  (void)wait_.finish();
+  if (granted_) {
+    seat_.elevator_ = &elevator_;
+    seat_.kind_ = kind_;
+    seat_.since_ = elevator_.executor_.now();
+    if (kind_ == Kind::read) {
+      elevator_.reads_.push_back(seat_);
+    }
+  } else if (co::ListNode<Waiter>::linked()) {
+    elevator_.leave(*this);
+  }
+}
+
+void Elevator::enter(Waiter& waiter) {
+  queue(waiter.kind_).by_age.push_back(waiter);
+  queue(waiter.kind_).by_address.insert(waiter);
+}
+
+void Elevator::leave(Waiter& waiter) {
+  queue(waiter.kind_).by_age.remove(waiter);
+  queue(waiter.kind_).by_address.erase(queue(waiter.kind_).by_address.iterator_to(waiter));
+}
+
+void Elevator::ended(Seat& seat) {
+  --at_store_;
+  changes_at_store_ -= is_change(seat.kind_) ? 1U : 0U;
+  if (seat.kind_ == Kind::read) {
+    depth_.read_ended(executor_.now() - seat.since_);
+    reads_.remove(seat);
+  }
+  give();
+}
+
+// --- whose turn it is
+
+void Elevator::give() {
+  const TimePoint now = executor_.now();
+  depth_.look(now, oldest_read(now));
+  while (at_store_ < places_) {
+    Waiter* const waiter = next(now);
+    if (waiter == nullptr) {
+      return;
+    }
+    leave(*waiter);
+    if (!waiter->suspended_) {
+      waiter->granted_ = true;
+      count(*waiter, now);
+    } else if (waiter->wait_.pending()) {
+      waiter->granted_ = true;
+      count(*waiter, now);
+      waiter->wait_.happened();
+    }  // otherwise it was cancelled, and has not run since
+  }
+}
+
+Elevator::Waiter* Elevator::next(TimePoint now) {
+  if (Waiter* const flush = queue(Kind::flush).by_age.front(); flush != nullptr) {
+    return flush;
+  }
+  Waiter* const work = queue(Kind::background).by_age.front();
+  if (work != nullptr && now - worked_ >= background_at_least_every) {
+    return work;
+  }
+  const bool reads = !queue(Kind::read).by_age.empty();
+  const Nanoseconds patience = owed_ > 0 ? rules_.read_expire : rules_.write_expire;
+  const bool goes_on = sabotage_ == Sabotage::endless_batch && batch_of_ == Kind::change;
+  if ((owed_ > 0 || !reads || goes_on) && may_change(Kind::change, patience, now)) {
+    return next_of(Kind::change, rules_.write_expire, now);
+  }
+  if (reads) {
+    return next_of(Kind::read, rules_.read_expire, now);
+  }
+  return may_change(Kind::background, rules_.write_expire, now) ? work : nullptr;
+}
+
+bool Elevator::may_change(Kind kind, Nanoseconds patience, TimePoint now) const {
+  const Waiter* const oldest = queue(kind).by_age.front();
+  const std::size_t most = sabotage_ == Sabotage::depth_stays ? places_ : depth_.depth();
+  if (oldest == nullptr || changes_at_store_ >= most) {
+    return false;
+  }
+  const bool late = oldest_read(now) > rules_.target_latency / 4 && sabotage_ != Sabotage::no_hold;
+  return !late || now - oldest->since_ > patience;
+}
+
+Elevator::Waiter* Elevator::next_of(Kind kind, Nanoseconds limit, TimePoint now) {
+  Queue& queue = this->queue(kind);
+  Waiter* const oldest = queue.by_age.front();
+  const bool begins = batch_of_ != kind || batch_left_ == 0;
+  if (begins && now - oldest->since_ > limit) {
+    return oldest;
+  }
+  const auto from_here = queue.by_address.lower_bound(position_);
+  return from_here != queue.by_address.end() ? &*from_here : &*queue.by_address.begin();
+}
+
+void Elevator::count(const Waiter& waiter, TimePoint now) {
+  ++at_store_;
+  changes_at_store_ += is_change(waiter.kind_) ? 1U : 0U;
+  if (waiter.kind_ == Kind::flush) {
+    return;
+  }
+  position_ = waiter.end_;
+  if (waiter.kind_ == Kind::background) {
+    worked_ = now;
+    return;
+  }
+  count_batch(waiter.kind_);
+  const bool changes_wait = !queue(Kind::change).by_age.empty();
+  if (waiter.kind_ == Kind::change) {
+    owed_ -= owed_ > 0 ? 1U : 0U;
+    passed_over_ -= std::min(passed_over_, batches_passed_over);
+  } else if (changes_wait && ++passed_over_ >= batches_passed_over * batch) {
+    passed_over_ = 0;
+    owed_ = sabotage_ == Sabotage::changes_starve ? 0 : batch;
+  }
+  owed_ = changes_wait ? owed_ : 0;
+}
+
+void Elevator::count_batch(Kind kind) {
+  if (batch_of_ != kind || batch_left_ == 0) {
+    batch_of_ = kind;
+    batch_left_ = batch;
+  }
+  --batch_left_;
+}
+
+Nanoseconds Elevator::oldest_read(TimePoint now) const {
+  const Seat* const oldest = reads_.front();
+  return oldest == nullptr ? Nanoseconds{} : now - oldest->since_;
+}
+
+}  // namespace ballast::backend
