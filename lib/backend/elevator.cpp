@@ -129,7 +129,8 @@ Elevator::Waiter* Elevator::next(TimePoint now) {
 
 bool Elevator::may_change(Kind kind, Nanoseconds patience, TimePoint now) const {
   const Waiter* const oldest = queue(kind).by_age.front();
-  const std::size_t most = sabotage_ == Sabotage::depth_stays ? places_ : depth_.depth();
+  const bool any_number = owed_ > 0 || sabotage_ == Sabotage::depth_stays;
+  const std::size_t most = any_number ? places_ : depth_.depth();
   if (oldest == nullptr || changes_at_store_ >= most) {
     return false;
   }

@@ -17,7 +17,9 @@
 //
 // Changes and background work wait while the oldest read at the store is late: older than a quarter
 // of the target latency. They wait no longer than write_expire for that, and changes that are owed
-// no longer than read_expire. Background work goes at least once a second.
+// no longer than read_expire. Those that are owed do not count how many are at the store already:
+// otherwise, where many read at once, one change would go for all the reads that the store has
+// taken. Background work goes at least once a second.
 //
 // Reads go in the order of their addresses, from where the last operation ended, and then from the
 // lowest again; so do changes. After a batch of one kind, its oldest goes first if it has waited

@@ -13,8 +13,16 @@ namespace ballast::config {
 
 using namespace std::chrono_literals;
 
+namespace {
+
+constexpr Bytes least_bandwidth{std::uint64_t{64} << 10};
+
+}  // namespace
+
 Keys keys_of(Limits& limits) {
   static constexpr std::array window_words{Word{"auto", 0}};
+  static constexpr std::array no_limit{Word{"none", 0}};
+  constexpr Bytes most{std::uint64_t{1} << 40};
   constexpr bool live = true;
   return {
       {"deadline", Duration{limits.deadline, 100ms, 1h}, live},
@@ -22,6 +30,9 @@ Keys keys_of(Limits& limits) {
       {"stall_after", Duration{limits.stall_after, 10ms, 1h}, live},
       {"stall_window", Number{limits.stall_window, 1, 1024, window_words}, live},
       {"busy_for", Duration{limits.busy_for, 1s, 24h}, live},
+      {"max_iops", Number{limits.max_iops, 1, 10'000'000, no_limit}, live},
+      {"max_bandwidth", Size{limits.max_bandwidth, Bytes{}, most, Bytes{1}}, live},
+      {"burst", Duration{limits.burst, 1ms, 1min}, live},
   };
 }
 
@@ -36,6 +47,13 @@ Result<void> check(const Limits& limits) {
                                        name, format_duration(value),
                                        format_duration(limits.deadline), name)};
     }
+  }
+  if (limits.max_bandwidth > Bytes{} && limits.max_bandwidth < least_bandwidth) {
+    return Error{EINVAL,
+                 fmt::format("key max_bandwidth: {} bytes a second would take longer than an "
+                             "initiator waits for one large command: allow at least {}, or 0 for "
+                             "no limit",
+                             limits.max_bandwidth.value(), format_bytes(least_bandwidth))};
   }
   return {};
 }

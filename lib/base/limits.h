@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The time limits of a LUN that its configuration string sets. lib/scsi/task_set.h says how they
-// are kept. They may change while the LUN is in use.
+// The limits of a LUN that its configuration string sets. lib/scsi/task_set.h says how those of
+// time are kept, lib/scsi/throttle.h the others. They may change while the LUN is in use.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,15 @@ struct Limits {
   // third of that is left for the time that a command spends in the initiator before it comes here:
   // in a queue, or because the session's window is full.
   Nanoseconds busy_for = std::chrono::seconds{120};
+  std::uint32_t max_iops = 0;  // commands a second that read or change blocks; 0: no limit
+  Bytes max_bandwidth{};       // bytes a second that they read or change; 0: no limit
+  Nanoseconds burst = std::chrono::milliseconds{100};  // the time for which both may be saved up
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 
 Keys keys_of(Limits& limits);
-// Checks the limits against each other: slow and stall_after must be below the deadline.
+// Checks the limits against each other: slow and stall_after must be below the deadline. And
+// max_bandwidth must let a command through within it.
 Result<void> check(const Limits& limits);
 
 // The limits in a configuration string; the default for each that it does not set. Settings that

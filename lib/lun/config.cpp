@@ -32,6 +32,9 @@ Keys keys_of(LunConfig& config) {
   for (const Key& key : write_log::keys_of(config.log)) {
     keys.push_back(key);
   }
+  for (const Key& key : backend::keys_of(config.elevator)) {
+    keys.push_back(key);
+  }
   // A multiple of 4096 is a multiple of every block size. 32 MiB bounds the work of one command.
   keys.push_back({"write_same_max", config::Size{config.write_same_max, 4_KiB, 32768_KiB, 4_KiB}});
   keys.push_back({"queue_depth", config::Number{config.queue_depth, 1, 1024}});
@@ -215,6 +218,9 @@ Result<LunConfig> parse(std::string_view text) {
   }
   if (const Result<void> limits = config::check(config); !limits) {
     return limits.error();
+  }
+  if (const Result<void> rules = backend::check(config.elevator, config.deadline); !rules) {
+    return rules.error();
   }
   return config;
 }

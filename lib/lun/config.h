@@ -27,6 +27,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/backend/elevator_config.h"
 #include "lib/backend/kinds.h"
 #include "lib/base/limits.h"
 #include "lib/base/result.h"
@@ -45,6 +46,7 @@ inline constexpr std::uint32_t poll_auto_percent = 5;
 struct LunConfig : config::Limits {
   backend::StoreConfig store;
   write_log::LogConfig log;
+  backend::ElevatorConfig elevator;
   Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096: of every block size
   std::uint32_t queue_depth = 128;
   // How much of one processor the LUN may poll away in vain, in percent; poll_off or poll_auto.

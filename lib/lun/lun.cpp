@@ -153,6 +153,7 @@ Result<void> Lun::resized(Bytes size, BlockCount blocks, IoStatus status) {
 Result<void> Lun::reconfigure(const LunConfig& wanted) {
   LunConfig changed = setup_.config;
   static_cast<config::Limits&>(changed) = wanted;
+  static_cast<backend::ElevatorRules&>(changed.elevator) = wanted.elevator;
   changed.poll = wanted.poll;
   if (changed != wanted) {
     return Error{
@@ -164,6 +165,9 @@ Result<void> Lun::reconfigure(const LunConfig& wanted) {
   setup_.config = std::move(changed);
   if (task_set_ != nullptr) {
     task_set_->set_limits(limits());
+  }
+  if (elevator_ != nullptr) {
+    elevator_->set_rules(setup_.config.elevator);
   }
   log(LogLevel::info, "{}: the configuration is now {}", name(), to_string(setup_.config));
   return {};

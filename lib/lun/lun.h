@@ -26,6 +26,7 @@
 #include <utility>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/elevator.h"
 #include "lib/backend/shared_store.h"
 #include "lib/backend/store_source.h"
 #include "lib/base/result.h"
@@ -115,8 +116,8 @@ class Lun final : private backend::AccessWatcher {
   // Each resize calls `done` once, possibly within resize().
   using Done = std::function<void(Result<void>)>;
   void resize(Bytes size, Done done);
-  // Changes the limits at once. If any other setting differs, nothing changes and it returns an
-  // error: then the LUN must be made anew.
+  // Changes the limits and the elevator's rules at once. If any other setting differs, nothing
+  // changes and it returns an error: then the LUN must be made anew.
   Result<void> reconfigure(const LunConfig& wanted);
   // Has this gateway take over a shared store (`here`), or give it back, because an operator asks
   // for it. Calls `done` once, within move_patience, possibly within move().
@@ -203,6 +204,7 @@ class Lun final : private backend::AccessWatcher {
   std::unique_ptr<backend::StoreSource> source_;  // while becoming ready
   std::unique_ptr<backend::Backend> backend_;
   std::string store_{"its store"};  // the backend's description, made early: log lines need it
+  std::unique_ptr<backend::Elevator> elevator_;  // null: there is none
   std::unique_ptr<volume::Volume> volume_;
   watch::SlowLog slow_log_;
   StoreWait store_wait_;

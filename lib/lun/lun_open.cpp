@@ -25,10 +25,15 @@ unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
 void Lun::use(backend::Store store) {
   try {
     backend_ = std::move(store.backend);
+    if (backend::is_wanted(setup_.config.elevator, backend_->geometry())) {
+      elevator_ = std::make_unique<backend::Elevator>(executor_, setup_.config.elevator,
+                                                      setup_.config.queue_depth);
+    }
     volume_ = std::make_unique<volume::Volume>(
         *backend_, volume::VolumeConfig{.logical_block = setup_.logical_block,
                                         .capacity = setup_.capacity,
                                         .queue_depth = setup_.config.queue_depth,
+                                        .elevator = elevator_.get(),
                                         .fence_seed = setup_.fence_seed,
                                         .unheard_flush = std::move(store.unheard_flush)});
     store_ = backend_->description();
@@ -38,6 +43,7 @@ void Lun::use(backend::Store store) {
     }
   } catch (const std::bad_alloc&) {
     volume_.reset();
+    elevator_.reset();
     backend_.reset();
     throw;
   }

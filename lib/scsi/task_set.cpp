@@ -18,6 +18,7 @@ TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch
       slow_log_{slow_log},
       stalled_luns_{stalled_luns},
       limits_{limits},
+      throttle_{disk.executor(), limits},
       has_log_{disk.volume().has_log()},
       sabotage_{sabotage},
       unanswered_{disk.executor(), "the last answer"},
@@ -113,6 +114,12 @@ co::Task<void> TaskSet::serve(Command& outer, const Operation& operation) {
       slot.record.enter(watch::Stage::queue, executor().now());
     }
   }
+  if (throttle_.is_on() && is_limited(slot.operation)) {
+    co_await wait_for_limit(slot);
+    if (slot.outer == nullptr) {
+      co_return;
+    }
+  }
   co::Task<IoStatus> transfer = disk_.begin_transfer(slot.inner, operation);
   if (transfer.empty()) {
     const Status status = co_await disk_.carry_out(slot.inner, operation);
@@ -163,6 +170,14 @@ void TaskSet::use_buffer(Slot& slot) {
   if (slot.operation.takes_data) {
     io::copy(slot.inner.data, slot.outer->data);
   }
+}
+
+co::Task<void> TaskSet::wait_for_limit(Slot& slot) {
+  const Bytes block = disk_.volume().logical_block();
+  const Bytes range{slot.inner.range.count.value() * block.value()};
+  slot.enter(watch::Stage::limit);
+  co_await throttle_.pass(std::max(range, Bytes{slot.inner.data.size()}), slot.request.token());
+  slot.enter(watch::Stage::queue);
 }
 
 // --- answering
@@ -320,6 +335,7 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
 void TaskSet::set_limits(const TaskSetLimits& limits) {
   look_for_calm(executor().now());  // by the limits that were in force
   limits_ = limits;
+  throttle_.set_limits(limits);
   wake_.set();
   recover(executor().now());
   if (stalled()) {

@@ -101,6 +101,7 @@
 #include "lib/scsi/disk.h"
 #include "lib/scsi/opcode_table.h"
 #include "lib/scsi/stalled_luns.h"
+#include "lib/scsi/throttle.h"
 #include "lib/volume/request.h"
 #include "lib/volume/tier.h"
 #include "lib/watch/command_record.h"
@@ -200,6 +201,7 @@ class TaskSet {
   bool take_data_at_once(Slot& slot);
   co::Task<bool> take_data(Slot& slot);
   static void use_buffer(Slot& slot);
+  co::Task<void> wait_for_limit(Slot& slot);
   co::Task<void> keep_watch();
   TimePoint patrol();
   void report_slow(TimePoint now, TimePoint* next);
@@ -260,6 +262,7 @@ class TaskSet {
   watch::SlowLog& slow_log_;
   StalledLuns& stalled_luns_;
   TaskSetLimits limits_;
+  Throttle throttle_;
   const bool has_log_;  // the volume's
   const TaskSetSabotage sabotage_;
   // A slot is in one of these lists until its command has ended. waiting_ is ordered by age; the

@@ -31,6 +31,11 @@ inline bool needs_store(const Operation& operation) {
   return !operation.in_standby || operation.changes_modes;
 }
 
+// A command that max_iops and max_bandwidth apply to: one that reads or changes blocks.
+inline bool is_limited(const Operation& operation) {
+  return operation.needs_medium && !operation.flushes;
+}
+
 class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObserver {
  public:
   Slot(TaskSet& task_set, Command& command, const Operation& what)
@@ -65,6 +70,7 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
     leave_list(*this);
   }
 
+  void enter(watch::Stage stage) { record.enter(stage, task_set_.executor().now()); }
   bool says_the_same_as(const Slot& other) const {
     return operation.opcode == other.operation.opcode && cdb == other.cdb &&
            inner.data.size() == other.inner.data.size() &&
@@ -72,8 +78,10 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
             !io::first_difference(inner.data, other.inner.data).has_value());
   }
 
-  void entered_fence() override { record.enter(watch::Stage::fence, task_set_.executor().now()); }
-  void left_fence() override { record.enter(watch::Stage::queue, task_set_.executor().now()); }
+  void entered_fence() override { enter(watch::Stage::fence); }
+  void left_fence() override { enter(watch::Stage::queue); }
+  void entered_elevator() override { enter(watch::Stage::elevator); }
+  void left_elevator() override { enter(watch::Stage::queue); }
   void entered_backend() override { task_set_.entered_backend(*this); }
   void left_backend() override { task_set_.left_backend(*this); }
 

@@ -32,8 +32,10 @@ namespace ballast::volume {
 class RequestObserver {
  public:
   virtual ~RequestObserver() = default;
-  virtual void entered_fence() = 0;    // it waits for an overlapping operation
-  virtual void left_fence() = 0;       // it does not wait any more
+  virtual void entered_fence() = 0;     // it waits for an overlapping operation
+  virtual void left_fence() = 0;        // it does not wait any more
+  virtual void entered_elevator() = 0;  // it waits for the elevator
+  virtual void left_elevator() = 0;
   virtual void entered_backend() = 0;  // its first operation is there
   virtual void left_backend() = 0;     // its last operation there has ended
 };

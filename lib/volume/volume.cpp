@@ -7,6 +7,8 @@
 
 namespace ballast::volume {
 
+using backend::Elevator;
+
 namespace {
 
 // The pattern is repeated by reference from one buffer of this size, small enough for the
@@ -29,6 +31,8 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
       executor_{backend.executor()},
       block_shift_{static_cast<unsigned>(std::countr_zero(config.logical_block.value()))},
       log_{backend.log_coverage()},
+      elevator_{config.elevator},
+      direct_{log_ == nullptr && elevator_ == nullptr},
       admission_{{{{backend.executor(), config.queue_depth, "admission"},
                    {backend.executor(), config.queue_depth, "admission to the log"}}}},
       fences_{config.fence_seed},
@@ -104,8 +108,22 @@ Place Volume::Admission::await_resume() {
 }
 
 co::Semaphore::Guard Volume::admit_at_once(const Request& request) {
-  const bool possible = !has_log() && !request.direct_.place_.has_value() && !refuses(request);
+  const bool possible = direct_ && !request.direct_.place_.has_value() && !refuses(request);
   return possible ? admission_[Tier::store].try_acquire() : co::Semaphore::Guard{};
+}
+
+co::Task<void> Volume::sit_down(Request& request, Elevator::Seat& seat, Elevator::Kind kind,
+                                Need need, Bytes from, Bytes length) {
+  if (tier_of(need) != Tier::store) {
+    co_return;
+  }
+  if (request.observer() != nullptr) {
+    request.observer()->entered_elevator();
+  }
+  co_await elevator_->take(seat, kind, from, length, request.token());
+  if (request.observer() != nullptr) {
+    request.observer()->left_elevator();
+  }
 }
 
 co::Task<IoStatus> Volume::follow(Request& request, co::Task<IoStatus> task) {
@@ -141,6 +159,11 @@ co::Task<IoStatus> Volume::read_in_turn(Request& request, Lba lba, io::SgView to
       co_return IoStatus::cancelled;
     }
   }
+  Elevator::Seat seat;
+  if (elevator_ != nullptr) {
+    co_await sit_down(request, seat, Elevator::Kind::read, Need{lba, count}, offset_of(lba),
+                      Bytes{to.size()});
+  }
   const Place place = co_await admit(request, Place::Kind::looks, Need{lba, count});
   if (!place) {
     co_return IoStatus::cancelled;
@@ -170,6 +193,10 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
 
 co::Task<IoStatus> Volume::write_held(Request& request, Bytes offset, io::SgView from, Fua fua,
                                       bool once) {
+  Elevator::Seat seat;
+  if (elevator_ != nullptr) {
+    co_await sit_down(request, seat, Elevator::Kind::change, Need{}, offset, Bytes{from.size()});
+  }
   const Place place = co_await admit(request, Place::Kind::changes, Need{});
   if (!place) {
     co_return IoStatus::cancelled;
@@ -201,6 +228,10 @@ co::Task<IoStatus> Volume::zero(Request& request, Lba lba, BlockCount count, May
 co::Task<IoStatus> Volume::zero_held(Request& request, Bytes offset, Bytes length,
                                      MayUnmap may_unmap) {
   if (capabilities().zero) {
+    Elevator::Seat seat;
+    if (elevator_ != nullptr) {
+      co_await sit_down(request, seat, Elevator::Kind::change, Need{}, offset, length);
+    }
     const Place place = co_await admit(request, Place::Kind::changes, Need{});
     if (!place) {
       co_return IoStatus::cancelled;
@@ -271,6 +302,10 @@ co::Task<IoStatus> Volume::unmap(Request& request, Lba lba, BlockCount count) {
 }
 
 co::Task<IoStatus> Volume::unmap_held(Request& request, Bytes offset, Bytes length) {
+  Elevator::Seat seat;
+  if (elevator_ != nullptr) {
+    co_await sit_down(request, seat, Elevator::Kind::change, Need{}, offset, length);
+  }
   const Place place = co_await admit(request, Place::Kind::changes, Need{});
   if (!place) {
     co_return IoStatus::cancelled;
@@ -299,6 +334,10 @@ co::Task<Comparison> Volume::compare_and_write_held(Request& request, Lba lba, i
 // --- flush
 
 co::Task<IoStatus> Volume::flush(Request& request, std::uint64_t since) {
+  Elevator::Seat seat;
+  if (elevator_ != nullptr) {
+    co_await sit_down(request, seat, Elevator::Kind::flush, Need{}, Bytes{}, Bytes{});
+  }
   const Place place = co_await admit(request, Place::Kind::looks, Need{});
   if (!place) {
     co_return IoStatus::cancelled;
@@ -323,6 +362,11 @@ co::Task<IoStatus> Volume::flush_all(Request& request) {
 co::Task<IoStatus> Volume::block_status(Request& request, Lba lba, BlockCount count,
                                         std::size_t limit, std::vector<backend::Extent>* out) {
   BALLAST_ASSERT(inside(lba, count));
+  Elevator::Seat seat;
+  if (elevator_ != nullptr) {
+    co_await sit_down(request, seat, Elevator::Kind::read, Need{lba, count}, offset_of(lba),
+                      bytes_of(count));
+  }
   const Place place = co_await admit(request, Place::Kind::looks, Need{lba, count});
   if (!place) {
     co_return IoStatus::cancelled;

@@ -5,8 +5,8 @@
 // (asserted). The volume turns blocks into bytes. It does what a backend cannot do (FUA, zeroing),
 // replicates patterns, and orders overlapping operations (fences.h). It lets no more than
 // `queue_depth` operations to the backend at once, first come, first served; with a log, so many to
-// each tier (tier.h). An operation that goes on as an orphan keeps its place among these, and its
-// fence.
+// each tier (tier.h). With an elevator (lib/backend/elevator.h), that one decides which goes to the
+// store next. An operation that goes on as an orphan keeps its place among these, and its fence.
 //
 // Every operation names its Request (request.h) and reports to it where it is. After the request
 // was stopped, the operation ends with cancelled before its next step, and nothing more of it
@@ -29,6 +29,7 @@
 #include <vector>
 
 #include "lib/backend/backend.h"
+#include "lib/backend/elevator.h"
 #include "lib/backend/store_register.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -51,7 +52,10 @@ struct VolumeConfig {
   Bytes logical_block{512};       // the LUN's, as READ CAPACITY reports it
   BlockCount capacity{};          // 0: all of the backend; at most what the backend has
   std::size_t queue_depth = 128;  // the most operations in a tier at once
-  std::uint64_t fence_seed = 1;   // see Fences; the plugin uses random numbers of the kernel
+  // Null: operations go to the store in the order in which they come. It outlives the volume, and
+  // has queue_depth places.
+  backend::Elevator* elevator = nullptr;
+  std::uint64_t fence_seed = 1;  // see Fences; the plugin uses random numbers of the kernel
   // The store's, see FlushFailures. Null if no LUN uses the store after this volume.
   std::shared_ptr<backend::UnheardFlush> unheard_flush{};
 };
@@ -179,9 +183,13 @@ class Volume {
                   co::Site site = co::Site::current()) {
     return Admission{*this, request, kind, need, site};
   }
-  // The same for an operation without a coroutine of the volume. Returns an empty guard if it would
-  // have to wait, or if the volume has a log. follow() gives the place back when the backend's task
-  // ends.
+  // Before admit(): waits for the elevator, if there is one and the operation needs the store. If
+  // the request is stopped meanwhile, the seat stays empty, and admit() gives no place either.
+  co::Task<void> sit_down(Request& request, backend::Elevator::Seat& seat,
+                          backend::Elevator::Kind kind, Need need, Bytes from, Bytes length);
+  // The same as admit() for an operation without a coroutine of the volume. Returns an empty guard
+  // if it would have to wait, or if the volume has a log or an elevator. follow() gives the place
+  // back when the backend's task ends.
   co::Semaphore::Guard admit_at_once(const Request& request);
   static co::Task<IoStatus> follow(Request& request, co::Task<IoStatus> task);
   co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
@@ -215,6 +223,8 @@ class Volume {
   unsigned block_shift_;
   BlockCount capacity_;
   const backend::LogCoverage* const log_;
+  backend::Elevator* const elevator_;
+  const bool direct_;  // operations need no coroutine of the volume if they need not wait
   PerTier<co::Semaphore> admission_;
   Fences fences_;
   FlushFailures flush_failures_;

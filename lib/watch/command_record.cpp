@@ -7,8 +7,12 @@ const char* to_string(Stage stage) noexcept {
   switch (stage) {
     case Stage::queue:
       return "queue";
+    case Stage::limit:
+      return "limit";
     case Stage::fence:
       return "fence";
+    case Stage::elevator:
+      return "elevator";
     case Stage::backend:
       return "backend";
     case Stage::log:

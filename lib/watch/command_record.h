@@ -16,14 +16,16 @@ namespace ballast::watch {
 
 // The stage of a command. It may go back and forth: a WRITE SAME visits the backend many times.
 enum class Stage : std::uint8_t {
-  queue,    // waits for its turn: a buffer, a slot at the backend
-  fence,    // waits for an overlapping command or orphan
-  backend,  // at least one operation is at the backend
-  log,      // the same, and it needs only the log in front of the store
-  answer,   // done; the answer is on its way
+  queue,     // waits for its turn: a buffer, a slot at the backend
+  limit,     // waits for max_iops or max_bandwidth
+  fence,     // waits for an overlapping command or orphan
+  elevator,  // waits for the elevator to send it to the store
+  backend,   // at least one operation is at the backend
+  log,       // the same, and it needs only the log in front of the store
+  answer,    // done; the answer is on its way
 };
-inline constexpr std::size_t stage_count = 5;
-const char* to_string(Stage stage) noexcept;  // "queue", "fence", "backend", "log", "answer"
+inline constexpr std::size_t stage_count = 7;
+const char* to_string(Stage stage) noexcept;  // "queue", "limit", "fence", ...
 
 struct CommandRecord {
   std::uint64_t number = 0;  // counted from 1, per LUN, since it was opened

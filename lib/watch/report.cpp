@@ -131,6 +131,8 @@ void add_limits(config::Limits limits, Json& json) {
     const std::string name{key.name};
     if (const auto* const duration = std::get_if<config::Duration>(&key.values)) {
       json[name + "_ns"] = ns(duration->setting);
+    } else if (const auto* const size = std::get_if<config::Size>(&key.values)) {
+      json[name] = size->setting.value();
     } else {
       json[name] = std::get<config::Number>(key.values).setting;
     }

@@ -42,7 +42,8 @@
 //                      "failing" (the store gets what it has, and changes wait), "retired" (the
 //                      LUN works without it) or "damaged", and how full it is | null: there is none
 //   open_for_ns
-//   deadline_ns, slow_ns, stall_after_ns, stall_window, busy_for_ns
+//   deadline_ns, slow_ns, stall_after_ns, stall_window, busy_for_ns, max_iops, max_bandwidth (bytes
+//   a second), burst_ns
 //                      the limits in force: every key of lib/base/limits
 //   queue_depth
 //   oldest_ns          age of the oldest command in flight, orphans among them | null: none
@@ -63,11 +64,11 @@
 //            opcode              0 to 255
 //            lba, blocks, bytes  the range; each null if the command has none
 //            age_ns              since it arrived
-//            stage               "queue" | "fence" | "backend" | "log" | "answer": where it
-//                                is now
+//            stage               "queue" | "limit" | "fence" | "elevator" | "backend" | "log" |
+//                                "answer": where it is now
 //            stage_for_ns        in this stage, since it last entered it
-//            time_in_ns          {queue, fence, backend, log, answer}: the time in each stage, all
-//                                visits; they add up to age_ns
+//            time_in_ns          {queue, ..., answer}: the time in each stage, all visits; they add
+//                                up to age_ns
 //            orphan              boolean: answered, but its operations still run
 //            answered_for_ns     since it was answered | null: it is not answered
 //            adopts              boolean: it waits for an orphan's result

@@ -42,6 +42,7 @@ LunConfig Chaos::draw_config(std::uint64_t seed) {
     store.exclusive = true;
   }
   draw_log(random, &config);
+  draw_elevator(random, &config.elevator);
   return config;
 }
 
@@ -57,10 +58,17 @@ void Chaos::draw_log(co::Random& random, LunConfig* config) {
   config->capabilities.write_through = false;
 }
 
+void Chaos::draw_elevator(co::Random& random, backend::ElevatorConfig* config) {
+  config->use = random.chance(1, 3) ? backend::ElevatorUse::on : backend::ElevatorUse::off;
+  config->read_expire = milliseconds{1} + draw_time(random, milliseconds{500});
+  config->write_expire = milliseconds{1} + draw_time(random, seconds{5});
+  config->target_latency = milliseconds{1} + draw_time(random, milliseconds{100});
+}
+
 scsi::TaskSetLimits Chaos::draw_limits(co::Random& random) {
   scsi::TaskSetLimits limits;
   // By name, so that a new limit does not compile until it is drawn, too.
-  auto& [deadline, slow, stall_after, stall_window, busy_for] =
+  auto& [deadline, slow, stall_after, stall_window, busy_for, max_iops, max_bandwidth, burst] =
       static_cast<config::Limits&>(limits);
   deadline = one_of(random, {Nanoseconds{milliseconds{300}}, Nanoseconds{seconds{1}},
                              Nanoseconds{seconds{3}}, Nanoseconds{seconds{20}}});
@@ -71,6 +79,9 @@ scsi::TaskSetLimits Chaos::draw_limits(co::Random& random) {
   slow = milliseconds{10} + draw_time(random, deadline);
   stall_window = one_of(random, {0U, 0U, 1U, 2U, 4U, 8U, 32U});
   busy_for = one_of(random, {deadline / 2, deadline * 2, deadline * 5, Nanoseconds{seconds{120}}});
+  max_iops = one_of(random, {0U, 0U, 0U, 0U, 20U, 500U});
+  max_bandwidth = one_of(random, {Bytes{}, Bytes{}, Bytes{}, Bytes{64 << 10}, Bytes{1 << 20}});
+  burst = one_of(random, {Nanoseconds{milliseconds{1}}, Nanoseconds{milliseconds{100}}});
   if (random.chance(1, 4)) {
     limits.longest_hold = deadline * static_cast<std::int64_t>(1 + random.below(8));
   }

@@ -15,6 +15,7 @@ class Chaos {
 
   // Draws the configuration of a LUN, its store included.
   static LunConfig draw_config(std::uint64_t seed);
+  static void draw_elevator(co::Random& random, backend::ElevatorConfig* config);
   static scsi::TaskSetLimits draw_limits(co::Random& random);
   static Temper draw_temper(co::Random& random);
 

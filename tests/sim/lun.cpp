@@ -65,9 +65,10 @@ class SimSource final : public backend::StoreSource {
   TimePoint from_;
 };
 
-lun::LunConfig with_limits(const scsi::TaskSetLimits& limits, std::size_t queue_depth) {
+lun::LunConfig with_limits(const scsi::TaskSetLimits& limits, const LunConfig& of) {
   lun::LunConfig config;
-  config.queue_depth = static_cast<std::uint32_t>(queue_depth);
+  config.queue_depth = static_cast<std::uint32_t>(of.queue_depth);
+  config.elevator = of.elevator;
   static_cast<config::Limits&>(config) = limits;
   return config;
 }
@@ -113,15 +114,14 @@ Lun::~Lun() {
 }
 
 void Lun::open(Nanoseconds wait) {
-  lun_ =
-      std::make_shared<lun::Lun>(lun::Runtime{executor(), *buffers_, stalled_luns_},
-                                 lun::LunSetup{.name = "sim",
-                                               .config = with_limits(limits_, config_.queue_depth),
-                                               .logical_block = Bytes{block_size},
-                                               .capacity = BlockCount{blocks_},
-                                               .fence_seed = config_.seed,
-                                               .sabotage = config_.sabotage},
-                                 *this);
+  lun_ = std::make_shared<lun::Lun>(lun::Runtime{executor(), *buffers_, stalled_luns_},
+                                    lun::LunSetup{.name = "sim",
+                                                  .config = with_limits(limits_, config_),
+                                                  .logical_block = Bytes{block_size},
+                                                  .capacity = BlockCount{blocks_},
+                                                  .fence_seed = config_.seed,
+                                                  .sabotage = config_.sabotage},
+                                    *this);
   lun_->set_longest_hold(limits_.longest_hold);
   std::unique_ptr<backend::StoreSource> source =
       std::make_unique<SimSource>(*store_, label_, unheard_flush_, now() + wait);
@@ -305,7 +305,7 @@ void Lun::set_limits(const scsi::TaskSetLimits& limits) {
   limits_ = limits;
   monitor_.limits(now(), limits);
   if (!closing_) {
-    const Result<void> changed = lun_->reconfigure(with_limits(limits, config_.queue_depth));
+    const Result<void> changed = lun_->reconfigure(with_limits(limits, config_));
     BALLAST_ASSERT(changed.ok());
     lun_->set_longest_hold(limits.longest_hold);
   }

@@ -42,6 +42,7 @@ struct LunConfig {
                                      .exclusive = true};
   scsi::TaskSetLimits limits{};
   std::size_t queue_depth = 32;
+  backend::ElevatorConfig elevator{};
   Engine engine = Engine::local;
   // With a write log before the store: the physical block of the log's disk, in bytes.
   std::optional<std::size_t> log_unit{};

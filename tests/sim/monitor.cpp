@@ -134,7 +134,9 @@ void Monitor::answered(const Issued& command, const scsi::TaskSet& tasks) {
 // --- a log before the store
 
 bool Monitor::needs_log_alone(const Issued& command) const {
-  if (log_ == nullptr || held_up_ || short_of_buffers_) {
+  const scsi::TaskSetLimits& limits = changes_.back().limits;
+  const bool throttled = limits.max_iops > 0 || limits.max_bandwidth > Bytes{};
+  if (log_ == nullptr || held_up_ || short_of_buffers_ || throttled) {
     return false;
   }
   const Wish& wish = command.wish;

@@ -36,8 +36,19 @@ void expect_words(const std::string& message, std::initializer_list<const char*>
 }
 
 void the_limits_are_what_may_change_while_it_is_open(void**) {
-  assert_string_equal(live_keys().c_str(),
-                      "poll, deadline, slow, stall_after, stall_window and busy_for");
+  assert_string_equal(
+      live_keys().c_str(),
+      "read_expire, write_expire, target_latency, poll, deadline, slow, stall_after, "
+      "stall_window, busy_for, max_iops, max_bandwidth and burst");
+}
+
+void limits_that_no_command_can_keep_are_refused(void**) {
+  expect_words(refusal("null;write_expire=20s"), {"write_expire", "20s", "deadline"});
+  expect_words(refusal("null;deadline=2s;slow=1ms;stall_after=10ms;read_expire=3s"),
+               {"read_expire", "3s", "deadline of 2s"});
+  expect_words(refusal("null;max_bandwidth=1000"), {"max_bandwidth", "1000", "64KiB"});
+  assert_true(parse("null;max_bandwidth=0;max_iops=none").ok());
+  assert_true(parse("null;deadline=2s;slow=1ms;stall_after=10ms").ok());
 }
 
 void limits_come_out_of_a_string_of_another_version(void**) {
@@ -121,6 +132,23 @@ void every_key_reaches_its_field_and_no_other(void**) {
           {"log_order",
            {"rbd=p/i;log=/b;log_order=free",
             [](const LunConfig& c) { return c.log.order == write_log::Order::free; }}},
+          {"elevator",
+           {"null;elevator=on",
+            [](const LunConfig& c) { return c.elevator.use == ElevatorUse::on; }}},
+          {"read_expire",
+           {"null;read_expire=1s",
+            [](const LunConfig& c) { return c.elevator.read_expire == 1s; }}},
+          {"write_expire",
+           {"null;write_expire=1s",
+            [](const LunConfig& c) { return c.elevator.write_expire == 1s; }}},
+          {"target_latency",
+           {"null;target_latency=9ms",
+            [](const LunConfig& c) { return c.elevator.target_latency == 9ms; }}},
+          {"max_iops", {"null;max_iops=9", [](const LunConfig& c) { return c.max_iops == 9; }}},
+          {"max_bandwidth",
+           {"null;max_bandwidth=1MiB",
+            [](const LunConfig& c) { return c.max_bandwidth == Bytes{1 << 20}; }}},
+          {"burst", {"null;burst=1s", [](const LunConfig& c) { return c.burst == 1s; }}},
           {"write_same_max",
            {"null;write_same_max=64KiB",
             [](const LunConfig& c) { return c.write_same_max == Bytes{65536}; }}},
@@ -410,6 +438,7 @@ int main() {
       cmocka_unit_test(a_comma_would_be_cut_off_by_the_kernel),
       cmocka_unit_test(the_daemons_own_key),
       cmocka_unit_test(the_limits_are_what_may_change_while_it_is_open),
+      cmocka_unit_test(limits_that_no_command_can_keep_are_refused),
       cmocka_unit_test(limits_come_out_of_a_string_of_another_version),
       cmocka_unit_test(any_string_is_parsed_or_refused_in_one_line),
   };

@@ -361,6 +361,31 @@ void what_is_held_is_aborted_at_once_and_its_retry_adopts(void**) {
   assert_int_equal(rig.backend_writes(), 1);
 }
 
+void commands_wait_for_a_limit_and_say_so(void**) {
+  TaskSetRig rig{{{.max_iops = 1, .burst = 1ms}}};
+  assert_true(rig.write(0, 1).good());
+  Sent& second = rig.read(0);
+  Sent& flush = rig.send({0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0});
+  assert_int_equal(second.answers, 0);
+  assert_true(flush.good());
+  watch::LunSnapshot snapshot;
+  rig.tasks->describe({.in_flight = true}, &snapshot);
+  assert_true(snapshot.in_flight.at(0).stage == watch::Stage::limit);
+  rig.wait(1s);
+  assert_true(second.good());
+}
+
+void a_command_that_a_limit_lets_wait_for_too_long_is_answered_busy(void**) {
+  TaskSetRig rig{{{.deadline = 2s, .stall_after = 1s, .max_iops = 1, .burst = 1ms}}};
+  for (int i = 0; i < 5; ++i) {
+    (void)rig.write(0, 1);
+  }
+  rig.wait(2s);
+  assert_true(rig.all[1].good());
+  assert_true(rig.all[4].busy());
+  assert_int_equal(rig.counters().orphaned, 0);
+}
+
 void trouble_is_over_once_nobody_needed_busy_for_a_deadline(void**) {
   TaskSetRig rig;
   rig.freeze();
@@ -732,6 +757,8 @@ int main() {
       cmocka_unit_test(busy_ends_before_an_initiator_stops_believing_it),
       cmocka_unit_test(a_lun_that_holds_sheds_nothing),
       cmocka_unit_test(what_is_held_is_aborted_at_once_and_its_retry_adopts),
+      cmocka_unit_test(commands_wait_for_a_limit_and_say_so),
+      cmocka_unit_test(a_command_that_a_limit_lets_wait_for_too_long_is_answered_busy),
       cmocka_unit_test(trouble_is_over_once_nobody_needed_busy_for_a_deadline),
       cmocka_unit_test(a_short_thaw_does_not_end_it),
       cmocka_unit_test(a_front_end_that_answers_by_itself_bounds_the_hold),

@@ -67,6 +67,11 @@ class VolumeRig {
     run();
   }
 
+  // The same store in another volume.
+  void use(const volume::VolumeConfig& config) {
+    volume = std::make_unique<volume::Volume>(*store, config);
+  }
+
   void run() {
     do {
       (void)executor.tick();

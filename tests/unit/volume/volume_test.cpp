@@ -176,6 +176,49 @@ void no_more_than_queue_depth_operations_run_at_once(void**) {
   }
 }
 
+void with_an_elevator_operations_go_in_its_order(void**) {
+  VolumeRig rig{Bytes{1 << 20}};
+  backend::Elevator elevator{rig.executor, {}, 1};
+  rig.use({.queue_depth = 1, .elevator = &elevator});
+  rig.spy->gate.reset();
+  const Data data{pattern(512)};
+  const Data back{pattern(512)};
+  std::array<std::optional<IoStatus>, 4> results;
+  rig.start(rig.volume->write(rig.request, Lba{9}, data.view(), Fua::no), &results[0]);
+  rig.start(rig.volume->write(rig.request, Lba{20}, data.view(), Fua::no), &results[1]);
+  rig.start(rig.volume->write(rig.request, Lba{10}, data.view(), Fua::no), &results[2]);
+  rig.start(rig.volume->read(rig.request, Lba{30}, back.view()), &results[3]);
+  assert_int_equal(rig.spy->running(), 1);
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(rig.spy->ops == (Ops{{"write", 9 * 512, 512, false},
+                                   {"read", 30 * 512, 512, false},
+                                   {"write", 10 * 512, 512, false},
+                                   {"write", 20 * 512, 512, false}}));
+  rig.use({});
+}
+
+void what_waits_for_the_elevator_ends_when_it_is_stopped(void**) {
+  VolumeRig rig{Bytes{1 << 20}};
+  backend::Elevator elevator{rig.executor, {}, 1};
+  rig.use({.queue_depth = 1, .elevator = &elevator});
+  rig.spy->gate.reset();
+  const Data data{pattern(512)};
+  volume::Request stopped;
+  std::optional<IoStatus> first;
+  std::optional<IoStatus> second;
+  rig.start(rig.volume->write(rig.request, Lba{9}, data.view(), Fua::no), &first);
+  rig.start(rig.volume->write(stopped, Lba{20}, data.view(), Fua::no), &second);
+  stopped.stop();
+  rig.run();
+  assert_true(second == IoStatus::cancelled);
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(first == IoStatus::ok);
+  assert_int_equal(rig.spy->ops.size(), 1);
+  rig.use({});
+}
+
 void a_queue_depth_of_one_is_enough_for_everything(void**) {
   volume::VolumeConfig config;
   config.queue_depth = 1;
@@ -569,6 +612,8 @@ int main() {
       cmocka_unit_test(one_bit_in_the_last_byte_is_not_zero),
       cmocka_unit_test(unmapping_what_cannot_be_unmapped_is_fine),
       cmocka_unit_test(no_more_than_queue_depth_operations_run_at_once),
+      cmocka_unit_test(with_an_elevator_operations_go_in_its_order),
+      cmocka_unit_test(what_waits_for_the_elevator_ends_when_it_is_stopped),
       cmocka_unit_test(a_queue_depth_of_one_is_enough_for_everything),
       cmocka_unit_test(a_comparison_finds_the_first_byte_that_differs),
       cmocka_unit_test(each_block_is_compared_with_one),

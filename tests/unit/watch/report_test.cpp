@@ -148,12 +148,13 @@ void list_has_a_line_for_each_lun(void**) {
   lun.mailbox = {.version = 2, .flags = 15, .ring_offset = 128, .ring_bytes = 8 << 20};
   const json told = only_lun(&report::list, lun);
   expect_members(
-      told, {"name",        "at_ns",       "state",         "stalled_for_ns", "unanswered",
-             "orphans",     "backend",     "configuration", "fault_control",  "capacity_bytes",
-             "connection",  "access",      "log",           "owner",          "logical_block_bytes",
-             "open_for_ns", "deadline_ns", "slow_ns",       "stall_after_ns", "stall_window",
-             "busy_for_ns", "queue_depth", "oldest_ns",     "orphan_bytes",   "mailbox",
-             "counters"});
+      told,
+      {"name",        "at_ns",        "state",         "stalled_for_ns", "unanswered",
+       "orphans",     "backend",      "configuration", "fault_control",  "capacity_bytes",
+       "connection",  "access",       "log",           "owner",          "logical_block_bytes",
+       "open_for_ns", "deadline_ns",  "slow_ns",       "stall_after_ns", "stall_window",
+       "busy_for_ns", "max_iops",     "max_bandwidth", "burst_ns",       "queue_depth",
+       "oldest_ns",   "orphan_bytes", "mailbox",       "counters"});
   assert_true(told["at_ns"] == 1000'000'000'000);
   assert_true(told["open_for_ns"] == 600'000'000'000);
   assert_true(told["deadline_ns"] == 20'000'000'000);
@@ -241,7 +242,9 @@ void a_command_in_flight_says_where_its_time_went(void**) {
   assert_true(told["stage"] == "backend");
   assert_true(told["stage_for_ns"] == 6'000'000'000);
   assert_true(told["time_in_ns"] == json({{"queue", 1'000'000'000},
+                                          {"limit", 0},
                                           {"fence", 3'000'000'000},
+                                          {"elevator", 0},
                                           {"backend", 6'000'000'000},
                                           {"log", 0},
                                           {"answer", 0}}));
