@@ -117,8 +117,7 @@ Elevator::Waiter* Elevator::next(TimePoint now) {
   }
   const bool reads = !queue(Kind::read).by_age.empty();
   const Nanoseconds patience = owed_ > 0 ? rules_.read_expire : rules_.write_expire;
-  const bool goes_on = sabotage_ == Sabotage::endless_batch && batch_of_ == Kind::change;
-  if ((owed_ > 0 || !reads || goes_on) && may_change(Kind::change, patience, now)) {
+  if ((owed_ > 0 || !reads) && may_change(Kind::change, patience, now)) {
     return next_of(Kind::change, rules_.write_expire, now);
   }
   if (reads) {

@@ -132,7 +132,7 @@ class Elevator {
   std::size_t write_depth() const { return depth_.depth(); }
 
   // For tests, which must notice it.
-  enum class Sabotage : std::uint8_t { none, no_hold, changes_starve, depth_stays, endless_batch };
+  enum class Sabotage : std::uint8_t { none, no_hold, changes_starve, depth_stays };
   void sabotage(Sabotage what) { sabotage_ = what; }
 
  private:

@@ -278,9 +278,6 @@ void each_rule_is_needed(void**) {
   assert_true(no_hold.read_p99 > honest.read_p99 * 3 / 2);
   const Figures deep = measure("  depth stays", {true, true, Sabotage::depth_stays}, one_reader);
   assert_true(deep.read_p99 > honest.read_p99 * 3 / 2);
-  const Figures endless =
-      measure("  batches do not end", {true, true, Sabotage::endless_batch}, one_reader);
-  assert_true(endless.longest_read > backend::ElevatorRules{}.read_expire + slack);
   const Figures starved =
       measure("  changes starve", {true, true, Sabotage::changes_starve}, many_readers);
   assert_true(starved.longest_change > backend::ElevatorRules{}.write_expire + slack);
