@@ -251,6 +251,7 @@ help:
 	@echo 'make bench-native    the plugin alone, over shared memory'
 	@echo 'make bench-co        the scheduler alone'
 	@echo 'make bench-growth    fences and timers with 1 to 10,000 in flight'
+	@echo 'make bench-elevator  reads beside many writes on a rotating disk, in a guest'
 	@echo 'make bench-log-open  opening a write log that is full, or huge'
 	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'
 	@echo 'make check-nbd       LUNs on real NBD servers (nbdkit, qemu-nbd)'

@@ -2,6 +2,7 @@
 #include "lib/backend/elevator.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "lib/base/assert.h"
 
@@ -30,18 +31,38 @@ void Elevator::set_rules(const ElevatorRules& rules) {
   give();
 }
 
-std::size_t Elevator::waiting() const {
-  std::size_t all = 0;
-  for (const Queue& each : queues_) {
-    all += each.by_age.size();
-  }
-  return all;
-}
+// --- seats
 
 Elevator::Seat::~Seat() {
+  leave();
+}
+
+void Elevator::Seat::leave() {
   if (elevator_ != nullptr) {
-    elevator_->ended(*this);
+    std::exchange(elevator_, nullptr)->ended(*this);
   }
+}
+
+void Elevator::Seat::take(Elevator& elevator, Kind kind, TimePoint now) {
+  BALLAST_ASSERT(elevator_ == nullptr);
+  elevator_ = &elevator;
+  kind_ = kind;
+  since_ = now;
+  if (kind == Kind::read) {
+    elevator.reads_.push_back(*this);
+  }
+}
+
+bool Elevator::take_at_once(Seat& seat, Kind kind, Bytes from, Bytes length) {
+  const TimePoint now = executor_.now();
+  depth_.look(now, oldest_read(now));
+  const bool may_go = !is_change(kind) || (has_room_for_change() && !is_late(now));
+  if (waiting_ > 0 || at_store_ == places_ || !may_go) {
+    return false;
+  }
+  count(kind, from + length, now);
+  seat.take(*this, kind, now);
+  return true;
 }
 
 bool Elevator::Waiter::await_ready() {
@@ -54,23 +75,20 @@ bool Elevator::Waiter::await_ready() {
 void Elevator::Waiter::await_resume() {
   (void)wait_.finish();
   if (granted_) {
-    seat_.elevator_ = &elevator_;
-    seat_.kind_ = kind_;
-    seat_.since_ = elevator_.executor_.now();
-    if (kind_ == Kind::read) {
-      elevator_.reads_.push_back(seat_);
-    }
+    seat_.take(elevator_, kind_, elevator_.executor_.now());
   } else if (co::ListNode<Waiter>::linked()) {
     elevator_.leave(*this);
   }
 }
 
 void Elevator::enter(Waiter& waiter) {
+  ++waiting_;
   queue(waiter.kind_).by_age.push_back(waiter);
   queue(waiter.kind_).by_address.insert(waiter);
 }
 
 void Elevator::leave(Waiter& waiter) {
+  --waiting_;
   queue(waiter.kind_).by_age.remove(waiter);
   queue(waiter.kind_).by_address.erase(queue(waiter.kind_).by_address.iterator_to(waiter));
 }
@@ -98,10 +116,10 @@ void Elevator::give() {
     leave(*waiter);
     if (!waiter->suspended_) {
       waiter->granted_ = true;
-      count(*waiter, now);
+      count(waiter->kind_, waiter->end_, now);
     } else if (waiter->wait_.pending()) {
       waiter->granted_ = true;
-      count(*waiter, now);
+      count(waiter->kind_, waiter->end_, now);
       waiter->wait_.happened();
     }  // otherwise it was cancelled, and has not run since
   }
@@ -128,13 +146,17 @@ Elevator::Waiter* Elevator::next(TimePoint now) {
 
 bool Elevator::may_change(Kind kind, Nanoseconds patience, TimePoint now) const {
   const Waiter* const oldest = queue(kind).by_age.front();
+  return oldest != nullptr && has_room_for_change() &&
+         (!is_late(now) || now - oldest->since_ > patience);
+}
+
+bool Elevator::has_room_for_change() const {
   const bool any_number = owed_ > 0 || sabotage_ == Sabotage::depth_stays;
-  const std::size_t most = any_number ? places_ : depth_.depth();
-  if (oldest == nullptr || changes_at_store_ >= most) {
-    return false;
-  }
-  const bool late = oldest_read(now) > rules_.target_latency / 4 && sabotage_ != Sabotage::no_hold;
-  return !late || now - oldest->since_ > patience;
+  return changes_at_store_ < (any_number ? places_ : depth_.depth());
+}
+
+bool Elevator::is_late(TimePoint now) const {
+  return oldest_read(now) > rules_.target_latency / 4 && sabotage_ != Sabotage::no_hold;
 }
 
 Elevator::Waiter* Elevator::next_of(Kind kind, Nanoseconds limit, TimePoint now) {
@@ -148,20 +170,20 @@ Elevator::Waiter* Elevator::next_of(Kind kind, Nanoseconds limit, TimePoint now)
   return from_here != queue.by_address.end() ? &*from_here : &*queue.by_address.begin();
 }
 
-void Elevator::count(const Waiter& waiter, TimePoint now) {
+void Elevator::count(Kind kind, Bytes end, TimePoint now) {
   ++at_store_;
-  changes_at_store_ += is_change(waiter.kind_) ? 1U : 0U;
-  if (waiter.kind_ == Kind::flush) {
+  changes_at_store_ += is_change(kind) ? 1U : 0U;
+  if (kind == Kind::flush) {
     return;
   }
-  position_ = waiter.end_;
-  if (waiter.kind_ == Kind::background) {
+  position_ = end;
+  if (kind == Kind::background) {
     worked_ = now;
     return;
   }
-  count_batch(waiter.kind_);
+  count_batch(kind);
   const bool changes_wait = !queue(Kind::change).by_age.empty();
-  if (waiter.kind_ == Kind::change) {
+  if (kind == Kind::change) {
     owed_ -= owed_ > 0 ? 1U : 0U;
     passed_over_ -= std::min(passed_over_, batches_passed_over);
   } else if (changes_wait && ++passed_over_ >= batches_passed_over * batch) {

@@ -78,9 +78,11 @@ class Elevator {
     Seat(const Seat&) = delete;
     Seat& operator=(const Seat&) = delete;
     explicit operator bool() const { return elevator_ != nullptr; }
+    void leave();  // ends it before it goes out of scope; does nothing if none is taken
 
    private:
     friend class Elevator;
+    void take(Elevator& elevator, Kind kind, TimePoint now);
     Elevator* elevator_ = nullptr;  // null: none is taken
     Kind kind_ = Kind::read;
     TimePoint since_{};
@@ -126,8 +128,11 @@ class Elevator {
     return Waiter{*this, seat, kind, from, length, token, site};
   }
 
+  // The same for an operation that would not have to wait. Returns false if it would.
+  bool take_at_once(Seat& seat, Kind kind, Bytes from, Bytes length);
+
   void set_rules(const ElevatorRules& rules);
-  std::size_t waiting() const;
+  std::size_t waiting() const { return waiting_; }
   std::size_t at_store() const { return at_store_; }
   std::size_t write_depth() const { return depth_.depth(); }
 
@@ -154,7 +159,9 @@ class Elevator {
   Waiter* next(TimePoint now);
   Waiter* next_of(Kind kind, Nanoseconds limit, TimePoint now);
   bool may_change(Kind kind, Nanoseconds patience, TimePoint now) const;
-  void count(const Waiter& waiter, TimePoint now);
+  bool has_room_for_change() const;
+  bool is_late(TimePoint now) const;
+  void count(Kind kind, Bytes end, TimePoint now);
   void count_batch(Kind kind);
   void ended(Seat& seat);
   Nanoseconds oldest_read(TimePoint now) const;  // at the store; 0: there is none
@@ -166,6 +173,7 @@ class Elevator {
   const std::size_t places_;
   WriteDepth depth_;
   std::array<Queue, kinds> queues_;
+  std::size_t waiting_ = 0;           // in all queues
   std::size_t at_store_ = 0;          // places that are taken
   std::size_t changes_at_store_ = 0;  // of these, by changes and background work
   co::IntrusiveList<Seat> reads_;     // at the store, the oldest first

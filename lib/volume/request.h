@@ -16,6 +16,7 @@
 #include <optional>
 #include <utility>
 
+#include "lib/backend/elevator.h"
 #include "lib/base/assert.h"
 #include "lib/base/result.h"
 #include "lib/co/cancel.h"
@@ -88,6 +89,7 @@ class Direct final : private co::TaskListener<IoStatus> {
   void task_dropped(std::uint32_t) override;
   void over();
   Request& request_;
+  backend::Elevator::Seat seat_;
   std::optional<Place> place_;        // none: no operation is under way
   std::optional<Change> change_;      // the range that a write holds
   FlushFailures* durable_ = nullptr;  // is told how a native FUA write failed

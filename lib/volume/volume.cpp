@@ -32,7 +32,6 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
       block_shift_{static_cast<unsigned>(std::countr_zero(config.logical_block.value()))},
       log_{backend.log_coverage()},
       elevator_{config.elevator},
-      direct_{log_ == nullptr && elevator_ == nullptr},
       admission_{{{{backend.executor(), config.queue_depth, "admission"},
                    {backend.executor(), config.queue_depth, "admission to the log"}}}},
       fences_{config.fence_seed},
@@ -63,6 +62,7 @@ void Direct::task_dropped(std::uint32_t) {
 
 void Direct::over() {
   place_.reset();
+  seat_.leave();
   change_.reset();
 }
 
@@ -107,9 +107,18 @@ Place Volume::Admission::await_resume() {
   return Place{request_, kind_, tier, std::move(slot), volume_.fences_.mark()};
 }
 
-co::Semaphore::Guard Volume::admit_at_once(const Request& request) {
-  const bool possible = direct_ && !request.direct_.place_.has_value() && !refuses(request);
-  return possible ? admission_[Tier::store].try_acquire() : co::Semaphore::Guard{};
+co::Semaphore::Guard Volume::admit_at_once(Request& request, Elevator::Kind kind, Bytes from,
+                                           Bytes length) {
+  Direct& direct = request.direct_;
+  if (has_log() || direct.place_.has_value() || refuses(request)) {
+    return {};
+  }
+  if (elevator_ != nullptr && !elevator_->take_at_once(direct.seat_, kind, from, length)) {
+    return {};
+  }
+  co::Semaphore::Guard slot = admission_[Tier::store].try_acquire();
+  BALLAST_ASSERT(slot || elevator_ == nullptr);  // it has no more places
+  return slot;
 }
 
 co::Task<void> Volume::sit_down(Request& request, Elevator::Seat& seat, Elevator::Kind kind,
@@ -140,7 +149,8 @@ co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
   if (fences_.fenced() > 0) {
     return read_in_turn(request, lba, to);
   }
-  co::Semaphore::Guard slot = admit_at_once(request);
+  co::Semaphore::Guard slot =
+      admit_at_once(request, Elevator::Kind::read, offset_of(lba), Bytes{to.size()});
   if (!slot) {
     return read_in_turn(request, lba, to);
   }
@@ -177,8 +187,11 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
   const BlockCount count = blocks_in(Bytes{from.size()});
   BALLAST_ASSERT(whole_blocks(from));
   BALLAST_ASSERT(inside(lba, count));
-  if (co::Semaphore::Guard slot = admit_at_once(request); slot && !needs_flush(fua)) {
-    Direct& direct = request.direct_;
+  Direct& direct = request.direct_;
+  co::Semaphore::Guard slot = needs_flush(fua) ? co::Semaphore::Guard{}
+                                               : admit_at_once(request, Elevator::Kind::change,
+                                                               offset_of(lba), Bytes{from.size()});
+  if (slot) {
     direct.change_.emplace(fences_, request, lba, count);
     if (direct.change_->granted()) {
       direct.place_.emplace(request, Place::Kind::changes, Tier::store, std::move(slot),
@@ -187,6 +200,8 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
       return follow(request, backend_.write(offset_of(lba), from, native(fua), request.token()));
     }
     direct.change_.reset();
+    direct.seat_.leave();
+    slot.release();
   }
   return hold(request, lba, count, write_held(request, offset_of(lba), from, fua));
 }

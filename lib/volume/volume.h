@@ -187,10 +187,11 @@ class Volume {
   // the request is stopped meanwhile, the seat stays empty, and admit() gives no place either.
   co::Task<void> sit_down(Request& request, backend::Elevator::Seat& seat,
                           backend::Elevator::Kind kind, Need need, Bytes from, Bytes length);
-  // The same as admit() for an operation without a coroutine of the volume. Returns an empty guard
-  // if it would have to wait, or if the volume has a log or an elevator. follow() gives the place
-  // back when the backend's task ends.
-  co::Semaphore::Guard admit_at_once(const Request& request);
+  // Both for an operation without a coroutine of the volume. Returns an empty guard if it would
+  // have to wait, or if the volume has a log. follow() gives the place back when the backend's task
+  // ends.
+  co::Semaphore::Guard admit_at_once(Request& request, backend::Elevator::Kind kind, Bytes from,
+                                     Bytes length);
   static co::Task<IoStatus> follow(Request& request, co::Task<IoStatus> task);
   co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
   // Grows the store to at least `size`. Returns cancelled if a later resize overtakes it.
@@ -224,7 +225,6 @@ class Volume {
   BlockCount capacity_;
   const backend::LogCoverage* const log_;
   backend::Elevator* const elevator_;
-  const bool direct_;  // operations need no coroutine of the volume if they need not wait
   PerTier<co::Semaphore> admission_;
   Fences fences_;
   FlushFailures flush_failures_;

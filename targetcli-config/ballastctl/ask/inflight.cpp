@@ -25,7 +25,10 @@ std::string note(const nlohmann::json& command) {
   if (command.at("orphan").get<bool>()) {
     return fmt::format("orphan, answered {} ago", duration_cell(command.at("answered_for_ns")));
   }
-  return command.at("adopts").get<bool>() ? "waits for an orphan's result" : "";
+  if (command.at("adopts").get<bool>()) {
+    return "waits for an orphan's result";
+  }
+  return rare_stages(command.at("time_in_ns"));
 }
 
 // What is known of the storage of LUNs on another machine, a line each.

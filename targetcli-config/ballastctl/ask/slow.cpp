@@ -13,11 +13,10 @@ std::string note(const nlohmann::json& request) {
   if (const nlohmann::json& waited_for = request.at("waited_for"); !waited_for.is_null()) {
     return "waited for " + waited_for.get<std::string>();
   }
-  if (const nlohmann::json& in_log = request.at("time_in_ns").value("log", nlohmann::json(0));
-      in_log.get<std::uint64_t>() > 0) {
-    return fmt::format("log {}", duration_cell(in_log));
+  if (request.at("adopts").get<bool>()) {
+    return "an orphan's result";
   }
-  return request.at("adopts").get<bool>() ? "an orphan's result" : "";
+  return rare_stages(request.at("time_in_ns"));
 }
 
 std::string show(const std::vector<nlohmann::json>& luns) {

@@ -61,4 +61,16 @@ std::vector<OfLun> oldest_first(const std::vector<nlohmann::json>& luns, const c
   return all;
 }
 
+std::string rare_stages(const nlohmann::json& time_in_ns) {
+  std::string text;
+  for (const char* const stage : {"limit", "elevator", "log"}) {
+    // A daemon that is older than this program does not know all of them.
+    const nlohmann::json& time = time_in_ns.value(stage, nlohmann::json(0));
+    if (time != 0) {
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", stage, duration_cell(time));
+    }
+  }
+  return text;
+}
+
 }  // namespace ballast::ctl

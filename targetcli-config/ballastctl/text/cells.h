@@ -26,4 +26,8 @@ using OfLun = std::pair<std::string, nlohmann::json>;
 std::vector<OfLun> oldest_first(const std::vector<nlohmann::json>& luns, const char* member,
                                 const char* age);
 
+// The stages that have no column of their own, because few commands are ever in them, and the time
+// in each: "limit 2.0 s, log 1.3 s". `time_in_ns` is the report's. Empty: the command was in none.
+std::string rare_stages(const nlohmann::json& time_in_ns);
+
 }  // namespace ballast::ctl
