@@ -2,7 +2,6 @@
 #include "lib/backend/elevator.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "lib/base/assert.h"
 
@@ -34,12 +33,8 @@ void Elevator::set_rules(const ElevatorRules& rules) {
 // --- seats
 
 Elevator::Seat::~Seat() {
-  leave();
-}
-
-void Elevator::Seat::leave() {
   if (elevator_ != nullptr) {
-    std::exchange(elevator_, nullptr)->ended(*this);
+    elevator_->ended(*this);
   }
 }
 

@@ -78,7 +78,6 @@ class Elevator {
     Seat(const Seat&) = delete;
     Seat& operator=(const Seat&) = delete;
     explicit operator bool() const { return elevator_ != nullptr; }
-    void leave();  // ends it before it goes out of scope; does nothing if none is taken
 
    private:
     friend class Elevator;

@@ -89,10 +89,10 @@ class Direct final : private co::TaskListener<IoStatus> {
   void task_dropped(std::uint32_t) override;
   void over();
   Request& request_;
-  backend::Elevator::Seat seat_;
-  std::optional<Place> place_;        // none: no operation is under way
-  std::optional<Change> change_;      // the range that a write holds
-  FlushFailures* durable_ = nullptr;  // is told how a native FUA write failed
+  std::optional<backend::Elevator::Seat> seat_;  // none without an elevator
+  std::optional<Place> place_;                   // none: no operation is under way
+  std::optional<Change> change_;                 // the range that a write holds
+  FlushFailures* durable_ = nullptr;             // is told how a native FUA write failed
   co::TaskEnding<IoStatus> before_;
 };
 

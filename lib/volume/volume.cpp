@@ -62,7 +62,9 @@ void Direct::task_dropped(std::uint32_t) {
 
 void Direct::over() {
   place_.reset();
-  seat_.leave();
+  if (seat_.has_value()) [[unlikely]] {
+    seat_.reset();
+  }
   change_.reset();
 }
 
@@ -107,18 +109,24 @@ Place Volume::Admission::await_resume() {
   return Place{request_, kind_, tier, std::move(slot), volume_.fences_.mark()};
 }
 
-co::Semaphore::Guard Volume::admit_at_once(Request& request, Elevator::Kind kind, Bytes from,
-                                           Bytes length) {
-  Direct& direct = request.direct_;
-  if (has_log() || direct.place_.has_value() || refuses(request)) {
+co::Semaphore::Guard Volume::admit_at_once(Request& request, Elevator::Kind kind, Lba lba,
+                                           BlockCount count) {
+  if (has_log() || request.direct_.place_.has_value() || refuses(request)) {
     return {};
   }
-  if (elevator_ != nullptr && !elevator_->take_at_once(direct.seat_, kind, from, length)) {
+  if (elevator_ != nullptr && !sit_down_at_once(request, kind, lba, count)) [[unlikely]] {
     return {};
   }
-  co::Semaphore::Guard slot = admission_[Tier::store].try_acquire();
-  BALLAST_ASSERT(slot || elevator_ == nullptr);  // it has no more places
-  return slot;
+  return admission_[Tier::store].try_acquire();
+}
+
+bool Volume::sit_down_at_once(Request& request, Elevator::Kind kind, Lba lba, BlockCount count) {
+  std::optional<Elevator::Seat>& seat = request.direct_.seat_;
+  seat.emplace();
+  if (!elevator_->take_at_once(*seat, kind, offset_of(lba), bytes_of(count))) {
+    seat.reset();
+  }
+  return seat.has_value();
 }
 
 co::Task<void> Volume::sit_down(Request& request, Elevator::Seat& seat, Elevator::Kind kind,
@@ -150,7 +158,7 @@ co::Task<IoStatus> Volume::read(Request& request, Lba lba, io::SgView to) {
     return read_in_turn(request, lba, to);
   }
   co::Semaphore::Guard slot =
-      admit_at_once(request, Elevator::Kind::read, offset_of(lba), Bytes{to.size()});
+      admit_at_once(request, Elevator::Kind::read, lba, blocks_in(Bytes{to.size()}));
   if (!slot) {
     return read_in_turn(request, lba, to);
   }
@@ -188,9 +196,9 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
   BALLAST_ASSERT(whole_blocks(from));
   BALLAST_ASSERT(inside(lba, count));
   Direct& direct = request.direct_;
-  co::Semaphore::Guard slot = needs_flush(fua) ? co::Semaphore::Guard{}
-                                               : admit_at_once(request, Elevator::Kind::change,
-                                                               offset_of(lba), Bytes{from.size()});
+  co::Semaphore::Guard slot = needs_flush(fua)
+                                  ? co::Semaphore::Guard{}
+                                  : admit_at_once(request, Elevator::Kind::change, lba, count);
   if (slot) {
     direct.change_.emplace(fences_, request, lba, count);
     if (direct.change_->granted()) {
@@ -200,7 +208,7 @@ co::Task<IoStatus> Volume::write(Request& request, Lba lba, io::SgView from, Fua
       return follow(request, backend_.write(offset_of(lba), from, native(fua), request.token()));
     }
     direct.change_.reset();
-    direct.seat_.leave();
+    direct.seat_.reset();
     slot.release();
   }
   return hold(request, lba, count, write_held(request, offset_of(lba), from, fua));

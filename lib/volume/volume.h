@@ -190,8 +190,10 @@ class Volume {
   // Both for an operation without a coroutine of the volume. Returns an empty guard if it would
   // have to wait, or if the volume has a log. follow() gives the place back when the backend's task
   // ends.
-  co::Semaphore::Guard admit_at_once(Request& request, backend::Elevator::Kind kind, Bytes from,
-                                     Bytes length);
+  co::Semaphore::Guard admit_at_once(Request& request, backend::Elevator::Kind kind, Lba lba,
+                                     BlockCount count);
+  [[gnu::cold, gnu::noinline]] bool sit_down_at_once(Request& request, backend::Elevator::Kind kind,
+                                                     Lba lba, BlockCount count);
   static co::Task<IoStatus> follow(Request& request, co::Task<IoStatus> task);
   co::Task<IoStatus> read_in_turn(Request& request, Lba lba, io::SgView to);
   // Grows the store to at least `size`. Returns cancelled if a later resize overtakes it.
