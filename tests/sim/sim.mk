@@ -4,6 +4,7 @@
 #
 #   make check-sim                         about 20 s of random runs, and scenarios written by hand
 #   SIM_SECONDS=3600 make check-sim        an hour of random runs
+#   SIM_LOGS=1 SIM_SECONDS=3600 build/tests/sim/random_test    an hour of runs that have a write log
 #   BALLAST_SEED=<seed> build/tests/sim/random_test     that run, and those after it
 #   SIM_TRACE=1 BALLAST_SEED=<seed> …                   with a trace of its events
 
