@@ -172,6 +172,7 @@ check-long: deps-build deps-check deps-lab deps-long
 	@$(sub) all
 	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
 	@ci/step "a LUN's life while something runs out" $(sub) check-limits
+	@ci/step "a LUN with a log, killed a hundred times" $(sub) check-kill
 	@BALLAST_LONG=1 BALLAST_TEST_SECONDS=3000 ci/step "LUNs on real NBD servers, long" $(sub) check-nbd
 	@ci/step "images in a real Ceph, 1000 takeovers" $(sub) check-rbd-long
 	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim

@@ -21,7 +21,7 @@ constexpr std::string_view uio_tree = "/sys/class/uio/";
 constexpr std::string_view target_tree = "/sys/kernel/config/target/";
 
 const std::string& root() {
-  static const Folder folder{"/tmp"};
+  static const Folder folder{std::filesystem::temp_directory_path().c_str()};
   static const std::string path = folder.file("");
   return path;
 }

@@ -203,10 +203,10 @@ const std::string& records_folder() {
 }
 
 abi::tcmur_handler& load_plugin(const char* path) {
-  char folder[] = "/dev/shm/ballast-records-XXXXXX";
-  BALLAST_ASSERT(::mkdtemp(folder) != nullptr);
-  records = folder;
-  ::setenv("BALLAST_RECORDS", folder, 1);
+  const char* const parent = std::getenv("TMPDIR");
+  records = std::string{parent != nullptr ? parent : "/dev/shm"} + "/ballast-records-XXXXXX";
+  BALLAST_ASSERT(::mkdtemp(records.data()) != nullptr);
+  ::setenv("BALLAST_RECORDS", records.c_str(), 1);
   ::setenv("BALLAST_SAVED_CONFIGURATION", "/nowhere", 1);
   std::atexit([] {
     std::error_code ignored;
