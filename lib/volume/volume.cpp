@@ -36,7 +36,8 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
                    {backend.executor(), config.queue_depth, "admission to the log"}}}},
       fences_{config.fence_seed},
       flush_failures_{executor_.name(), config.unheard_flush},
-      scratch_{backend.executor()} {
+      scratch_{backend.executor()},
+      patterns_{backend.executor()} {
   const std::uint64_t block = config.logical_block.value();
   BALLAST_ASSERT(std::has_single_bit(block));
   BALLAST_ASSERT(block >= 512 && block <= 4096);
@@ -303,11 +304,11 @@ co::Task<IoStatus> Volume::write_same(Request& request, Lba lba, BlockCount coun
 
 co::Task<IoStatus> Volume::write_same_held(Request& request, Bytes offset, Bytes length,
                                            io::SgView block) {
-  co::Semaphore::Guard slot = co_await scratch_.slot(request.token());
+  co::Semaphore::Guard slot = co_await patterns_.slot(request.token());
   if (!slot || request.stopped()) {
     co_return IoStatus::cancelled;
   }
-  const io::ScratchPool::Buffer buffer{scratch_, std::move(slot)};
+  const io::ScratchPool::Buffer buffer{patterns_, std::move(slot)};
   if (!buffer) {
     co_return IoStatus::no_resource;
   }

@@ -234,7 +234,10 @@ class Volume {
   std::uint64_t resizes_ = 0;  // requests so far
   bool resizing_ = false;      // a resize is asking the store
   co::Waker next_resize_{};    // of the resize that waits for that one
-  io::ScratchPool scratch_;
+  // Apart, so that a change never waits for reads: with a write log before a frozen store only
+  // these wait for the store.
+  io::ScratchPool scratch_;   // for comparisons
+  io::ScratchPool patterns_;  // for WRITE SAME
 };
 
 }  // namespace ballast::volume

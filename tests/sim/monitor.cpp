@@ -144,7 +144,6 @@ bool Monitor::needs_log_alone(const Issued& command) const {
     case Wish::Kind::write:
       return !wish.and_verify && log_->has_room();
     case Wish::Kind::write_same:
-      return wish.data.front().zero() && log_->has_room();
     case Wish::Kind::unmap:
     case Wish::Kind::flush:
       return log_->has_room();
