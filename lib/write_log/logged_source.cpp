@@ -172,8 +172,31 @@ co::Task<Result<void>> LoggedSource::make_log(co::CancelToken cancel) {
   if (!made.ok()) {
     co_return made;
   }
+  const bool flushed = co_await flush_store(cancel);
+  if (!flushed) {
+    co_return unwanted();
+  }
   const Result<void> labelled = co_await store_.backend->write_label(label_);
   co_return labelled;
+}
+
+// With a log, flushes of the LUN need the log alone. So what was written before there was one must
+// not stay in the store's cache. Returns false if it was cancelled.
+co::Task<bool> LoggedSource::flush_store(co::CancelToken cancel) {
+  const IoStatus status = co_await store_.backend->flush(cancel);
+  if (ok(status) || status == IoStatus::cancelled) {
+    co_return ok(status);
+  }
+  log(LogLevel::error,
+      "{}: {} was flushed before it got a write log, and reports: {}; what was written before may "
+      "be "
+      "lost: the next flush will fail, so that the initiator learns of it",
+      order_.lun, name_of(order_), to_string(status));
+  if (store_.unheard_flush == nullptr) {
+    store_.unheard_flush = std::make_shared<backend::UnheardFlush>();
+  }
+  store_.unheard_flush->store(status, std::memory_order_relaxed);
+  co_return true;
 }
 
 std::uint8_t store_threads_for(const backend::StoreConfig& store, const LogConfig& log) {

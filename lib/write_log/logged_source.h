@@ -55,6 +55,7 @@ class LoggedSource final : public backend::StoreSource {
   co::Task<Result<void>> put_log_before(co::CancelToken cancel);
   co::Task<Result<void>> open_device(bool must_exist, co::CancelToken cancel);
   co::Task<Result<void>> make_log(co::CancelToken cancel);
+  co::Task<bool> flush_store(co::CancelToken cancel);
 
   co::Executor& executor_;
   const std::unique_ptr<backend::StoreSource> inner_;
