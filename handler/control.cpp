@@ -7,6 +7,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <exception>
@@ -96,16 +97,42 @@ void reply(GDBusMethodInvocation* invocation, const char* error, const char* tex
   }
 }
 
-// Has the LUN carry out an action. Its own thread answers the call, which may be long after this
-// has returned. Returns an answer if there is nothing to wait for.
-std::optional<Answer> begin_action(bool here, const std::string& lun,
-                                   GDBusMethodInvocation* invocation) {
-  const std::size_t visited = directory().visit(&lun, [here, invocation](ControlledLun& asked) {
-    asked.move(here, [invocation](const Result<void>& result) {
-      reply(invocation, result ? nullptr : bus::not_done,
-            result ? "" : result.error().message.c_str());
-    });
+// What a LUN carries out. Its own thread answers the call, which may be long after this has
+// returned.
+struct Action {
+  bus::Method method;
+  void (*begin)(ControlledLun& lun, GDBusMethodInvocation* invocation);
+};
+
+template <bool here>
+void move(ControlledLun& lun, GDBusMethodInvocation* invocation) {
+  lun.move(here, [invocation](const Result<void>& result) {
+    reply(invocation, result ? nullptr : bus::not_done,
+          result ? "" : result.error().message.c_str());
   });
+}
+
+template <bool lets_go>
+void write_log_back(ControlledLun& lun, GDBusMethodInvocation* invocation) {
+  lun.write_log_back(lets_go, [invocation](const Result<watch::LunSnapshot>& result) {
+    const std::string text =
+        result ? watch::report::log(std::span{&result.value(), 1}, {}) : result.error().message;
+    reply(invocation, result ? nullptr : bus::not_done, text.c_str());
+  });
+}
+
+constexpr std::array actions{
+    Action{bus::activate, move<true>},
+    Action{bus::stand_by, move<false>},
+    Action{bus::hurry_log, write_log_back<false>},
+    Action{bus::let_log_go, write_log_back<true>},
+};
+
+// Returns an answer if there is nothing to wait for.
+std::optional<Answer> begin(const Action& action, const std::string& lun,
+                            GDBusMethodInvocation* invocation) {
+  const std::size_t visited = directory().visit(
+      &lun, [&action, invocation](ControlledLun& asked) { action.begin(asked, invocation); });
   return visited == 0 ? std::optional{unknown(lun)} : std::nullopt;
 }
 
@@ -113,8 +140,10 @@ std::optional<Answer> begin_action(bool here, const std::string& lun,
 std::optional<Answer> carry_out(std::string_view method, const gchar* lun,
                                 GDBusMethodInvocation* invocation) noexcept {
   try {
-    if (method == bus::activate.name || method == bus::stand_by.name) {
-      return begin_action(method == bus::activate.name, lun, invocation);
+    const auto action = std::ranges::find_if(
+        actions, [method](const Action& its) { return its.method.name == method; });
+    if (action != actions.end()) {
+      return begin(*action, lun, invocation);
     }
     const std::span<const watch::report::Report> reports = watch::report::all();
     const auto found =

@@ -113,6 +113,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
 
   bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) override;
   void move(bool here, std::function<void(Result<void>)> done) override;
+  void write_log_back(bool lets_go, std::function<void(Result<watch::LunSnapshot>)> done) override;
   // Calls Lun::stop(), so that commands that would hold up close() are answered. The daemon waits
   // until a LUN's ring is empty before it calls close() for it.
   void daemon_stops() override;

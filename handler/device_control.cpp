@@ -62,6 +62,20 @@ void Device::move(bool here, std::function<void(Result<void>)> done) {
       executor_, [this, here, done] { lun_->move(here, done); }, done);
 }
 
+void Device::write_log_back(bool lets_go, std::function<void(Result<watch::LunSnapshot>)> done) {
+  lun::tell(
+      executor_,
+      [this, lets_go, done] {
+        const Result<void> begun = lun_->write_log_back(lets_go);
+        if (begun) {
+          lun_->inspect({}, {}, done);
+        } else {
+          done(begun.error());
+        }
+      },
+      done);
+}
+
 bool Device::snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) {
   using Asked = lun::Asked<watch::LunSnapshot>;
   std::optional<Result<watch::LunSnapshot>> answer = lun::ask<watch::LunSnapshot>(

@@ -39,6 +39,12 @@ class ControlledLun {
   // `done` is not called.
   virtual void move(bool here, std::function<void(Result<void>)> done) = 0;
 
+  // Has the LUN's write log written back, or let go (lun::Lun::write_log_back). Returns at once,
+  // and calls `done` once with what the LUN is like then, or why that is not possible, as move()
+  // does.
+  virtual void write_log_back(bool lets_go,
+                              std::function<void(Result<watch::LunSnapshot>)> done) = 0;
+
   // The daemon was told to stop and will close its LUNs one after the other. Must not wait.
   virtual void daemon_stops() {}
 };

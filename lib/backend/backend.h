@@ -64,6 +64,7 @@ struct Connection {
   const char* state = nullptr;  // "connected", "reconnecting", ...; null: there is no connection
   TimePoint since{};
 };
+class LogControl;
 class LogCoverage;
 class SharedStore;
 
@@ -82,6 +83,8 @@ class Backend {
   // What a log in front of the store serves (log_coverage.h). Null: there is no log. The backend
   // owns it.
   virtual const LogCoverage* log_coverage() const { return nullptr; }
+  // The same log for an operator (log_control.h).
+  virtual LogControl* log_control() { return nullptr; }
 
   // For people, as the next one.
   virtual Connection connection() const { return {}; }

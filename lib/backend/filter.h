@@ -24,6 +24,7 @@ class Filter : public Backend {
   }
   SharedStore* shared() override { return inner_.shared(); }
   const LogCoverage* log_coverage() const override { return inner_.log_coverage(); }
+  LogControl* log_control() override { return inner_.log_control(); }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
     return inner_.read(offset, to, cancel);

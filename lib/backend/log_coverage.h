@@ -8,8 +8,6 @@
 // thread only.
 #pragma once
 
-#include <cstdint>
-
 #include "lib/base/units.h"
 
 namespace ballast::backend {
@@ -20,10 +18,6 @@ class LogCoverage {
   virtual bool takes_changes() const = 0;
   // Whether a read of these blocks needs nothing of the store.
   virtual bool covers(Lba lba, BlockCount count) const = 0;
-
-  // For people, as the next one: "working", "failing", "retired" or "damaged".
-  virtual const char* condition() const = 0;
-  virtual std::uint32_t used_per_mille() const = 0;  // how full it is
 
  protected:
   ~LogCoverage() = default;

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "lib/backend/log_control.h"
 #include "lib/base/log.h"
 
 namespace ballast::lun {
@@ -31,9 +32,8 @@ void describe_tasks(const co::Executor& executor, std::vector<watch::TaskView>* 
 
 void describe_store(backend::Backend& store, watch::LunSnapshot* snapshot) {
   snapshot->backend = store.description();
-  if (const backend::LogCoverage* const log = store.log_coverage(); log != nullptr) {
-    snapshot->log_state = log->condition();
-    snapshot->log_per_mille = log->used_per_mille();
+  if (const backend::LogControl* const log = store.log_control(); log != nullptr) {
+    snapshot->log = log->view();
   }
   if (const backend::Connection connection = store.connection(); connection.state != nullptr) {
     snapshot->connection = connection.state;
@@ -189,6 +189,26 @@ scsi::TaskSetLimits Lun::limits() const {
     limits.deadline = std::min(limits.deadline, longest_hold_);
   }
   return limits;
+}
+
+// --- its write log
+
+Result<void> Lun::write_log_back(bool lets_go) {
+  if (backend_ == nullptr || leaving_.is_set()) {
+    return Error{EBUSY, "its store is not open: the log says what it waits for"};
+  }
+  backend::LogControl* const control = backend_->log_control();
+  if (control == nullptr) {
+    return Error{EOPNOTSUPP, fmt::format("{} has no write log: there is nothing to write back, and "
+                                         "nothing to let go",
+                                         store_)};
+  }
+  if (lets_go) {
+    control->want_to_let_go();
+  } else {
+    control->hurry();
+  }
+  return {};
 }
 
 // --- for people

@@ -123,6 +123,9 @@ class Lun final : private backend::AccessWatcher {
   // for it. Calls `done` once, within move_patience, possibly within move().
   static constexpr Nanoseconds move_patience = std::chrono::seconds{10};
   void move(bool here, Done done);
+  // Has what the write log has written to the store, and the store let the log go, if that is
+  // wanted. See backend::LogControl.
+  Result<void> write_log_back(bool lets_go);
   // How long the front end waits for a command before it answers by itself; 0: without end.
   // Commands are answered by then, except those that the task set holds because they must not be
   // repeated.

@@ -22,6 +22,9 @@ std::string introspection() {
   for (const report::Report& report : report::all()) {
     xml += in_xml(report.method, "json");
   }
+  for (const Method& wish : {hurry_log, let_log_go}) {
+    xml += in_xml(wish, "json");
+  }
   for (const Method& action : {activate, stand_by}) {
     xml += in_xml(action, "nothing");
   }

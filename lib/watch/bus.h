@@ -23,6 +23,12 @@ inline constexpr Method in_flight{"InFlight", true};
 inline constexpr Method slow{"Slow", true};
 inline constexpr Method stats{"Stats", true};
 inline constexpr Method tasks{"Tasks", true};
+inline constexpr Method log{"Log", true};
+// These ask one LUN for something that may take long, and answer at once what Log answers then. The
+// caller asks again and again, until the answer says that it is done; see LogControl
+// (lib/backend/log_control.h).
+inline constexpr Method hurry_log{"HurryLog", true};
+inline constexpr Method let_log_go{"LetLogGo", true};
 // These change something, and take the name of one LUN. The answer is empty. It comes when the
 // change has been made, or has failed.
 inline constexpr Method activate{"Activate",

@@ -178,12 +178,30 @@ Json histogram(const Histogram& latencies) {
 }
 
 Json log_of(const LunSnapshot& lun) {
-  if (lun.log_state.empty()) {
+  if (!lun.log.has_value()) {
     return nullptr;
   }
   Json json;
-  json["state"] = lun.log_state;
-  json["used_per_mille"] = lun.log_per_mille;
+  json["state"] = lun.log->state;
+  json["used_per_mille"] = lun.log->used_per_mille();
+  return json;
+}
+
+Json all_of_log(const LunSnapshot& lun) {
+  Json json = log_of(lun);
+  if (!lun.log.has_value()) {
+    return json;
+  }
+  const LogView& log = *lun.log;
+  json["device"] = log.device;
+  json["used_bytes"] = log.used.value();
+  json["size_bytes"] = log.size.value();
+  json["blocks"] = log.blocks();
+  json["first_block"] = log.first;
+  json["last_block"] = log.last;
+  json["oldest_ns"] = log.oldest ? Json(ns(lun.now - *log.oldest)) : Json(nullptr);
+  json["store_bytes_per_s"] = log.store_speed ? Json(*log.store_speed) : Json(nullptr);
+  json["epoch"] = log.epoch;
   return json;
 }
 
@@ -266,6 +284,13 @@ std::string tasks(std::span<const LunSnapshot> luns, const std::vector<std::stri
   });
 }
 
+std::string log(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
+  return document("log", luns, silent, [](const LunSnapshot& lun, Json& json) {
+    json["backend"] = lun.backend;
+    json["log"] = all_of_log(lun);
+  });
+}
+
 std::span<const Report> all() {
   static constexpr std::array reports{
       Report{bus::list, list},
@@ -273,6 +298,7 @@ std::span<const Report> all() {
       Report{bus::slow, slow, {.slow_requests = true}},
       Report{bus::stats, stats},
       Report{bus::tasks, tasks, {.tasks = true}},
+      Report{bus::log, log},
   };
   return reports;
 }

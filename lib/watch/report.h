@@ -8,8 +8,8 @@
 // std::bad_alloc may be thrown.
 //
 // Every document
-//   {"version": 1, "report": "list" | "inflight" | "slow" | "stats" | "tasks", "luns": [LUN, ...],
-//    "silent": [NAME, ...]}
+//   {"version": 1, "report": "list" | "inflight" | "slow" | "stats" | "tasks" | "log",
+//    "luns": [LUN, ...], "silent": [NAME, ...]}
 // "luns" has a LUN for each snapshot, in their order; "silent" has the names of LUNs that did not
 // answer. `version` grows when a member goes away or changes its meaning. Members may be added
 // without a new version, so readers ignore members that they do not know. All members named here
@@ -39,8 +39,10 @@
 //   connection         {state, for_ns}: to a store on another machine, "connected",
 //                      "reconnecting" or "fenced", and for how long | null: there is none
 //   log                {state, used_per_mille}: of the write log in front of the store, "working",
-//                      "failing" (the store gets what it has, and changes wait), "retired" (the
-//                      LUN works without it) or "damaged", and how full it is | null: there is none
+//                      "letting go" (an operator wants the LUN to work without it), "let go" (it
+//                      does), "failing" (its disk; the store gets what it has, and changes wait),
+//                      "retired" (and now the LUN works without it) or "damaged", and how full it
+//                      is | null: there is none
 //   open_for_ns
 //   deadline_ns, slow_ns, stall_after_ns, stall_window, busy_for_ns, max_iops, max_bandwidth (bytes
 //   a second), burst_ns
@@ -111,6 +113,21 @@
 //         waits_for    string | null: it is ready to run
 //         where        string, "volume.cpp:123"
 //         for_ns       how long it has waited
+//
+// log
+//   backend            as in `list`
+//   log                LOG | null: there is none
+//   LOG: state, used_per_mille   as in `list`
+//        device        string   "file=/fast/vol0.log"
+//        used_bytes    of the log, blocks that the store does not have all of
+//        size_bytes    of the log's ring
+//        blocks        of the log, in used_bytes
+//        first_block   the oldest one's number; the store has all that is in blocks before it
+//        last_block    the newest written one's; below first_block if the store has everything
+//        oldest_ns     how long the store has not had everything | null: it has
+//        store_bytes_per_s     bytes of the log that the store took a second lately | null: not
+//                      known yet
+//        epoch         a number that rises each time that something was made durable
 #pragma once
 
 #include <span>
@@ -135,5 +152,6 @@ std::string inflight(std::span<const LunSnapshot> luns, const std::vector<std::s
 std::string slow(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
 std::string stats(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
 std::string tasks(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
+std::string log(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
 
 }  // namespace ballast::watch::report

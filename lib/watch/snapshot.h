@@ -12,6 +12,7 @@
 #include "lib/base/units.h"
 #include "lib/watch/command_record.h"
 #include "lib/watch/histogram.h"
+#include "lib/watch/log_view.h"
 #include "lib/watch/mailbox.h"
 #include "lib/watch/slow_log.h"
 
@@ -70,8 +71,7 @@ struct LunSnapshot : config::Limits {
   TimePoint opened{};
   std::string connection;  // to a store on another machine: "connected", ...; empty: there is none
   TimePoint connection_since{};
-  std::string log_state;                   // of the write log: "working", ...; empty: there is none
-  std::uint32_t log_per_mille = 0;         // how full it is
+  std::optional<LogView> log;              // the write log; nothing: there is none
   std::optional<TimePoint> stalled_since;  // now stalled
   std::uint32_t unanswered = 0;            // now
   std::uint32_t orphans = 0;               // now

@@ -21,6 +21,7 @@ void Contents::drop_before(std::uint64_t sequence) {
   while (!blocks_.empty() && blocks_.front().sequence < sequence) {
     blocks_.pop_front();
   }
+  ages_.drop_before(sequence);
 }
 
 }  // namespace ballast::write_log

@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 
 #include "lib/base/assert.h"
+#include "lib/write_log/ages.h"
 #include "lib/write_log/format.h"
 #include "lib/write_log/index.h"
 
@@ -39,6 +41,13 @@ class Contents {
   // of the index.
   void drop_before(std::uint64_t sequence);
 
+  // A block that was added was written now.
+  void wrote(std::uint64_t sequence, TimePoint now) { ages_.wrote(sequence, now); }
+  // Since when the store does not have what the log has. Nothing: it has everything.
+  std::optional<TimePoint> oldest() const {
+    return index_.runs() == 0 ? std::nullopt : ages_.of(tail().sequence);
+  }
+
   Index& index() { return index_; }
   const Index& index() const { return index_; }
   std::uint32_t block() const { return block_; }
@@ -48,6 +57,7 @@ class Contents {
   Index index_;
   std::deque<Position> blocks_;
   Position end_;
+  Ages ages_;
 };
 
 }  // namespace ballast::write_log

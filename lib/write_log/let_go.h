@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/backend/label.h"
+#include "lib/write_log/format.h"
 
 namespace ballast::write_log {
 
@@ -12,6 +13,11 @@ inline backend::Label let_go(backend::Label label) {
   ++label.owner;
   label.path.clear();
   return label;
+}
+
+// Whether a store with this label has let this log go, or one of its own before it.
+inline bool has_let_go(const backend::Label& label, const Superblock& log) {
+  return !label.names_log() && label.store == log.store && label.owner > log.owner;
 }
 
 }  // namespace ballast::write_log

@@ -17,6 +17,7 @@
 #include "lib/base/values.h"
 #include "lib/co/sleep.h"
 #include "lib/write_log/create.h"
+#include "lib/write_log/let_go.h"
 #include "lib/write_log/log_check.h"
 #include "lib/write_log/logged_store.h"
 #include "lib/write_log/write_log.h"
@@ -64,6 +65,9 @@ std::string name_of(const backend::StoreOrder& order) {
 }  // namespace
 
 backend::Store LoggedSource::take() {
+  if (logged_ == nullptr) {
+    return std::move(store_);
+  }
   return {.backend = backend::make_checked(std::move(logged_)),
           .unheard_flush = std::move(store_.unheard_flush)};
 }
@@ -74,6 +78,8 @@ co::Task<Result<void>> LoggedSource::finish(co::Executor& executor, co::CancelTo
   Result<void> result = co_await put_log_before(cancel);
   if (result.ok() && cancel.requested()) {
     result = unwanted();
+  }
+  if (!result.ok() && logged_ != nullptr) {
     co_await logged_->close();
     logged_.reset();
   }
@@ -81,7 +87,7 @@ co::Task<Result<void>> LoggedSource::finish(co::Executor& executor, co::CancelTo
     co_await device_->close();
     device_.reset();
   }
-  if (store_.backend != nullptr) {
+  if (!result.ok() && store_.backend != nullptr) {
     co_await store_.backend->close();
     store_.backend.reset();
   }
@@ -94,6 +100,17 @@ co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
   const Result<void> opened = co_await open_device(has_log, cancel);
   if (!opened.ok()) {
     co_return opened;
+  }
+  bool goes_alone = false;
+  if (!has_log) {
+    goes_alone = co_await was_let_go();
+  }
+  if (goes_alone) {
+    log(LogLevel::warning,
+        "{}: {} has let its write log {} go before, so the LUN works without one: remove log= from "
+        "its configuration, or name a new file",
+        order_.lun, name_of(order_), log_.path);
+    co_return Result<void>{};
   }
   if (!has_log) {
     const Result<void> made = co_await make_log(cancel);
@@ -143,6 +160,14 @@ co::Task<Result<void>> LoggedSource::open_device(bool must_exist, co::CancelToke
   }
   device_ = source.value()->take().backend;
   co_return Result<void>{};
+}
+
+co::Task<bool> LoggedSource::was_let_go() {
+  Device device{*device_};
+  Superblocks superblocks{device};
+  const Result<Superblock> superblock = co_await superblocks.read();
+  co_return superblock.ok() && superblock.value().incarnation > 0 && store_.label.has_value() &&
+      has_let_go(label_, superblock.value());
 }
 
 co::Task<Result<void>> LoggedSource::make_log(co::CancelToken cancel) {

@@ -6,6 +6,9 @@
 // for the log is created where there is none, and a log is made in it. Only when that is durable,
 // the label names it, so a crash in between leaves a store that needs no log. Then the log is read,
 // which takes the longer the fuller it is; meanwhile the LUN is becoming ready.
+//
+// If the store has let go of this very log before, it is opened alone: the configuration may still
+// name the log after a restart. (Whoever makes a LUN so is refused: check_logged().)
 #pragma once
 
 #include <cerrno>
@@ -45,8 +48,8 @@ class LoggedSource final : public backend::StoreSource {
   State state() override { return state_for(inner_->state()); }
   Error error() override { return inner_->error(); }
   co::Task<Result<void>> finish(co::Executor& executor, co::CancelToken cancel) override;
-  // The log, after finish() and before take().
-  const WriteLog& write_log() const { return logged_->write_log(); }
+  // The store with its log, after finish() and before take(). Null: it has let that log go.
+  LoggedStore* logged() { return logged_.get(); }
   backend::Store take() override;
 
  private:
@@ -56,6 +59,7 @@ class LoggedSource final : public backend::StoreSource {
   co::Task<Result<void>> open_device(bool must_exist, co::CancelToken cancel);
   co::Task<Result<void>> make_log(co::CancelToken cancel);
   co::Task<bool> flush_store(co::CancelToken cancel);
+  co::Task<bool> was_let_go();
 
   co::Executor& executor_;
   const std::unique_ptr<backend::StoreSource> inner_;

@@ -42,14 +42,17 @@ LoggedStore::LoggedStore(std::unique_ptr<backend::Backend> store,
       device_{std::move(device)},
       log_{std::move(log)},
       executor_{store_->executor()},
+      log_name_{device_->description()},
       label_{std::move(label)},
       block_{block},
       sabotage_{sabotage},
       geometry_{store_->geometry()},
       capabilities_{with_log(store_->capabilities())},
-      past_{executor_, "the store to have what was in a log that failed"},
+      past_{executor_, "the store to have what was in its log"},
+      none_logging_{executor_, "changes on their way into the log"},
       operations_{executor_, "the last operation on a store with a log"},
       tasks_{executor_} {
+  none_logging_.set();
   BALLAST_ASSERT(block_ % geometry_.logical_block.value() == 0);
   geometry_.logical_block = Bytes{block_};
   geometry_.physical_block = std::max(geometry_.physical_block, geometry_.logical_block);
@@ -66,21 +69,21 @@ void LoggedStore::learn_size() {
 }
 
 std::string LoggedStore::description() const {
-  return fmt::format("{};log={}", store_->description(), device_->description());
+  return let_go_ ? store_->description()
+                 : fmt::format("{};log={}", store_->description(), log_name_);
 }
 
-const char* LoggedStore::condition() const {
-  switch (log_->state()) {
-    case WriteLog::State::working:
-      return "working";
-    case WriteLog::State::failing:
-      return "failing";
-    case WriteLog::State::retired:
-      return is_past() ? "retired" : "failing";
-    case WriteLog::State::damaged:
-      return "damaged";
+watch::LogView LoggedStore::view() const {
+  watch::LogView view = log_->view();
+  view.device = log_name_;
+  if (let_go_) {
+    view.state = "let go";
+  } else if (log_->state() == WriteLog::State::retired && !is_past()) {
+    view.state = to_string(WriteLog::State::failing);
+  } else if (works() && (going_past_ || (leaving_ && is_wanted()))) {
+    view.state = "letting go";
   }
-  return "unknown";
+  return view;
 }
 
 // --- reading -------------------------------------------------------------------------------------
@@ -180,10 +183,47 @@ Change LoggedStore::to_change(const Order& order) const {
   return its;
 }
 
+class [[nodiscard]] LoggedStore::Logging {
+ public:
+  explicit Logging(LoggedStore& store) : store_{store} {
+    ++store_.loggings_;
+    ++store_.logging_;
+    store_.none_logging_.reset();
+  }
+  ~Logging() {
+    if (--store_.logging_ == 0) {
+      store_.none_logging_.set();
+    }
+  }
+  Logging(const Logging&) = delete;
+  Logging& operator=(const Logging&) = delete;
+
+ private:
+  LoggedStore& store_;
+};
+
+co::Task<bool> LoggedStore::wait_while_held(co::CancelToken cancel) {
+  while (is_held() && !past_.is_set()) {
+    const TimePoint until = std::min(hold_until_, wanted_until_);
+    const bool over = co_await past_.wait_until(until, cancel);
+    if (!over && cancel.requested()) {
+      co_return false;
+    }
+  }
+  co_return true;
+}
+
 co::Task<IoStatus> LoggedStore::change(Order order, co::CancelToken cancel) {
   const co::Gate::Guard inside{operations_};
+  if (is_held()) {
+    const bool goes_on = co_await wait_while_held(cancel);
+    if (!goes_on) {
+      co_return IoStatus::cancelled;
+    }
+  }
   bool may_be_in_log = false;
-  if (works()) {
+  if (uses_log()) {
+    const Logging logging{*this};
     const Until until = order.fua == backend::Fua::yes ? Until::durable : Until::written;
     const IoStatus status = co_await log_->append(to_change(order), until, cancel);
     if (ok(status) || status == IoStatus::cancelled || works()) {
@@ -236,7 +276,7 @@ co::Task<IoStatus> LoggedStore::change_store(Order order, co::CancelToken cancel
 
 co::Task<IoStatus> LoggedStore::flush(co::CancelToken cancel) {
   const co::Gate::Guard inside{operations_};
-  if (works()) {
+  if (uses_log()) {
     const IoStatus status = co_await log_->flush();
     if (ok(status) || works()) {
       co_return status;
@@ -254,8 +294,11 @@ co::Task<IoStatus> LoggedStore::flush(co::CancelToken cancel) {
 
 co::Task<IoStatus> LoggedStore::resize(Bytes size) {
   const co::Gate::Guard inside{operations_};
+  const bool goes_on = co_await wait_while_held({});
+  BALLAST_ASSERT(goes_on);
+  const Logging logging{*this};
   IoStatus status = co_await store_->resize(size);
-  if (ok(status) && works()) {
+  if (ok(status) && uses_log()) {
     // Before the log has changes behind the old end.
     status = co_await store_->flush();
     if (ok(status)) {
@@ -269,12 +312,16 @@ co::Task<IoStatus> LoggedStore::resize(Bytes size) {
   co_return status;
 }
 
-// --- past a log that failed ----------------------------------------------------------------------
+// --- past the log --------------------------------------------------------------------------------
 
-co::Task<IoStatus> LoggedStore::wait_until_past(co::CancelToken cancel) {
+void LoggedStore::begin_to_pass() {
   if (!std::exchange(going_past_, true)) {
     tasks_.spawn("past the log", go_past());
   }
+}
+
+co::Task<IoStatus> LoggedStore::wait_until_past(co::CancelToken cancel) {
+  begin_to_pass();
   const bool over = co_await past_.wait(cancel);
   co_return over ? past_status_ : IoStatus::cancelled;
 }
@@ -283,7 +330,7 @@ co::Task<void> LoggedStore::go_past() {
   log(LogLevel::error,
       "the write log {} failed: Ballast writes what it has to {}; meanwhile changes of the LUN "
       "wait",
-      device_->description(), store_->description());
+      log_name_, store_->description());
   const IoStatus status = co_await log_->drain();
   if (!ok(status)) {
     const bool damaged = log_->state() == WriteLog::State::damaged;
@@ -291,7 +338,7 @@ co::Task<void> LoggedStore::go_past() {
       log(LogLevel::error,
           "the write log {} cannot be read: what it has does not get to {}; changes of the LUN "
           "fail",
-          device_->description(), store_->description());
+          log_name_, store_->description());
     }
     end_past(damaged ? IoStatus::medium_error : IoStatus::not_ready);
     co_return;
@@ -299,7 +346,7 @@ co::Task<void> LoggedStore::go_past() {
   const bool gone = co_await let_go();
   if (gone) {
     log(LogLevel::warning, "{} has all that was in the write log {}, and works without it now",
-        store_->description(), device_->description());
+        store_->description(), log_name_);
   }
   end_past(gone ? IoStatus::ok : IoStatus::not_ready);
 }
@@ -317,8 +364,7 @@ co::Task<bool> LoggedStore::let_go() {
     }
     if (wait == Reaper::first_wait) {
       log(LogLevel::error,
-          "{} still names its write log, which failed: {}; Ballast tries again, and changes of the "
-          "LUN wait",
+          "{} still names its write log: {}; Ballast tries again, and changes of the LUN wait",
           store_->description(), written.error().message);
     }
     const bool goes_on = co_await co::sleep_for(executor_, wait, stop_.token());
@@ -336,15 +382,95 @@ void LoggedStore::end_past(IoStatus status) {
   }
 }
 
+void LoggedStore::want_to_let_go() {
+  if (!works()) {
+    begin_to_pass();  // perhaps no change has noticed it yet
+    return;
+  }
+  wanted_until_ = executor_.now() + wish_lasts;
+  if (!leaving_ && uses_log()) {
+    leaving_ = true;
+    tasks_.spawn("to let the log go", leave_log());
+  }
+  log_->empty_until(wanted_until_);
+}
+
+co::Task<void> LoggedStore::leave_log() {
+  log(LogLevel::info, "{} is to let its write log {} go: first it gets what is in there",
+      store_->description(), log_name_);
+  Nanoseconds hold = first_hold;
+  bool gone = false;
+  // Each round leaves half of what it found, or what fits in one batch of the reaper.
+  for (unsigned small_rounds = 0; !gone && stays_to_leave();) {
+    const IoStatus status = co_await log_->drain();
+    if (!ok(status)) {
+      break;
+    }
+    small_rounds = log_->fits_batch() ? small_rounds + 1 : 0;
+    if (stays_to_leave() && (is_nearly_empty() || small_rounds >= enough_small_rounds)) {
+      hold_until_ = executor_.now() + hold;
+      gone = co_await cut_over();
+      hold = std::min(2 * hold, longest_hold);
+    }
+  }
+  if (!gone && uses_log()) {
+    log(LogLevel::info, "{} keeps its write log {}: nobody wants it to go any more",
+        store_->description(), log_name_);
+  }
+  leaving_ = false;
+}
+
+bool LoggedStore::is_nearly_empty() const {
+  constexpr Nanoseconds soon = std::chrono::seconds{1};
+  const std::optional<Nanoseconds> time = log_->time_to_drain();
+  return log_->is_drained() || (time.has_value() && *time <= soon);
+}
+
+co::Task<bool> LoggedStore::cut_over() {
+  const std::uint64_t loggings = loggings_;
+  (void)co_await none_logging_.wait_until(hold_until_);
+  IoStatus status = logging_ == 0 ? IoStatus::ok : IoStatus::not_ready;
+  if (ok(status) && stays_to_leave() && !sabotage_.lets_go_too_early) {
+    status = co_await log_->drain();
+  }
+  // Nothing has got into the log since, however long that took.
+  const bool nothing_new = loggings == loggings_ && logging_ == 0;
+  const bool empty = ok(status) && (nothing_new || sabotage_.log_takes_late);
+  if (!empty || !stays_to_leave()) {
+    hold_until_ = {};
+    co_return false;
+  }
+  BALLAST_ASSERT(log_->is_drained() || sabotage_.lets_go_too_early || sabotage_.log_takes_late);
+  going_past_ = true;
+  const bool gone = co_await let_go();
+  if (gone) {
+    let_go_ = true;
+    log(LogLevel::info, "{} has let its write log {} go, and works without it now",
+        store_->description(), log_name_);
+  }
+  end_past(gone ? IoStatus::ok : IoStatus::not_ready);
+  if (gone) {
+    co_await close_log();
+  }
+  co_return gone;
+}
+
+co::Task<void> LoggedStore::close_log() {
+  if (std::exchange(log_closed_, true)) {
+    co_return;
+  }
+  co_await log_->close();
+  co_await device_->close();
+}
+
 co::Task<void> LoggedStore::close() {
   operations_.close();
   end_past(IoStatus::not_ready);
   co_await operations_.drain();
   stop_.request();
-  co_await log_->close();
+  co_await close_log();
   co_await tasks_.join();
   co_await store_->close();
-  co_await device_->close();
 }
 
 }  // namespace ballast::write_log

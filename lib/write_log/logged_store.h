@@ -11,11 +11,20 @@
 // the log cannot be read either, changes end with medium_error: the log still has the newest data
 // of some blocks, and would bring it back over them.
 //
+// An operator may have the store let go of a log that works (lib/backend/log_control.h). The log is
+// written back until little is left; meanwhile writers are paced (pacer.h). Then changes are held,
+// for some seconds at most, until the store has the rest. In this moment the label lets the log go,
+// durably, and then changes pass. If the store does not take the rest in time, changes go to the
+// log again, and it is tried once more. Only while the label is being written, which ends with the
+// log empty, changes wait without a bound of their own: nobody knows then which label is on the
+// store.
+//
 // Reads of what the log has, and of what the store has, go on all the time.
 //
 // It owns the store and the log's device. All are on one executor. Driving thread only.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -24,6 +33,7 @@
 
 #include "lib/backend/backend.h"
 #include "lib/backend/label.h"
+#include "lib/backend/log_control.h"
 #include "lib/backend/log_coverage.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -37,7 +47,9 @@
 
 namespace ballast::write_log {
 
-class LoggedStore final : public backend::Backend, private backend::LogCoverage {
+class LoggedStore final : public backend::Backend,
+                          private backend::LogCoverage,
+                          private backend::LogControl {
  public:
   // `log` lies on `device` and writes to `store`, whose label is `label`. `block`: the LUN's
   // logical block in bytes, a multiple of the store's.
@@ -57,6 +69,14 @@ class LoggedStore final : public backend::Backend, private backend::LogCoverage 
     return store_->waits_for(patience);
   }
   const backend::LogCoverage* log_coverage() const override { return this; }
+  backend::LogControl* log_control() override { return this; }
+
+  // How long changes are held for the rest of the log, at first; each time that this was not
+  // enough, it is twice as long.
+  static constexpr Nanoseconds first_hold = std::chrono::seconds{5};
+  static constexpr Nanoseconds longest_hold = std::chrono::seconds{40};
+  // Rounds that find less than a batch. Then it does not get less any more.
+  static constexpr unsigned enough_small_rounds = 8;
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua,
@@ -84,12 +104,11 @@ class LoggedStore final : public backend::Backend, private backend::LogCoverage 
     backend::MayUnmap may_unmap = backend::MayUnmap::no;
   };
 
-  bool takes_changes() const override { return !is_past() && log_->takes_changes(); }
+  bool takes_changes() const override { return uses_log() && !is_held() && log_->takes_changes(); }
   bool covers(Lba lba, BlockCount count) const override { return log_->covers(lba, count); }
-  const char* condition() const override;
-  std::uint32_t used_per_mille() const override {
-    return static_cast<std::uint32_t>(log_->fullness());
-  }
+  watch::LogView view() const override;
+  void hurry() override { log_->hurry(); }
+  void want_to_let_go() override;
 
   Lba lba_of(Bytes offset) const { return Lba{offset.value() / block_}; }
   BlockCount blocks_of(Bytes length) const { return BlockCount{length.value() / block_}; }
@@ -102,16 +121,33 @@ class LoggedStore final : public backend::Backend, private backend::LogCoverage 
   // Whether everything goes to the store directly.
   bool is_past() const { return past_.is_set() && ok(past_status_); }
   bool works() const { return log_->state() == WriteLog::State::working; }
+  bool uses_log() const { return works() && !going_past_; }
+  void begin_to_pass();
   // Waits until is_past(). Any other status but cancelled stays for good.
   co::Task<IoStatus> wait_until_past(co::CancelToken cancel);
   co::Task<void> go_past();
   co::Task<bool> let_go();  // tries as often as the reaper does
   void end_past(IoStatus status);
 
+  // Operations that write to the log. They begin while nothing is held.
+  class Logging;
+  bool is_wanted() const { return executor_.now() < wanted_until_; }
+  bool is_held() const {
+    return !sabotage_.log_takes_late && executor_.now() < std::min(hold_until_, wanted_until_);
+  }
+  // False: it was cancelled.
+  co::Task<bool> wait_while_held(co::CancelToken cancel);
+  co::Task<void> leave_log();
+  bool stays_to_leave() const { return is_wanted() && uses_log() && !stop_.requested(); }
+  bool is_nearly_empty() const;
+  co::Task<bool> cut_over();  // whether the log is past
+  co::Task<void> close_log();
+
   const std::unique_ptr<backend::Backend> store_;
   const std::unique_ptr<backend::Backend> device_;
   const std::unique_ptr<WriteLog> log_;
   co::Executor& executor_;
+  const std::string log_name_;
   backend::Label label_;
   const std::uint64_t block_;
   const Sabotage sabotage_;
@@ -120,6 +156,14 @@ class LoggedStore final : public backend::Backend, private backend::LogCoverage 
   bool going_past_ = false;
   IoStatus past_status_ = IoStatus::ok;  // once past_ is set
   co::Event past_;
+  TimePoint wanted_until_{};  // that the store lets the log go
+  bool leaving_ = false;      // a task sees to it
+  bool let_go_ = false;       // it has
+  bool log_closed_ = false;
+  TimePoint hold_until_{};
+  std::uint64_t loggings_ = 0;  // that have begun
+  unsigned logging_ = 0;        // that are under way
+  co::Event none_logging_;
   co::CancelSource stop_;
   co::Gate operations_;
   co::TaskGroup tasks_;

@@ -30,15 +30,27 @@ void Pacer::trimmed(std::uint64_t bytes, TimePoint now) {
   working_ = false;
 }
 
+std::optional<std::uint64_t> Pacer::speed() const {
+  if (bytes_ == 0) {
+    return std::nullopt;
+  }
+  const double seconds = std::chrono::duration<double>(time_).count();
+  return static_cast<std::uint64_t>(static_cast<double>(bytes_) / seconds);
+}
+
 TimePoint Pacer::next(TimePoint now) const {
   const std::uint64_t full = ring_.used() * 1000 / ring_.bytes();
-  if (full <= from || bytes_ == 0 || now >= still_at()) {
+  const bool empties = now < empty_until_;
+  if ((full <= from && !empties) || bytes_ == 0 || now >= still_at()) {
     return now;
   }
   if (full >= upto) {
     return still_at();
   }
-  const double factor = static_cast<double>(full - from) / static_cast<double>(upto - full);
+  double factor = empties ? emptying : 0;
+  if (full > from) {
+    factor = std::max(factor, static_cast<double>(full - from) / static_cast<double>(upto - full));
+  }
   const double store = static_cast<double>(time_.count()) / static_cast<double>(bytes_);
   const double ns = std::min(static_cast<double>(last_bytes_) * store * factor, 1e12);
   return std::min(last_at_ + Nanoseconds{static_cast<std::int64_t>(ns)}, still_at());

@@ -18,11 +18,15 @@
 // longest time between two of them in the last batches (of which 10 s count). Then blocks close as
 // they come until the log is full. What waits then, waits for room.
 //
+// While the log is to get empty, writers are slowed to half of what the store takes, however little
+// is in it. So that takes about twice the time in which the store takes what was there.
+//
 // Driving thread only.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include "lib/base/units.h"
 #include "lib/write_log/ring.h"
@@ -33,6 +37,7 @@ class Pacer {
  public:
   static constexpr std::uint64_t from = 750;  // of 1000 of the ring
   static constexpr std::uint64_t upto = 950;
+  static constexpr double emptying = 2;  // the least factor while the log is to get empty
   static constexpr Nanoseconds memory = std::chrono::seconds{1};
   static constexpr Nanoseconds patience = std::chrono::seconds{1};
   static constexpr Nanoseconds longest_gap = std::chrono::seconds{10};
@@ -51,6 +56,12 @@ class Pacer {
     last_bytes_ = bytes;
     last_at_ = now;
   }
+  // The log is to get empty, until then.
+  void empty_until(TimePoint until) { empty_until_ = until; }
+
+  // How many bytes of the log the store takes in a second. Nothing: not known yet.
+  std::optional<std::uint64_t> speed() const;
+
   // When the next block may close, if nothing changes until then. It is not after `now` if it may
   // now.
   TimePoint next(TimePoint now) const;
@@ -68,6 +79,7 @@ class Pacer {
   TimePoint answered_{};     // when the store did last
   std::uint64_t last_bytes_ = 0;
   TimePoint last_at_{};
+  TimePoint empty_until_{};
 };
 
 }  // namespace ballast::write_log

@@ -35,9 +35,14 @@ void Reaper::start() {
   tasks_.spawn("the log's reaper", run());
 }
 
+bool Reaper::hurries() const {
+  return hurry_to_ >= contents_.tail().sequence || ring_.used() * 2 >= ring_.bytes() ||
+         device_failed();
+}
+
 bool Reaper::is_time() const {
-  return drain_to_ >= contents_.tail().sequence || ring_.used() * 4 >= ring_.bytes() ||
-         device_failed() || executor_.now() - writer_.last_activity() >= idle;
+  return hurries() || ring_.used() * 4 >= ring_.bytes() ||
+         executor_.now() - writer_.last_activity() >= idle;
 }
 
 co::Task<void> Reaper::run() {
@@ -106,8 +111,7 @@ co::Task<IoStatus> Reaper::reap() {
 
 co::Task<IoStatus> Reaper::write_batch() {
   batch_status_ = IoStatus::ok;
-  const bool hurries = device_failed() || ring_.used() * 2 >= ring_.bytes();
-  const std::size_t lanes = hurries ? most_writes : 1;
+  const std::size_t lanes = hurries() ? most_writes : 1;
   co::TaskGroup writes{executor_};
   for (std::size_t lane = 0; lane < lanes; ++lane) {
     writes.spawn("writes of the log to the store", write_runs(lane));
@@ -207,11 +211,18 @@ co::Task<IoStatus> Reaper::trim() {
   co_return IoStatus::ok;
 }
 
+void Reaper::hurry() {
+  hurry_to_ = std::max(hurry_to_, contents_.end().sequence - 1);
+  wanted_.set();
+}
+
 co::Task<IoStatus> Reaper::drain() {
+  if (stop_.requested()) {
+    co_return IoStatus::not_ready;
+  }
   const co::Gate::Guard inside{operations_};
   const std::uint64_t last = contents_.end().sequence - 1;
-  drain_to_ = std::max(drain_to_, last);
-  wanted_.set();
+  hurry();
   const IoStatus status = co_await trimmed_.reached(last);
   co_return status;
 }

@@ -16,7 +16,8 @@
 // written is never passed on: the reaper ends.
 //
 // Until a quarter of the log is used it waits for a second without changes, and has one write under
-// way; then it does not wait; from one half on it has eight. It tells the pacer how fast it is.
+// way; then it does not wait; from one half on it has eight. What it was told to hurry with, it
+// writes at once, with eight. It tells the pacer how fast it is.
 //
 // Driving thread only. Memory: one segment.
 #pragma once
@@ -56,12 +57,13 @@ class Reaper {
   void start();
 
   // As WriteLog's.
+  void hurry();
   co::Task<IoStatus> drain();
   // Whether it found a block that is not what was written.
   bool is_stuck() const { return is_stuck_; }
 
   // Ends the batch that is under way, early if the store can. What waits in drain() ends with
-  // not_ready. The last call.
+  // not_ready, and so does a later drain(). The last call but that.
   co::Task<void> close();
 
   static constexpr std::size_t most_writes = 8;
@@ -72,6 +74,7 @@ class Reaper {
  private:
   co::Task<void> run();
   bool device_failed() const { return !ok(device_.failure()) || !ok(writer_.failure()); }
+  bool hurries() const;
   bool is_time() const;
   co::Task<IoStatus> reap();
   co::Task<std::uint64_t> last_to_reap();
@@ -94,7 +97,7 @@ class Reaper {
   Batch batch_;
   std::array<std::vector<iovec>, most_writes> segments_;  // of each write under way
   IoStatus batch_status_ = IoStatus::ok;
-  std::uint64_t drain_to_ = 0;
+  std::uint64_t hurry_to_ = 0;
   co::Watermark trimmed_;
   co::Event wanted_;
   bool is_stuck_ = false;

@@ -19,6 +19,8 @@ struct Sabotage {
   bool reads_go_to_store = false;   // also for blocks whose newest data is in the log
   bool changes_pass_early = false;  // the log failed, and the store does not have all of it yet
   bool keeps_failed_log = false;    // the store's label still names a log that failed
+  bool lets_go_too_early = false;   // the label lets a log go that still has something
+  bool log_takes_late = false;      // changes go to a log that is just being let go
 };
 
 }  // namespace ballast::write_log

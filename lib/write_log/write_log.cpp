@@ -20,7 +20,11 @@ WriteLog::WriteLog(backend::Backend& device, backend::Backend& store, const Opti
       reader_{device_, contents_, ring_, writer_, superblock_, options.sabotage},
       reaper_{device_, store,        contents_,   ring_,         pacer_,
               writer_, superblocks_, superblock_, options.order, options.sabotage},
-      operations_{executor(), "the log's superblock to be written"} {}
+      operations_{executor(), "the log's superblock to be written"} {
+  if (!empty()) {
+    contents_.wrote(contents_.tail().sequence, executor().now());
+  }
+}
 
 WriteLog::~WriteLog() {
   BALLAST_ASSERT(closed_);
@@ -79,6 +83,20 @@ co::Task<Result<std::unique_ptr<WriteLog>>> WriteLog::open(backend::Backend& bac
   co_return std::move(log);
 }
 
+const char* to_string(WriteLog::State state) {
+  switch (state) {
+    case WriteLog::State::working:
+      return "working";
+    case WriteLog::State::failing:
+      return "failing";
+    case WriteLog::State::retired:
+      return "retired";
+    case WriteLog::State::damaged:
+      return "damaged";
+  }
+  return "unknown";
+}
+
 WriteLog::State WriteLog::state() const {
   if (reaper_.is_stuck()) {
     return State::damaged;
@@ -92,6 +110,27 @@ WriteLog::State WriteLog::state() const {
 co::Task<IoStatus> WriteLog::drain() {
   const IoStatus status = co_await reaper_.drain();
   co_return status;
+}
+
+std::optional<Nanoseconds> WriteLog::time_to_drain() const {
+  const std::optional<std::uint64_t> speed = pacer_.speed();
+  if (!speed.has_value()) {
+    return std::nullopt;
+  }
+  const double seconds = static_cast<double>(ring_.used()) / static_cast<double>(*speed + 1);
+  return std::chrono::duration_cast<Nanoseconds>(std::chrono::duration<double>{seconds});
+}
+
+watch::LogView WriteLog::view() const {
+  return {.state = to_string(state()),
+          .device = {},
+          .used = Bytes{ring_.used()},
+          .size = Bytes{ring_.bytes()},
+          .first = contents_.tail().sequence,
+          .last = writer_.written(),
+          .oldest = contents_.oldest(),
+          .store_speed = pacer_.speed(),
+          .epoch = writer_.epoch()};
 }
 
 co::Task<IoStatus> WriteLog::set_lun(Bytes size) {
@@ -111,7 +150,7 @@ co::Task<void> WriteLog::close() {
   IoStatus status = co_await device_.flush();
   if (ok(status)) {
     superblock_.durable = writer_.written();
-    superblock_.clean = contents_.index().runs() == 0;  // there may be a seal
+    superblock_.clean = is_drained();
     status = co_await superblocks_.write(superblock_);
   }
   closed_ = true;

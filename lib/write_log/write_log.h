@@ -22,6 +22,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lib/backend/backend.h"
@@ -31,6 +32,7 @@
 #include "lib/co/gate.h"
 #include "lib/co/task.h"
 #include "lib/io/sg.h"
+#include "lib/watch/log_view.h"
 #include "lib/write_log/contents.h"
 #include "lib/write_log/device.h"
 #include "lib/write_log/pacer.h"
@@ -109,14 +111,25 @@ class WriteLog {
   bool takes_changes() const { return state() == State::working && writer_.has_room(); }
 
   State state() const;
+  // Whether the store has everything. (There may be a seal.)
+  bool is_drained() const { return contents_.index().runs() == 0; }
+  bool fits_batch() const { return ring_.used() <= segment_bytes; }  // of the reaper
   // How full it is, of 1000.
   std::uint64_t fullness() const { return ring_.used() * 1000 / ring_.bytes(); }
   std::uint64_t written() const { return writer_.written(); }  // the newest written block's number
   bool empty() const { return contents_.tail().sequence == contents_.end().sequence; }
 
-  // Writes everything back that is there now. It ends early, with a failure, only if the log does
-  // not work.
+  // Writes everything back that is there now, as fast as the store takes it. drain() waits for
+  // that; it ends early, with a failure, only if the log does not work or is being closed.
+  void hurry() { reaper_.hurry(); }
   co::Task<IoStatus> drain();
+  // Until then append() is paced so that the log gets empty (pacer.h).
+  void empty_until(TimePoint until) { pacer_.empty_until(until); }
+  // How long the store needs for all that is there now. Nothing: it is not known how fast it is.
+  std::optional<Nanoseconds> time_to_drain() const;
+
+  // For people. The state is that of the log alone, and the device is left out.
+  watch::LogView view() const;
 
   // Waits for all operations, which nobody may begin any more. What the log has stays there. The
   // last call.
@@ -138,5 +151,7 @@ class WriteLog {
   co::Gate operations_;  // those of its own
   bool closed_ = true;
 };
+
+const char* to_string(WriteLog::State state);
 
 }  // namespace ballast::write_log

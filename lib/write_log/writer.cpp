@@ -347,6 +347,7 @@ void Writer::has_ended(std::uint64_t number, IoStatus status) {
     if (!sabotage_.index_at_issue) {
       contents_.add(slot.header, slot.next);
     }
+    contents_.wrote(retired_, last_activity_);
   }
   if (ok(failure_)) {
     written_.advance(retired_);

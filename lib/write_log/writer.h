@@ -89,6 +89,7 @@ class Writer {
   IoStatus failure() const { return failure_; }
   std::uint64_t written() const { return written_.mark(); }
   std::uint64_t durable() const { return durable_.mark(); }
+  std::uint64_t epoch() const { return epoch_; }
   // Makes the blocks up to `number` durable. It is not above written().
   co::Task<IoStatus> make_durable(std::uint64_t number);
   // Ends when a block of this number is written.

@@ -27,6 +27,8 @@ class Lun final : public ControlledLun {
     return true;
   }
   void move(bool, std::function<void(ballast::Result<void>)>) override {}
+  void write_log_back(bool,
+                      std::function<void(ballast::Result<ballast::watch::LunSnapshot>)>) override {}
 
  private:
   const std::string name_;

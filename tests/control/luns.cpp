@@ -111,6 +111,10 @@ bool MadeUpLun::snapshot(const watch::Lists&, watch::LunSnapshot* into, Nanoseco
     lun.access = owner_ ? "owner" : "standby";
     lun.owner = owner_ ? "10.0.0.1:0/7" : "10.0.0.2:0/8";
   }
+  if (is("logged")) {
+    lun.backend += ";log=/fast/vol.log";
+    lun.log = log();
+  }
   *into = std::move(lun);
   return true;
 }
@@ -122,6 +126,39 @@ void MadeUpLun::move(bool here, std::function<void(Result<void>)> done) {
   std::thread{[possible, done = std::move(done)] {
     done(possible ? Result<void>{} : Error{EOPNOTSUPP, "is not shared with another gateway"});
   }}.detach();
+}
+
+watch::LogView MadeUpLun::log() const {
+  watch::LogView log{.device = "file=/fast/vol.log",
+                     .used = Bytes{3 << 20},
+                     .size = Bytes{64 << 20},
+                     .first = 41,
+                     .last = 43,
+                     .oldest = TimePoint{now.since_start - 4200ms},
+                     .store_speed = 1 << 20,
+                     .epoch = 17};
+  if (wishes_ > 2) {
+    log.first = 44;
+    log.used = {};
+    log.oldest = {};
+    log.state = lets_go_ ? "let go" : "working";
+  } else if (lets_go_) {
+    log.state = "letting go";
+  }
+  return log;
+}
+
+void MadeUpLun::write_log_back(bool lets_go, std::function<void(Result<watch::LunSnapshot>)> done) {
+  ++wishes_;
+  lets_go_ = lets_go_ || lets_go;
+  watch::LunSnapshot lun;
+  lun.name = name_;
+  lun.log = log();
+  Result<watch::LunSnapshot> answer = std::move(lun);
+  if (!is("logged")) {
+    answer = Error{EOPNOTSUPP, "has no write log"};
+  }
+  std::thread{[answer = std::move(answer), done = std::move(done)] { done(answer); }}.detach();
 }
 
 void MadeUpLun::daemon_stops() {

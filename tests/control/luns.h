@@ -15,6 +15,9 @@ namespace ballast::testing {
 //   faulty   has a fault wrapper, whose control file is `fault_control`
 //   silent   does not answer: waits until the caller's patience has ended
 //   shared   stands by, and can be moved once
+//   logged   has a write log with 3 MiB that wait; after the third wish the store has everything,
+//   and
+//            has let the log go, if that was the wish
 //   strange  a name and a path that no terminal should see as they are
 class MadeUpLun final : public handler::ControlledLun {
  public:
@@ -22,13 +25,17 @@ class MadeUpLun final : public handler::ControlledLun {
   std::string name() const override { return name_; }
   bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) override;
   void move(bool here, std::function<void(Result<void>)> done) override;
+  void write_log_back(bool lets_go, std::function<void(Result<watch::LunSnapshot>)> done) override;
   void daemon_stops() override;  // prints a line on standard error
 
  private:
   bool is(std::string_view kind) const;
+  watch::LogView log() const;
   const std::string name_;
   const std::string fault_control_;
   bool owner_ = false;
+  unsigned wishes_ = 0;
+  bool lets_go_ = false;
 };
 
 }  // namespace ballast::testing

@@ -141,6 +141,10 @@ void Chaos::act() {
     lun_.log()->fail(one_of(random_, {10U, 200U, 1000U}));
     return;
   }
+  if (lun_.log() != nullptr && (wants_log_gone_ ? random_.chance(3, 4) : random_.chance(1, 40))) {
+    wants_log_gone_ = random_.chance(9, 10);
+    lun_.log()->want_to_let_go();
+  }
   const std::uint64_t lot = random_.below(100);
   if (lot < 25) {
     freeze();

@@ -37,6 +37,7 @@ class Chaos {
 
   Lun& lun_;
   co::Random random_;
+  bool wants_log_gone_ = false;  // an operator asks again and again
 };
 
 }  // namespace ballast::sim

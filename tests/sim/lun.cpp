@@ -30,6 +30,9 @@ class Lent final : public backend::Filter {
     if (store_.fenced()) {
       co_return Error{EBUSY, "somebody else has the simulated store"};
     }
+    if (!label.has_value() || !label->names_log()) {
+      store_.lose_cache();  // from now on nobody but the store has anything
+    }
     label_ = std::move(label);
     co_return Result<void>{};
   }
@@ -126,7 +129,10 @@ void Lun::open(Nanoseconds wait) {
   std::unique_ptr<backend::StoreSource> source =
       std::make_unique<SimSource>(*store_, label_, unheard_flush_, now() + wait);
   if (log_ != nullptr) {
-    source = log_->before(std::move(source), label_, Bytes{blocks_ * block_size});
+    // With a log, an UNMAP leaves zeros on any store.
+    const backend::Capabilities& its = config_.capabilities;
+    source = log_->before(std::move(source), label_, Bytes{blocks_ * block_size},
+                          !its.discard || its.discard_zeroes);
   }
   if (source->state() == backend::StoreSource::State::opened) {
     lun_->use(source->take());

@@ -8,8 +8,8 @@
 //              resources, obey or ignore cancelling; connections that are lost, servers that
 //              restart, stores that another client takes over; new limits; a LUN that is closed
 //              and opened again, grown and shrunk; buffers that run out. A third of the runs have a
-//              write log before the store; its disk may fail. No content may be wrong, and no
-//              answer late.
+//              write log before the store; its disk may fail, and an operator may want the store to
+//              let it go. No content may be wrong, and no answer late.
 //   liveness   Faults stop. All that is outstanding must end in bounded time. Then the initiators
 //              go on calmly, and none of their commands may be turned away. Last, the whole LUN is
 //              read and closed, and nothing may be left behind.

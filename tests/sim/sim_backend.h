@@ -132,7 +132,7 @@ class SimBackend final : public backend::Backend {
   // The server restarts. It loses some of the landings that no flush has made safe, and what of old
   // connections has not landed yet; and the connection.
   void restart();
-  // While nobody has it open, the store loses some of the landings that no flush has made safe.
+  // The store loses some of the landings that no flush has made safe, when nobody needs them.
   void lose_cache();
   // Whether the client knows that acknowledged data may be lost, so that each flush fails.
   bool flushes_fail() const { return !ok(flushes_end_); }

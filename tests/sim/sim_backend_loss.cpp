@@ -41,7 +41,6 @@ void SimBackend::restart() {
 }
 
 void SimBackend::lose_cache() {
-  BALLAST_ASSERT(!in_use_);
   verdict_.trace(executor_.now(), "the store loses its cache");
   lose_landings();
 }

@@ -2,6 +2,7 @@
 #include "tests/sim/sim_log.h"
 
 #include <cerrno>
+#include <string_view>
 #include <utility>
 
 #include "lib/backend/checked.h"
@@ -35,7 +36,7 @@ class SimLog::Source final : public backend::StoreSource {
     co_return result;
   }
   backend::Store take() override {
-    log_.opened(inner_->write_log());
+    log_.opened(inner_->logged());
     return inner_->take();
   }
 
@@ -50,10 +51,11 @@ SimLog::SimLog(co::Executor& executor, std::uint64_t seed, std::size_t unit,
 
 std::unique_ptr<backend::StoreSource> SimLog::before(std::unique_ptr<backend::StoreSource> store,
                                                      const std::optional<backend::Label>& label,
-                                                     Bytes lun) {
+                                                     Bytes lun, bool may_go_alone) {
   forget();
   const std::uint64_t owner = label.has_value() ? label->owner : 0;
-  while (media_.size() <= owner) {
+  const bool goes_alone = may_go_alone && owner > 0 && !label->names_log() && random_.chance(1, 3);
+  while (media_.size() <= owner && !goes_alone) {
     media_.emplace_back(log_size.value(), write_log::page);
   }
   backend::StoreOrder order;
@@ -76,7 +78,7 @@ std::unique_ptr<backend::StoreSource> SimLog::before(std::unique_ptr<backend::St
 
 void SimLog::forget() {
   disk_ = nullptr;
-  log_ = nullptr;
+  store_ = nullptr;
 }
 
 // Much faster than the shortest deadline.
@@ -93,28 +95,41 @@ void SimLog::fail(unsigned chance) {
 }
 
 void SimLog::set_failures(unsigned chance) {
-  if (log_ != nullptr) {
+  if (store_ != nullptr) {
     test::DiskTemper temper = SimLog::temper();
     temper.fails = chance;
     disk_->set_temper(temper);
   }
 }
 
+void SimLog::want_to_let_go() {
+  if (store_ != nullptr) {
+    verdict_.trace(executor_.now(), "the log is to be let go ({})", state());
+    control_of(*store_).want_to_let_go();
+  }
+}
+
 bool SimLog::works() const {
-  return log_ != nullptr && log_->state() == write_log::WriteLog::State::working;
+  if (store_ == nullptr) {
+    return false;
+  }
+  const std::string_view its = state();
+  return its == "working" || its == "letting go";
 }
 
 bool SimLog::damaged() const {
-  return log_ != nullptr && log_->state() == write_log::WriteLog::State::damaged;
+  return store_ != nullptr && std::string_view{state()} == "damaged";
 }
 
 bool SimLog::has_room() const {
-  return works() && log_->takes_changes() && log_->fullness() < write_log::Pacer::from;
+  return works() && std::string_view{state()} == "working" &&
+         store_->log_coverage()->takes_changes() &&
+         store_->write_log().fullness() < write_log::Pacer::from;
 }
 
 bool SimLog::covers(const Range& range) const {
-  return log_ != nullptr && range.count > 0 &&
-         log_->covers(Lba{range.lba}, BlockCount{range.count});
+  return store_ != nullptr && range.count > 0 &&
+         store_->log_coverage()->covers(Lba{range.lba}, BlockCount{range.count});
 }
 
 }  // namespace ballast::sim

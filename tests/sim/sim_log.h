@@ -3,8 +3,9 @@
 //
 // before() opens the log as a daemon does (lib/write_log/logged_source.h), so that the first
 // opening makes it, and a LUN may be closed meanwhile. The store keeps the label (SimSource in
-// lun.cpp). After a log was let go, because its disk failed, the operator gives the next opening
-// another disk. The log has the smallest size; a large `unit` fills it soon.
+// lun.cpp). After a log was let go, because its disk failed or the operator wanted it, the operator
+// gives the next opening another disk, or leaves it without one. The log has the smallest size; a
+// large `unit` fills it soon.
 //
 // For the monitor it knows what needs nothing of the store. One thread.
 #pragma once
@@ -16,8 +17,9 @@
 #include <optional>
 
 #include "lib/backend/label.h"
+#include "lib/backend/log_control.h"
 #include "lib/backend/store_source.h"
-#include "lib/write_log/write_log.h"
+#include "lib/write_log/logged_store.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/verdict.h"
 #include "tests/sim/wish.h"
@@ -30,10 +32,11 @@ class SimLog {
   SimLog(co::Executor& executor, std::uint64_t seed, std::size_t unit,
          const write_log::Sabotage& sabotage, Verdict& verdict);
 
-  // What gives a LUN of this size the store with the log before it.
+  // What gives a LUN of this size the store with the log before it. `may_go_alone`: an operator may
+  // leave it without a log, after it was let go.
   std::unique_ptr<backend::StoreSource> before(std::unique_ptr<backend::StoreSource> store,
                                                const std::optional<backend::Label>& label,
-                                               Bytes lun);
+                                               Bytes lun, bool may_go_alone);
   // The LUN is being closed: nothing of its log is looked at any more.
   void forget();
 
@@ -41,13 +44,17 @@ class SimLog {
   void fail(unsigned chance);
   void end_failing() { set_failures(0); }
   bool has_failed() const { return has_failed_; }
-  // Whether the log is open and works.
+  // As an operator who wants the store to let the log go, and asks once more, or not.
+  void want_to_let_go();
+  // Whether the log is open and works, and changes go there.
   bool works() const;
   bool damaged() const;
   // Whether the store does not slow changes either: from three quarters on it may (pacer.h).
   bool has_room() const;
   bool covers(const Range& range) const;
-  bool is_full() const { return works() && log_->fullness() >= write_log::Pacer::upto; }
+  bool is_full() const {
+    return works() && store_->write_log().fullness() >= write_log::Pacer::upto;
+  }
   // When a change that arrived then was written at the earliest; nothing: it was not.
   std::optional<TimePoint> written_since(TimePoint arrived) const {
     return disk_->written_since(arrived);
@@ -57,7 +64,9 @@ class SimLog {
 
  private:
   class Source;
-  void opened(const write_log::WriteLog& log) { log_ = &log; }
+  void opened(write_log::LoggedStore* store) { store_ = store; }
+  const char* state() const { return control_of(*store_).view().state; }
+  static backend::LogControl& control_of(backend::Backend& store) { return *store.log_control(); }
   void set_failures(unsigned chance);
   static test::DiskTemper temper();
 
@@ -66,10 +75,10 @@ class SimLog {
   const std::size_t unit_;
   const write_log::Sabotage sabotage_;
   Verdict& verdict_;
-  std::deque<test::Medium> media_;            // by the owner that the label names
-  bool has_failed_ = false;                   // perhaps
-  test::SimDisk* disk_ = nullptr;             // of the log that is open, or being opened
-  const write_log::WriteLog* log_ = nullptr;  // that is open
+  std::deque<test::Medium> media_;           // by the owner that the label names
+  bool has_failed_ = false;                  // perhaps
+  test::SimDisk* disk_ = nullptr;            // of the log that is open, or being opened
+  write_log::LoggedStore* store_ = nullptr;  // that is open
 };
 
 }  // namespace ballast::sim

@@ -20,8 +20,6 @@ struct Log final : backend::LogCoverage {
   bool covers(Lba lba, BlockCount count) const override {
     return lba + count <= Lba{covered_blocks};
   }
-  const char* condition() const override { return "working"; }
-  std::uint32_t used_per_mille() const override { return 100; }
   std::uint64_t covered_blocks = 1000;
   static constexpr std::uint64_t missing = 2000;  // a block that the log does not have
   bool takes = true;

@@ -207,10 +207,42 @@ void what_is_known_of_the_store_is_told(void**) {
 void the_list_says_how_full_a_write_log_is(void**) {
   LunSnapshot lun = lun_named("vol0");
   assert_true(only_lun(&report::list, lun)["log"].is_null());
-  lun.log_state = "working";
-  lun.log_per_mille = 123;
+  lun.log.emplace();
+  lun.log->used = Bytes{123};
+  lun.log->size = Bytes{1000};
   assert_true(only_lun(&report::list, lun)["log"] ==
               json({{"state", "working"}, {"used_per_mille", 123}}));
+}
+
+void the_log_says_what_waits_in_it(void**) {
+  LunSnapshot lun = lun_named("vol0");
+  assert_true(only_lun(&report::log, lun)["log"].is_null());
+  lun.log = watch::LogView{.state = "letting go",
+                           .device = "file=/fast/vol0.log",
+                           .used = Bytes{250},
+                           .size = Bytes{1000},
+                           .first = 7,
+                           .last = 9,
+                           .oldest = TimePoint{998s},
+                           .store_speed = 5000,
+                           .epoch = 12};
+  assert_true(only_lun(&report::log, lun)["log"] == json({{"state", "letting go"},
+                                                          {"used_per_mille", 250},
+                                                          {"device", "file=/fast/vol0.log"},
+                                                          {"used_bytes", 250},
+                                                          {"size_bytes", 1000},
+                                                          {"blocks", 3},
+                                                          {"first_block", 7},
+                                                          {"last_block", 9},
+                                                          {"oldest_ns", 2'000'000'000},
+                                                          {"store_bytes_per_s", 5000},
+                                                          {"epoch", 12}}));
+  lun.log->first = 10;
+  lun.log->oldest.reset();
+  lun.log->store_speed.reset();
+  const json drained = only_lun(&report::log, lun)["log"];
+  assert_true(drained["blocks"] == 0);
+  assert_true(drained["oldest_ns"].is_null() && drained["store_bytes_per_s"].is_null());
 }
 
 void inflight_is_oldest_first(void**) {
@@ -456,6 +488,7 @@ int main() {
       cmocka_unit_test(a_stalled_lun_says_since_when),
       cmocka_unit_test(what_is_known_of_the_store_is_told),
       cmocka_unit_test(the_list_says_how_full_a_write_log_is),
+      cmocka_unit_test(the_log_says_what_waits_in_it),
       cmocka_unit_test(inflight_is_oldest_first),
       cmocka_unit_test(a_command_in_flight_says_where_its_time_went),
       cmocka_unit_test(an_orphan_says_since_when),

@@ -10,6 +10,7 @@
 
 #include "lib/backend/checked.h"
 #include "lib/backend/filter.h"
+#include "lib/backend/log_control.h"
 #include "lib/base/log.h"
 #include "lib/co/sim_executor.h"
 #include "lib/write_log/create.h"
@@ -387,6 +388,152 @@ void changes_of_a_log_that_cannot_be_read_fail(void**) {
   assert_true(read.came && read.status == IoStatus::medium_error);
 }
 
+std::string state_of(Site& site) {
+  return site.backend->log_control()->view().state;
+}
+
+void a_store_lets_its_log_go(void**) {
+  Site site;
+  assert_true(ok(site.run(site.write(10, 2, 'a'))));
+  site.backend->log_control()->want_to_let_go();
+  assert_string_equal(state_of(site).c_str(), "letting go");
+  site.sim.run_for(5s);
+  assert_string_equal(state_of(site).c_str(), "let go");
+  // The store had all of the log, durably, before its label let the log go.
+  assert_true(site.label->written.has_value() && !site.label->written->names_log());
+  assert_int_equal(site.label->written->owner, 1);
+  assert_int_equal(site.count(site.store->ops, "write"), 1);
+  assert_int_equal(site.label->ops_before_label, site.store->ops.size());
+  assert_true(site.store->ops.back().name == "flush");
+  const std::size_t disk_ops = site.disk->ops.size();
+  assert_true(ok(site.run(site.write(11, 2, 'b', Fua::yes))));
+  assert_int_equal(site.disk->ops.size(), disk_ops);
+  assert_int_equal(site.count(site.store->ops, "write"), 2);
+  assert_string_equal(site.read(10, 3).c_str(), "abb");
+  assert_false(site.backend->log_coverage()->takes_changes());
+  assert_true(site.backend->description().find("log=") == std::string::npos);
+  assert_true(ok(site.run(site.backend->resize(Bytes{2 * lun.value()}))));
+}
+
+void an_empty_log_is_let_go_at_once(void**) {
+  Site site;
+  site.backend->log_control()->want_to_let_go();
+  site.sim.run_for(1s);
+  assert_string_equal(state_of(site).c_str(), "let go");
+}
+
+void a_log_is_kept_if_nobody_asks_again(void**) {
+  Site site;
+  site.freeze();
+  assert_true(ok(site.run(site.write(10, 2, 'a'))));
+  site.backend->log_control()->want_to_let_go();
+  site.sim.run_for(backend::LogControl::wish_lasts / 2);
+  assert_true(ok(site.run(site.write(12, 2, 'b'))));
+  assert_string_equal(state_of(site).c_str(), "letting go");
+  site.sim.run_for(backend::LogControl::wish_lasts);
+  assert_string_equal(state_of(site).c_str(), "working");
+  site.thaw();
+  site.sim.run_for(1min);
+  assert_false(site.label->written.has_value());
+  assert_true(ok(site.run(site.write(14, 2, 'c'))));
+  assert_true(site.covers(14, 2));
+  site.backend->log_control()->want_to_let_go();
+  site.sim.run_for(5s);
+  assert_string_equal(state_of(site).c_str(), "let go");
+}
+
+void changes_wait_until_the_label_of_a_log_that_works_lets_it_go(void**) {
+  Site site;
+  assert_true(ok(site.run(site.write(10, 2, 'a'))));
+  site.label->refusals = 3;
+  site.backend->log_control()->want_to_let_go();
+  site.sim.run_for(2s);
+  co::CancelSource stop;
+  const Answer& write = site.begin(site.write(20, 1, 'b'));
+  const Answer& cancelled = site.begin(site.write(21, 1, 'c', Fua::no, stop.token()));
+  const Answer& flush = site.begin(site.backend->flush());
+  assert_false(write.came || cancelled.came || flush.came);
+  stop.request();
+  site.sim.run_for(10ms);
+  assert_true(cancelled.came && cancelled.status == IoStatus::cancelled);
+  assert_string_equal(site.read(10, 2).c_str(), "aa");
+  // From here on nobody has to ask again.
+  site.sim.run_for(1min);
+  assert_true(write.came && ok(write.status));
+  assert_true(flush.came && ok(flush.status));
+  assert_string_equal(state_of(site).c_str(), "let go");
+  assert_int_equal(site.label->written->owner, 1);
+}
+
+void a_log_that_fails_while_it_is_let_go_is_passed_by(void**) {
+  Site site;
+  site.freeze();
+  assert_true(ok(site.run(site.write(10, 2, 'a'))));
+  site.backend->log_control()->want_to_let_go();
+  site.disk->failures["write"] = IoStatus::medium_error;
+  const Answer& write = site.begin(site.write(20, 1, 'b'));
+  site.thaw();
+  site.sim.run_for(1min);
+  assert_true(write.came && ok(write.status));
+  assert_string_equal(state_of(site).c_str(), "retired");
+  assert_string_equal(site.read(10, 2).c_str(), "aa");
+  assert_int_equal(site.label->written->owner, 1);
+}
+
+void a_log_that_failed_unnoticed_is_let_go(void**) {
+  Site site;
+  assert_true(ok(site.run(site.write(10, 2, 'a'))));
+  site.disk->failures["write"] = IoStatus::medium_error;  // of the seal
+  site.sim.run_for(1min);
+  assert_string_equal(state_of(site).c_str(), "failing");
+  site.backend->log_control()->want_to_let_go();
+  site.sim.run_for(1min);
+  assert_string_equal(state_of(site).c_str(), "retired");
+  assert_false(site.label->written->names_log());
+}
+
+void closing_ends_the_wish_to_let_a_log_go(void**) {
+  Site site;
+  assert_true(ok(site.run(site.write(10, 2, 'a'))));
+  site.label->refusals = 1000;
+  site.backend->log_control()->want_to_let_go();
+  site.sim.run_for(2s);
+  const Answer& write = site.begin(site.write(20, 1, 'b'));
+  assert_false(write.came);
+  // ~Site closes.
+}
+
+void closing_ends_the_wish_while_the_store_hangs(void**) {
+  Site site;
+  site.freeze();
+  assert_true(ok(site.run(site.write(10, 2, 'a'))));
+  site.backend->log_control()->want_to_let_go();
+  site.sim.run_for(2s);
+  // ~Site closes.
+}
+
+void a_view_says_what_waits(void**) {
+  Site site;
+  site.sim.run_for(1min);
+  const TimePoint before = site.sim.now();
+  site.freeze();
+  assert_true(ok(site.run(site.write(10, 2, 'a'))));
+  site.sim.run_for(5s);
+  assert_true(ok(site.run(site.write(20, 2, 'b'))));
+  const watch::LogView view = site.backend->log_control()->view();
+  assert_true(view.oldest.has_value() && *view.oldest >= before &&
+              *view.oldest - before < Nanoseconds{1s});
+  assert_true(view.used >= Bytes{2 * page} && view.size.value() == fewest_segments * segment_bytes);
+  assert_true(view.blocks() >= 2 && view.last == site.write_log->written());
+  assert_false(view.store_speed.has_value());
+  site.thaw();
+  site.backend->log_control()->hurry();
+  site.sim.run_for(100ms);
+  const watch::LogView then = site.backend->log_control()->view();
+  assert_true(then.first > view.last && !then.oldest.has_value());
+  assert_true(then.store_speed.has_value());
+}
+
 void closing_ends_what_waits_for_a_failed_log(void**) {
   Site site;
   assert_true(ok(site.run(site.write(10, 2, 'a'))));
@@ -419,6 +566,15 @@ int main() {
       cmocka_unit_test(changes_wait_until_the_label_lets_the_log_go),
       cmocka_unit_test(changes_of_a_log_that_cannot_be_read_fail),
       cmocka_unit_test(closing_ends_what_waits_for_a_failed_log),
+      cmocka_unit_test(a_store_lets_its_log_go),
+      cmocka_unit_test(an_empty_log_is_let_go_at_once),
+      cmocka_unit_test(a_log_is_kept_if_nobody_asks_again),
+      cmocka_unit_test(changes_wait_until_the_label_of_a_log_that_works_lets_it_go),
+      cmocka_unit_test(a_log_that_fails_while_it_is_let_go_is_passed_by),
+      cmocka_unit_test(a_log_that_failed_unnoticed_is_let_go),
+      cmocka_unit_test(closing_ends_the_wish_to_let_a_log_go),
+      cmocka_unit_test(closing_ends_the_wish_while_the_store_hangs),
+      cmocka_unit_test(a_view_says_what_waits),
   };
   return cmocka_run_group_tests_name("logged_store", tests, nullptr, nullptr);
 }

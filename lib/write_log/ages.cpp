@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/write_log/ages.h"
+
+#include <utility>
+
+namespace ballast::write_log {
+
+void Ages::wrote(std::uint64_t sequence, TimePoint now) {
+  if (!marks_.empty() && now - marks_.back().at < spacing_) {
+    return;
+  }
+  if (marks_.size() == most) {
+    std::deque<Mark> every_second;
+    for (std::size_t i = 0; i < marks_.size(); i += 2) {
+      every_second.push_back(marks_[i]);
+    }
+    marks_ = std::move(every_second);
+    spacing_ *= 2;
+  }
+  marks_.push_back({sequence, now});
+}
+
+std::optional<TimePoint> Ages::of(std::uint64_t sequence) const {
+  std::optional<TimePoint> at;
+  for (const Mark& mark : marks_) {
+    if (at.has_value() && mark.sequence > sequence) {
+      break;
+    }
+    at = mark.at;
+  }
+  return at;
+}
+
+void Ages::drop_before(std::uint64_t sequence) {
+  while (marks_.size() > 1 && marks_[1].sequence <= sequence) {
+    marks_.pop_front();
+  }
+  if (marks_.size() <= 1) {
+    spacing_ = first_spacing;
+  }
+}
+
+}  // namespace ballast::write_log
