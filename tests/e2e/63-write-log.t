@@ -3,12 +3,12 @@
 # The store of a LUN with a write log freezes for longer than the initiator's SCSI timeout, and the
 # initiator is as it comes. Writers notice nothing: no command is answered BUSY, late or with an
 # error. A read of what only the store has waits. What was written is in the store in the end, and
-# survives kill -9.
+# survives kill -9. At last the LUN lets its log go while it is in use, and is opened without it.
 # cpus: 2
-# timeout: 400
+# timeout: 560
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "write logs are ours"
-plan 23
+plan 39
 bus_policy
 
 seconds=45
@@ -79,3 +79,32 @@ ok "and reads the log" wait_for 60 "the LUN" opened 2
 is "$(sum "$DEV")" "$written" "they are there"
 in_store() { [[ $(sum /dev/mapper/dm0) == "$written" ]]; }
 ok "and get to the store" wait_for 60 "the store to have them" in_store
+
+# ---- the log goes, while the LUN is in use
+ctl() { "$LAB_BUILD/ballastctl" log "$@"; }
+log_is() { [[ $(log_now state) == "$1" ]]; }
+log_now() { ctl status dm0 --json | jq -r ".luns[0].log.$1"; }
+put() { bounded 60 dd if="$TEST_DIR/random" of="$DEV" bs=1M seek="$1" oflag=direct status=none; }
+freeze dm0
+ok "4 MiB are written while the store is frozen" put 8
+ok "and the daemon says that they wait" test "$(log_now used_bytes)" -ge $((4 << 20))
+note "$(ctl status dm0)"
+timeout 8 "$LAB_BUILD/ballastctl" log drain dm0 --let-go > "$TEST_DIR/drain" 2>&1
+is "$?" 124 "the store cannot let its log go, and the command waits"
+like "$(< "$TEST_DIR/drain")" "wait for the store" "it says what for"
+ok "writes go on" put 16
+ok "after the command the log is used as before" wait_for 30 "the wish to end" log_is working
+thaw
+load_jobs 0 15 8 4 --fsync=16
+load_start 0 0 --group_reporting "${jobs[@]:0:n}"
+ok "under load" wait_for 40 "load" load_runs 0
+ok "a drain ends" bounded 120 "$LAB_BUILD/ballastctl" log drain dm0
+ok "the store lets its log go" bounded 120 "$LAB_BUILD/ballastctl" log drain dm0 --let-go
+ok "and the daemon says so" log_is "let go"
+ok "the load ends well" load_end 0 120
+is "$(grep -h . "$TEST_DIR"/load-0.err)" "" "fio found every block as it was written"
+took 90 systemctl restart tcmu-runner.service
+is "$status" 0 "a new daemon starts"
+ok "and opens the LUN" wait_for 60 "the LUN" opened 3
+expect_log 'dm0: .* has let its write log .* go before, so the LUN works without one'
+is "$(bounded 60 dd if="$DEV" bs=1M skip=16 count=4 iflag=direct status=none | sha256sum)" "$written" "with its data"

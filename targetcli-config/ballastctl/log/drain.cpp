@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl log drain: writes all that a log has to its store, and lets the log go.
+// ballastctl log drain: writes all that a log has to its store, and lets the log go; or has an open
+// LUN do so.
 #include <fmt/format.h>
 
 #include <memory>
@@ -10,6 +11,7 @@
 #include "lib/write_log/let_go.h"
 #include "lib/write_log/write_log.h"
 #include "targetcli-config/ballastctl/log/offline.h"
+#include "targetcli-config/ballastctl/log/online.h"
 #include "targetcli-config/ballastctl/log/paths.h"
 #include "targetcli-config/ballastctl/log/verbs.h"
 #include "targetcli-config/ballastctl/text/output.h"
@@ -22,8 +24,9 @@ using write_log::Superblock;
 using write_log::WriteLog;
 
 struct Options {
-  std::string log;
+  std::string log;  // or the LUN
   std::string store;
+  bool let_go = false;
 };
 
 // The label of a device is behind the LUN's end, and a file may be longer than the LUN is now.
@@ -75,7 +78,8 @@ Result<std::unique_ptr<WriteLog>> open(Offline& offline, OpenLog& log, OpenStore
   return offline.run(WriteLog::open(log.backend(), store.backend(), options));
 }
 
-void run(const Options& options) {
+// Of a LUN that is closed.
+void drain_offline(const Options& options) {
   const std::string log_path = path_of(options.log);
   const std::string store_path = path_of(options.store);
   Offline offline;
@@ -107,14 +111,33 @@ void run(const Options& options) {
   fmt::print("  open its LUN without log=; {} can be removed\n", printable(log_path));
 }
 
+void run(const Options& options) {
+  if (!options.store.empty()) {
+    drain_offline(options);
+    return;
+  }
+  if (!may_be_lun(options.log)) {
+    throw CLI::ValidationError{
+        "STORE", fmt::format("is missing: give the store of the log {} too, or the name of a LUN "
+                             "that is open, alone",
+                             options.log)};
+  }
+  drain_online(options.log, options.let_go);
+}
+
 }  // namespace
 
 void add_log_drain(CLI::App& log) {
-  CLI::App* const command =
-      log.add_subcommand("drain", "write all that it has to its store, and let it go");
+  CLI::App* const command = log.add_subcommand("drain", "write all that it has to its store");
   const auto options = std::make_shared<Options>();
-  command->add_option("LOG", options->log, "the log's file or device")->required();
-  command->add_option("STORE", options->store, "the store's file or device")->required();
+  command
+      ->add_option("LOG", options->log,
+                   "the name of an open LUN's backstore; of a closed LUN, its log's file or device")
+      ->required();
+  CLI::Option* const store = command->add_option(
+      "STORE", options->store, "of a closed LUN, its store's file or device; its log is let go");
+  command->add_flag("--let-go", options->let_go, "and then have the LUN work without a log")
+      ->excludes(store);
   command->callback([options] { run(*options); });
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl log: looks at a write log (lib/write_log), and takes it away from its store. It works
-// on files and devices, and asks no daemon.
+// ballastctl log: looks at a write log (lib/write_log), and takes it away from its store. Of a LUN
+// that is open it asks the daemon; else it works on files and devices.
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/log/verbs.h"
 

@@ -15,6 +15,7 @@
 #include "lib/backend/file_probe.h"
 #include "lib/base/unique_fd.h"
 #include "lib/write_log/superblock_at.h"
+#include "targetcli-config/ballastctl/machine/target.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
@@ -37,6 +38,21 @@ std::string path_of(const std::string& argument) {
   }
   std::string path = argument.starts_with(file) ? argument.substr(file.size()) : argument;
   return std::filesystem::absolute(std::move(path)).lexically_normal().string();
+}
+
+std::optional<std::string> configured_log(const std::string& lun) {
+  constexpr std::string_view key = ";log=";
+  if (std::filesystem::exists(lun)) {
+    return path_of(lun);
+  }
+  for (const TargetLun& its : target_luns(Files::of_this_machine())) {
+    const std::size_t at = its.configuration.find(key);
+    if (its.name == lun && at != std::string::npos) {
+      const std::string path = its.configuration.substr(at + key.size());
+      return path_of(path.substr(0, path.find(';')));
+    }
+  }
+  return std::nullopt;
 }
 
 bool is_block_device(const std::string& path) {

@@ -3,6 +3,7 @@
 // (text/output.h).
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "lib/base/units.h"
@@ -13,6 +14,10 @@ namespace ballast::ctl {
 // The absolute path that an argument names: a path, or "file=/srv/vol0.raw" as a configuration
 // string has it.
 std::string path_of(const std::string& argument);
+
+// The path of the log of a backstore that the kernel has, open or not. Nothing: it has no such
+// backstore, or that has no log. A file of this name in the current folder comes first.
+std::optional<std::string> configured_log(const std::string& lun);
 
 bool is_block_device(const std::string& path);
 // Of the regular file or block device.

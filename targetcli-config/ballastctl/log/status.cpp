@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ballastctl log status: what the superblock of a log says.
+// ballastctl log status: of an open LUN, what the daemon knows of its log; else what the superblock
+// of the log says.
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <string>
 
 #include "lib/backend/file_label.h"
+#include "targetcli-config/ballastctl/log/online.h"
 #include "targetcli-config/ballastctl/log/paths.h"
 #include "targetcli-config/ballastctl/log/verbs.h"
 #include "targetcli-config/ballastctl/text/output.h"
@@ -90,8 +92,45 @@ nlohmann::json document(const std::string& path, const Superblock& its, bool in_
           {"label", label.has_value() ? nlohmann::json(label->word) : nlohmann::json{}}};
 }
 
+void show(const OnlineLog& online, bool json) {
+  fmt::print("{}", json ? online.document + "\n" : status_text(online.lun));
+}
+
+// The path of the log of a LUN, from what is open now, or from its configuration. Nothing: the LUN
+// is open, and its status was shown.
+std::optional<std::string> path_or_show(const Options& options) {
+  if (!may_be_lun(options.log)) {
+    const std::string path = path_of(options.log);
+    const std::optional<OnlineLog> online =
+        is_in_use(path) && options.store.empty() ? lun_with_log(path) : std::nullopt;
+    if (!online.has_value()) {
+      return path;
+    }
+    show(*online, options.json);
+    return std::nullopt;
+  }
+  const Result<OnlineLog> online = log_of_lun(options.log);
+  if (online.ok() && online.value().log().is_null()) {
+    fail(fmt::format("LUN {} has no write log", options.log));
+  }
+  if (online.ok()) {
+    show(online.value(), options.json);
+    return std::nullopt;
+  }
+  const Error& why = online.error();
+  std::optional<std::string> path = configured_log(options.log);
+  if (!path.has_value()) {
+    fail(fmt::format("{}; of a LUN that is closed, give the path of its log", why.message));
+  }
+  return path;
+}
+
 void run(const Options& options) {
-  const std::string path = path_of(options.log);
+  const std::optional<std::string> found = path_or_show(options);
+  if (!found.has_value()) {
+    return;
+  }
+  const std::string& path = *found;
   const bool in_use = is_in_use(path);
   const Superblock its = read_superblock(path);
   std::optional<Match> label;
@@ -121,9 +160,13 @@ void run(const Options& options) {
 }  // namespace
 
 void add_log_status(CLI::App& log) {
-  CLI::App* const command = log.add_subcommand("status", "what its superblock says");
+  CLI::App* const command = log.add_subcommand(
+      "status", "what waits in it, or, of a closed LUN, what its superblock says");
   const auto options = std::make_shared<Options>();
-  command->add_option("LOG", options->log, "the log's file or device")->required();
+  command
+      ->add_option("LOG", options->log,
+                   "the name of the LUN's backstore, or the log's file or device")
+      ->required();
   command->add_option("--store", options->store,
                       "also say whether the label of this file or device names the log");
   add_json_flag(*command, options->json);

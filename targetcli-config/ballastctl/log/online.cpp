@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "targetcli-config/ballastctl/log/online.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "targetcli-config/ballastctl/ask/daemon.h"
+#include "targetcli-config/ballastctl/text/cells.h"
+#include "targetcli-config/ballastctl/text/output.h"
+
+namespace ballast::ctl {
+namespace {
+
+using nlohmann::json;
+using std::chrono::steady_clock;
+namespace bus = watch::bus;
+
+// Much shorter than the time for which the daemon remembers a wish (lib/backend/log_control.h).
+constexpr std::chrono::seconds between_wishes{1};
+constexpr std::chrono::seconds between_lines{5};
+
+Result<OnlineLog> ask_one(const bus::Method& method, const std::string& lun) {
+  Result<std::string> answer = ask(method, lun);
+  if (!answer) {
+    return answer.error();
+  }
+  Reading reading = read_answer(answer.value());
+  if (reading.luns.size() != 1) {
+    return Error{ETIMEDOUT,
+                 fmt::format("LUN {} does not answer: its thread is busy or stuck", lun)};
+  }
+  return OnlineLog{.document = std::move(answer).value(), .lun = std::move(reading.luns.front())};
+}
+
+std::uint64_t number(const json& object, const char* member) {
+  return object.at(member).get<std::uint64_t>();
+}
+
+bool is_gone(std::string_view state) {
+  return state == "let go" || state == "retired";
+}
+
+// What of it the store does not have, and how fast it takes it.
+std::string waiting_text(const json& log) {
+  if (log.at("oldest_ns").is_null()) {
+    return "the store has everything";
+  }
+  std::string text = fmt::format("{} in {} blocks wait for the store, the oldest for {}",
+                                 bytes_text(number(log, "used_bytes")), number(log, "blocks"),
+                                 duration_text(number(log, "oldest_ns")));
+  if (const json& speed = log.at("store_bytes_per_s"); speed.is_number()) {
+    text += fmt::format("; it takes {} a second", bytes_text(speed.get<std::uint64_t>()));
+  }
+  return text;
+}
+
+// The line about a wait, now and then.
+class Progress {
+ public:
+  explicit Progress(std::string lun) : lun_{std::move(lun)} {}
+  void show(const std::string& text) {
+    const auto now = steady_clock::now();
+    if (now - last_ < between_lines) {
+      return;
+    }
+    last_ = now;
+    fmt::print("{}: {}\n", printable(lun_), printable(text));
+    std::fflush(stdout);
+  }
+
+ private:
+  const std::string lun_;
+  steady_clock::time_point last_ = steady_clock::now();
+};
+
+[[noreturn]] void fail_for(const std::string& lun, const Error& error) {
+  fail((error.errno_value == EIO ? printable(lun) + ": " : "") + error.message);
+}
+
+}  // namespace
+
+bool may_be_lun(const std::string& argument) {
+  return argument.find_first_of("/=") == std::string::npos;
+}
+
+Result<OnlineLog> log_of_lun(const std::string& lun) {
+  return ask_one(bus::log, lun);
+}
+
+std::optional<OnlineLog> lun_with_log(const std::string& path) {
+  const Result<std::string> answer = ask(bus::log, {});
+  if (!answer) {
+    return std::nullopt;
+  }
+  for (const json& lun : read_answer(answer.value()).luns) {
+    const json& log = lun.at("log");
+    if (log.is_object() && log.at("device") == "file=" + path && log.at("state") != "let go") {
+      Result<OnlineLog> found = log_of_lun(lun.at("name").get<std::string>());
+      return found.ok() ? std::optional{std::move(found).value()} : std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+std::string status_text(const json& lun) {
+  const std::string name = printable(lun.at("name").get<std::string>());
+  const json& log = lun.at("log");
+  const auto state = log.at("state").get<std::string>();
+  const std::string device = printable(log.at("device").get<std::string>());
+  std::string text = fmt::format("{}: open, with the write log {}: {}\n", name, device, state);
+  if (state == "let go") {
+    text += "  its store needs no log; changes go there directly\n";
+    return text;
+  }
+  if (state == "failing" || state == "retired") {
+    text += "  its disk failed: the store gets what it has, and then works without it\n";
+  } else if (state == "damaged") {
+    text += "  what it has cannot be read; changes fail\n";
+  }
+  text += fmt::format("  {}\n", waiting_text(log));
+  text += fmt::format("  {} of {} used; epoch {}\n", bytes_text(number(log, "used_bytes")),
+                      bytes_text(number(log, "size_bytes")), number(log, "epoch"));
+  return text;
+}
+
+void drain_online(const std::string& lun, bool lets_go) {
+  const bus::Method& wish = lets_go ? bus::let_log_go : bus::hurry_log;
+  Progress progress{lun};
+  std::optional<std::uint64_t> last;  // the newest block that was there in the beginning
+  for (;;) {
+    const Result<OnlineLog> asked = ask_one(wish, lun);
+    if (!asked && (asked.error().errno_value != ETIMEDOUT || !last.has_value())) {
+      fail_for(lun, asked.error());
+    }
+    if (!asked) {
+      progress.show(asked.error().message);
+      continue;
+    }
+    const json& log = asked.value().log();
+    const auto state = log.at("state").get<std::string>();
+    last = last.value_or(number(log, "last_block"));
+    if (is_gone(state)) {
+      const auto device = log.at("device").get<std::string>();
+      fmt::print("{}: its store has everything and needs no log; changes go there directly\n",
+                 printable(lun));
+      fmt::print("  make the LUN anew without log=, when it suits; {} is not used any more\n",
+                 printable(device));
+      return;
+    }
+    if (state == "damaged") {
+      fail(
+          fmt::format("{}: its log cannot be read, so the store does not get what it has: the log "
+                      "of the daemon says more",
+                      printable(lun)));
+    }
+    if (!lets_go && number(log, "first_block") > *last) {
+      fmt::print("{}: the store has all that was in the log; the LUN goes on with it\n",
+                 printable(lun));
+      return;
+    }
+    progress.show(waiting_text(log));
+    std::this_thread::sleep_for(between_wishes);
+  }
+}
+
+}  // namespace ballast::ctl
