@@ -233,7 +233,9 @@ co::Task<IoStatus> LoggedStore::change(Order order, co::CancelToken cancel) {
   }
   IoStatus status = IoStatus::ok;
   if (!is_past() && !sabotage_.changes_pass_early) {
-    status = co_await wait_until_past(cancel);
+    // A block whose write failed may be on the device all the same, and the next opening would find
+    // it. So what may be in the log is not given up: nothing overlaps it until the log is let go.
+    status = co_await wait_until_past(may_be_in_log ? co::CancelToken{} : cancel);
   }
   if (ok(status)) {
     status = co_await change_store(order, cancel);
