@@ -241,25 +241,26 @@ void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) cons
   }
 }
 
-Result<watch::LunSnapshot> Lun::snapshot(const watch::Lists& lists, std::string waits_for) const {
+void Lun::tell(const watch::Lists& lists, std::string waits_for, const Inspected& told) const {
+  watch::LunSnapshot snapshot;
   try {
-    watch::LunSnapshot snapshot;
     describe(lists, &snapshot);
     snapshot.waits_for = std::move(waits_for);
-    return snapshot;
   } catch (const std::bad_alloc&) {
-    return Error{ENOMEM, "out of memory"};
+    told(Error{ENOMEM, "out of memory"});
+    return;
   }
+  told(std::move(snapshot));
 }
 
 void Lun::inspect(const watch::Lists& lists, Nanoseconds patience, Inspected told) {
   const bool idle = task_set_ == nullptr || unanswered() + task_set_->orphans() == 0;
   if (idle || !lists.in_flight) {
-    told(snapshot(lists, {}));
+    tell(lists, {}, told);
     return;
   }
   store_wait_.ask(patience, [this, lists, told = std::move(told)](std::string waits_for) {
-    told(snapshot(lists, std::move(waits_for)));
+    tell(lists, std::move(waits_for), told);
   });
 }
 

@@ -186,7 +186,7 @@ class Lun final : private backend::AccessWatcher {
   Result<void> moved(bool here, backend::Move ended);
 
   co::Task<void> do_resize(Bytes size, std::shared_ptr<Done> done);
-  Result<watch::LunSnapshot> snapshot(const watch::Lists& lists, std::string waits_for) const;
+  void tell(const watch::Lists& lists, std::string waits_for, const Inspected& told) const;
   Result<void> resized(Bytes size, BlockCount blocks, IoStatus status);
 
   co::Task<void> stop_soon();
