@@ -148,7 +148,8 @@ bool Monitor::needs_log_alone(const Issued& command) const {
     case Wish::Kind::flush:
       return log_->has_room();
     case Wish::Kind::read:
-      return log_->covers(wish.range()) && (!wish.fua || log_->has_room());
+      // If the log has failed, it may wait for a change that perhaps is in the log.
+      return log_->covers(wish.range()) && log_->works() && (!wish.fua || log_->has_room());
     default:
       return false;
   }
