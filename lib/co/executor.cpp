@@ -86,16 +86,21 @@ bool Executor::tick() {
     WaitRecord* const record = dequeue();
     const std::coroutine_handle<> handle = record->handle;
     record->handle = {};
+    const TaskInfo* const task = record->task;
+    pulse_.runs(task != nullptr ? task->name : "a chain of tasks",
+                task != nullptr ? task->wait_site : Site{});
     if (record->transfer) {
       release_record(record);
     }
     run(handle);
   }
   in_hooks_ = true;
+  pulse_.ends_tick();
   for (TickHook* hook : hooks_) {
     hook->tick_end();
   }
   in_hooks_ = false;
+  pulse_.runs_no_task();
   mailbox_.end_consuming();
   running_ = false;
   return messages > 0 || stats_.resumes != resumes_before;

@@ -18,6 +18,7 @@
 #include "lib/co/clock.h"
 #include "lib/co/frame_pool.h"
 #include "lib/co/mailbox.h"
+#include "lib/co/pulse.h"
 #include "lib/co/registry.h"
 #include "lib/co/timer.h"
 #include "lib/co/wait.h"
@@ -90,8 +91,10 @@ class Executor {
     now_ = clock_.now();
     in_turn_ = true;
     now_is_fresh_ = true;
+    pulse_.begin_turn(now_);
   }
   void end_turn() {
+    pulse_.end_turn();
     in_turn_ = false;
     now_is_fresh_ = false;
   }
@@ -122,6 +125,7 @@ class Executor {
   Registry& registry() { return registry_; }
   const Registry& registry() const { return registry_; }
   const ExecutorStats& stats() const { return stats_; }
+  const Pulse& pulse() const { return pulse_; }  // any thread
 
   // How many coroutines one tick enters before completions, timers and the mailbox get their turn.
   static constexpr std::uint64_t resumes_per_tick = 4096;
@@ -167,6 +171,7 @@ class Executor {
   bool in_turn_ = false;
   bool now_is_fresh_ = false;
   bool in_hooks_ = false;
+  Pulse pulse_;
   Timers timers_;
   Mailbox mailbox_;
   Registry registry_{memory_};
