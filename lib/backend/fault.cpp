@@ -10,6 +10,7 @@
 #include <cstring>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "lib/backend/control_file.h"
@@ -104,6 +105,9 @@ co::Task<IoStatus> Fault::suffer(FaultSubject subject, FaultRule rule, co::Cance
   switch (rule.effect) {
     case FaultRule::Effect::error:
       co_return rule.error_of(subject.kind);
+    case FaultRule::Effect::block:
+      std::this_thread::sleep_for(rule.delay);
+      co_return IoStatus::ok;
     case FaultRule::Effect::delay: {
       if (rule.stubborn) {
         co_await co::sleep_for(executor(), rule.delay);

@@ -121,8 +121,21 @@ Result<void> parse_effect(std::string_view word, FaultRule& rule) {
     rule.delay = delay.value();
     return {};
   }
+  if (word.starts_with("block=")) {
+    const Result<Nanoseconds> time = config::parse_duration("block", word.substr(6));
+    if (!time) {
+      return time.error();
+    }
+    if (time.value() > FaultRule::longest_block) {
+      return invalid("{} is too long: the whole LUN stands still, for {} at most", word,
+                     config::format_duration(FaultRule::longest_block));
+    }
+    rule.effect = FaultRule::Effect::block;
+    rule.delay = time.value();
+    return {};
+  }
   if (!word.starts_with("error=")) {
-    return invalid("{} is not an effect: write delay=, error= or freeze", quote(word));
+    return invalid("{} is not an effect: write delay=, error=, block= or freeze", quote(word));
   }
   rule.effect = FaultRule::Effect::error;
   for (const StatusWord& known : status_words) {
@@ -233,10 +246,12 @@ Result<FaultRule> parse_rule(std::string_view operations, std::string_view line)
         "after can be combined with error=medium_error only: the other errors say that nothing was "
         "done");
   }
-  if (rule.cancellable && (rule.after || rule.effect == FaultRule::Effect::error)) {
+  const bool can_wait =
+      rule.effect == FaultRule::Effect::delay || rule.effect == FaultRule::Effect::freeze;
+  if (rule.cancellable && (rule.after || !can_wait)) {
     return invalid("cancellable can be combined with delay and freeze, and not with after");
   }
-  if (rule.stubborn && (rule.cancellable || rule.effect == FaultRule::Effect::error)) {
+  if (rule.stubborn && (rule.cancellable || !can_wait)) {
     return invalid("stubborn can be combined with delay and freeze, and not with cancellable");
   }
   return rule;

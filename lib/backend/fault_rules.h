@@ -16,6 +16,9 @@
 //                                 (op_status.h)
 //              error=<errno>      EIO, ENOSPC, EROFS and all others of errno(3): the status that
 //                                 op_status.h makes of it
+//              block=<duration>   the thread that drives the LUN sleeps, so the LUN answers nothing
+//                                 meanwhile, nor goes on with anything: what a bug of Ballast would
+//                                 do; one minute at most
 //              freeze             held until rules are applied in which no freeze matches
 // Conditions   first=<n>          the first n operations that match
 //              every=<n>          each nth operation that matches
@@ -36,6 +39,7 @@
 // functions and values; one thread.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -50,13 +54,14 @@
 namespace ballast::backend {
 
 struct FaultRule {
-  enum class Effect : std::uint8_t { delay, error, freeze };
+  enum class Effect : std::uint8_t { delay, error, freeze, block };
+  static constexpr Nanoseconds longest_block = std::chrono::minutes{1};
   unsigned operations = 0;  // bit 1 << OpKind
   Effect effect = Effect::delay;
   bool after = false;
   bool cancellable = false;
   bool stubborn = false;
-  Nanoseconds delay{};
+  Nanoseconds delay{};  // or how long it blocks
   IoStatus status = IoStatus::medium_error;
   int errno_value = 0;      // above 0: replaces `status`
   std::uint64_t first = 0;  // 0: no such condition, here and in the next two

@@ -86,6 +86,11 @@ void a_bad_line_is_named_and_the_text_refused(void**) {
   expect_in(refusal("read delay=5"), "line 1: delay: \"5\" has no unit");
   expect_in(refusal("read error=sad"), "unknown status \"sad\"");
   expect_in(refusal("read,write error=no_space"), "not all of these operations");
+  expect_in(refusal("read block=61s"), "line 1: block=61s is too long");
+  expect_in(refusal("read block=5"), "line 1: block: \"5\" has no unit");
+  expect_in(refusal("read block=5s cancellable"), "cancellable can be combined with delay and");
+  expect_in(refusal("read block=5s stubborn"), "stubborn can be combined with delay and");
+  expect_in(refusal("read block=1min after"), "accepted");
   expect_in(refusal("read freeze lba=5"), "is not a range");
   expect_in(refusal("read freeze lba=5-4"), "ends before it begins");
   expect_in(refusal("read freeze chance=101%"), "1 to 100");
