@@ -25,6 +25,7 @@
 #include "lib/base/version.h"
 #include "lib/watch/bus.h"
 #include "lib/watch/report.h"
+#include "lib/watch/watchdog.h"
 
 namespace ballast::handler {
 namespace {
@@ -72,21 +73,25 @@ Nanoseconds patience_after(Nanoseconds gone) {
 Answer answer(const watch::report::Report& report, const std::string& lun) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<watch::LunSnapshot> snapshots;
-  std::vector<std::string> silent;
+  watch::FromOutside outside;
   const std::size_t visited =
       directory().visit(lun.empty() ? nullptr : &lun, [&](ControlledLun& asked) {
         const Nanoseconds gone = std::chrono::steady_clock::now() - begin;
         watch::LunSnapshot snapshot;
-        if (asked.snapshot(report.lists, &snapshot, patience_after(gone))) {
+        const bool answered = asked.snapshot(report.lists, &snapshot, patience_after(gone));
+        if (answered) {
           snapshots.push_back(std::move(snapshot));
         } else {
-          silent.push_back(asked.name());
+          outside.silent.push_back(asked.name());
+        }
+        if (auto stuck = asked.stuck(answered ? watch::Watchdog::patience : control_patience)) {
+          outside.stuck.push_back(std::move(*stuck));
         }
       });
   if (visited == 0 && !lun.empty()) {
     return unknown(lun);
   }
-  return {nullptr, report.write(snapshots, silent)};
+  return {nullptr, report.write(snapshots, outside)};
 }
 
 void reply(GDBusMethodInvocation* invocation, const char* error, const char* text) noexcept {

@@ -7,8 +7,8 @@
 //                                         document; "": all LUNs
 //     Version                             property, s
 //
-// The documents are those of lib/watch/report.h. Each has one more member, "silent": an array with
-// the names of the LUNs whose executor did not answer in time. These LUNs have no entry in "luns".
+// The documents are those of lib/watch/report.h. A LUN whose executor did not answer in time has no
+// entry in "luns"; it is named in "silent", and "stuck" says what its thread is doing.
 // A call with a name that no LUN has fails with org.ballast.Error.NoSuchLun, and its message lists
 // the names that there are. The bus decides who may call: org.ballast.Ballast1.conf permits root
 // only. The connection is our own, not the daemon's.

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "lib/base/log.h"
+#include "lib/base/thread_id.h"
 #include "lib/scsi/cdb.h"
 
 namespace ballast::handler {
@@ -39,6 +40,7 @@ io::SgView data_of(const abi::tcmulib_cmd& cmd) {
 
 void Device::handle(abi::tcmulib_cmd* cmd) {
   if (!identity_read_.load(std::memory_order_relaxed)) {
+    watched_->command_thread_is(this_thread_id());
     read_identity();
   }
   const bool more = cursor_->arrived(cmd->cmd_id);

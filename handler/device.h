@@ -56,6 +56,7 @@
 #include "lib/lun/lun.h"
 #include "lib/scsi/task_set.h"
 #include "lib/watch/snapshot.h"
+#include "lib/watch/watchdog.h"
 
 namespace ballast::handler {
 
@@ -111,6 +112,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   // For the owner's list of departed Devices.
   std::unique_ptr<Device> next_departed;
 
+  std::optional<watch::StuckThread> stuck(Nanoseconds at_least) const override {
+    return watched_->stuck(at_least);
+  }
   bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) override;
   void move(bool here, std::function<void(Result<void>)> done) override;
   void write_log_back(bool lets_go, std::function<void(Result<watch::LunSnapshot>)> done) override;
@@ -174,6 +178,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   const std::string name_;  // the backstore's name, as targetcli shows it
   const co::SteadyClock clock_;
   co::Executor executor_;
+  std::unique_ptr<watch::Watchdog::Lun> watched_;
   std::unique_ptr<io::Uring> uring_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::unique_ptr<io::HelperThread> helper_;

@@ -80,9 +80,12 @@ bool Device::snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanos
   using Asked = lun::Asked<watch::LunSnapshot>;
   std::optional<Result<watch::LunSnapshot>> answer = lun::ask<watch::LunSnapshot>(
       executor_, patience, [this, lists, patience](const std::shared_ptr<Asked>& asked) {
-        const auto told = [asked, mailbox = ring_->mailbox()](Result<watch::LunSnapshot> snapshot) {
+        const auto told = [asked, mailbox = ring_->mailbox(),
+                           times_stuck =
+                               watched_->times_stuck()](Result<watch::LunSnapshot> snapshot) {
           if (snapshot) {
             snapshot.value().mailbox = mailbox;
+            snapshot.value().times_stuck = times_stuck;
           }
           asked->answer(std::move(snapshot));
         };

@@ -17,6 +17,7 @@
 #include "handler/config_string.h"
 #include "handler/lun_name.h"
 #include "handler/store_order.h"
+#include "handler/watchdog.h"
 #include "lib/backend/factory.h"
 #include "lib/base/log.h"
 #include "lib/base/never_destroyed.h"
@@ -162,6 +163,7 @@ Result<void> Device::open_machinery(const lun::LunConfig& config) {
   }
   watch_ = std::make_unique<RingWatch>(config.poll);
   helper_ = std::make_unique<io::HelperThread>(executor_);
+  watched_ = std::make_unique<watch::Watchdog::Lun>(watchdog(), name_, executor_);
   loop_ = std::make_unique<io::Loop>(executor_, clock_, uring_.get());
   loop_->set_under_way(
       [](void* self) {

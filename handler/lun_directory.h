@@ -10,12 +10,14 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/watch/snapshot.h"
+#include "lib/watch/stuck.h"
 
 namespace ballast::handler {
 
@@ -33,6 +35,10 @@ class ControlledLun {
   // but the LUN's own, which would wait for itself. Not from within control_remove(), nor after it.
   virtual bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into,
                         Nanoseconds patience) = 0;
+
+  // The thread that keeps the LUN from going on, if it has done so for `at_least`. Does not wait
+  // for the LUN.
+  virtual std::optional<watch::StuckThread> stuck(Nanoseconds at_least) const = 0;
 
   // Has this gateway take over the LUN's shared store (`here`), or give it back. Returns at once.
   // Calls `done` once, from any thread, possibly within the call. May throw std::bad_alloc; then

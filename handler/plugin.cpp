@@ -25,6 +25,7 @@
 #include "handler/device.h"
 #include "handler/store_order.h"
 #include "handler/tcmur_abi.h"
+#include "handler/watchdog.h"
 #include "lib/backend/factory.h"
 #include "lib/base/log.h"
 #include "lib/base/log_writer.h"
@@ -297,6 +298,7 @@ extern "C" [[gnu::visibility("default")]] int handler_init() noexcept {
     // The daemon works without the text.
   }
   ballast::handler::handler.cfg_desc = strings.c_str();
+  ballast::handler::start_watchdog();
   ballast::handler::control_start();
   return ballast::handler::abi::tcmur_register_handler(&ballast::handler::handler);
 }

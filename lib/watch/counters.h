@@ -19,7 +19,7 @@ struct Counter {
 };
 
 // In the order in which a person reads them.
-inline constexpr std::array<Counter, 18> counters{{
+inline constexpr std::array<Counter, 19> counters{{
     {"commands", "received", true, [](const LunSnapshot& lun) { return lun.counters.commands; }},
     {"good", "answered GOOD or CONDITION MET", true,
      [](const LunSnapshot& lun) { return lun.counters.good; }},
@@ -48,6 +48,8 @@ inline constexpr std::array<Counter, 18> counters{{
      [](const LunSnapshot& lun) { return lun.counters.held; }},
     {"stalls", "times the LUN became stalled", false,
      [](const LunSnapshot& lun) { return lun.counters.stalls; }},
+    {"stuck", "times that a thread of the LUN did not go on for 5 s", false,
+     [](const LunSnapshot& lun) { return lun.times_stuck; }},
     {"refused_wakes", "second wakes of a coroutine, all refused: each is a bug in Ballast", false,
      [](const LunSnapshot& lun) { return lun.refused_wakes; }},
     {"read_bytes", "read, answered GOOD", true,
@@ -55,8 +57,8 @@ inline constexpr std::array<Counter, 18> counters{{
     {"written_bytes", "written, answered GOOD", true,
      [](const LunSnapshot& lun) { return lun.counters.written.value(); }},
 }};
-// Every member of LunCounters needs a row, or no report would show it. Two rows come from other
-// members of the snapshot.
-static_assert(sizeof(LunCounters) == (counters.size() - 2) * sizeof(std::uint64_t));
+// Every member of LunCounters needs a row, or no report would show it. Three rows come from
+// other members of the snapshot.
+static_assert(sizeof(LunCounters) == (counters.size() - 3) * sizeof(std::uint64_t));
 
 }  // namespace ballast::watch

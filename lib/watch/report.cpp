@@ -55,9 +55,28 @@ Json begin_lun(const LunSnapshot& lun) {
   return json;
 }
 
+Json stuck_threads(const std::vector<StuckThread>& threads) {
+  Json all = Json::array();
+  for (const StuckThread& thread : threads) {
+    Json json;
+    json["lun"] = thread.lun;
+    json["for_ns"] = ns(thread.for_how_long);
+    json["thread"] = thread.thread;
+    json["thread_name"] = thread.thread_name;
+    json["thread_state"] = std::string(1, thread.state);
+    json["drives"] = thread.drives;
+    json["task"] = text_or_null(thread.task);
+    json["where"] = text_or_null(thread.where);
+    json["what"] = thread.what;
+    json["in_kernel"] = text_or_null(thread.kernel_place);
+    all.push_back(std::move(json));
+  }
+  return all;
+}
+
 template <class Describe>
 std::string document(const char* kind, std::span<const LunSnapshot> luns,
-                     const std::vector<std::string>& silent, Describe describe) {
+                     const FromOutside& outside, Describe describe) {
   Json all = Json::array();
   for (const LunSnapshot& lun : luns) {
     Json json = begin_lun(lun);
@@ -68,7 +87,8 @@ std::string document(const char* kind, std::span<const LunSnapshot> luns,
   json["version"] = version;
   json["report"] = kind;
   json["luns"] = std::move(all);
-  json["silent"] = silent;
+  json["silent"] = outside.silent;
+  json["stuck"] = stuck_threads(outside.stuck);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -207,8 +227,8 @@ Json all_of_log(const LunSnapshot& lun) {
 
 }  // namespace
 
-std::string list(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
-  return document("list", luns, silent, [](const LunSnapshot& lun, Json& json) {
+std::string list(std::span<const LunSnapshot> luns, const FromOutside& outside) {
+  return document("list", luns, outside, [](const LunSnapshot& lun, Json& json) {
     json["backend"] = lun.backend;
     json["configuration"] = lun.configuration;
     json["fault_control"] = text_or_null(lun.fault_control);
@@ -228,8 +248,8 @@ std::string list(std::span<const LunSnapshot> luns, const std::vector<std::strin
   });
 }
 
-std::string inflight(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
-  return document("inflight", luns, silent, [](const LunSnapshot& lun, Json& json) {
+std::string inflight(std::span<const LunSnapshot> luns, const FromOutside& outside) {
+  return document("inflight", luns, outside, [](const LunSnapshot& lun, Json& json) {
     std::vector<CommandRecord> by_age = lun.in_flight;
     std::ranges::sort(by_age, [](const CommandRecord& a, const CommandRecord& b) {
       return std::tie(a.arrived, a.number) < std::tie(b.arrived, b.number);
@@ -244,8 +264,8 @@ std::string inflight(std::span<const LunSnapshot> luns, const std::vector<std::s
   });
 }
 
-std::string slow(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
-  return document("slow", luns, silent, [](const LunSnapshot& lun, Json& json) {
+std::string slow(std::span<const LunSnapshot> luns, const FromOutside& outside) {
+  return document("slow", luns, outside, [](const LunSnapshot& lun, Json& json) {
     json["slow_ns"] = ns(lun.slow);
     json["slow_begun"] = lun.slow_begun;
     Json requests = Json::array();
@@ -256,8 +276,8 @@ std::string slow(std::span<const LunSnapshot> luns, const std::vector<std::strin
   });
 }
 
-std::string stats(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
-  return document("stats", luns, silent, [](const LunSnapshot& lun, Json& json) {
+std::string stats(std::span<const LunSnapshot> luns, const FromOutside& outside) {
+  return document("stats", luns, outside, [](const LunSnapshot& lun, Json& json) {
     json["open_for_ns"] = ns(lun.now - lun.opened);
     json["orphan_bytes"] = lun.orphan_bytes.value();
     json["counters"] = counters_of(lun, true);
@@ -269,8 +289,8 @@ std::string stats(std::span<const LunSnapshot> luns, const std::vector<std::stri
   });
 }
 
-std::string tasks(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
-  return document("tasks", luns, silent, [](const LunSnapshot& lun, Json& json) {
+std::string tasks(std::span<const LunSnapshot> luns, const FromOutside& outside) {
+  return document("tasks", luns, outside, [](const LunSnapshot& lun, Json& json) {
     Json tasks = Json::array();
     for (const TaskView& task : lun.tasks) {
       Json one;
@@ -284,8 +304,8 @@ std::string tasks(std::span<const LunSnapshot> luns, const std::vector<std::stri
   });
 }
 
-std::string log(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent) {
-  return document("log", luns, silent, [](const LunSnapshot& lun, Json& json) {
+std::string log(std::span<const LunSnapshot> luns, const FromOutside& outside) {
+  return document("log", luns, outside, [](const LunSnapshot& lun, Json& json) {
     json["backend"] = lun.backend;
     json["log"] = all_of_log(lun);
   });

@@ -9,13 +9,25 @@
 //
 // Every document
 //   {"version": 1, "report": "list" | "inflight" | "slow" | "stats" | "tasks" | "log",
-//    "luns": [LUN, ...], "silent": [NAME, ...]}
+//    "luns": [LUN, ...], "silent": [NAME, ...], "stuck": [THREAD, ...]}
 // "luns" has a LUN for each snapshot, in their order; "silent" has the names of LUNs that did not
-// answer. `version` grows when a member goes away or changes its meaning. Members may be added
-// without a new version, so readers ignore members that they do not know. All members named here
-// are always there; some may be null where this manual says so. Numbers are whole, at least 0 and
-// below 2^64. Units are in the names: _ns nanoseconds, _bytes bytes. Times are durations:
-// "stalled_for_ns", not "stalled since".
+// answer; "stuck" has threads of LUNs that do not go on (lib/watch/watchdog.h), of silent LUNs from
+// the first second on, of others from the fifth. `version` grows when a member goes away or changes
+// its meaning. Members may be added without a new version, so readers ignore members that they do
+// not know. All members named here are always there; some may be null where this manual says so.
+// Numbers are whole, at least 0 and below 2^64. Units are in the names: _ns nanoseconds, _bytes
+// bytes. Times are durations: "stalled_for_ns", not "stalled since".
+//
+// THREAD: lun            string   the LUN's name
+//         for_ns         how long it has not gone on
+//         thread         its number, as /proc/self/task has it
+//         thread_name    string
+//         thread_state   string, as ps shows it: "R" runs, "S" sleeps, "D" sleeps unkillably
+//         drives         boolean: it drives the LUN, which answers nothing meanwhile
+//         task           string: whose coroutine it runs, as in `tasks` | null: none
+//         where          string: that task's last wait, "volume.cpp:123" | null: it has not waited
+//         what           string: what it does, in words
+//         in_kernel      string: where it is in the kernel, in words | null: not known
 //
 // Every LUN has
 //   name               string   the backstore's, as in targetcli
@@ -136,22 +148,23 @@
 
 #include "lib/watch/bus.h"
 #include "lib/watch/snapshot.h"
+#include "lib/watch/stuck.h"
 
 namespace ballast::watch::report {
 
 struct Report {
   bus::Method method;
-  std::string (*write)(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
+  std::string (*write)(std::span<const LunSnapshot> luns, const FromOutside& outside);
   Lists lists{};  // those that it shows
 };
 // One for each method of the bus.
 std::span<const Report> all();
 
-std::string list(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
-std::string inflight(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
-std::string slow(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
-std::string stats(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
-std::string tasks(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
-std::string log(std::span<const LunSnapshot> luns, const std::vector<std::string>& silent);
+std::string list(std::span<const LunSnapshot> luns, const FromOutside& outside);
+std::string inflight(std::span<const LunSnapshot> luns, const FromOutside& outside);
+std::string slow(std::span<const LunSnapshot> luns, const FromOutside& outside);
+std::string stats(std::span<const LunSnapshot> luns, const FromOutside& outside);
+std::string tasks(std::span<const LunSnapshot> luns, const FromOutside& outside);
+std::string log(std::span<const LunSnapshot> luns, const FromOutside& outside);
 
 }  // namespace ballast::watch::report

@@ -80,6 +80,7 @@ struct LunSnapshot : config::Limits {
   Histogram reads;  // latency from arrival to answer, of those answered GOOD
   Histogram writes;
   Histogram others;
+  std::uint64_t times_stuck = 0;    // one of its threads, see lib/watch/watchdog.h
   std::uint64_t refused_wakes = 0;  // lib/co: second or late wakes, all refused
   std::optional<TimePoint> oldest;  // when the oldest command in flight arrived, orphans too
   std::uint64_t slow_begun = 0;

@@ -26,6 +26,7 @@ class Lun final : public ControlledLun {
     into->name = name_;
     return true;
   }
+  std::optional<ballast::watch::StuckThread> stuck(Nanoseconds) const override { return {}; }
   void move(bool, std::function<void(ballast::Result<void>)>) override {}
   void write_log_back(bool,
                       std::function<void(ballast::Result<ballast::watch::LunSnapshot>)>) override {}

@@ -72,7 +72,7 @@ bool MadeUpLun::is(std::string_view kind) const {
 }
 
 bool MadeUpLun::snapshot(const watch::Lists&, watch::LunSnapshot* into, Nanoseconds patience) {
-  if (is("silent")) {
+  if (is("silent") || is("stuck")) {
     std::this_thread::sleep_for(patience);
     return false;
   }
@@ -117,6 +117,26 @@ bool MadeUpLun::snapshot(const watch::Lists&, watch::LunSnapshot* into, Nanoseco
   }
   *into = std::move(lun);
   return true;
+}
+
+std::optional<watch::StuckThread> MadeUpLun::stuck(Nanoseconds) const {
+  if (!is("stuck") && !is("half")) {
+    return std::nullopt;
+  }
+  watch::StuckThread stuck{.lun = name_,
+                           .for_how_long = 12s,
+                           .thread = 4711,
+                           .thread_name = "ballast/" + name_,
+                           .state = is("stuck") ? 'S' : 'D',
+                           .drives = is("stuck"),
+                           .what = "the command thread, while another thread drives the LUN"};
+  if (is("stuck")) {
+    stuck.task = "READ(10)";
+    stuck.where = "file.cpp:98";
+    stuck.what = "the coroutine \"READ(10)\", whose last wait was at file.cpp:98";
+    stuck.kernel_place = "in futex_wait_queue";
+  }
+  return stuck;
 }
 
 // As a LUN does, it answers on another thread.

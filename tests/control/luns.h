@@ -13,6 +13,8 @@ namespace ballast::testing {
 //   calm     one READ has just come
 //   stalled  for 4 s; a WRITE older than its deadline, an orphan, an adopting retry, slow requests
 //   faulty   has a fault wrapper, whose control file is `fault_control`
+//   stuck    as silent, and a thread of it has been stuck for 12 s
+//   half     as calm, but its command thread has been stuck for 12 s
 //   silent   does not answer: waits until the caller's patience has ended
 //   shared   stands by, and can be moved once
 //   logged   has a write log with 3 MiB that wait; after the third wish the store has everything,
@@ -24,6 +26,7 @@ class MadeUpLun final : public handler::ControlledLun {
   MadeUpLun(std::string name, std::string fault_control);
   std::string name() const override { return name_; }
   bool snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanoseconds patience) override;
+  std::optional<watch::StuckThread> stuck(Nanoseconds at_least) const override;
   void move(bool here, std::function<void(Result<void>)> done) override;
   void write_log_back(bool lets_go, std::function<void(Result<watch::LunSnapshot>)> done) override;
   void daemon_stops() override;  // prints a line on standard error

@@ -4,7 +4,7 @@
 # check-instructions: fails if a command takes over 2 % more instructions than instructions.tsv says.
 # bench-native: commands per second and instructions per command with the same host.
 
-ring_tests := ring_test freeze_test log_test kernel_test open_test passed_over_test
+ring_tests := ring_test freeze_test log_test kernel_test open_test passed_over_test watchdog_test
 $(foreach p,$(ring_tests) fault_sweep kill_sweep bench,$(eval $(call host_program,ring/$(p))))
 $(B)/tests/ring/kernel_test: $(B)/obj/tests/ring/kernel.o
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <set>
 #include <string_view>
 
 namespace ballast::ctl {
@@ -65,6 +66,30 @@ Error explain(GError& error) {
   return {EIO, fmt::format("tcmu-runner answered with an error: {}", error.message)};
 }
 
+// Says which LUNs did not answer, and what is known of threads that do not go on.
+void warn(const Reading& reading) {
+  std::set<std::string> explained;
+  for (const nlohmann::json& thread : reading.stuck) {
+    const std::string lun = thread.at("lun");
+    const nlohmann::json& in_kernel = thread.at("in_kernel");
+    fmt::print(stderr, "ballastctl: LUN {} {} stuck for {} in {}; thread {} ({}), state {}{}\n",
+               printable(lun), thread.at("drives") ? "does not answer:" : "answers, but is",
+               duration_text(thread.at("for_ns").get<std::uint64_t>()),
+               printable(thread.at("what").get<std::string>()),
+               thread.at("thread").get<std::int64_t>(),
+               printable(thread.at("thread_name").get<std::string>()),
+               printable(thread.at("thread_state").get<std::string>()),
+               in_kernel.is_string() ? ", " + printable(in_kernel.get<std::string>()) : "");
+    explained.insert(lun);
+  }
+  for (const std::string& name : reading.silent) {
+    if (!explained.contains(name)) {
+      fmt::print(stderr, "ballastctl: LUN {} does not answer: its thread is busy or stuck\n",
+                 printable(name));
+    }
+  }
+}
+
 void show_answer(const Question& question, const std::string& lun, bool json) {
   const Result<std::string> answer = ask(question.method, lun);
   if (!answer) {
@@ -75,10 +100,7 @@ void show_answer(const Question& question, const std::string& lun, bool json) {
     return;
   }
   const Reading reading = read_answer(answer.value());
-  for (const std::string& name : reading.silent) {
-    fmt::print(stderr, "ballastctl: LUN {} does not answer: its thread is busy or stuck\n",
-               printable(name));
-  }
+  warn(reading);
   std::fputs(question.show(reading.luns).c_str(), stdout);
 }
 
@@ -123,7 +145,8 @@ Reading read_answer(const std::string& answer) {
         "tcmu-runner's answer has another version: install ballastctl and handler_ballast.so of "
         "the same version, and restart tcmu-runner");
   }
-  return {document["luns"], document.value("silent", std::vector<std::string>{})};
+  return {document["luns"], document.value("silent", std::vector<std::string>{}),
+          document.value("stuck", std::vector<nlohmann::json>{})};
 }
 
 void add_question(CLI::App& app, const Question& question) {

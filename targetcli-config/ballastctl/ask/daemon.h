@@ -23,7 +23,8 @@ Result<std::string> ask(const watch::bus::Method& method, const std::string& lun
 
 struct Reading {
   std::vector<nlohmann::json> luns;
-  std::vector<std::string> silent;  // names of LUNs that did not answer the daemon
+  std::vector<std::string> silent;    // names of LUNs that did not answer the daemon
+  std::vector<nlohmann::json> stuck;  // threads of LUNs that do not go on
 };
 // Reads an answer. Ends in fail() if it is not in a known form.
 Reading read_answer(const std::string& answer);

@@ -84,8 +84,8 @@ void expect_members(const json& object, std::vector<std::string> expected) {
 void every_document_says_what_it_is(void**) {
   const std::vector<LunSnapshot> luns = {lun_named("b"), lun_named("a")};
   for (const report::Report& report : report::all()) {
-    const json document = json::parse(report.write(luns, {"c\xff", "d"}));
-    expect_members(document, {"version", "report", "luns", "silent"});
+    const json document = json::parse(report.write(luns, {{"c\xff", "d"}, {}}));
+    expect_members(document, {"version", "report", "luns", "silent", "stuck"});
     assert_true(document["silent"][0] == "c\xef\xbf\xbd" && document["silent"][1] == "d");
     assert_true(document["version"] == 1);
     std::string kind = report.method.name;
@@ -94,6 +94,37 @@ void every_document_says_what_it_is(void**) {
     assert_true(document["luns"][0]["name"] == "b");
     assert_true(document["luns"][1]["name"] == "a");
     assert_true(json::parse(report.write({}, {}))["luns"] == json::array());
+  }
+}
+
+void a_stuck_thread_is_told_in_every_document(void**) {
+  const FromOutside outside{.silent = {"vol0"},
+                            .stuck = {{.lun = "vol0",
+                                       .for_how_long = 12s,
+                                       .thread = 4711,
+                                       .thread_name = "ballast/vol0",
+                                       .state = 'D',
+                                       .drives = true,
+                                       .task = "READ(10)",
+                                       .where = "file.cpp:98",
+                                       .what = "the coroutine",
+                                       .kernel_place = "in io_schedule"},
+                                      {.lun = "vol1", .what = "messages"}}};
+  for (const report::Report& report : report::all()) {
+    const json stuck = json::parse(report.write({}, outside))["stuck"];
+    assert_int_equal(stuck.size(), 2);
+    assert_true(stuck[0] == json({{"lun", "vol0"},
+                                  {"for_ns", 12'000'000'000},
+                                  {"thread", 4711},
+                                  {"thread_name", "ballast/vol0"},
+                                  {"thread_state", "D"},
+                                  {"drives", true},
+                                  {"task", "READ(10)"},
+                                  {"where", "file.cpp:98"},
+                                  {"what", "the coroutine"},
+                                  {"in_kernel", "in io_schedule"}}));
+    assert_true(stuck[1]["task"].is_null() && stuck[1]["where"].is_null());
+    assert_true(stuck[1]["in_kernel"].is_null());
   }
 }
 
@@ -126,7 +157,7 @@ void the_manual_names_every_report_and_member(void**) {
     }
   };
   for (const report::Report& report : report::all()) {
-    json document = json::parse(report.write({&lun, 1}, {}));
+    json document = json::parse(report.write({&lun, 1}, {{}, {{.lun = "vol0"}}}));
     must_have("\n// " + document["report"].get<std::string>() + "\n");
     document["luns"][0].erase("counters");
     std::set<std::string> names;
@@ -345,6 +376,7 @@ void stats_has_every_counter(void**) {
               .written = Bytes{15}};
   lun.slow_begun = 16;
   lun.refused_wakes = 17;
+  lun.times_stuck = 19;
   const json told = only_lun(&report::stats, lun)["counters"];
   assert_true(told == json({{"commands", 1},
                             {"good", 2},
@@ -363,6 +395,7 @@ void stats_has_every_counter(void**) {
                             {"read_bytes", 14},
                             {"written_bytes", 15},
                             {"slow", 16},
+                            {"stuck", 19},
                             {"refused_wakes", 17}}));
   // One more counter in the structure is one more to report.
   static_assert(sizeof(LunCounters) == 16 * sizeof(std::uint64_t));
@@ -469,7 +502,7 @@ void any_bytes_in_any_name_give_json(void**) {
     lun.fault_control = any_bytes();
     lun.tasks = {{any_bytes(), any_bytes(), any_bytes(), 1s}};
     for (const report::Report& report : report::all()) {
-      const std::string text = report.write({&lun, 1}, {any_bytes()});
+      const std::string text = report.write({&lun, 1}, {{any_bytes()}, {}});
       if (!json::accept(text)) {
         print_error("seed %lu: %s\n", seed, text.c_str());
         assert_true(false);
@@ -483,6 +516,7 @@ void any_bytes_in_any_name_give_json(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(every_document_says_what_it_is),
+      cmocka_unit_test(a_stuck_thread_is_told_in_every_document),
       cmocka_unit_test(the_manual_names_every_report_and_member),
       cmocka_unit_test(list_has_a_line_for_each_lun),
       cmocka_unit_test(a_stalled_lun_says_since_when),

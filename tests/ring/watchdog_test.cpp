@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built plugin, and a LUN whose executor is held up, as by a bug of Ballast.
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/ring/support.h"
+
+#include "tests/cmocka.h"
+
+using namespace ballast::ring_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr unsigned good = 0x00;
+
+// Reads the log until it has all of these, in any order. Returns what it read.
+bool log_says(std::string& log, const std::vector<const char*>& all) {
+  return eventually([&] {
+    log += take_log();
+    for (const char* const text : all) {
+      if (std::strstr(log.c_str(), text) == nullptr) {
+        return false;
+      }
+    }
+    return true;
+  });
+}
+
+void a_lun_that_is_held_up_is_logged_and_so_is_its_going_on(void**) {
+  const Folder folder{"/dev/shm"};
+  std::ofstream{folder.file("faults")} << "read block=9s first=1\n";
+  LunOptions options;
+  options.name = "held";
+  const auto held =
+      Lun::add("file=" + folder.file("held.raw") + ";fault=" + folder.file("faults"), options);
+  options.name = "healthy";
+  options.unit_serial = "another";
+  const auto healthy = Lun::add("file=" + folder.file("healthy.raw"), options);
+  assert_non_null(held.get());
+  assert_non_null(healthy.get());
+  (void)take_log();
+  std::vector<std::byte> data(4096);
+  std::vector<std::byte> other(4096);
+  Countdown answers{1};
+  assert_true(held->submit(read_16(0, 8), Direction::from_device, data, answers.done()));
+  std::string log;
+  assert_true(log_says(log, {"held: stuck: thread ", "in the coroutine \"command\""}));
+  assert_null(std::strstr(log.c_str(), "goes on: it was stuck"));
+  assert_int_equal(healthy->execute(read_16(0, 8), Direction::from_device, other).status, good);
+  assert_true(log_says(log, {"held: thread ", " goes on: it was stuck for "}));
+  assert_true(answers.wait());
+  assert_int_equal(answers.good(), 1);
+  assert_null(std::strstr(log.c_str(), "healthy: stuck"));
+  const char* const first = std::strstr(log.c_str(), "held: stuck");
+  assert_null(std::strstr(first + 1, "held: stuck"));  // once
+}
+
+}  // namespace
+
+int main() {
+  load_built_plugin();
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(a_lun_that_is_held_up_is_logged_and_so_is_its_going_on),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
