@@ -290,7 +290,7 @@ void a_file_system_without_attributes_has_no_labels(void**) {
   assert_false(lun.label().has_value());
   const Result<void> refused = lun.write(usual_label());
   assert_int_equal(refused.error().errno_value, ENOTSUP);
-  expect_in(refused.error().message, {path, "without extended attributes", "ext4"});
+  expect_in(refused.error().message, {path, "without user extended attributes", "ext4"});
   assert_true(lun.write(std::nullopt).ok());
 }
 

@@ -124,7 +124,7 @@ void a_store_needs_the_log_that_its_label_names(void**) {
   }
   place.assert_refused(ENOENT, "it was /fast/vol7.log on gateway1");
   place.put_log(3, 5);
-  place.assert_refused(EINVAL, "that was /fast/vol7.log on gateway1");
+  place.assert_refused(EINVAL, "that one was /fast/vol7.log on gateway1");
   place.put_log(4, 5);
   assert_true(check_log(place.order, place.log).ok());
 }

@@ -116,7 +116,7 @@ void the_log_of_something_else_is_refused_and_left_alone(void**) {
   assert_says(rig.open(other), "for a LUN in blocks of 512 bytes, and this LUN has blocks of 4096");
   other = test::rig_identity();
   other.log = Uuid{1};
-  assert_says(rig.open(other), "not the log that the LUN's store names");
+  assert_says(rig.open(other), "names another log than this one");
   assert_int_equal(rig.disk.bytes_written(), 0);
   assert_string_equal(rig.open().c_str(), "");
 }
