@@ -85,8 +85,10 @@ ctl() { "$LAB_BUILD/ballastctl" log "$@"; }
 log_is() { [[ $(log_now state) == "$1" ]]; }
 log_now() { ctl status dm0 --json | jq -r ".luns[0].log.$1"; }
 put() { bounded 60 dd if="$TEST_DIR/random" of="$DEV" bs=1M seek="$1" oflag=direct status=none; }
-# udev reads a disk after a writer has closed it, and holds up those that open it then.
-udevadm control --stop-exec-queue
+# udev reads a disk's partitions after a writer has closed it, and holds up those that open it then.
+# It leaves a disk alone that somebody has locked.
+exec {lock}< "$DEV"
+flock "$lock"
 freeze dm0
 ok "4 MiB are written while the store is frozen" put 8
 ok "and the daemon says that they wait" test "$(log_now used_bytes)" -ge $((4 << 20))
@@ -97,7 +99,7 @@ like "$(< "$TEST_DIR/drain")" "wait for the store" "it says what for"
 ok "writes go on" put 16
 ok "after the command the log is used as before" wait_for 30 "the wish to end" log_is working
 thaw
-udevadm control --start-exec-queue
+exec {lock}<&-
 load_jobs 0 15 8 4 --fsync=16
 load_start 0 0 --group_reporting "${jobs[@]:0:n}"
 ok "under load" wait_for 40 "load" load_runs 0
