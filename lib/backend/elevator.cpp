@@ -7,14 +7,6 @@
 
 namespace ballast::backend {
 
-namespace {
-
-bool is_change(Elevator::Kind kind) {
-  return kind == Elevator::Kind::change || kind == Elevator::Kind::background;
-}
-
-}  // namespace
-
 Elevator::Elevator(co::Executor& executor, const ElevatorRules& rules, std::size_t places)
     : executor_{executor}, rules_{rules}, places_{places}, depth_{rules.target_latency, places} {
   BALLAST_ASSERT(places > 0);
@@ -51,11 +43,11 @@ void Elevator::Seat::take(Elevator& elevator, Kind kind, TimePoint now) {
 bool Elevator::take_at_once(Seat& seat, Kind kind, Bytes from, Bytes length) {
   const TimePoint now = executor_.now();
   depth_.look(now, oldest_read(now));
-  const bool may_go = !is_change(kind) || (has_room_for_change() && !is_late(now));
+  const bool may_go = kind != Kind::change || (has_room_for_change() && !is_late(now));
   if (waiting_ > 0 || at_store_ == places_ || !may_go) {
     return false;
   }
-  count(kind, from + length, now);
+  count(kind, from + length);
   seat.take(*this, kind, now);
   return true;
 }
@@ -90,7 +82,7 @@ void Elevator::leave(Waiter& waiter) {
 
 void Elevator::ended(Seat& seat) {
   --at_store_;
-  changes_at_store_ -= is_change(seat.kind_) ? 1U : 0U;
+  changes_at_store_ -= seat.kind_ == Kind::change ? 1U : 0U;
   if (seat.kind_ == Kind::read) {
     depth_.read_ended(executor_.now() - seat.since_);
     reads_.remove(seat);
@@ -111,10 +103,10 @@ void Elevator::give() {
     leave(*waiter);
     if (!waiter->suspended_) {
       waiter->granted_ = true;
-      count(waiter->kind_, waiter->end_, now);
+      count(waiter->kind_, waiter->end_);
     } else if (waiter->wait_.pending()) {
       waiter->granted_ = true;
-      count(waiter->kind_, waiter->end_, now);
+      count(waiter->kind_, waiter->end_);
       waiter->wait_.happened();
     }  // otherwise it was cancelled, and has not run since
   }
@@ -124,23 +116,16 @@ Elevator::Waiter* Elevator::next(TimePoint now) {
   if (Waiter* const flush = queue(Kind::flush).by_age.front(); flush != nullptr) {
     return flush;
   }
-  Waiter* const work = queue(Kind::background).by_age.front();
-  if (work != nullptr && now - worked_ >= background_at_least_every) {
-    return work;
-  }
   const bool reads = !queue(Kind::read).by_age.empty();
-  const Nanoseconds patience = owed_ > 0 ? rules_.read_expire : rules_.write_expire;
-  if ((owed_ > 0 || !reads) && may_change(Kind::change, patience, now)) {
+  if ((owed_ > 0 || !reads) && may_change(now)) {
     return next_of(Kind::change, rules_.write_expire, now);
   }
-  if (reads) {
-    return next_of(Kind::read, rules_.read_expire, now);
-  }
-  return may_change(Kind::background, rules_.write_expire, now) ? work : nullptr;
+  return reads ? next_of(Kind::read, rules_.read_expire, now) : nullptr;
 }
 
-bool Elevator::may_change(Kind kind, Nanoseconds patience, TimePoint now) const {
-  const Waiter* const oldest = queue(kind).by_age.front();
+bool Elevator::may_change(TimePoint now) const {
+  const Waiter* const oldest = queue(Kind::change).by_age.front();
+  const Nanoseconds patience = owed_ > 0 ? rules_.read_expire : rules_.write_expire;
   return oldest != nullptr && has_room_for_change() &&
          (!is_late(now) || now - oldest->since_ > patience);
 }
@@ -165,17 +150,13 @@ Elevator::Waiter* Elevator::next_of(Kind kind, Nanoseconds limit, TimePoint now)
   return from_here != queue.by_address.end() ? &*from_here : &*queue.by_address.begin();
 }
 
-void Elevator::count(Kind kind, Bytes end, TimePoint now) {
+void Elevator::count(Kind kind, Bytes end) {
   ++at_store_;
-  changes_at_store_ += is_change(kind) ? 1U : 0U;
+  changes_at_store_ += kind == Kind::change ? 1U : 0U;
   if (kind == Kind::flush) {
     return;
   }
   position_ = end;
-  if (kind == Kind::background) {
-    worked_ = now;
-    return;
-  }
   count_batch(kind);
   const bool changes_wait = !queue(Kind::change).by_age.empty();
   if (kind == Kind::change) {

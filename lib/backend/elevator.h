@@ -13,13 +13,11 @@
 //      two back. When two batches are counted, a batch of changes is owed.
 //   3. a read
 //   4. a change
-//   5. background work
 //
-// Changes and background work wait while the oldest read at the store is late: older than a quarter
-// of the target latency. They wait no longer than write_expire for that, and changes that are owed
-// no longer than read_expire. Those that are owed do not count how many are at the store already:
-// otherwise, where many read at once, one change would go for all the reads that the store has
-// taken. Background work goes at least once a second.
+// Changes wait while the oldest read at the store is late: older than a quarter of the target
+// latency. They wait no longer than write_expire for that, and those that are owed no longer than
+// read_expire. Those that are owed do not count how many are at the store already: otherwise, where
+// many read at once, one change would go for all the reads that the store has taken.
 //
 // Reads go in the order of their addresses, from where the last operation ended, and then from the
 // lowest again; so do changes. After a batch of one kind, its oldest goes first if it has waited
@@ -58,11 +56,10 @@ struct ElevatorRules {
 
 class Elevator {
  public:
-  enum class Kind : std::uint8_t { read, change, flush, background };
-  static constexpr std::size_t kinds = 4;
+  enum class Kind : std::uint8_t { read, change, flush };
+  static constexpr std::size_t kinds = 3;
   static constexpr std::uint32_t batch = 16;
   static constexpr std::uint32_t batches_passed_over = 2;
-  static constexpr Nanoseconds background_at_least_every = std::chrono::seconds{1};
 
   // `places`: the most operations at the store at once, at least 1.
   Elevator(co::Executor& executor, const ElevatorRules& rules, std::size_t places);
@@ -157,10 +154,10 @@ class Elevator {
   void give();
   Waiter* next(TimePoint now);
   Waiter* next_of(Kind kind, Nanoseconds limit, TimePoint now);
-  bool may_change(Kind kind, Nanoseconds patience, TimePoint now) const;
+  bool may_change(TimePoint now) const;
   bool has_room_for_change() const;
   bool is_late(TimePoint now) const;
-  void count(Kind kind, Bytes end, TimePoint now);
+  void count(Kind kind, Bytes end);
   void count_batch(Kind kind);
   void ended(Seat& seat);
   Nanoseconds oldest_read(TimePoint now) const;  // at the store; 0: there is none
@@ -174,14 +171,13 @@ class Elevator {
   std::array<Queue, kinds> queues_;
   std::size_t waiting_ = 0;           // in all queues
   std::size_t at_store_ = 0;          // places that are taken
-  std::size_t changes_at_store_ = 0;  // of these, by changes and background work
+  std::size_t changes_at_store_ = 0;  // of these, by changes
   co::IntrusiveList<Seat> reads_;     // at the store, the oldest first
   Bytes position_{};                  // where the last operation ended
   Kind batch_of_ = Kind::read;
   std::uint32_t batch_left_ = 0;
   std::uint32_t passed_over_ = 0;  // see the head: until changes are owed
   std::uint32_t owed_ = 0;         // changes that go before reads
-  TimePoint worked_{};             // when background work went last
   Sabotage sabotage_ = Sabotage::none;
 };
 

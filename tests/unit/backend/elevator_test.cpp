@@ -24,9 +24,7 @@ constexpr Bytes block{4096};
 class Rig {
  public:
   explicit Rig(std::size_t places = 64, backend::ElevatorRules rules = {})
-      : elevator{executor, rules, places} {
-    clock.advance_to(clock.now() + std::chrono::seconds{2});  // background work is due
-  }
+      : elevator{executor, rules, places} {}
 
   // An operation that comes now. `name` is added to the trace when it goes to the store.
   void come(Kind kind, std::uint64_t at, std::string name) {
@@ -99,9 +97,8 @@ void what_finds_a_place_goes_at_once(void**) {
   rig.come(Kind::change, 0, "w");
   rig.come(Kind::read, 0, "r");
   rig.come(Kind::flush, 0, "f");
-  rig.come(Kind::background, 0, "b");
-  assert_string_equal(rig.take_trace().c_str(), "wrfb");
-  assert_int_equal(rig.elevator.at_store(), 4);
+  assert_string_equal(rig.take_trace().c_str(), "wrf");
+  assert_int_equal(rig.elevator.at_store(), 3);
   rig.end_all();
   assert_int_equal(rig.elevator.at_store(), 0);
 }
@@ -117,17 +114,16 @@ void no_more_go_than_there_are_places(void**) {
   rig.end_all();
 }
 
-void flushes_go_first_then_reads_changes_and_background_work(void**) {
+void flushes_go_first_then_reads_and_changes(void**) {
   Rig rig{1};
-  rig.come(Kind::background, 0, "x");
-  rig.come(Kind::background, 0, "b");
+  rig.come(Kind::change, 0, "x");
   rig.come(Kind::change, 0, "w");
   rig.come(Kind::read, 0, "r");
   rig.come(Kind::flush, 0, "f");
-  for (const char* const name : {"x", "f", "r", "w"}) {
+  for (const char* const name : {"x", "f", "r"}) {
     rig.end(name);
   }
-  assert_string_equal(rig.take_trace().c_str(), "xfrwb");
+  assert_string_equal(rig.take_trace().c_str(), "xfrw");
   rig.end_all();
 }
 
@@ -161,12 +157,10 @@ void changes_wait_while_a_read_at_the_store_is_late(void**) {
   rig.come(Kind::read, 0, "r");
   rig.pass(ms(16));
   rig.come(Kind::change, 0, "w");
-  rig.come(Kind::background, 0, "1");
-  rig.come(Kind::background, 0, "2");
   rig.come(Kind::read, 0, "s");
-  assert_string_equal(rig.take_trace().c_str(), "r1s");
+  assert_string_equal(rig.take_trace().c_str(), "rs");
   rig.end("r");
-  assert_string_equal(rig.take_trace().c_str(), "w2");
+  assert_string_equal(rig.take_trace().c_str(), "w");
   rig.end_all();
 }
 
@@ -227,21 +221,6 @@ void a_late_read_holds_owed_changes_no_longer_than_a_read_may_wait(void**) {
   rig.end_all();
 }
 
-void background_work_goes_once_a_second_whatever_waits(void**) {
-  Rig rig{1};
-  rig.come(Kind::background, 0, "b");
-  rig.end("b");
-  rig.come(Kind::read, 0, "x");
-  rig.come(Kind::background, 0, "c");
-  rig.come(Kind::read, 0, "y");
-  rig.come(Kind::read, 0, "z");
-  rig.end("x");
-  rig.pass(ms(1000));
-  rig.end("y");
-  assert_string_equal(rig.take_trace().c_str(), "bxyc");
-  rig.end_all();
-}
-
 void one_that_is_cancelled_while_it_waits_takes_no_place(void**) {
   Rig rig{1};
   rig.come(Kind::read, 0, "x");
@@ -289,14 +268,13 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(what_finds_a_place_goes_at_once),
       cmocka_unit_test(no_more_go_than_there_are_places),
-      cmocka_unit_test(flushes_go_first_then_reads_changes_and_background_work),
+      cmocka_unit_test(flushes_go_first_then_reads_and_changes),
       cmocka_unit_test(a_kind_goes_in_the_order_of_addresses_round_and_round),
       cmocka_unit_test(the_oldest_of_a_new_batch_goes_first_when_it_has_expired),
       cmocka_unit_test(changes_wait_while_a_read_at_the_store_is_late),
       cmocka_unit_test(a_change_that_has_expired_does_not_wait_for_a_late_read),
       cmocka_unit_test(reads_pass_changes_over_for_two_batches_at_most),
       cmocka_unit_test(a_late_read_holds_owed_changes_no_longer_than_a_read_may_wait),
-      cmocka_unit_test(background_work_goes_once_a_second_whatever_waits),
       cmocka_unit_test(one_that_is_cancelled_while_it_waits_takes_no_place),
       cmocka_unit_test(changes_at_the_store_are_few_while_reads_are_slow),
       cmocka_unit_test(new_rules_count_for_what_waits),
