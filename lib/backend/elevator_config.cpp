@@ -15,7 +15,7 @@ namespace ballast::backend {
 using namespace std::chrono_literals;
 
 config::Keys keys_of(ElevatorConfig& config) {
-  static constexpr std::array<std::string_view, 3> words{"auto", "on", "off"};
+  static constexpr std::array<std::string_view, 3> words{"off", "auto", "on"};
   constexpr bool live = true;
   return {{"elevator", config::Choice{config.use, words}},
           {"read_expire", config::Duration{config.read_expire, 1ms, 1min}, live},

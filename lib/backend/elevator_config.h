@@ -13,18 +13,18 @@
 
 namespace ballast::backend {
 
-enum class ElevatorUse : std::uint8_t { automatic, on, off };
+enum class ElevatorUse : std::uint8_t { off, automatic, on };
 
 struct ElevatorConfig : ElevatorRules {
-  ElevatorUse use = ElevatorUse::automatic;
+  ElevatorUse use = ElevatorUse::off;
   friend bool operator==(const ElevatorConfig&, const ElevatorConfig&) = default;
 };
 
 config::Keys keys_of(ElevatorConfig& config);
 // Checks the limits against the LUN's deadline: what waits longer is answered before its turn.
 Result<void> check(const ElevatorConfig& config, Nanoseconds deadline);
-// Whether operations at this store go through an elevator. `automatic` means disks that rotate: the
-// others, and servers, have no arm whose way could be shortened.
+// Whether operations at this store go through an elevator. `automatic` means disks that say that
+// they rotate: the others, and servers, have no arm whose way could be shortened.
 bool is_wanted(const ElevatorConfig& config, const Geometry& store);
 
 }  // namespace ballast::backend
