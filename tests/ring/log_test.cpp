@@ -141,7 +141,7 @@ void another_luns_log_is_refused(void**) {
     write(*lun, 0, 5);
   }
   assert_refused(storage.store() + ";log=" + other.file("vol.log") + ";log_size=256MiB",
-                 "this is names another log than this one");
+                 "names another log than this one");
   const auto lun = ready(storage.config());
   assert_true(reads(*lun, 0, 5));
 }

@@ -42,7 +42,7 @@ for disk in "${disks[@]}"; do
                 echo none > /sys/block/nbd0/queue/scheduler
                 fresh_daemon
                 make_lun "$disk" "${mib}M" "file=/dev/nbd0;elevator=$row" || bail "no LUN"
-                export_luns && login || bail "no disk at the initiator"
+                if ! export_luns || ! login ""; then bail "no disk at the initiator"; fi
                 path=$DEV
                 echo none > "/sys/block/$(basename "$path")/queue/scheduler"
                 ;;
