@@ -4,6 +4,8 @@
 
 #include <mutex>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "lib/base/log.h"
 
