@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/backend/elevator_config.h"
 
-#include <fmt/format.h>
-
 #include <array>
-#include <cerrno>
 #include <string_view>
 #include <utility>
 
-#include "lib/base/values.h"
+#include "lib/base/limits.h"
 
 namespace ballast::backend {
 
@@ -30,11 +27,8 @@ Result<void> check(const ElevatorConfig& config, Nanoseconds deadline) {
   const std::array limits{std::pair{"read_expire", config.read_expire},
                           std::pair{"write_expire", config.write_expire}};
   for (const auto& [name, value] : limits) {
-    if (value >= deadline) {
-      return Error{EINVAL, fmt::format("key {}: {} is not below the deadline of {}: set {} lower, "
-                                       "or deadline higher",
-                                       name, config::format_duration(value),
-                                       config::format_duration(deadline), name)};
+    if (const Result<void> below = config::check_below_deadline(name, value, deadline); !below) {
+      return below.error();
     }
   }
   return {};

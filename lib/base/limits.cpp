@@ -36,16 +36,21 @@ Keys keys_of(Limits& limits) {
   };
 }
 
-// A threshold at or above the deadline would never be reached: the command is answered before.
+Result<void> check_below_deadline(std::string_view name, Nanoseconds value, Nanoseconds deadline) {
+  if (value < deadline) {
+    return {};
+  }
+  return Error{EINVAL, fmt::format("key {}: {} is not below the deadline of {}: set {} lower, "
+                                   "or deadline higher",
+                                   name, format_duration(value), format_duration(deadline), name)};
+}
+
 Result<void> check(const Limits& limits) {
   const std::array thresholds{std::pair{"slow", limits.slow},
                               std::pair{"stall_after", limits.stall_after}};
   for (const auto& [name, value] : thresholds) {
-    if (value >= limits.deadline) {
-      return Error{EINVAL, fmt::format("key {}: {} is not below the deadline of {}: set {} lower, "
-                                       "or deadline higher",
-                                       name, format_duration(value),
-                                       format_duration(limits.deadline), name)};
+    if (const Result<void> below = check_below_deadline(name, value, limits.deadline); !below) {
+      return below.error();
     }
   }
   if (limits.max_bandwidth > Bytes{} && limits.max_bandwidth < least_bandwidth) {

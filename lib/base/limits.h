@@ -32,6 +32,10 @@ Keys keys_of(Limits& limits);
 // max_bandwidth must let a command through within it.
 Result<void> check(const Limits& limits);
 
+// Refuses the value of the key `name` that is not below the deadline: it would never be reached,
+// because the command is answered before.
+Result<void> check_below_deadline(std::string_view name, Nanoseconds value, Nanoseconds deadline);
+
 // The limits in a configuration string; the default for each that it does not set. Settings that
 // cannot be parsed are skipped, because the string may come from a newer plugin, which has accepted
 // it.
