@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/base/log_writer.h"
+#include "lib/base/detached_thread.h"
 #include "lib/base/never_destroyed.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
@@ -66,19 +66,7 @@ bool Writer::start(LogSink sink) {
   if (started_) {
     return true;
   }
-  pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes) != 0) {
-    return false;
-  }
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_t thread{};
-  started_ = pthread_create(&thread, &attributes, &Writer::entry, this) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
+  started_ = start_detached(&Writer::entry, this);
   return started_;
 }
 

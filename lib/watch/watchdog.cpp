@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <chrono>
@@ -13,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "lib/base/detached_thread.h"
 #include "lib/base/log.h"
 
 namespace ballast::watch {
@@ -208,20 +208,7 @@ void Watchdog::feed() {
 
 bool Watchdog::start(std::optional<ServiceWatchdog> service) {
   service_ = std::move(service);
-  pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes) != 0) {
-    return false;
-  }
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_t thread{};
-  const bool started = pthread_create(&thread, &attributes, &Watchdog::entry, this) == 0;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  pthread_attr_destroy(&attributes);
-  return started;
+  return start_detached(&Watchdog::entry, this);
 }
 
 void* Watchdog::entry(void* self) {
