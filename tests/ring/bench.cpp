@@ -9,6 +9,8 @@
 //   --apart         each LUN has an initiator with a thread of its own, which sleeps until an
 //                   answer comes. Without it, the thread that rings the doorbell submits the next
 //                   command, so that no thread ever waits for another.
+//   --fua           writes are durable when they are answered (FUA)
+//   --warm-up N     N commands of each LUN before those that are measured (0)
 //   --hold FILE     no loop: the fault rules in FILE hold DEPTH commands (CONFIG has
 //                   fault=FILE), and the memory that each takes besides its data is printed
 // "{}" in CONFIG becomes the number of the LUN. Prints one line of names and values. COMMANDS is a
@@ -57,6 +59,8 @@ struct Options {
   std::string idle_config = "null";
   bool latency = false;
   bool apart = false;
+  bool fua = false;
+  std::int64_t warm_up = 0;
   std::string hold;
 };
 
@@ -100,6 +104,7 @@ class Initiator {
 struct Job {
   std::unique_ptr<Lun> lun;
   bool write = false;
+  bool fua = false;
   bool latency = false;
   std::uint32_t blocks = 0;  // of 512 bytes, per command
   std::uint64_t places = 0;  // commands that fit the LUN side by side
@@ -126,7 +131,7 @@ struct Slot {
       begun = Clock::now();
     }
     const std::uint64_t lba = random() % job->places * job->blocks;
-    const Cdb cdb = job->write ? write_16(lba, job->blocks) : read_16(lba, job->blocks);
+    const Cdb cdb = job->write ? write_16(lba, job->blocks, job->fua) : read_16(lba, job->blocks);
     if (!job->lun->submit(cdb, job->write ? Direction::to_device : Direction::from_device, buffer,
                           {&Slot::answered, this})) {
       std::fprintf(stderr, "the ring is full\n");
@@ -221,7 +226,39 @@ std::unique_ptr<Lun> add(std::string config, std::size_t number, const Options& 
     std::fprintf(stderr, "%s", take_log().c_str());
     std::exit(1);
   }
+  // A LUN that makes its write log, or reads it, is becoming ready.
+  const Clock::time_point late = Clock::now() + std::chrono::minutes{5};
+  while (added->execute(test_unit_ready()).status != 0) {
+    if (Clock::now() > late) {
+      std::fprintf(stderr, "the LUN does not become ready:\n%s", take_log().c_str());
+      std::exit(1);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
   return added;
+}
+
+// Each LUN carries out so many commands. Returns how many the last had left when the first was
+// done.
+std::int64_t carry_out(std::int64_t commands, std::vector<Job>& jobs, std::vector<Slot>& slots) {
+  for (Job& job : jobs) {
+    job.left = commands;
+  }
+  for (Slot& slot : slots) {
+    slot.go_on();
+  }
+  const std::size_t depth = slots.size() / jobs.size();
+  for (std::size_t i = 0; i < depth; ++i) {
+    jobs[0].finished->acquire();
+  }
+  std::int64_t most_left = 0;
+  for (const Job& job : jobs) {
+    most_left = std::max(most_left, job.left.load());
+  }
+  for (std::size_t i = depth; i < slots.size(); ++i) {
+    jobs[0].finished->acquire();
+  }
+  return most_left;
 }
 
 void print_latency(const std::vector<Slot>& slots) {
@@ -281,7 +318,7 @@ int run(const Options& options) {
     job.latency = options.latency;
     job.blocks = static_cast<std::uint32_t>(options.bytes / 512);
     job.places = (options.size_mib << 20) / options.bytes;
-    job.left = options.commands;
+    job.fua = options.fua;
     job.finished = &finished;
     if (options.apart) {
       job.initiator = std::make_unique<Initiator>();
@@ -300,21 +337,14 @@ int run(const Options& options) {
     std::printf("\n");
     return 0;
   }
+  if (options.warm_up > 0) {
+    carry_out(options.warm_up, jobs, slots);
+    for (Slot& slot : slots) {
+      slot.took.clear();
+    }
+  }
   const Used begin = Used::now();
-  for (Slot& slot : slots) {
-    slot.go_on();
-  }
-  // When the first of them is done, how far has the last come?
-  for (std::size_t i = 0; i < options.depth; ++i) {
-    finished.acquire();
-  }
-  std::int64_t most_left = 0;
-  for (const Job& job : jobs) {
-    most_left = std::max(most_left, job.left.load());
-  }
-  for (std::size_t i = options.depth; i < slots.size(); ++i) {
-    finished.acquire();
-  }
+  const std::int64_t most_left = carry_out(options.commands, jobs, slots);
   const Used end = Used::now();
   const double commands = static_cast<double>(options.commands) * static_cast<double>(jobs.size());
   const double seconds = std::chrono::duration<double>(end.at - begin.at).count();
@@ -368,6 +398,8 @@ int main(int argc, char** argv) {
   app.add_option("--idle-config", options.idle_config);
   app.add_flag("--latency", options.latency);
   app.add_flag("--apart", options.apart);
+  app.add_flag("--fua", options.fua);
+  app.add_option("--warm-up", options.warm_up)->check(CLI::NonNegativeNumber);
   app.add_option("--hold", options.hold);
   CLI11_PARSE(app, argc, argv);
   return run(options);

@@ -44,8 +44,8 @@ inline Cdb cdb_10(unsigned opcode, std::uint32_t lba, std::uint16_t blocks, unsi
 inline Cdb read_16(std::uint64_t lba, std::uint32_t blocks) {
   return cdb_16(0x88, lba, blocks);
 }
-inline Cdb write_16(std::uint64_t lba, std::uint32_t blocks) {
-  return cdb_16(0x8a, lba, blocks);
+inline Cdb write_16(std::uint64_t lba, std::uint32_t blocks, bool fua = false) {
+  return cdb_16(0x8a, lba, blocks, fua ? 0x08 : 0);
 }
 inline Cdb start_unit() {
   return Cdb{0x1b, 0, 0, 0, 0x01, 0};
