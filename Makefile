@@ -254,6 +254,7 @@ help:
 	@echo 'make bench-growth    fences and timers with 1 to 10,000 in flight'
 	@echo 'make bench-elevator  reads beside many writes on a rotating disk, in a guest'
 	@echo 'make bench-log-open  opening a write log that is full, or huge'
+	@echo 'make bench-limits    max_iops and max_bandwidth beside a throttle group of qemu-storage-daemon'
 	@echo 'make unit            unit tests (VARIANT=release|debug|asan|tsan)'
 	@echo 'make check-nbd       LUNs on real NBD servers (nbdkit, qemu-nbd)'
 	@echo 'make check-rbd       images in a real Ceph'
