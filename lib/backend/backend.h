@@ -66,6 +66,7 @@ struct Connection {
 };
 class LogControl;
 class LogCoverage;
+class OpErrors;
 class SharedStore;
 
 class Backend {
@@ -86,7 +87,8 @@ class Backend {
   // The same log for an operator (log_control.h).
   virtual LogControl* log_control() { return nullptr; }
 
-  // For people, as the next one.
+  // For people, as the next two. Null: nobody counts.
+  virtual const OpErrors* errors() const { return nullptr; }
   virtual Connection connection() const { return {}; }
   // What the operations at the store wait for, if the store's client knows: "osd.3, object
   // rbd_data.10af.ff, for 12.1 s". Empty if it does not, or not within `patience`.

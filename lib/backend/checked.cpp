@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/backend/filter.h"
+#include "lib/backend/op_errors.h"
 #include "lib/backend/op_status.h"
 #include "lib/base/assert.h"
 #include "lib/co/gate.h"
@@ -28,6 +29,7 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
   ~Checked() override { BALLAST_ASSERT(closed_ || !running_.used()); }
 
   co::Executor& executor() override { return executor_; }
+  const OpErrors* errors() const override { return &errors_; }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override;
   co::Task<IoStatus> write(Bytes offset, io::SgView from, Fua fua, co::CancelToken cancel) override;
@@ -47,7 +49,7 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
  private:
   void check_geometry() const;
   void check_range(Bytes offset, Bytes length) const;
-  IoStatus check_status(OpKind kind, IoStatus status) const;
+  IoStatus check_status(OpKind kind, IoStatus status);
   // Counts `task` as running until it ends, and then asserts that its status is legal for `kind`.
   co::Task<IoStatus> watch(OpKind kind, co::Task<IoStatus> task);
   void task_ended(const IoStatus& status, std::uint32_t kind) override;
@@ -57,6 +59,7 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
   std::unique_ptr<Backend> inner_;
   co::Executor& executor_;
   co::Gate running_;
+  OpErrors errors_;
   bool closed_ = false;
   bool resizing_ = false;
 };
@@ -81,11 +84,14 @@ void Checked::check_range(Bytes offset, Bytes length) const {
   BALLAST_ASSERT(offset <= g.size - length);
 }
 
-IoStatus Checked::check_status(OpKind kind, IoStatus status) const {
+IoStatus Checked::check_status(OpKind kind, IoStatus status) {
   BALLAST_ASSERT(may_end_with(kind, status));
   // A change never ends with ok on a read-only store.
   const bool change = kind == OpKind::write || kind == OpKind::zero || kind == OpKind::discard;
   BALLAST_ASSERT(!change || !ok(status) || !inner_->capabilities().read_only);
+  if (!ok(status)) [[unlikely]] {
+    errors_.add(kind, status);
+  }
   return status;
 }
 

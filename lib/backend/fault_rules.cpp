@@ -26,13 +26,13 @@ struct OperationWord {
   unsigned operations;
 };
 constexpr std::array operation_words{
-    OperationWord{"read", bit(OpKind::read)},
-    OperationWord{"write", bit(OpKind::write)},
-    OperationWord{"zero", bit(OpKind::zero)},
-    OperationWord{"discard", bit(OpKind::discard)},
-    OperationWord{"flush", bit(OpKind::flush)},
-    OperationWord{"block_status", bit(OpKind::block_status)},
-    OperationWord{"resize", bit(OpKind::resize)},
+    OperationWord{to_string(OpKind::read), bit(OpKind::read)},
+    OperationWord{to_string(OpKind::write), bit(OpKind::write)},
+    OperationWord{to_string(OpKind::zero), bit(OpKind::zero)},
+    OperationWord{to_string(OpKind::discard), bit(OpKind::discard)},
+    OperationWord{to_string(OpKind::flush), bit(OpKind::flush)},
+    OperationWord{to_string(OpKind::block_status), bit(OpKind::block_status)},
+    OperationWord{to_string(OpKind::resize), bit(OpKind::resize)},
     OperationWord{"all", 0x3f},
 };
 struct StatusWord {

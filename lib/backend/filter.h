@@ -19,6 +19,7 @@ class Filter : public Backend {
   const Capabilities& capabilities() const override { return inner_.capabilities(); }
   std::string description() const override { return inner_.description(); }
   Connection connection() const override { return inner_.connection(); }
+  const OpErrors* errors() const override { return inner_.errors(); }
   co::Task<std::string> waits_for(Nanoseconds patience) override {
     return inner_.waits_for(patience);
   }

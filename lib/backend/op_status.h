@@ -8,6 +8,8 @@
 // thread.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "lib/base/result.h"
@@ -15,6 +17,14 @@
 namespace ballast::backend {
 
 enum class OpKind : std::uint8_t { read, write, zero, discard, flush, block_status, resize };
+inline constexpr std::size_t op_kinds = 7;
+
+// As fault rules and reports write it.
+constexpr const char* to_string(OpKind kind) noexcept {
+  constexpr std::array<const char*, op_kinds> words{"read",  "write",        "zero",  "discard",
+                                                    "flush", "block_status", "resize"};
+  return words[static_cast<std::size_t>(kind)];
+}
 
 // Whether the contract (backend.h) lets an operation of this kind end with this status.
 bool may_end_with(OpKind kind, IoStatus status) noexcept;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "lib/backend/log_control.h"
+#include "lib/backend/op_errors.h"
 #include "lib/base/log.h"
 
 namespace ballast::lun {
@@ -34,6 +35,9 @@ void describe_store(backend::Backend& store, watch::LunSnapshot* snapshot) {
   snapshot->backend = store.description();
   if (const backend::LogControl* const log = store.log_control(); log != nullptr) {
     snapshot->log = log->view();
+  }
+  if (const backend::OpErrors* const errors = store.errors(); errors != nullptr) {
+    snapshot->store_errors = errors->view();
   }
   if (const backend::Connection connection = store.connection(); connection.state != nullptr) {
     snapshot->connection = connection.state;

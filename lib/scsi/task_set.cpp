@@ -248,6 +248,7 @@ void TaskSet::answer(Slot& slot, const Command& result, Status status, watch::Be
     io::copy(outer.data.slice(0, result.transferred), result.data.slice(0, result.transferred));
   }
   count(slot, result, status, now);
+  stages_.add(slot.record, now);
   slot.record.answered = now;
   if (slot.record.reported || now - slot.record.arrived >= limits_.slow) {
     if (!std::exchange(slot.record.reported, true)) {
@@ -374,6 +375,7 @@ void TaskSet::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) 
   snapshot->reads = reads_;
   snapshot->writes = writes_;
   snapshot->others = others_;
+  snapshot->stages = stages_;
   if (lists.slow_requests) {
     snapshot->slow_requests = slow_log_.recent();
   }

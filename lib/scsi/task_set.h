@@ -293,6 +293,7 @@ class TaskSet {
   watch::Histogram reads_;
   watch::Histogram writes_;
   watch::Histogram others_;
+  watch::StageTimes stages_;
   co::Event wake_;  // wakes the patrol
   co::TaskGroup commands_;
   co::TaskGroup patrol_;

@@ -197,6 +197,32 @@ Json histogram(const Histogram& latencies) {
   return json;
 }
 
+Json stage_times(const StageTimes& stages) {
+  Json json;
+  for (std::size_t i = 0; i < stage_count; ++i) {
+    const StageTimes::Times& times = stages.in(static_cast<Stage>(i));
+    Json buckets = Json::array();
+    for (std::size_t bucket = 0; bucket < StageTimes::bucket_count; ++bucket) {
+      if (times.buckets[bucket] > 0) {
+        buckets.push_back(
+            Json::array({ns(StageTimes::upper_bound(bucket)), times.buckets[bucket]}));
+      }
+    }
+    json[to_string(static_cast<Stage>(i))] = {
+        {"count", times.count()}, {"sum_ns", ns(times.sum)}, {"buckets", std::move(buckets)}};
+  }
+  return json;
+}
+
+Json store_errors(const LunSnapshot& lun) {
+  Json all = Json::array();
+  for (const StoreErrors& errors : lun.store_errors) {
+    all.push_back(
+        {{"operation", errors.operation}, {"error", errors.error}, {"count", errors.count}});
+  }
+  return all;
+}
+
 Json log_of(const LunSnapshot& lun) {
   if (!lun.log.has_value()) {
     return nullptr;
@@ -286,6 +312,8 @@ std::string stats(std::span<const LunSnapshot> luns, const FromOutside& outside)
     latency["writes"] = histogram(lun.writes);
     latency["others"] = histogram(lun.others);
     json["latency"] = std::move(latency);
+    json["stages"] = stage_times(lun.stages);
+    json["store_errors"] = store_errors(lun);
   });
 }
 

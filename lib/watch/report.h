@@ -98,7 +98,7 @@
 //            answer              string: "GOOD", "CHECK CONDITION", "BUSY", "orphan ended", ...
 //            took_ns             from its arrival to its end
 //            ended_for_ns        since its end
-//            time_in_ns          {queue, fence, backend, log, answer}
+//            time_in_ns          {queue, ..., answer}
 //            adopts              boolean
 //            waited_for          string: what the store's client waited for meanwhile | null
 //
@@ -118,6 +118,14 @@
 //                                (1099511627776) also holds everything longer. The bounds are
 //                                always the same, so the difference of two reports is a
 //                                histogram of the time between them.
+//   stages             {queue, limit, fence, elevator, backend, log, answer}, each {count, sum_ns,
+//                      buckets}: the time that commands spent there until they were answered,
+//                      commands that spent none left out. Bounds are powers of two; the last
+//                      possible bucket (1099511627776) also holds everything longer.
+//   store_errors       [{operation, error, count}, ...]: operations that the store ended with an
+//                      error since the LUN was opened: "read", "write", "zero", "discard", "flush",
+//                      "block_status", "resize"; "medium error", "no space", "out of range",
+//                      "write protected", "no resource", "not ready"
 //
 // tasks
 //   tasks              [TASK, ...]: every live coroutine task of the LUN's executor

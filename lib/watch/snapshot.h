@@ -15,6 +15,7 @@
 #include "lib/watch/log_view.h"
 #include "lib/watch/mailbox.h"
 #include "lib/watch/slow_log.h"
+#include "lib/watch/stage_times.h"
 
 namespace ballast::watch {
 
@@ -46,6 +47,13 @@ struct TaskView {
   std::string waits_for;  // empty: ready
   std::string where;      // "volume.cpp:123"
   Nanoseconds for_how_long{};
+};
+
+// Operations of one kind that the store ended with one error.
+struct StoreErrors {
+  const char* operation = "";  // "read", "write", "zero", ...; a literal, as the next one
+  const char* error = "";      // "medium error", "no space", ...
+  std::uint64_t count = 0;
 };
 
 // Which of the snapshot's lists to copy. They may be long, so only those asked for are.
@@ -80,9 +88,11 @@ struct LunSnapshot : config::Limits {
   Histogram reads;  // latency from arrival to answer, of those answered GOOD
   Histogram writes;
   Histogram others;
-  std::uint64_t times_stuck = 0;    // one of its threads, see lib/watch/watchdog.h
-  std::uint64_t refused_wakes = 0;  // lib/co: second or late wakes, all refused
-  std::optional<TimePoint> oldest;  // when the oldest command in flight arrived, orphans too
+  StageTimes stages;                      // of all commands that were answered
+  std::vector<StoreErrors> store_errors;  // with a log, of the log and the store together
+  std::uint64_t times_stuck = 0;          // one of its threads, see lib/watch/watchdog.h
+  std::uint64_t refused_wakes = 0;        // lib/co: second or late wakes, all refused
+  std::optional<TimePoint> oldest;        // when the oldest command in flight arrived, orphans too
   std::uint64_t slow_begun = 0;
   // Each is filled only if Lists asked for it.
   std::string waits_for;  // with in_flight: what the store's client waits for; empty: not known

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "lib/watch/command_record.h"
 #include "lib/watch/counters.h"
 #include "targetcli-config/ballastctl/ask/daemon.h"
 #include "targetcli-config/ballastctl/commands.h"
@@ -55,6 +56,43 @@ std::string latency_table(const nlohmann::json& lun) {
   return table.text();
 }
 
+// The stages in which commands spent time. An older plugin does not tell.
+std::string stage_table(const nlohmann::json& lun) {
+  constexpr auto right = Table::Align::right;
+  Table table{{{"  STAGE"}, {"COMMANDS", right}, {"MEAN", right}, {"P99", right}}};
+  const nlohmann::json stages = lun.value("stages", nlohmann::json::object());
+  for (std::size_t i = 0; i < watch::stage_count; ++i) {
+    const std::string stage = watch::to_string(static_cast<watch::Stage>(i));
+    const nlohmann::json times = stages.value(stage, nlohmann::json::object());
+    const std::uint64_t count = times.value("count", std::uint64_t{0});
+    if (count == 0) {
+      continue;
+    }
+    const std::uint64_t sum = times.at("sum_ns");
+    std::uint64_t seen = 0;
+    std::uint64_t p99 = 0;
+    for (const nlohmann::json& bucket : times.at("buckets")) {
+      if (seen < count - count / 100) {
+        p99 = bucket.at(0);
+      }
+      seen += bucket.at(1).get<std::uint64_t>();
+    }
+    table.add(
+        {"  " + stage, number_cell(count), duration_text(sum / count), "<= " + duration_text(p99)});
+  }
+  return table.empty() ? "" : table.text();
+}
+
+std::string error_table(const nlohmann::json& lun) {
+  constexpr auto right = Table::Align::right;
+  Table table{{{"  STORE ERROR"}, {"OPERATION"}, {"COUNT", right}}};
+  for (const nlohmann::json& errors : lun.value("store_errors", nlohmann::json::array())) {
+    table.add({"  " + errors.at("error").get<std::string>(), errors.at("operation"),
+               number_cell(errors.at("count"))});
+  }
+  return table.empty() ? "" : table.text();
+}
+
 std::string show(const std::vector<nlohmann::json>& luns) {
   std::string text;
   for (const nlohmann::json& lun : luns) {
@@ -63,7 +101,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
                         state_cell(lun), duration_cell(lun.at("open_for_ns")),
                         number_cell(lun.at("unanswered")), number_cell(lun.at("orphans")),
                         bytes_cell(lun.at("orphan_bytes")));
-    text += counter_table(lun) + latency_table(lun);
+    text += counter_table(lun) + latency_table(lun) + stage_table(lun) + error_table(lun);
   }
   return text.empty() ? "no LUNs\n" : text;
 }

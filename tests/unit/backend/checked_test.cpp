@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "lib/backend/memory.h"
+#include "lib/backend/op_errors.h"
 #include "tests/unit/backend/lab.h"
 
 #include "tests/cmocka.h"
@@ -153,6 +154,30 @@ void a_status_that_the_operation_cannot_have_stops(void**) {
   }));
 }
 
+void errors_are_counted_by_operation_and_status(void**) {
+  Lab lab;
+  auto inner = std::make_unique<Liar>(lab.executor());
+  Liar& liar = *inner;
+  const std::unique_ptr<Backend> checked = make_checked(std::move(inner));
+  assert_int_equal(checked->errors()->view().size(), 0);
+  liar.answer = IoStatus::no_space;
+  (void)lab.run(checked->zero(Bytes{}, Bytes{512}, MayUnmap::no));
+  (void)lab.run(checked->zero(Bytes{}, Bytes{512}, MayUnmap::no));
+  liar.answer = IoStatus::medium_error;
+  (void)lab.run(checked->flush());
+  // What is not there is no error.
+  liar.answer = IoStatus::not_supported;
+  (void)lab.run(checked->zero(Bytes{}, Bytes{512}, MayUnmap::no));
+  const std::vector<watch::StoreErrors> errors = checked->errors()->view();
+  assert_int_equal(errors.size(), 2);
+  assert_string_equal(errors[0].operation, "zero");
+  assert_string_equal(errors[0].error, "no space");
+  assert_int_equal(errors[0].count, 2);
+  assert_string_equal(errors[1].operation, "flush");
+  assert_string_equal(errors[1].error, "medium error");
+  lab.run(checked->close());
+}
+
 void a_durable_write_where_there_is_none_stops(void**) {
   assert_true(liar_stops([](Lab& lab, Liar&, Backend& backend) {
     std::vector<std::byte> bytes(512);
@@ -193,6 +218,7 @@ int main() {
       cmocka_unit_test(a_second_close_stops),
       cmocka_unit_test(going_away_without_close_stops),
       cmocka_unit_test(a_status_that_the_operation_cannot_have_stops),
+      cmocka_unit_test(errors_are_counted_by_operation_and_status),
       cmocka_unit_test(a_durable_write_where_there_is_none_stops),
       cmocka_unit_test(a_resize_that_changed_nothing_stops),
       cmocka_unit_test(extents_with_a_gap_stop),

@@ -433,6 +433,28 @@ void stats_has_histograms(void**) {
   assert_true(latency["others"]["count"] == 0);
 }
 
+void stats_says_how_long_commands_were_in_each_stage(void**) {
+  LunSnapshot lun = lun_named("vol0");
+  CommandRecord record;
+  record.enter(Stage::backend, TimePoint{});
+  lun.stages.add(record, TimePoint{1000ns});
+  lun.stages.add(record, TimePoint{1030ns});
+  const json stages = only_lun(&report::stats, lun)["stages"];
+  assert_int_equal(stages.size(), stage_count);
+  assert_true(
+      stages["backend"] ==
+      json({{"count", 2}, {"sum_ns", 2030}, {"buckets", json::array({{1024, 1}, {2048, 1}})}}));
+  assert_true(stages["fence"] == json({{"count", 0}, {"sum_ns", 0}, {"buckets", json::array()}}));
+}
+
+void stats_has_the_errors_of_the_store(void**) {
+  LunSnapshot lun = lun_named("vol0");
+  assert_true(only_lun(&report::stats, lun)["store_errors"] == json::array());
+  lun.store_errors = {{"write", "no space", 3}};
+  assert_true(only_lun(&report::stats, lun)["store_errors"] ==
+              json({{{"operation", "write"}, {"error", "no space"}, {"count", 3}}}));
+}
+
 void tasks_say_what_they_wait_for(void**) {
   LunSnapshot lun = lun_named("vol0");
   lun.tasks = {{"command", "range", "volume.cpp:123", 5s}, {"patrol", "", "task_set.cpp:9", 0s}};
@@ -529,6 +551,8 @@ int main() {
       cmocka_unit_test(slow_has_what_ended),
       cmocka_unit_test(stats_has_every_counter),
       cmocka_unit_test(stats_has_histograms),
+      cmocka_unit_test(stats_says_how_long_commands_were_in_each_stage),
+      cmocka_unit_test(stats_has_the_errors_of_the_store),
       cmocka_unit_test(tasks_say_what_they_wait_for),
       cmocka_unit_test(large_numbers_are_exact_and_none_is_negative),
       cmocka_unit_test(quotes_and_control_characters_come_back_as_they_were),
