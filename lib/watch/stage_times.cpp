@@ -27,20 +27,19 @@ void StageTimes::add(Times& times, Nanoseconds time) {
 }
 
 void StageTimes::add(const CommandRecord& record, TimePoint now) {
-  // Within a turn no time passes. So most commands have been at the backend all the time.
-  const Nanoseconds age = record.age(now);
+  // Within a turn no time passes. So most commands have been at the backend all the time, or in one
+  // other stage as well.
   const Nanoseconds at_backend = record.time_in(Stage::backend, now);
   if (at_backend > Nanoseconds{}) {
     add(times_[static_cast<std::size_t>(Stage::backend)], at_backend);
   }
-  if (at_backend == age) [[likely]] {
-    return;
-  }
-  for (std::size_t i = 0; i < stage_count; ++i) {
+  Nanoseconds elsewhere = record.age(now) - at_backend;
+  for (std::size_t i = 0; i < stage_count && elsewhere > Nanoseconds{}; ++i) {
     const auto stage = static_cast<Stage>(i);
     const Nanoseconds time = record.time_in(stage, now);
     if (stage != Stage::backend && time > Nanoseconds{}) {
       add(times_[i], time);
+      elsewhere -= time;
     }
   }
 }
