@@ -211,6 +211,8 @@ install: all
 	install -D -m 0755 -t $(share)/ballast $(operator_scripts:%=targetcli-config/ballast-%)
 	for script in $(operator_scripts); do \
 	  ln -sfn ../share/ballast/ballast-$$script $(sbin)/ballast-$$script; done
+	install -D -m 0644 -t $(share)/ballast/prometheus $(wildcard targetcli-config/prometheus/*)
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard targetcli-config/systemd/ballast-*)
 	for unit in tcmu-runner rtslib-fb-targetctl; do \
 	  install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d \
 	    targetcli-config/systemd/$$unit.service.d/ballast.conf; done
@@ -225,6 +227,7 @@ uninstall:
 	  $(share)/bash-completion/completions/ballastctl \
 	  $(share)/dbus-1/system.d/org.ballast.Ballast1.conf \
 	  $(operator_scripts:%=$(sbin)/ballast-%) \
+	  $(patsubst targetcli-config/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard targetcli-config/systemd/ballast-*)) \
 	  $(DESTDIR)$(MODULES_LOAD_DIR)/ballast.conf
 	rm -rf $(share)/ballast
 	for unit in tcmu-runner rtslib-fb-targetctl; do \

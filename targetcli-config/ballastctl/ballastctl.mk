@@ -3,7 +3,7 @@
 
 ballastctl_sources := $(sort $(wildcard targetcli-config/ballastctl/*.cpp targetcli-config/ballastctl/*/*.cpp))
 ballastctl_objects := $(patsubst %.cpp,$(B)/obj/%.o,$(ballastctl_sources))
-ballastctl_libs = $(call pkg,--libs,gio-2.0 libnl-genl-3.0 smartcols)
+ballastctl_libs = $(call pkg,--libs,gio-2.0 libnl-genl-3.0 smartcols prometheus-cpp-core)
 
 tools: $(B)/ballastctl
 $(B)/ballastctl: $(ballastctl_objects) $(call archives_upto,write_log)

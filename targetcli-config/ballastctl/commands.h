@@ -24,5 +24,6 @@ void add_doctor(CLI::App& app);
 void add_tune(CLI::App& app);
 void add_watch(CLI::App& app);
 void add_log(CLI::App& app);
+void add_metrics(CLI::App& app);
 
 }  // namespace ballast::ctl

@@ -39,6 +39,7 @@ int run(int argc, char** argv) {
   add_tune(app);
   // This one uses all of these sources.
   add_watch(app);
+  add_metrics(app);
   // This one works on files and devices.
   add_log(app);
   try {

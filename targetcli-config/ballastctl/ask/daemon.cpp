@@ -104,33 +104,61 @@ void show_answer(const Question& question, const std::string& lun, bool json) {
   std::fputs(question.show(reading.luns).c_str(), stdout);
 }
 
-}  // namespace
-
-Result<std::string> ask(const bus::Method& method, const std::string& lun) {
-  if (g_utf8_validate(lun.data(), static_cast<gssize>(lun.size()), nullptr) == FALSE) {
-    return Error{EINVAL, "the LUN's name is not UTF-8"};
-  }
+// Calls a method of the plugin's object. `arguments` may be null; they are used up.
+Result<Owned<GVariant>> call(const char* interface, const char* method, GVariant* arguments,
+                             const char* reply_type) {
   GError* raw = nullptr;
   const Owned<GDBusConnection> connection{g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw)};
   if (!connection) {
     const Owned<GError> error{raw};
+    if (arguments != nullptr) {
+      g_variant_unref(g_variant_ref_sink(arguments));
+    }
     return Error{
         ENOTCONN,
         fmt::format("the D-Bus system bus cannot be reached: {}: see systemctl status dbus",
                     error->message)};
   }
   g_dbus_connection_set_exit_on_close(connection.get(), FALSE);
-  GVariant* const arguments = method.takes_lun ? g_variant_new("(s)", lun.c_str()) : nullptr;
-  const Owned<GVariant> reply{g_dbus_connection_call_sync(
-      connection.get(), bus::name, bus::object_path, bus::name, method.name, arguments,
-      G_VARIANT_TYPE("(s)"), G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms, nullptr, &raw)};
+  Owned<GVariant> reply{g_dbus_connection_call_sync(
+      connection.get(), bus::name, bus::object_path, interface, method, arguments,
+      G_VARIANT_TYPE(reply_type), G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms, nullptr, &raw)};
   if (!reply) {
     const Owned<GError> error{raw};
     return explain(*error);
   }
+  return reply;
+}
+
+}  // namespace
+
+Result<std::string> ask(const bus::Method& method, const std::string& lun) {
+  if (g_utf8_validate(lun.data(), static_cast<gssize>(lun.size()), nullptr) == FALSE) {
+    return Error{EINVAL, "the LUN's name is not UTF-8"};
+  }
+  GVariant* const arguments = method.takes_lun ? g_variant_new("(s)", lun.c_str()) : nullptr;
+  const Result<Owned<GVariant>> reply = call(bus::name, method.name, arguments, "(s)");
+  if (!reply) {
+    return reply.error();
+  }
   const gchar* text = nullptr;
-  g_variant_get(reply.get(), "(&s)", &text);
+  g_variant_get(reply.value().get(), "(&s)", &text);
   return std::string{text};
+}
+
+Result<std::string> plugin_version() {
+  const Result<Owned<GVariant>> reply = call("org.freedesktop.DBus.Properties", "Get",
+                                             g_variant_new("(ss)", bus::name, "Version"), "(v)");
+  if (!reply) {
+    return reply.error();
+  }
+  GVariant* raw = nullptr;
+  g_variant_get(reply.value().get(), "(v)", &raw);
+  const Owned<GVariant> value{raw};
+  if (g_variant_is_of_type(value.get(), G_VARIANT_TYPE_STRING) == FALSE) {
+    return Error{EPROTO, "tcmu-runner's answer has no version"};
+  }
+  return std::string{g_variant_get_string(value.get(), nullptr)};
 }
 
 Reading read_answer(const std::string& answer) {

@@ -21,6 +21,9 @@ namespace ballast::ctl {
 // operator.
 Result<std::string> ask(const watch::bus::Method& method, const std::string& lun);
 
+// The plugin's version.
+Result<std::string> plugin_version();
+
 struct Reading {
   std::vector<nlohmann::json> luns;
   std::vector<std::string> silent;    // names of LUNs that did not answer the daemon

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "targetcli-config/ballastctl/machine/target.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <string_view>
@@ -75,16 +77,6 @@ std::string backstore_of(const Files& files, const std::string& lun) {
   return {};
 }
 
-void count(CommandWindow& window, const std::vector<TargetLun>& luns, const std::string& name) {
-  const auto found = std::find_if(luns.begin(), luns.end(),
-                                  [&](const TargetLun& lun) { return lun.name == name; });
-  if (found != luns.end()) {
-    window.luns++;
-    window.sharing += found->limits.stall_window == 0 ? 1U : 0U;
-    window.stalled_share += found->limits.stall_window;
-  }
-}
-
 // An ACL's lun_N holds a link to the portal group's lun_M.
 std::string mapped_backstore(const Files& files, const std::string& mapped) {
   for (const std::string& entry : files.list(mapped)) {
@@ -96,25 +88,55 @@ std::string mapped_backstore(const Files& files, const std::string& mapped) {
   return {};
 }
 
-void add_windows(const Files& files, const std::vector<TargetLun>& luns, const std::string& target,
-                 const std::string& group, std::vector<CommandWindow>& windows) {
+constexpr std::string_view lun_prefix = "lun_";
+constexpr std::string_view group_prefix = "tpgt_";
+
+std::string iscsi_folder(const Export& of) {
+  return fmt::format("{}/iscsi/{}/{}{}", configfs, of.target, group_prefix, of.portal_group);
+}
+
+// Adds the LUNs of one portal group. `place` says which.
+void add_exports(const Files& files, const std::vector<TargetLun>& luns, Export place,
+                 std::vector<Export>& all) {
+  const std::string group = iscsi_folder(place);
+  const auto add = [&](const std::string& entry, const std::string& backstore) {
+    const bool ours =
+        std::ranges::any_of(luns, [&](const TargetLun& lun) { return lun.name == backstore; });
+    if (ours) {
+      place.backstore = backstore;
+      place.number = entry.substr(lun_prefix.size());
+      all.push_back(place);
+    }
+  };
   for (const std::string& initiator : files.list(group + "/acls")) {
     const std::string folder = group + "/acls/" + initiator;
-    CommandWindow window{target, initiator, read(files, folder + "/cmdsn_depth")};
+    place.initiator = initiator;
     for (const std::string& entry : files.list(folder)) {
-      if (entry.starts_with("lun_")) {
-        count(window, luns, mapped_backstore(files, folder + "/" + entry));
+      if (entry.starts_with(lun_prefix)) {
+        add(entry, mapped_backstore(files, folder + "/" + entry));
       }
     }
-    windows.push_back(std::move(window));
   }
   if (files.value(group + "/attrib/generate_node_acls") == "1") {
-    CommandWindow window{target, "", read(files, group + "/attrib/default_cmdsn_depth")};
+    place.initiator.clear();
     for (const std::string& entry : files.list(group + "/lun")) {
-      count(window, luns, backstore_of(files, group + "/lun/" + entry));
+      if (entry.starts_with(lun_prefix)) {
+        add(entry, backstore_of(files, group + "/lun/" + entry));
+      }
     }
-    windows.push_back(std::move(window));
   }
+}
+
+CommandWindow window_of(const Files& files, const Export& place) {
+  const std::string group = iscsi_folder(place);
+  return {
+      place.target, place.initiator,
+      read(files, place.initiator.empty() ? group + "/attrib/default_cmdsn_depth"
+                                          : group + "/acls/" + place.initiator + "/cmdsn_depth")};
+}
+
+bool shares_window(const Export& a, const Export& b) {
+  return a.target == b.target && a.portal_group == b.portal_group && a.initiator == b.initiator;
 }
 
 }  // namespace
@@ -137,22 +159,40 @@ std::vector<TargetLun> target_luns(const Files& files) {
   return luns;
 }
 
-std::vector<CommandWindow> command_windows(const Files& files, const std::vector<TargetLun>& luns) {
-  std::vector<CommandWindow> windows;
+std::vector<Export> exports(const Files& files, const std::vector<TargetLun>& luns) {
+  std::vector<Export> all;
   const std::string iscsi = std::string{configfs} + "/iscsi";
   for (const std::string& target : files.list(iscsi)) {
     for (const std::string& group : files.list(iscsi + "/" + target)) {
-      if (group.starts_with("tpgt_")) {
-        add_windows(files, luns, target, iscsi + "/" + target + "/" + group, windows);
+      if (group.starts_with(group_prefix)) {
+        add_exports(files, luns, {"", target, group.substr(group_prefix.size()), "", ""}, all);
       }
     }
+  }
+  return all;
+}
+
+std::vector<CommandWindow> command_windows(const Files& files, const std::vector<TargetLun>& luns) {
+  std::vector<CommandWindow> windows;
+  const Export* before = nullptr;
+  const std::vector<Export> all = exports(files, luns);
+  for (const Export& each : all) {
+    if (before == nullptr || !shares_window(*before, each)) {
+      windows.push_back(window_of(files, each));
+    }
+    before = &each;
+    const auto lun = std::ranges::find_if(
+        luns, [&](const TargetLun& its) { return its.name == each.backstore; });
+    CommandWindow& window = windows.back();
+    window.luns++;
+    window.sharing += lun->limits.stall_window == 0 ? 1U : 0U;
+    window.stalled_share += lun->limits.stall_window;
   }
   for (CommandWindow& window : windows) {
     if (window.sharing > 0) {
       window.stalled_share += std::max<std::uint64_t>(scsi::StalledLuns::room, window.sharing);
     }
   }
-  std::erase_if(windows, [](const CommandWindow& window) { return window.luns == 0; });
   return windows;
 }
 

@@ -25,6 +25,15 @@ struct TargetLun {
   Value backend_timeout;
 };
 
+// Where the target shows a backstore.
+struct Export {
+  std::string backstore;
+  std::string target;        // IQN
+  std::string portal_group;  // "1"
+  std::string number;        // the LUN number that this initiator sees, "0"
+  std::string initiator;     // empty: any, because initiators need no ACL
+};
+
 // The command window of one initiator: of its ACL, or of the TPG if initiators need no ACL.
 struct CommandWindow {
   std::string target;               // IQN
@@ -36,6 +45,8 @@ struct CommandWindow {
 };
 
 std::vector<TargetLun> target_luns(const Files& files);
+// Of these LUNs.
+std::vector<Export> exports(const Files& files, const std::vector<TargetLun>& luns);
 std::vector<CommandWindow> command_windows(const Files& files, const std::vector<TargetLun>& luns);
 
 }  // namespace ballast::ctl

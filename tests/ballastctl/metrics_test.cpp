@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <set>
+#include <string>
+
+#include "lib/watch/counters.h"
+#include "lib/watch/report.h"
+#include "targetcli-config/ballastctl/metrics/families.h"
+#include "tests/ballastctl/tree.h"
+#include "tests/cmocka.h"
+
+using namespace ballast;
+using namespace ballast::ctl;
+using namespace std::chrono_literals;
+using ballast::test::Tree;
+using metrics::Families;
+using prometheus::ClientMetric;
+
+namespace {
+
+std::string labels_of(const ClientMetric& metric) {
+  std::string text;
+  for (const ClientMetric::Label& label : metric.label) {
+    text += (text.empty() ? "" : ",") + label.name + "=" + label.value;
+  }
+  return text;
+}
+
+// The one with these labels, "lun=vol0,status=GOOD"; null: there is none.
+const ClientMetric* find(const Families& families, std::string_view name, std::string_view labels) {
+  for (const prometheus::MetricFamily& family : families) {
+    for (const ClientMetric& metric : family.metric) {
+      if (family.name == name && labels_of(metric) == labels) {
+        return &metric;
+      }
+    }
+  }
+  return nullptr;
+}
+
+const ClientMetric& get(const Families& families, std::string_view name, std::string_view labels) {
+  const ClientMetric* const metric = find(families, name, labels);
+  if (metric == nullptr) {
+    print_error("no %s{%s}\n", std::string{name}.c_str(), std::string{labels}.c_str());
+    assert_non_null(metric);
+  }
+  return *metric;
+}
+
+Families of(const watch::LunSnapshot& lun, const watch::FromOutside& outside = {}) {
+  return metrics::of_luns(read_answer(watch::report::list({&lun, 1}, outside)),
+                          read_answer(watch::report::stats({&lun, 1}, outside)));
+}
+
+watch::LunSnapshot lun_named(const char* name) {
+  watch::LunSnapshot lun;
+  lun.name = name;
+  lun.backend = "file=/srv/vol0.raw";
+  lun.capacity = Bytes{1 << 30};
+  lun.now = TimePoint{1h};
+  lun.opened = TimePoint{59min};
+  return lun;
+}
+
+void each_counter_is_a_metric(void**) {
+  watch::LunSnapshot lun = lun_named("vol0");
+  lun.counters.good = 5;
+  lun.counters.busy = 2;
+  lun.counters.shed = 3;
+  lun.counters.adoptions = 4;
+  lun.counters.written = Bytes{4096};
+  const Families families = of(lun);
+  assert_true(get(families, "ballast_lun_answers_total", "lun=vol0,status=GOOD").counter.value ==
+              5);
+  assert_true(get(families, "ballast_lun_answers_total", "lun=vol0,status=BUSY").counter.value ==
+              2);
+  assert_true(
+      get(families, "ballast_lun_early_answers_total", "lun=vol0,reason=stall").counter.value == 3);
+  assert_true(get(families, "ballast_lun_adoptions_total", "lun=vol0").counter.value == 4);
+  assert_true(get(families, "ballast_lun_written_bytes_total", "lun=vol0").counter.value == 4096);
+  std::size_t counters = 0;
+  for (const prometheus::MetricFamily& family : families) {
+    counters += family.type == prometheus::MetricType::Counter ? family.metric.size() : 0;
+  }
+  assert_int_equal(counters, watch::counters.size());
+}
+
+void a_histogram_is_cumulative_and_exact_at_powers_of_two(void**) {
+  watch::LunSnapshot lun = lun_named("vol0");
+  lun.reads.add(1us);
+  lun.reads.add(Nanoseconds{1 << 20});
+  lun.reads.add(Nanoseconds{(1 << 20) + 1});
+  lun.reads.add(300s);
+  const ClientMetric::Histogram histogram =
+      get(of(lun), "ballast_lun_command_duration_seconds", "lun=vol0,kind=reads").histogram;
+  assert_int_equal(histogram.sample_count, 4);
+  assert_true(std::abs(histogram.sample_sum - 300.002) < 0.001);
+  const auto up_to = [&](std::uint64_t ns) {
+    const auto found = std::ranges::find_if(histogram.bucket, [&](const auto& bucket) {
+      return bucket.upper_bound == static_cast<double>(ns) / 1e9;
+    });
+    assert_true(found != histogram.bucket.end());
+    return found->cumulative_count;
+  };
+  assert_int_equal(up_to(1 << 15), 1);
+  assert_int_equal(up_to(1 << 20), 2);
+  assert_int_equal(up_to(1 << 21), 3);
+  assert_int_equal(up_to(std::uint64_t{1} << 37), 3);
+  assert_int_equal(histogram.bucket.back().cumulative_count, 4);
+  assert_true(std::isinf(histogram.bucket.back().upper_bound));
+}
+
+void a_stalled_lun_says_so(void**) {
+  watch::LunSnapshot lun = lun_named("vol0");
+  lun.stalled_since = TimePoint{1h - 4s};
+  lun.oldest = TimePoint{1h - 9s};
+  const Families families = of(lun);
+  assert_true(get(families, "ballast_lun_stalled", "lun=vol0").gauge.value == 1);
+  assert_true(get(families, "ballast_lun_stalled_seconds", "lun=vol0").gauge.value == 4);
+  assert_true(get(families, "ballast_lun_oldest_command_seconds", "lun=vol0").gauge.value == 9);
+}
+
+void a_silent_lun_is_there(void**) {
+  watch::FromOutside outside;
+  outside.silent = {"vol1"};
+  const Families families = of(lun_named("vol0"), outside);
+  assert_true(get(families, "ballast_lun_silent", "lun=vol0").gauge.value == 0);
+  assert_true(get(families, "ballast_lun_silent", "lun=vol1").gauge.value == 1);
+}
+
+void stages_that_nobody_was_in_are_left_out(void**) {
+  watch::LunSnapshot lun = lun_named("vol0");
+  watch::CommandRecord record;
+  record.enter(watch::Stage::backend, TimePoint{});
+  lun.stages.add(record, TimePoint{1ms});
+  const Families families = of(lun);
+  const char* const name = "ballast_lun_stage_duration_seconds";
+  assert_int_equal(get(families, name, "lun=vol0,stage=backend").histogram.sample_count, 1);
+  assert_null(find(families, name, "lun=vol0,stage=fence"));
+}
+
+void errors_of_the_store_are_counted(void**) {
+  watch::LunSnapshot lun = lun_named("vol0");
+  lun.store_errors = {{"write", "no space", 3}};
+  assert_true(
+      get(of(lun), "ballast_lun_store_errors_total", "lun=vol0,operation=write,error=no space")
+          .counter.value == 3);
+}
+
+void a_lun_says_who_sees_it(void**) {
+  const Tree tree;
+  tree.add_backstore("vol0", 0, "file=/srv/vol0.raw");
+  tree.export_backstores(1, "64");
+  const Families families = metrics::of_exports(exports(tree.files(), target_luns(tree.files())));
+  const std::string labels = std::string{"lun=vol0,target="} + Tree::iqn +
+                             ",portal_group=1,lun_number=0,initiator=iqn.2026-01.org.a";
+  assert_true(get(families, "ballast_lun_export_info", labels).gauge.value == 1);
+}
+
+void a_disk_says_how_long_it_survives(void**) {
+  const Tree tree;
+  tree.add_disk("sda", 0);
+  const Result<std::vector<Disk>> found = disks(tree.files(), {});
+  assert_true(found.ok());
+  const Families families = metrics::of_disks(found.value(), 20s);
+  const std::string labels = std::string{"disk=sda,target="} + Tree::iqn + ",lun_number=0";
+  assert_true(get(families, "ballast_disk_survives_seconds", labels).gauge.value == 180);
+}
+
+void a_name_of_a_metric_stands_once(void**) {
+  watch::LunSnapshot lun = lun_named("vol0");
+  watch::LunSnapshot other = lun_named("vol1");
+  const std::vector<watch::LunSnapshot> luns{lun, other};
+  std::set<std::string> names;
+  for (const prometheus::MetricFamily& family :
+       metrics::of_luns(read_answer(watch::report::list(luns, {})),
+                        read_answer(watch::report::stats(luns, {})))) {
+    assert_true(names.insert(family.name).second);
+    assert_false(family.help.empty());
+  }
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(each_counter_is_a_metric),
+      cmocka_unit_test(a_histogram_is_cumulative_and_exact_at_powers_of_two),
+      cmocka_unit_test(a_stalled_lun_says_so),
+      cmocka_unit_test(a_silent_lun_is_there),
+      cmocka_unit_test(stages_that_nobody_was_in_are_left_out),
+      cmocka_unit_test(errors_of_the_store_are_counted),
+      cmocka_unit_test(a_lun_says_who_sees_it),
+      cmocka_unit_test(a_disk_says_how_long_it_survives),
+      cmocka_unit_test(a_name_of_a_metric_stands_once),
+  };
+  return cmocka_run_group_tests_name("metrics", tests, nullptr, nullptr);
+}
