@@ -33,7 +33,7 @@
 //
 // block_status, resize, write_label and the final close(2) run on the helper thread. resize()
 // lengthens a file that is too short and never shortens one: data beyond the end of a smaller LUN
-// is kept. A block device must be large enough already.
+// is kept. A block device must be large enough already, and its label moves (device_label.h).
 //
 // The backend logs errors where it finds them: one line with file, operation, offset, length and
 // cause, at most one a second.

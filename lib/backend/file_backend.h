@@ -12,6 +12,7 @@
 
 #include "lib/backend/error_log.h"
 #include "lib/backend/factory.h"
+#include "lib/backend/file_label.h"
 #include "lib/backend/file_open.h"
 #include "lib/backend/lane_choice.h"
 #include "lib/backend/queue_share.h"
@@ -91,6 +92,8 @@ class File final : public Backend {
                               co::CancelToken cancel);
   co::Task<int> fallocate(co::Gate& gate, int mode, bool& missing, Bytes offset, Bytes length,
                           co::CancelToken cancel);
+  Result<void> give_size(Bytes size);
+  LabelledFile label_of(const UniqueFd& own) const;
   IoStatus write_status(Bytes offset, std::size_t length, int result, bool durable);
   bool loses_data(int result) const;
 

@@ -25,12 +25,6 @@ namespace ballast::backend {
 namespace {
 
 constexpr const char* attribute = "user.ballast.log";
-constexpr std::uint64_t page = 4096;
-
-// O_DIRECT wants aligned memory.
-struct alignas(page) Page {
-  std::array<std::byte, page> bytes{};
-};
 
 Error cannot(const char* act, const std::string& path, int why) {
   return Error{why, fmt::format("{}: the label of its write log cannot be {}: {}", path, act,
@@ -100,117 +94,35 @@ Result<void> write_attribute(const LabelledFile& file, const std::optional<Label
 
 // --- a block device ------------------------------------------------------------------------------
 
-// Where a label may be, in the order in which they are written. Empty: there is no room.
-Result<std::vector<std::uint64_t>> places(const LabelledFile& file) {
-  const Result<Bytes> size = size_of(file.fd, true);
-  if (!size) {
-    return Error{size.error().errno_value, fmt::format("{}: {}", file.path, size.error().message)};
-  }
-  const std::uint64_t end = size.value().value() / page * page;
-  const std::uint64_t first = (file.lun.value() + page - 1) / page * page;
-  std::vector<std::uint64_t> all;
-  if (end >= first + page) {
-    all.push_back(end - page);
-    if (first != end - page) {
-      all.push_back(first);
-    }
-  }
-  return all;
-}
+class OpenDevice final : public LabelDevice {
+ public:
+  explicit OpenDevice(const LabelledFile& file) : file_{file} {}
 
-Result<void> read_page(const LabelledFile& file, std::uint64_t offset, Page* to) {
-  const ssize_t got = ::pread(file.fd, to->bytes.data(), page, static_cast<off_t>(offset));
-  return got == ssize_t{page} ? Result<void>{} : cannot("read", file.path, got < 0 ? errno : EIO);
-}
+  const std::string& path() const override { return file_.path; }
+  Result<Bytes> size() override {
+    const Result<Bytes> size = size_of(file_.fd, true);
+    return size ? size
+                : Error{size.error().errno_value,
+                        fmt::format("{}: {}", file_.path, size.error().message)};
+  }
+  Result<void> read(std::uint64_t offset, LabelPage* to) override {
+    const ssize_t got =
+        ::pread(file_.fd, to->bytes.data(), to->bytes.size(), static_cast<off_t>(offset));
+    return got == ssize_t{LabelPage::size} ? Result<void>{}
+                                           : cannot("read", file_.path, got < 0 ? errno : EIO);
+  }
+  Result<void> write(std::uint64_t offset, const LabelPage& from) override {
+    const ssize_t put =
+        ::pwrite(file_.fd, from.bytes.data(), from.bytes.size(), static_cast<off_t>(offset));
+    if (put != ssize_t{LabelPage::size}) {
+      return cannot("written", file_.path, put < 0 ? errno : EIO);
+    }
+    return ::fsync(file_.fd) == 0 ? Result<void>{} : cannot("made durable", file_.path, errno);
+  }
 
-// A page that is made durable before this returns.
-Result<void> write_page(const LabelledFile& file, std::uint64_t offset, const Page& from) {
-  const ssize_t put = ::pwrite(file.fd, from.bytes.data(), page, static_cast<off_t>(offset));
-  if (put != ssize_t{page}) {
-    return cannot("written", file.path, put < 0 ? errno : EIO);
-  }
-  return ::fsync(file.fd) == 0 ? Result<void>{} : cannot("made durable", file.path, errno);
-}
-
-// Both pages have a label if the writing of the second one was cut off. Then the later owner's
-// counts; of the same owner the one that names a log, which can only be too careful.
-bool counts_more(const Label& one, const Label& other) {
-  return std::pair{one.owner, one.names_log()} > std::pair{other.owner, other.names_log()};
-}
-
-Result<std::optional<Label>> read_pages(const LabelledFile& file) {
-  const Result<std::vector<std::uint64_t>> all = places(file);
-  if (!all) {
-    return all.error();
-  }
-  std::optional<Label> found;
-  std::optional<Error> trouble;
-  Page memory;
-  for (const std::uint64_t place : all.value()) {
-    if (const Result<void> read = read_page(file, place, &memory); !read) {
-      return read.error();
-    }
-    if (!begins_label(memory.bytes)) {
-      continue;
-    }
-    Result<Label> label = decode_label(memory.bytes, file.path);
-    if (!label) {
-      if (label.error().errno_value == EPROTONOSUPPORT) {
-        return label.error();
-      }
-      trouble = label.error();
-    } else if (offset_of_label(memory.bytes) == place &&
-               (!found.has_value() || counts_more(label.value(), *found))) {
-      found = std::move(label).value();
-    }
-  }
-  if (!found.has_value() && trouble.has_value()) {
-    return *trouble;
-  }
-  return found;
-}
-
-Result<void> remove_pages(const LabelledFile& file, const std::vector<std::uint64_t>& all) {
-  Page memory;
-  for (const std::uint64_t place : all) {
-    Result<void> done = read_page(file, place, &memory);
-    if (done && begins_label(memory.bytes)) {
-      done = write_page(file, place, Page{});
-    }
-    if (!done) {
-      return done;
-    }
-  }
-  return {};
-}
-
-Result<void> write_pages(const LabelledFile& file, const std::optional<Label>& label) {
-  const Result<std::vector<std::uint64_t>> all = places(file);
-  if (!all) {
-    return all.error();
-  }
-  if (!label.has_value()) {
-    return remove_pages(file, all.value());
-  }
-  if (all.value().empty()) {
-    return Error{ENOSPC,
-                 fmt::format("{} has no room for the label of a write log behind the LUN of {}: "
-                             "make the LUN smaller than the device by 1MiB at least",
-                             file.path, config::format_bytes(file.lun))};
-  }
-  for (const std::uint64_t place : all.value()) {
-    const Result<std::vector<std::byte>> bytes = encode_label(*label, place);
-    if (!bytes) {
-      return bytes.error();
-    }
-    Page memory;
-    std::copy(bytes.value().begin(), bytes.value().end(), memory.bytes.begin());
-    if (Result<void> written = write_page(file, place, memory); !written) {
-      return written;
-    }
-  }
-  return {};
-}
+ private:
+  const LabelledFile& file_;
+};
 
 // Whether a block device is at the path; an error if it is no regular file either.
 Result<bool> is_block_device(const std::string& path) {
@@ -227,28 +139,28 @@ Result<bool> is_block_device(const std::string& path) {
 }  // namespace
 
 Result<std::optional<Label>> read_label(const LabelledFile& file) {
-  return file.block_device ? read_pages(file) : read_attribute(file);
+  OpenDevice device{file};
+  return file.block_device ? read_label(device, file.lun) : read_attribute(file);
 }
 
 Result<void> write_label(const LabelledFile& file, const std::optional<Label>& label) {
-  return file.block_device ? write_pages(file, label) : write_attribute(file, label);
+  OpenDevice device{file};
+  return file.block_device ? write_label(device, file.lun, label) : write_attribute(file, label);
+}
+
+Result<void> settle_label(const LabelledFile& file, const Label& label) {
+  OpenDevice device{file};
+  return settle_label(device, file.lun, label);
+}
+
+Result<bool> move_label(const LabelledFile& file, Bytes size, const Label& label) {
+  OpenDevice device{file};
+  return move_label(device, file.lun, size, label);
 }
 
 Result<bool> has_label_behind_lun(const LabelledFile& file) {
-  const Result<std::vector<std::uint64_t>> all = places(file);
-  if (!all) {
-    return all.error();
-  }
-  if (all.value().empty()) {
-    return false;
-  }
-  const std::uint64_t first = all.value().back();
-  Page memory;
-  const Result<void> read = read_page(file, first, &memory);
-  if (!read) {
-    return read.error();
-  }
-  return begins_label(memory.bytes) && offset_of_label(memory.bytes) == first;
+  OpenDevice device{file};
+  return has_label_behind_lun(device, file.lun);
 }
 
 Result<std::optional<Label>> read_label(const std::string& path, Bytes lun) {
@@ -263,7 +175,7 @@ Result<std::optional<Label>> read_label(const std::string& path, Bytes lun) {
     return Error{errno, fmt::format("{} cannot be opened: {}", path, std::strerror(errno))};
   }
   return read_label(
-      {.fd = fd.get(), .block_device = block_device.value(), .path = path, .lun = lun});
+      {.fd = fd.get(), .block_device = block_device.value(), .path = path, .lun = {.now = lun}});
 }
 
 Result<void> write_label(const std::string& path, Bytes lun, const std::optional<Label>& label) {
@@ -280,7 +192,7 @@ Result<void> write_label(const std::string& path, Bytes lun, const std::optional
   return write_label({.fd = taken.value().fd.get(),
                       .block_device = taken.value().block_device,
                       .path = path,
-                      .lun = lun},
+                      .lun = {.now = lun}},
                      label);
 }
 

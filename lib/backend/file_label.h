@@ -5,15 +5,10 @@
 //               tmpfs has them since Linux 6.6, NFS since Linux 5.9 with version 4.2 of the
 //               protocol on both sides, and of FUSE it depends on the server. Where there are none,
 //               no label can be written, so none is there either.
-// block device  pages of 4 KiB behind the LUN's end: the last one of the device, and the first one
-//               behind the LUN. So the label is found when the device was made larger, and when the
-//               LUN is made anew with another size. They may be the same page. No page that the LUN
-//               reaches is taken for a label, because the data in it is the initiator's. A label
-//               says its own offset, so a copy in another place is none.
+// block device  two pages behind the LUN's end: device_label.h.
 //
 // What is written is durable when the call returns: fsync(2), because fdatasync(2) need not write
-// an attribute (f2fs and gfs2 once forgot it even so). Of the two pages of a device one is durable
-// before the other is written, so that one is always whole.
+// an attribute (f2fs and gfs2 once forgot it even so).
 //
 // These calls block: make them on a helper thread, in an errand, or in a tool.
 #pragma once
@@ -21,6 +16,7 @@
 #include <optional>
 #include <string>
 
+#include "lib/backend/device_label.h"
 #include "lib/backend/label.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -32,7 +28,7 @@ struct LabelledFile {
   int fd;  // to write a label: open for reading and writing
   bool block_device;
   const std::string& path;  // for messages
-  Bytes lun;                // the LUN's size
+  LunSizes lun{};           // of a device
 };
 
 Result<std::optional<Label>> read_label(const LabelledFile& file);
@@ -40,8 +36,9 @@ Result<std::optional<Label>> read_label(const LabelledFile& file);
 // attributes; ENOSPC: there is no room.
 Result<void> write_label(const LabelledFile& file, const std::optional<Label>& label);
 
-// Of a device: whether a label, whole or damaged, is on the first page behind the LUN. So the LUN
-// has this size, or had it when it got the label.
+// Of a device, as in device_label.h.
+Result<void> settle_label(const LabelledFile& file, const Label& label);
+Result<bool> move_label(const LabelledFile& file, Bytes size, const Label& label);
 Result<bool> has_label_behind_lun(const LabelledFile& file);
 
 // read_label() and write_label() while no LUN has the file or device open. Reading does not mind if

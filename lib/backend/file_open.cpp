@@ -70,6 +70,25 @@ Result<std::optional<Label>> labelled(const LabelledFile& file, bool has_log) {
   return label;
 }
 
+// Takes the label over, and puts that of a device where it belongs. But a device which two gateways
+// share may belong to the other one.
+Result<void> settle(const FileConfig& config, Bytes size, const Expected& expected,
+                    OpenFile* file) {
+  const LabelledFile labelled_file{
+      .fd = file->fd.get(),
+      .block_device = file->block_device,
+      .path = config.path,
+      .lun = {.now = size,
+              .reach = expected.record.has_value() ? expected.record->reach : Bytes{}}};
+  Result<std::optional<Label>> label = labelled(labelled_file, expected.has_log);
+  if (!label) {
+    return label.error();
+  }
+  file->label = std::move(label).value();
+  const bool settles = file->block_device && file->label.has_value() && config.lock != FileLock::pr;
+  return settles ? settle_label(labelled_file, *file->label) : Result<void>{};
+}
+
 }  // namespace
 
 // Where a block device has its label follows from the size of the LUN. If that is not known, only
@@ -87,7 +106,9 @@ Result<void> check_file(const FileConfig& config, const Expected& expected) {
       labelled({.fd = there->fd.get(),
                 .block_device = there->block_device,
                 .path = config.path,
-                .lun = there->block_device ? expected.record->size : Bytes{}},
+                .lun = there->block_device
+                           ? LunSizes{.now = expected.record->size, .reach = expected.record->reach}
+                           : LunSizes{}},
                expected.has_log);
   return label ? Result<void>{} : label.error();
 }
@@ -112,13 +133,10 @@ Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_b
       !enough) {
     return enough.error();
   }
-  Result<std::optional<Label>> label = labelled(
-      {.fd = file.fd.get(), .block_device = file.block_device, .path = config.path, .lun = size},
-      expected.has_log);
-  if (!label) {
-    return label.error();
+  file.reach = expected.record.has_value() ? std::max(expected.record->reach, size) : size;
+  if (Result<void> labelled = settle(config, size, expected, &file); !labelled) {
+    return labelled.error();
   }
-  file.label = std::move(label).value();
   const FileTraits traits =
       probe(file.fd.get(), file.block_device, file.direct, has.value(), file.identity.file_system);
   if (file.direct && !traits.direct) {

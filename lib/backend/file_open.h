@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "lib/backend/backend.h"
@@ -36,6 +37,10 @@ struct OpenFile {
   Geometry geometry;
   Capabilities capabilities;
   std::optional<Label> label{};
+  Bytes reach{};  // of the LUN (store_record.h)
+  // Writes into the store's record that the LUN has another size now. It blocks. Empty: nothing is
+  // remembered.
+  std::function<Result<void>(Bytes size)> keep_size{};
 };
 
 // Checks whether open_file() would work, as far as possible without the size. Changes nothing.

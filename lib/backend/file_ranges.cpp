@@ -23,6 +23,7 @@
 #include "lib/backend/op_status.h"
 #include "lib/backend/ring_operation.h"
 #include "lib/base/unique_fd.h"
+#include "lib/base/values.h"
 #include "lib/io/helper_thread.h"
 
 namespace ballast::backend {
@@ -157,35 +158,61 @@ co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t li
 co::Task<IoStatus> File::resize(Bytes size) {
   const co::Gate::Guard inside{running_};
   const co::Mutex::Guard alone = co_await shape_.lock();
-  // Where the label is follows from the size.
-  if (file_.block_device && size != file_.geometry.size && file_.label.has_value() &&
-      file_.label->names_log()) {
-    errors_.report("resize", Bytes{}, size,
-                   "the label of its write log is behind the LUN's end: take the log away (the key "
-                   "log) before the size changes, and add it again afterwards");
-    co_return IoStatus::out_of_range;
-  }
-  std::function<int()> work = [fd = handle_.fd, size, block_device = file_.block_device] {
-    const Result<Bytes> has = size_of(fd, block_device);
-    if (!has) {
-      return -has.error().errno_value;
-    }
-    if (has.value() >= size) {
-      return 0;
-    }
-    if (block_device) {
-      return -EFBIG;
-    }
-    const bool grown = ::ftruncate(fd, static_cast<off_t>(size.value())) == 0 && ::fsync(fd) == 0;
-    return grown ? 0 : -errno;
+  std::string trouble;
+  std::function<int()> work = [&] {
+    const Result<void> done = give_size(size);
+    trouble = done ? "" : done.error().message;
+    return done ? 0 : -done.error().errno_value;
   };
   const int result = co_await helper_.run(std::move(work));
   if (result < 0) {
-    errors_.report("resize", Bytes{}, size, std::strerror(-result));
+    errors_.report("resize", Bytes{}, size,
+                   trouble.empty() ? std::strerror(-result) : trouble.c_str());
     co_return status_from_errno(OpKind::resize, -result);
   }
   file_.geometry.size = size;
+  file_.reach = std::max(file_.reach, size);
   co_return IoStatus::ok;
+}
+
+// On the helper thread, while nobody else changes size or label.
+Result<void> File::give_size(Bytes size) {
+  const Result<Bytes> has = size_of(handle_.fd, file_.block_device);
+  if (!has) {
+    return has.error();
+  }
+  if (has.value() < size) {
+    if (file_.block_device) {
+      return Error{EFBIG, fmt::format("the device has {}: make it larger first",
+                                      config::format_bytes(has.value()))};
+    }
+    if (::ftruncate(handle_.fd, static_cast<off_t>(size.value())) != 0 ||
+        ::fsync(handle_.fd) != 0) {
+      return Error{errno, std::strerror(errno)};
+    }
+  }
+  // The label of a device is behind the LUN. That of a shared one belongs to whoever has it.
+  const bool moves = file_.block_device && file_.label.has_value() && access_ == nullptr;
+  if (moves && size > file_.reach) {
+    const UniqueFd own = file_.direct ? UniqueFd{} : open_again(handle_.fd);
+    const Result<bool> moved = backend::move_label(label_of(own), size, *file_.label);
+    if (!moved) {
+      return moved.error();
+    }
+    if (!moved.value()) {
+      file_.label.reset();
+    }
+  }
+  // Where the label is must be known, so that it is found.
+  const Result<void> kept = file_.keep_size ? file_.keep_size(size) : Result<void>{};
+  return moves ? kept : Result<void>{};
+}
+
+LabelledFile File::label_of(const UniqueFd& own) const {
+  return {.fd = own ? own.get() : handle_.fd,
+          .block_device = file_.block_device,
+          .path = path_,
+          .lun = {.now = file_.geometry.size, .reach = file_.reach}};
 }
 
 co::Task<Result<void>> File::write_label(std::optional<Label> label) {
@@ -205,11 +232,7 @@ co::Task<Result<void>> File::write_label(std::optional<Label> label) {
     if (!own && !file_.direct) {
       return -errno;
     }
-    written = backend::write_label({.fd = own ? own.get() : handle_.fd,
-                                    .block_device = file_.block_device,
-                                    .path = path_,
-                                    .lun = file_.geometry.size},
-                                   label);
+    written = backend::write_label(label_of(own), label);
     return 0;
   };
   const int ran = co_await helper_.run(std::move(work));

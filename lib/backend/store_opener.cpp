@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <memory>
@@ -54,21 +55,27 @@ bool is_known(const StoreOrder& order, const Expected& expected) {
          expected.record->size == order.size;
 }
 
-void remember(const StoreOrder& order, const Expected& expected, const StoreIdentity& identity) {
-  const StoreRecords records{order.records};
-  if (!records.remembers()) {
-    return;
-  }
+// What the record of the store says once the LUN has this size.
+StoreRecord record_of(const StoreOrder& order, Bytes size, const Expected& expected,
+                      const StoreIdentity& identity) {
   StoreRecord record{.path = normal_path(order.config.file.path),
                      .lun = order.lun,
-                     .size = order.size,
+                     .size = size,
+                     .reach = size,
                      .identity = identity,
                      .since = timestamp()};
   if (expected.record.has_value() && !is_another(expected.record->identity, identity)) {
     record.since = expected.record->since;
-    if (record == *expected.record) {
-      return;
-    }
+    record.reach = std::max(expected.record->reach, size);
+  }
+  return record;
+}
+
+void remember(const StoreOrder& order, const Expected& expected, const StoreIdentity& identity) {
+  const StoreRecords records{order.records};
+  const StoreRecord record = record_of(order, order.size, expected, identity);
+  if (!records.remembers() || record == expected.record) {
+    return;
   }
   if (const Result<void> kept = records.keep(record); !kept) {
     log(LogLevel::warning,
@@ -76,6 +83,16 @@ void remember(const StoreOrder& order, const Expected& expected, const StoreIden
         "missing file held data",
         order.lun, kept.error().message);
   }
+}
+
+// The folder of records may hang, while the LUN and its store do not.
+Result<void> keep_size(const StoreRecords& records, const StoreRecord& record) {
+  const std::optional<Result<void>> kept =
+      ask_with_patience<Result<void>>("ballast/record", StoreOpener::record_patience,
+                                      [records, record] { return records.keep(record); });
+  return kept.has_value()
+             ? *kept
+             : Error{ETIMEDOUT, fmt::format("{} does not answer", records.file_of(record.path))};
 }
 
 // Makes one attempt.
@@ -98,6 +115,15 @@ Attempts<OpenFile>::Outcome attempt(const StoreOrder& order, const Attempts<Open
       remember(order, expected, identity);
     }
   };
+  if (found && !order.records.empty()) {
+    opened.value().keep_size = [records = StoreRecords{order.records},
+                                record = record_of(order, order.size, expected,
+                                                   opened.value().identity)](Bytes size) mutable {
+      record.size = size;
+      record.reach = std::max(record.reach, size);
+      return keep_size(records, record);
+    };
+  }
   return {.result = std::move(opened), .afterwards = std::move(afterwards)};
 }
 

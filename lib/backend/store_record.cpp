@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -96,11 +97,13 @@ bool take_line(std::string_view line, StoreRecord& record) {
     return number(value, record.identity.inode);
   }
   std::uint64_t bytes = 0;
-  if (key == "size" && !number(value, bytes)) {
+  if ((key == "size" || key == "reach") && !number(value, bytes)) {
     return false;
   }
   if (key == "size") {
     record.size = Bytes{bytes};
+  } else if (key == "reach") {
+    record.reach = Bytes{bytes};
   }
   return true;
 }
@@ -118,6 +121,7 @@ std::string text_of(const StoreRecord& record) {
   line("path", record.path);
   line("lun", record.lun);
   line("size", std::to_string(record.size.value()));
+  line("reach", std::to_string(record.reach.value()));
   line("kind", identity.block_device ? "block" : "file");
   line("inode", std::to_string(identity.inode));
   line("born", identity.born);
@@ -187,6 +191,7 @@ Result<std::optional<StoreRecord>> StoreRecords::find(const std::string& path) c
     }
     left.remove_prefix(std::min(end + 1, left.size()));
   }
+  record.reach = std::max(record.reach, record.size);  // an older version knew no reach
   if (record.path != normal_path(path)) {
     return Error{EINVAL, fmt::format("{} is damaged, or belongs to another path", file)};
   }

@@ -4,7 +4,7 @@
 //
 // If a file is missing, it may never have existed, or its file system may not be mounted yet. So
 // each path that was ever the store of a LUN has a record, one small file in
-// /var/lib/ballast/volumes. It holds the path, the LUN, its size, and the identity of the store
+// /var/lib/ballast/volumes. It holds the path, the LUN, its sizes, and the identity of the store
 // (store_identity.h). Only an operator removes a record. Ballast cannot do it when a LUN is
 // deleted: its folder in configfs is gone then, but a clean shutdown and a reboot remove that
 // folder, too.
@@ -27,6 +27,7 @@ struct StoreRecord {
   std::string path;  // as the LUN is configured, lexically normal
   std::string lun;   // the backstore's name
   Bytes size;        // the LUN's size
+  Bytes reach;       // the largest that it has had on this store
   StoreIdentity identity;
   std::string since;  // when a LUN first had this store, RFC 3339, UTC
 

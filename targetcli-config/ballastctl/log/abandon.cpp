@@ -69,7 +69,7 @@ void check_size(const backend::LabelledFile& file) {
         fmt::format("there is no label of a write log behind the first {} of {}: check --size, "
                     "and give the size that the LUN had when its log was made; nothing was "
                     "changed",
-                    config::format_bytes(file.lun), file.path));
+                    config::format_bytes(file.lun.now), file.path));
   }
 }
 
@@ -104,7 +104,7 @@ void run(const Options& options) {
   const Bytes lun = lun_size(options, path);
   const backend::Taken taken = take(path);
   const backend::LabelledFile file{
-      .fd = taken.fd.get(), .block_device = taken.block_device, .path = path, .lun = lun};
+      .fd = taken.fd.get(), .block_device = taken.block_device, .path = path, .lun = {.now = lun}};
   if (taken.block_device) {
     check_size(file);
   }

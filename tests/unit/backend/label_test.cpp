@@ -441,18 +441,60 @@ void a_device_as_large_as_its_lun_has_no_room(void**) {
   Open lun{order_of(device.path())};
   const Result<void> refused = lun.write(usual_label());
   assert_int_equal(refused.error().errno_value, ENOSPC);
-  expect_in(refused.error().message, {device.path(), "no room", "smaller than the device"});
+  expect_in(refused.error().message,
+            {device.path(), "no room", "make the device larger than the LUN by 4KiB"});
 }
 
-void a_lun_whose_label_names_a_log_keeps_its_size_on_a_device(void**) {
+void a_label_moves_with_the_end_of_a_lun_that_grows(void**) {
+  Device device{4_MiB};
+  Open lun{order_of(device.path())};
+  assert_true(lun.write(usual_label()).ok());
+  assert_int_equal(lun.resize(2_MiB), IoStatus::ok);
+  assert_true(read_label(device.path(), 2_MiB).value() == usual_label());
+  assert_true(device.bytes(1 << 20, 4096) == std::vector<std::byte>(4096));
+  device.grow(8_MiB);
+  assert_int_equal(lun.resize(6_MiB), IoStatus::ok);
+  for (const std::uint64_t place : {std::uint64_t{6} << 20, (std::uint64_t{8} << 20) - 4096}) {
+    assert_true(decode_label(device.bytes(place, 4096), "").value() == usual_label());
+  }
+  assert_true(lun.write(label_without_log()).ok());
+  assert_true(read_label(device.path(), 6_MiB).value() == label_without_log());
+}
+
+void a_lun_that_needs_its_log_does_not_grow_over_the_label(void**) {
   const Device device{4_MiB};
   Open lun{order_of(device.path())};
   assert_true(lun.write(usual_label()).ok());
-  assert_int_equal(lun.resize(2_MiB), IoStatus::out_of_range);
-  assert_int_equal(lun.resize(lun_size), IoStatus::ok);
+  assert_int_equal(lun.resize(4_MiB), IoStatus::no_space);
   assert_true(read_label(device.path(), lun_size).value() == usual_label());
   assert_true(lun.write(label_without_log()).ok());
-  assert_int_equal(lun.resize(2_MiB), IoStatus::ok);
+  assert_int_equal(lun.resize(4_MiB), IoStatus::ok);
+}
+
+// Device and LUN grew while the LUN was closed, so the label is where the record says.
+void a_label_is_found_when_device_and_lun_grew(void**) {
+  const Folder folder;
+  Device device{4_MiB};
+  StoreOrder order = order_of(device.path(), true);
+  order.records = folder.file("records");
+  {
+    Open lun{order};
+    assert_true(lun.write(usual_label()).ok());
+    assert_int_equal(lun.resize(2_MiB), IoStatus::ok);
+  }
+  device.grow(16_MiB);
+  order.size = 8_MiB;
+  order.has_log = false;
+  expect_in(Open{order}.error().message, {"is old without its write log"});
+  order.has_log = true;
+  for (int opening = 0; opening < 2; ++opening) {
+    const Open lun{order};
+    assert_true(lun.label() == usual_label());
+    for (const std::uint64_t place : {std::uint64_t{8} << 20, (std::uint64_t{16} << 20) - 4096}) {
+      assert_true(decode_label(device.bytes(place, 4096), "").value() == usual_label());
+    }
+    assert_true(device.bytes(2 << 20, 4096) == std::vector<std::byte>(4096));
+  }
 }
 
 }  // namespace
@@ -482,7 +524,9 @@ int main() {
       cmocka_unit_test(one_whole_label_of_a_device_is_enough),
       cmocka_unit_test(the_later_owner_counts_if_writing_was_cut_off),
       cmocka_unit_test(a_device_as_large_as_its_lun_has_no_room),
-      cmocka_unit_test(a_lun_whose_label_names_a_log_keeps_its_size_on_a_device),
+      cmocka_unit_test(a_label_moves_with_the_end_of_a_lun_that_grows),
+      cmocka_unit_test(a_lun_that_needs_its_log_does_not_grow_over_the_label),
+      cmocka_unit_test(a_label_is_found_when_device_and_lun_grew),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -22,6 +22,7 @@ StoreRecord example(const std::string& path) {
   return StoreRecord{.path = path,
                      .lun = "vol0",
                      .size = 1_GiB,
+                     .reach = 1_GiB,
                      .identity = {.block_device = false,
                                   .inode = 4711,
                                   .born = "1700000000.000000042",
