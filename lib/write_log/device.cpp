@@ -53,6 +53,9 @@ IoStatus Device::note(const char* what, std::uint64_t offset, IoStatus status) {
     log(LogLevel::error,
         "the write log {}: a {} at offset {} failed ({}); nothing more is written to it", name(),
         what, offset, to_string(status));
+    if (call_ != nullptr) {
+      call_(argument_);
+    }
   }
   return status;
 }

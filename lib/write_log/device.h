@@ -38,7 +38,6 @@ class Device {
   Bytes size() const { return backend_.geometry().size; }
   std::uint64_t logical_block() const { return backend_.geometry().logical_block.value(); }
   std::uint64_t physical_block() const { return backend_.geometry().physical_block.value(); }
-  bool exclusive() const { return backend_.capabilities().exclusive; }
 
   co::Task<IoStatus> read(std::uint64_t offset, std::span<std::byte> to);
   co::Task<IoStatus> write(std::uint64_t offset, io::SgView from);
@@ -48,6 +47,11 @@ class Device {
 
   // The first failure of a write or a flush; ok if there was none.
   IoStatus failure() const { return failure_; }
+  // Called once, when failure() comes.
+  void on_failure(void (*call)(void* argument), void* argument) {
+    call_ = call;
+    argument_ = argument;
+  }
 
  private:
   enum class Verb : std::uint8_t { read, write, flush };
@@ -58,6 +62,8 @@ class Device {
   co::Executor& executor_;
   co::Mutex flushing_;
   IoStatus failure_ = IoStatus::ok;
+  void (*call_)(void* argument) = nullptr;
+  void* argument_ = nullptr;
 };
 
 }  // namespace ballast::write_log

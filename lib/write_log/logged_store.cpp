@@ -6,10 +6,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "lib/base/log.h"
-#include "lib/co/sleep.h"
-#include "lib/write_log/let_go.h"
-
 namespace ballast::write_log {
 namespace {
 
@@ -49,10 +45,12 @@ LoggedStore::LoggedStore(std::unique_ptr<backend::Backend> store,
       geometry_{store_->geometry()},
       capabilities_{with_log(store_->capabilities())},
       past_{executor_, "the store to have what was in its log"},
+      held_go_on_{executor_, "the log to be let go"},
       none_logging_{executor_, "changes on their way into the log"},
       operations_{executor_, "the last operation on a store with a log"},
       tasks_{executor_} {
   none_logging_.set();
+  log_->on_failure([](void* self) { static_cast<LoggedStore*>(self)->let_held_go_on(); }, this);
   BALLAST_ASSERT(block_ % geometry_.logical_block.value() == 0);
   geometry_.logical_block = Bytes{block_};
   geometry_.physical_block = std::max(geometry_.physical_block, geometry_.logical_block);
@@ -202,10 +200,15 @@ class [[nodiscard]] LoggedStore::Logging {
   LoggedStore& store_;
 };
 
+void LoggedStore::let_held_go_on() {
+  held_go_on_.set();
+  held_go_on_.reset();
+}
+
 co::Task<bool> LoggedStore::wait_while_held(co::CancelToken cancel) {
   while (is_held() && !past_.is_set()) {
     const TimePoint until = std::min(hold_until_, wanted_until_);
-    const bool over = co_await past_.wait_until(until, cancel);
+    const bool over = co_await held_go_on_.wait_until(until, cancel);
     if (!over && cancel.requested()) {
       co_return false;
     }
@@ -314,148 +317,7 @@ co::Task<IoStatus> LoggedStore::resize(Bytes size) {
   co_return status;
 }
 
-// --- past the log --------------------------------------------------------------------------------
-
-void LoggedStore::begin_to_pass() {
-  if (!std::exchange(going_past_, true)) {
-    tasks_.spawn("past the log", go_past());
-  }
-}
-
-co::Task<IoStatus> LoggedStore::wait_until_past(co::CancelToken cancel) {
-  begin_to_pass();
-  const bool over = co_await past_.wait(cancel);
-  co_return over ? past_status_ : IoStatus::cancelled;
-}
-
-co::Task<void> LoggedStore::go_past() {
-  log(LogLevel::error,
-      "the write log {} failed: Ballast writes what it has to {}; meanwhile changes of the LUN "
-      "wait",
-      log_name_, store_->description());
-  const IoStatus status = co_await log_->drain();
-  if (!ok(status)) {
-    const bool damaged = log_->state() == WriteLog::State::damaged;
-    if (damaged) {
-      log(LogLevel::error,
-          "the write log {} cannot be read: what it has does not get to {}; changes of the LUN "
-          "fail",
-          log_name_, store_->description());
-    }
-    end_past(damaged ? IoStatus::medium_error : IoStatus::not_ready);
-    co_return;
-  }
-  const bool gone = co_await let_go();
-  if (gone) {
-    log(LogLevel::warning, "{} has all that was in the write log {}, and works without it now",
-        store_->description(), log_name_);
-  }
-  end_past(gone ? IoStatus::ok : IoStatus::not_ready);
-}
-
-co::Task<bool> LoggedStore::let_go() {
-  if (sabotage_.keeps_failed_log) {
-    co_return true;
-  }
-  label_ = write_log::let_go(std::move(label_));
-  Nanoseconds wait = Reaper::first_wait;
-  for (;;) {
-    const Result<void> written = co_await store_->write_label(label_);
-    if (written.ok()) {
-      co_return true;
-    }
-    if (wait == Reaper::first_wait) {
-      log(LogLevel::error,
-          "{} still names its write log: {}; Ballast tries again, and changes of the LUN wait",
-          store_->description(), written.error().message);
-    }
-    const bool goes_on = co_await co::sleep_for(executor_, wait, stop_.token());
-    if (!goes_on) {
-      co_return false;
-    }
-    wait = std::min(2 * wait, Reaper::longest_wait);
-  }
-}
-
-void LoggedStore::end_past(IoStatus status) {
-  if (!past_.is_set()) {
-    past_status_ = status;
-    past_.set();
-  }
-}
-
-void LoggedStore::want_to_let_go() {
-  if (!works()) {
-    begin_to_pass();  // perhaps no change has noticed it yet
-    return;
-  }
-  wanted_until_ = executor_.now() + wish_lasts;
-  if (!leaving_ && uses_log()) {
-    leaving_ = true;
-    tasks_.spawn("to let the log go", leave_log());
-  }
-  log_->empty_until(wanted_until_);
-}
-
-co::Task<void> LoggedStore::leave_log() {
-  log(LogLevel::info, "{} is to let its write log {} go: first it gets what is in there",
-      store_->description(), log_name_);
-  Nanoseconds hold = first_hold;
-  bool gone = false;
-  // Each round leaves half of what it found, or what fits in one batch of the reaper.
-  for (unsigned small_rounds = 0; !gone && stays_to_leave();) {
-    const IoStatus status = co_await log_->drain();
-    if (!ok(status)) {
-      break;
-    }
-    small_rounds = log_->fits_batch() ? small_rounds + 1 : 0;
-    if (stays_to_leave() && (is_nearly_empty() || small_rounds >= enough_small_rounds)) {
-      hold_until_ = executor_.now() + hold;
-      gone = co_await cut_over();
-      hold = std::min(2 * hold, longest_hold);
-    }
-  }
-  if (!gone && uses_log()) {
-    log(LogLevel::info, "{} keeps its write log {}: nobody wants it to go any more",
-        store_->description(), log_name_);
-  }
-  leaving_ = false;
-}
-
-bool LoggedStore::is_nearly_empty() const {
-  constexpr Nanoseconds soon = std::chrono::seconds{1};
-  const std::optional<Nanoseconds> time = log_->time_to_drain();
-  return log_->is_drained() || (time.has_value() && *time <= soon);
-}
-
-co::Task<bool> LoggedStore::cut_over() {
-  const std::uint64_t loggings = loggings_;
-  (void)co_await none_logging_.wait_until(hold_until_);
-  IoStatus status = logging_ == 0 ? IoStatus::ok : IoStatus::not_ready;
-  if (ok(status) && stays_to_leave() && !sabotage_.lets_go_too_early) {
-    status = co_await log_->drain();
-  }
-  // Nothing has got into the log since, however long that took.
-  const bool nothing_new = loggings == loggings_ && logging_ == 0;
-  const bool empty = ok(status) && (nothing_new || sabotage_.log_takes_late);
-  if (!empty || !stays_to_leave()) {
-    hold_until_ = {};
-    co_return false;
-  }
-  BALLAST_ASSERT(log_->is_drained() || sabotage_.lets_go_too_early || sabotage_.log_takes_late);
-  going_past_ = true;
-  const bool gone = co_await let_go();
-  if (gone) {
-    let_go_ = true;
-    log(LogLevel::info, "{} has let its write log {} go, and works without it now",
-        store_->description(), log_name_);
-  }
-  end_past(gone ? IoStatus::ok : IoStatus::not_ready);
-  if (gone) {
-    co_await close_log();
-  }
-  co_return gone;
-}
+// --- closing -------------------------------------------------------------------------------------
 
 co::Task<void> LoggedStore::close_log() {
   if (std::exchange(log_closed_, true)) {

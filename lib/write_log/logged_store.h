@@ -15,11 +15,13 @@
 // written back until little is left; meanwhile writers are paced (pacer.h). Then changes are held,
 // for some seconds at most, until the store has the rest. In this moment the label lets the log go,
 // durably, and then changes pass. If the store does not take the rest in time, changes go to the
-// log again, and it is tried once more. Only while the label is being written, which ends with the
-// log empty, changes wait without a bound of their own: nobody knows then which label is on the
-// store.
+// log again, and it is tried once more; if the log fails meanwhile, they go on as above. Only while
+// the label is being written, which ends with the log empty, changes wait without a bound of their
+// own: nobody knows then which label is on the store.
 //
 // Reads of what the log has, and of what the store has, go on all the time.
+//
+// past_log.cpp has what leads to its working without the log.
 //
 // It owns the store and the log's device. All are on one executor. Driving thread only.
 #pragma once
@@ -133,8 +135,10 @@ class LoggedStore final : public backend::Backend,
   class Logging;
   bool is_wanted() const { return executor_.now() < wanted_until_; }
   bool is_held() const {
-    return !sabotage_.log_takes_late && executor_.now() < std::min(hold_until_, wanted_until_);
+    return !sabotage_.log_takes_late && works() &&
+           executor_.now() < std::min(hold_until_, wanted_until_);
   }
+  void let_held_go_on();
   // False: it was cancelled.
   co::Task<bool> wait_while_held(co::CancelToken cancel);
   co::Task<void> leave_log();
@@ -161,6 +165,7 @@ class LoggedStore final : public backend::Backend,
   bool let_go_ = false;       // it has
   bool log_closed_ = false;
   TimePoint hold_until_{};
+  co::Event held_go_on_;
   std::uint64_t loggings_ = 0;  // that have begun
   unsigned logging_ = 0;        // that are under way
   co::Event none_logging_;

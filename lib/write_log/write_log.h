@@ -111,6 +111,10 @@ class WriteLog {
   bool takes_changes() const { return state() == State::working && writer_.has_room(); }
 
   State state() const;
+  // Called once, when the state is not `working` any more because the device failed.
+  void on_failure(void (*call)(void* argument), void* argument) {
+    device_.on_failure(call, argument);
+  }
   // Whether the store has everything. (There may be a seal.)
   bool is_drained() const { return contents_.index().runs() == 0; }
   bool fits_batch() const { return ring_.used() <= segment_bytes; }  // of the reaper

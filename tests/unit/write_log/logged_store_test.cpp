@@ -480,6 +480,22 @@ void a_log_that_fails_while_it_is_let_go_is_passed_by(void**) {
   assert_int_equal(site.label->written->owner, 1);
 }
 
+void held_changes_go_on_as_soon_as_the_log_fails(void**) {
+  Site site;
+  site.disk->gate.reset();
+  const Answer& stuck = site.begin(site.write(10, 1, 'a'));
+  site.backend->log_control()->want_to_let_go();
+  const Answer& held = site.begin(site.write(20, 1, 'b'));
+  assert_false(stuck.came || held.came);
+  assert_string_equal(state_of(site).c_str(), "letting go");
+  site.disk->failures["write"] = IoStatus::medium_error;
+  site.disk->gate.set();
+  site.sim.run_for(LoggedStore::first_hold / 5);
+  assert_true(stuck.came && ok(stuck.status));
+  assert_true(held.came && ok(held.status));
+  assert_string_equal(site.read(20, 1).c_str(), "b");
+}
+
 void a_log_that_failed_unnoticed_is_let_go(void**) {
   Site site;
   assert_true(ok(site.run(site.write(10, 2, 'a'))));
@@ -571,6 +587,7 @@ int main() {
       cmocka_unit_test(a_log_is_kept_if_nobody_asks_again),
       cmocka_unit_test(changes_wait_until_the_label_of_a_log_that_works_lets_it_go),
       cmocka_unit_test(a_log_that_fails_while_it_is_let_go_is_passed_by),
+      cmocka_unit_test(held_changes_go_on_as_soon_as_the_log_fails),
       cmocka_unit_test(a_log_that_failed_unnoticed_is_let_go),
       cmocka_unit_test(closing_ends_the_wish_to_let_a_log_go),
       cmocka_unit_test(closing_ends_the_wish_while_the_store_hangs),
