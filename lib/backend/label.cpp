@@ -67,9 +67,9 @@ Result<void> check_name(std::string_view what, std::string_view name) {
 
 Error damaged(std::string_view where, std::string_view how) {
   return Error{EINVAL, fmt::format("{}: the label that says which write log this store needs is "
-                                   "damaged ({}): find that log and run \"ballastctl log drain\", "
-                                   "or, if there is none, \"ballastctl log abandon\"",
-                                   where, how)};
+                                   "damaged ({}): find that log and run \"ballastctl log relabel\" "
+                                   "with it, or, if there is none, \"ballastctl log abandon {}\"",
+                                   where, how, where)};
 }
 
 bool is_zero(std::span<const std::byte> bytes) {
@@ -157,11 +157,10 @@ Result<void> check_label(std::string_view store, const std::optional<Label>& lab
   if (has_log || !label.has_value() || !label->names_log()) {
     return {};
   }
-  return Error{EBUSY, fmt::format("{} is old without its write log, {} on {}: add ;log={}, or run "
-                                  "\"ballastctl log drain {}\" on {}, or, if that log is lost, "
-                                  "\"ballastctl log abandon\"",
-                                  store, label->path, label->host, config::format_text(label->path),
-                                  label->path, label->host)};
+  return Error{
+      EBUSY, fmt::format("{} is old without its write log, {} on {}: add ;log={} there, or, "
+                         "if that log is lost, run \"ballastctl log abandon {}\"",
+                         store, label->path, label->host, config::format_text(label->path), store)};
 }
 
 }  // namespace ballast::backend

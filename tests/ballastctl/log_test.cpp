@@ -253,6 +253,34 @@ void a_damaged_label_can_be_abandoned(void**) {
   assert_says(ballastctl("log drain " + site.both()), 1, "was not written to");
 }
 
+void a_damaged_label_is_written_anew_from_the_log(void**) {
+  Site site;
+  site.make_filled();
+  const std::string relabel = "log relabel " + site.both();
+  assert_says(ballastctl(relabel + " --yes"), 1, "is not damaged");
+  const std::string rubbish = "BLGLABEL" + std::string(100, 'x');
+  assert_int_equal(
+      ::setxattr(site.store().c_str(), "user.ballast.log", rubbish.data(), rubbish.size(), 0), 0);
+  assert_says(ballastctl("log drain " + site.both()), 1, "run \"ballastctl log relabel\"");
+  const Said asks = ballastctl(relabel);
+  assert_says(asks, 1, "is the log of file=" + site.store() + " on gw1");
+  assert_says(asks, 1, "add --yes");
+  assert_false(backend::read_label(site.store(), lun).ok());
+  assert_says(ballastctl(relabel + " --yes"), 0, "needs this log now");
+  assert_int_equal(site.label().owner, 3);
+  assert_says(ballastctl("log drain " + site.both()), 0, "needs no log now");
+  assert_true(bytes_of(site.store()) == site.image());
+}
+
+// The label may say that the log was given up.
+void a_label_that_is_whole_is_not_written_anew(void**) {
+  Site site;
+  site.make_filled();
+  assert_says(ballastctl("log abandon --yes " + site.store()), 0, "The log is abandoned");
+  assert_says(ballastctl("log relabel --yes " + site.both()), 1, "is not damaged");
+  assert_false(site.label().names_log());
+}
+
 void a_store_in_use_keeps_its_label(void**) {
   Site site;
   site.make();
@@ -302,6 +330,46 @@ void abandon_writes_no_label_into_the_lun(void**) {
   assert_false(site.label().names_log());
 }
 
+void rot(const Site& site, std::uint64_t offset) {
+  std::fstream device{site.store(), std::ios::in | std::ios::out | std::ios::binary};
+  device.seekp(static_cast<std::streamoff>(offset) + 60);
+  device << "rot";
+}
+
+void one_damaged_page_of_a_device_is_mended_by_the_other(void**) {
+  const auto device = make_device();
+  Site site{device->path()};
+  site.make_filled();
+  rot(site, lun.value());
+  assert_says(ballastctl("log drain " + site.both()), 0, "needs no log now");
+  assert_false(site.label().names_log());
+  rot(site, (lun + Bytes{2 << 20}).value() - page);
+  assert_false(site.label().names_log());
+}
+
+void a_device_with_two_damaged_pages_gets_its_label_from_the_log(void**) {
+  const auto device = make_device();
+  Site site{device->path()};
+  site.make_filled();
+  rot(site, lun.value());
+  rot(site, (lun + Bytes{2 << 20}).value() - page);
+  assert_says(ballastctl("log drain " + site.both()), 1, "run \"ballastctl log relabel\"");
+  assert_says(ballastctl("log relabel --yes " + site.both()), 0, "needs this log now");
+  assert_says(ballastctl("log drain " + site.both()), 0, "needs no log now");
+  assert_true(bytes_of(site.store()).substr(0, lun.value()) == site.image());
+}
+
+void a_device_with_two_damaged_pages_can_do_without_its_log(void**) {
+  const auto device = make_device();
+  Site site{device->path()};
+  site.make_filled();
+  rot(site, lun.value());
+  rot(site, (lun + Bytes{2 << 20}).value() - page);
+  assert_says(ballastctl("log abandon --yes --size 8MiB " + site.store()), 0,
+              "The log is abandoned");
+  assert_false(site.label().names_log());
+}
+
 // --- export --------------------------------------------------------------------------------------
 
 void export_saves_what_an_abandoned_log_has(void**) {
@@ -345,9 +413,14 @@ int main() {
       cmocka_unit_test(abandon_needs_yes),
       cmocka_unit_test(an_abandoned_log_is_refused),
       cmocka_unit_test(a_damaged_label_can_be_abandoned),
+      cmocka_unit_test(a_damaged_label_is_written_anew_from_the_log),
+      cmocka_unit_test(a_label_that_is_whole_is_not_written_anew),
       cmocka_unit_test(a_store_in_use_keeps_its_label),
       cmocka_unit_test(a_log_is_drained_to_a_device),
       cmocka_unit_test(abandon_writes_no_label_into_the_lun),
+      cmocka_unit_test(one_damaged_page_of_a_device_is_mended_by_the_other),
+      cmocka_unit_test(a_device_with_two_damaged_pages_gets_its_label_from_the_log),
+      cmocka_unit_test(a_device_with_two_damaged_pages_can_do_without_its_log),
       cmocka_unit_test(export_saves_what_an_abandoned_log_has),
   };
   return cmocka_run_group_tests_name("log", tests, nullptr, nullptr);

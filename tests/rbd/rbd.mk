@@ -7,10 +7,10 @@ $(foreach p,$(rbd_tests),$(eval $(call host_program,rbd/$(p))))
 $(rbd_tests:%=$(B)/tests/rbd/%): $(patsubst %,$(B)/obj/tests/rbd/%.o,process luns blocks gateways)
 
 .PHONY: build-rbd check-rbd check-rbd-long
-build-rbd: $(plugin) $(rbd_tests:%=$(B)/tests/rbd/%) $(B)/tests/unit/backend/contract_test
+build-rbd: $(plugin) $(B)/ballastctl $(rbd_tests:%=$(B)/tests/rbd/%) $(B)/tests/unit/backend/contract_test
 check-rbd: build-rbd
 	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/unit/backend/contract_test
-	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/rbd/rbd_test
+	@BALLAST_PLUGIN=$(plugin) BALLASTCTL=$(B)/ballastctl tests/rbd/cluster $(B)/tests/rbd/rbd_test
 	@BALLAST_PLUGIN=$(plugin) tests/rbd/cluster $(B)/tests/rbd/rights_test
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=20 tests/rbd/cluster $(B)/tests/rbd/takeover_test
 	@BALLAST_PLUGIN=$(plugin) TAKEOVERS=6 tests/rbd/cluster $(B)/tests/rbd/gateway_test

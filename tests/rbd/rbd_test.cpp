@@ -86,6 +86,35 @@ void an_image_that_is_old_without_its_log_is_refused(void**) {
   assert_non_null(lun.get());
 }
 
+// ballastctl on the image, with `options`.
+bool ballastctl(const std::string& options) {
+  return shell(std::string{std::getenv("BALLASTCTL")} + " " + options + " 'rbd=rbd/lost;conf=" +
+               std::getenv("CEPH_CONF") + "' > " + std::getenv("BALLAST_CEPH") + "/said 2>&1");
+}
+
+void an_image_can_do_without_a_log_that_is_lost(void**) {
+  make_image("rbd/lost");
+  put_label("rbd/lost");
+  const std::string label = "rbd image-meta get rbd/lost ballast.log | grep -q ";
+  const std::string said = std::string{std::getenv("BALLAST_CEPH")} + "/said";
+  assert_false(ballastctl("log abandon"));  // --yes is missing
+  assert_true(shell("grep -q 'needs the log /fast/vol0.log on gate-1' " + said));
+  expect_refused(config("rbd/lost"), {"is old without its write log"});
+  assert_true(ballastctl("log abandon --yes"));
+  assert_true(shell(label + "0200000000000000"));  // the next owner
+  {
+    const auto lun = open_lun(config("rbd/lost"));
+    assert_non_null(lun.get());
+    assert_false(ballastctl("log abandon --yes"));  // a LUN has the image
+  }
+  assert_false(ballastctl("log abandon --yes"));
+  assert_true(shell("grep -q 'needs no write log' " + said));
+  assert_true(shell("rbd image-meta set rbd/lost ballast.log rubbish"));
+  assert_true(ballastctl("log abandon --yes"));
+  const auto lun = open_lun(config("rbd/lost"));
+  assert_non_null(lun.get());
+}
+
 void a_key_that_does_not_fit_is_refused(void**) {
   make_image("rbd/key");
   const std::string path = std::string{std::getenv("BALLAST_CEPH")} + "/wrong.conf";
@@ -470,6 +499,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(metadata_that_overrides_a_setting_is_refused),
       cmocka_unit_test(an_image_without_the_lock_needs_a_word),
       cmocka_unit_test(an_image_that_is_old_without_its_log_is_refused),
+      cmocka_unit_test(an_image_can_do_without_a_log_that_is_lost),
       cmocka_unit_test(a_key_that_does_not_fit_is_refused),
       cmocka_unit_test(an_unreachable_cluster_is_waited_for),
       cmocka_unit_test(many_commands_at_once_keep_their_data),

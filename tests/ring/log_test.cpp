@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/ring/support.h"
+#include "tests/unit/backend/loop_device.h"
 
 #include "tests/cmocka.h"
 
@@ -132,6 +133,43 @@ void assert_refused(const std::string& config, const char* why) {
   assert_true(lun->execute(test_unit_ready()).becoming_ready());
 }
 
+// The label of the log is behind the LUN's end, where data comes.
+void a_lun_on_a_device_grows_with_its_log(void**) {
+  constexpr std::uint64_t mib = 1 << 20;
+  const ballast::test::LoopDevice device{ballast::Bytes{128 * mib}};
+  if (device.path().empty()) {
+    print_message("skip: %s\n", device.why().c_str());
+    skip();
+  }
+  Logged storage;
+  const std::string log = ";log=" + storage.file("vol.log") + ";log_size=256MiB";
+  const std::string config = "file=" + device.path() + quick;
+  LunOptions options;
+  const std::uint64_t old_end = options.size / 512;
+  {
+    const auto lun = ready(config + log, options);
+    write(*lun, old_end - 8, 1);
+    assert_int_not_equal(lun->reconfigure_size(128 * mib), 0);
+    assert_int_equal(lun->reconfigure_size(96 * mib), 0);
+    assert_int_equal(lun->execute(test_unit_ready()).status, 0x02);  // CAPACITY DATA HAS CHANGED
+    write(*lun, old_end, 2);
+    write(*lun, 96 * mib / 512 - 8, 3);
+    assert_true(lun->remove());
+  }
+  for (const std::uint64_t size : {96 * mib, options.size, 96 * mib}) {
+    options.size = size;
+    assert_null(Lun::add(config, options).get());
+    const auto lun = ready(config + log, options);
+    assert_true(reads(*lun, old_end - 8, 1));
+    if (size > old_end * 512) {
+      assert_true(reads(*lun, old_end, 2));
+      assert_true(reads(*lun, size / 512 - 8, 3));
+    }
+    std::this_thread::sleep_for(3s);  // it gets to the store
+    assert_true(lun->remove());
+  }
+}
+
 void another_luns_log_is_refused(void**) {
   Logged storage;
   Logged other;
@@ -184,6 +222,7 @@ int main() {
       cmocka_unit_test(a_frozen_store_is_not_noticed_by_writers),
       cmocka_unit_test(what_the_log_has_is_there_when_the_lun_is_made_anew),
       cmocka_unit_test(a_store_is_not_opened_without_its_log),
+      cmocka_unit_test(a_lun_on_a_device_grows_with_its_log),
       cmocka_unit_test(another_luns_log_is_refused),
       cmocka_unit_test(a_log_of_another_size_is_refused),
       cmocka_unit_test(a_log_goes_over_nobodys_data),

@@ -14,6 +14,7 @@ void add_log(CLI::App& app) {
   add_log_verify(*log);
   add_log_drain(*log);
   add_log_abandon(*log);
+  add_log_relabel(*log);
   add_log_export(*log);
 }
 

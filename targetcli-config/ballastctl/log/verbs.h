@@ -10,6 +10,7 @@ void add_log_status(CLI::App& log);
 void add_log_verify(CLI::App& log);
 void add_log_drain(CLI::App& log);
 void add_log_abandon(CLI::App& log);
+void add_log_relabel(CLI::App& log);
 void add_log_export(CLI::App& log);
 
 }  // namespace ballast::ctl
