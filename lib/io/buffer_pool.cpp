@@ -36,6 +36,8 @@ Result<std::unique_ptr<BufferPool>> BufferPool::open(co::Executor& executor, Byt
             "cannot map {} bytes for the buffers of {}: {}; raise the memory limits of the service",
             capacity, executor.name(), std::strerror(errno))};
   }
+  // It holds customers' data, which a core file need not have.
+  (void)::madvise(memory, capacity, MADV_DONTDUMP);
   return std::unique_ptr<BufferPool>{
       new BufferPool{executor, static_cast<std::byte*>(memory), capacity}};
 }
