@@ -47,6 +47,7 @@
 #include "lib/co/clock.h"
 #include "lib/co/event.h"
 #include "lib/co/executor.h"
+#include "lib/co/landmark.h"
 #include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/io/helper_thread.h"
@@ -123,6 +124,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   void daemon_stops() override;
 
  private:
+  friend struct Anatomy;
   // A command, and the daemon's command that its answer goes to.
   struct Incoming : scsi::Command {
     abi::tcmulib_cmd* cmd = nullptr;
@@ -200,6 +202,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   bool sweep_rests_ = false;
   std::vector<std::unique_ptr<Incoming[]>> incoming_;
   Incoming* free_incoming_ = nullptr;
+
+  const co::Landmark landmark_;
 
   // Only the cmdproc thread uses these.
   std::unique_ptr<RingCursor> cursor_;

@@ -14,6 +14,7 @@
 #include <span>
 #include <utility>
 
+#include "handler/anatomy.h"
 #include "handler/config_string.h"
 #include "handler/lun_name.h"
 #include "handler/store_order.h"
@@ -90,7 +91,8 @@ Device::Device(abi::tcmu_device* dev, std::string name)
       name_{std::move(name)},
       executor_{name_.c_str(), clock_},
       sweeps_{executor_},
-      stirred_{executor_, "the next sweep"} {}
+      stirred_{executor_, "the next sweep"},
+      landmark_{executor_, Anatomy::device, this} {}
 
 Device::~Device() {
   if (loop_ != nullptr) {

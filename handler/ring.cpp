@@ -39,7 +39,8 @@ Ring::Ring(co::Executor& executor, abi::tcmu_device* dev, std::span<std::byte> m
     : executor_{executor},
       dev_{dev},
       mapping_{mapping.data()},
-      mailbox_{reinterpret_cast<abi::tcmu_mailbox*>(mapping.data())} {
+      mailbox_{reinterpret_cast<abi::tcmu_mailbox*>(mapping.data())},
+      head_{mailbox_->version, mailbox_->flags, mailbox_->cmdr_off, mailbox_->cmdr_size} {
   BALLAST_ASSERT(mapping.size() >= sizeof(abi::tcmu_mailbox));
   executor_.add_tick_hook(*this);
 }

@@ -60,12 +60,11 @@ class Ring final : public co::TickHook {
   void tick_end() override;
 
   // The member `flags` has TCMU_MAILBOX_FLAG_CAP_* bits.
-  watch::Mailbox mailbox() const {
-    return {mailbox_->version, mailbox_->flags, mailbox_->cmdr_off, mailbox_->cmdr_size};
-  }
+  watch::Mailbox mailbox() const { return head_; }
   const RingStats& stats() const { return stats_; }
 
  private:
+  friend struct Anatomy;
   abi::tcmu_cmd_entry_hdr* oldest_command(std::uint32_t* behind);
   void report_short_read(const scsi::Command& command);
   void complete(abi::tcmulib_cmd* cmd, int status);
@@ -75,7 +74,8 @@ class Ring final : public co::TickHook {
   abi::tcmu_device* dev_;
   std::byte* mapping_;
   abi::tcmu_mailbox* mailbox_;
-  unsigned moved_ = 0;  // times that cmd_tail was moved since the last doorbell
+  const watch::Mailbox head_;  // a copy: a core file never has the ring
+  unsigned moved_ = 0;         // times that cmd_tail was moved since the last doorbell
   RingStats stats_;
 };
 

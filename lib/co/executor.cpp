@@ -8,6 +8,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
+#include "lib/co/live_executors.h"
 #include "lib/co/task.h"
 #include "lib/co/task_group.h"
 
@@ -18,12 +19,7 @@ constexpr std::size_t records_per_slab = 64;
 // So many refused wakes are logged one by one; after that, one at each power of two.
 constexpr std::uint64_t refused_wakes_logged = 16;
 
-constinit std::mutex live_executors_mutex;
-
 }  // namespace
-
-// lib/co/gdb finds the executors by this name.
-constinit Executor* live_executors = nullptr;
 
 Executor::Executor(const char* name, const Clock& clock)
     : name_{name}, clock_{clock}, now_{clock.now()} {
@@ -42,6 +38,7 @@ Executor::~Executor() {
   BALLAST_ASSERT(registry_.size() == 0);  // no task lives
   BALLAST_ASSERT(stats_.live_waits == 0);
   BALLAST_ASSERT(hooks_.empty());
+  BALLAST_ASSERT(landmarks_ == nullptr);
   const std::scoped_lock lock{live_executors_mutex};
   *live_link_ = next_live_;
   if (next_live_ != nullptr) {

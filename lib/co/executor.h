@@ -26,6 +26,7 @@
 namespace ballast::co {
 
 struct PromiseBase;
+class Landmark;
 
 // Called once at the end of every tick, for example to submit a batch or to ring the doorbell.
 class TickHook {
@@ -139,6 +140,8 @@ class Executor {
   template <class T>
   friend class Task;
   friend class TaskGroup;
+  friend class Landmark;
+  friend struct Anatomy;
 
   WaitRecord* acquire_record();
   void release_record(WaitRecord* record);
@@ -180,7 +183,8 @@ class Executor {
   RefusedWakeReporter reporter_ = nullptr;
   void* reporter_context_ = nullptr;
   ExecutorStats stats_;
-  // All executors of the process, for a debugger that looks at a core file (lib/co/gdb).
+  // For whoever looks at a core file (anatomy.h, lib/co/gdb).
+  Landmark* landmarks_ = nullptr;
   Executor* next_live_ = nullptr;
   Executor** live_link_ = nullptr;
 };

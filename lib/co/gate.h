@@ -74,6 +74,7 @@ class Gate {
   Task<bool> drain_until(TimePoint deadline);
 
  private:
+  friend struct Anatomy;
   std::size_t count_ = 0;
   bool closed_ = false;
   bool used_ = false;

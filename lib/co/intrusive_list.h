@@ -12,6 +12,8 @@
 
 namespace ballast::co {
 
+struct Anatomy;
+
 template <class T>
 class IntrusiveList;
 
@@ -27,6 +29,7 @@ class ListNode {
 
  private:
   friend class IntrusiveList<T>;
+  friend struct Anatomy;
   T* prev_ = nullptr;
   T* next_ = nullptr;
   bool linked_ = false;
@@ -80,6 +83,7 @@ class IntrusiveList {
   }
 
  private:
+  friend struct Anatomy;
   static ListNode<T>& node_of(T* member) { return *member; }
   T* head_ = nullptr;
   T* tail_ = nullptr;

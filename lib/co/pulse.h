@@ -61,6 +61,7 @@ class Pulse {
   }
 
  private:
+  friend struct Anatomy;
   static constexpr std::int64_t no_turn = INT64_MIN;
   static constexpr const char tick_hooks[] = "the end of a tick";
   static_assert(std::atomic<Site>::is_always_lock_free);

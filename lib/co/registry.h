@@ -21,7 +21,8 @@ struct TaskInfo {
   Site spawn_site{};
   Site wait_site{};
   TimePoint spawned{};
-  TimePoint since{};  // when this wait began
+  TimePoint since{};      // when this wait began
+  void* frame = nullptr;  // of the innermost coroutine, while it waits
   TaskInfo* prev = nullptr;
   TaskInfo* next = nullptr;
 };
@@ -43,6 +44,7 @@ class Registry {
   const TaskInfo* first() const { return head_; }
 
  private:
+  friend struct Anatomy;
   Arena& arena_;
   TaskInfo* head_ = nullptr;
   TaskInfo* tail_ = nullptr;

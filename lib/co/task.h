@@ -132,6 +132,7 @@ struct PromiseBase {
   Executor* executor_;
   TaskInfo* info_ = nullptr;
   std::coroutine_handle<> continuation_{};
+  Site awaited_at_{};               // where continuation_ awaits it
   TaskGroup* group_ = nullptr;      // set by spawn
   std::coroutine_handle<> self_{};  // set by spawn
 };
@@ -204,11 +205,12 @@ class [[nodiscard]] Task {
     explicit Awaiter(Handle child) : child_{child} {}
     bool await_ready() const noexcept { return false; }
     template <class Parent>
-    void await_suspend(std::coroutine_handle<Parent> parent) noexcept {
+    void await_suspend(std::coroutine_handle<Parent> parent, Site site = Site::current()) noexcept {
       PromiseBase& child = child_.promise();
       BALLAST_ASSERT(!child.continuation_);                             // one awaiter
       BALLAST_ASSERT(child.executor_ == &parent.promise().executor());  // one executor
       child.continuation_ = parent;
+      child.awaited_at_ = site;
       child.info_ = parent.promise().info();
       child.executor_->transfer_to(child_);
     }

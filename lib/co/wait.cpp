@@ -38,6 +38,7 @@ void Wait::suspend(std::coroutine_handle<> handle, TaskInfo* task) noexcept {
     task->waits_for = record_->story.what;
     task->wait_site = record_->story.wait_site;
     task->since = record_->executor->now();
+    task->frame = handle.address();
   }
 }
 

@@ -74,6 +74,7 @@ class Waker {
  private:
   friend class Executor;
   friend class Wait;
+  friend struct Anatomy;
   Waker(WaitRecord* record, std::uint64_t generation) : record_{record}, generation_{generation} {}
   WaitRecord* record_ = nullptr;
   std::uint64_t generation_ = 0;

@@ -63,6 +63,7 @@ class [[nodiscard]] Buffer {
 
  private:
   friend class BufferPool;
+  friend struct Anatomy;
   Buffer(BufferPool& pool, std::span<std::byte> memory) : pool_{&pool}, memory_{memory} {}
   void give_back();
   BufferPool* pool_ = nullptr;

@@ -49,6 +49,7 @@ class SgView {
   std::optional<std::size_t> to_iovecs(std::span<iovec> out) const;
 
  private:
+  friend struct Anatomy;
   SgView cut(std::size_t offset, std::size_t length) const;
 
   const iovec* segments_ = nullptr;  // the first segment the view touches

@@ -11,6 +11,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
+#include "lib/io/anatomy.h"
 #include "lib/io/uring_transfer.h"
 
 namespace ballast::io {
@@ -51,6 +52,9 @@ Error setup_error(int errno_value) {
 }  // namespace
 
 // --- making and ending
+
+Uring::Uring(co::Executor& executor, UringOptions options)
+    : executor_{executor}, options_{options}, landmark_{executor, Anatomy::uring, this} {}
 
 Result<std::unique_ptr<Uring>> Uring::open(co::Executor& executor, UringOptions options) {
   BALLAST_ASSERT(options.entries > 0 && options.max_operations > 0);

@@ -42,6 +42,7 @@
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/executor.h"
+#include "lib/co/landmark.h"
 #include "lib/co/task.h"
 #include "lib/io/sg.h"
 #include "lib/io/store_thread.h"
@@ -187,9 +188,9 @@ class Uring final : public co::TickHook {
 
  private:
   friend class Running;
+  friend struct Anatomy;
   static constexpr std::size_t ops_per_slab = 64;
-  explicit Uring(co::Executor& executor, UringOptions options)
-      : executor_{executor}, options_{options} {}
+  explicit Uring(co::Executor& executor, UringOptions options);
   Result<void> setup();
 
   co::Task<int> move(Transfer transfer);
@@ -235,6 +236,7 @@ class Uring final : public co::TickHook {
   std::size_t iovecs_used_ = 0;
   std::vector<bool> file_slots_;
   UringStats stats_;
+  const co::Landmark landmark_;
 };
 
 // The fields of a submission that we use.

@@ -13,9 +13,17 @@
 #include "lib/backend/log_control.h"
 #include "lib/backend/op_errors.h"
 #include "lib/base/log.h"
+#include "lib/co/awaiters.h"
+#include "lib/lun/anatomy.h"
 
 namespace ballast::lun {
 namespace {
+
+// "volume.cpp:123".
+std::string place(const co::Site& site) {
+  const std::string_view path = site.file_name();
+  return fmt::format("{}:{}", path.substr(path.rfind('/') + 1), site.line());
+}
 
 void describe_tasks(const co::Executor& executor, std::vector<watch::TaskView>* tasks) {
   for (const co::TaskInfo* task = executor.registry().first(); task != nullptr; task = task->next) {
@@ -23,8 +31,10 @@ void describe_tasks(const co::Executor& executor, std::vector<watch::TaskView>* 
     view.name = task->name;
     if (task->waits_for != nullptr) {
       view.waits_for = task->waits_for;
-      const std::string_view path = task->wait_site.file_name();
-      view.where = fmt::format("{}:{}", path.substr(path.rfind('/') + 1), task->wait_site.line());
+      view.where = place(task->wait_site);
+      for (const co::Site& site : co::awaited_at(*task)) {
+        view.awaited_at.push_back(place(site));
+      }
       view.for_how_long = executor.now() - task->since;
     }
     tasks->push_back(std::move(view));
@@ -57,6 +67,7 @@ Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
       stalled_luns_{runtime.stalled_luns},
       front_end_{front_end},
       setup_{std::move(setup)},
+      configuration_{to_string(setup_.config)},
       opened_{executor_.now()},
       slow_log_{setup_.name, setup_.logical_block},
       store_wait_{executor_, slow_log_},
@@ -66,7 +77,8 @@ Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
       leaving_{executor_, "the LUN to be closed"},
       not_opening_{executor_, "the opening of its store to end"},
       closed_{executor_, "the backend to be closed"},
-      ended_{executor_, "the LUN to end"} {
+      ended_{executor_, "the LUN to end"},
+      landmark_{executor_, Anatomy::lun, this} {
   not_opening_.set();
 }
 
@@ -166,6 +178,7 @@ Result<void> Lun::reconfigure(const LunConfig& wanted) {
                     "changed; delete the backstore and create it anew (the data stays)",
                     to_string(setup_.config), to_string(wanted), live_keys())};
   }
+  configuration_ = to_string(changed);
   setup_.config = std::move(changed);
   if (task_set_ != nullptr) {
     task_set_->set_limits(limits());
@@ -173,7 +186,7 @@ Result<void> Lun::reconfigure(const LunConfig& wanted) {
   if (elevator_ != nullptr) {
     elevator_->set_rules(setup_.config.elevator);
   }
-  log(LogLevel::info, "{}: the configuration is now {}", name(), to_string(setup_.config));
+  log(LogLevel::info, "{}: the configuration is now {}", name(), configuration_);
   return {};
 }
 
@@ -220,12 +233,12 @@ Result<void> Lun::write_log_back(bool lets_go) {
 void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const {
   const LunConfig& config = setup_.config;
   snapshot->name = setup_.name;
-  snapshot->configuration = to_string(config);
+  snapshot->configuration = configuration_;
   snapshot->fault_control = config.store.fault_control;
   if (backend_ != nullptr) {
     describe_store(*backend_, snapshot);
   } else {
-    snapshot->backend = "waiting for " + to_string(config);
+    snapshot->backend = "waiting for " + configuration_;
   }
   if (volume_ != nullptr) {
     snapshot->logical_block = volume_->logical_block();

@@ -33,6 +33,7 @@
 #include "lib/base/units.h"
 #include "lib/co/event.h"
 #include "lib/co/executor.h"
+#include "lib/co/landmark.h"
 #include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/lun/config.h"
@@ -158,6 +159,7 @@ class Lun final : private backend::AccessWatcher {
   bool is_gone() const { return gone_.load(std::memory_order_acquire); }
 
  private:
+  friend struct Anatomy;
   // Stands for the LUN's disk while the LUN is becoming ready.
   struct Expected {
     Expected(std::unique_ptr<backend::Backend> store, Bytes logical_block, scsi::DiskConfig config)
@@ -201,6 +203,7 @@ class Lun final : private backend::AccessWatcher {
   scsi::StalledLuns& stalled_luns_;
   scsi::FrontEnd& front_end_;
   LunSetup setup_;
+  std::string configuration_;  // as text, for reports; made early, as a core file must have it
   Nanoseconds longest_hold_{};
   const TimePoint opened_;
   std::optional<Identity> identity_;
@@ -226,6 +229,7 @@ class Lun final : private backend::AccessWatcher {
   bool ending_ = false;
   bool departed_ = false;
   std::atomic<bool> gone_{false};
+  const co::Landmark landmark_;
 };
 
 }  // namespace ballast::lun

@@ -37,7 +37,10 @@ class StalledLuns {
 
   std::uint32_t count() const { return count_.load(std::memory_order_relaxed); }
   // The number of commands that one stalled LUN may hold.
-  std::uint32_t share() const { return std::max(1U, room / std::max(1U, count())); }
+  std::uint32_t share() const { return share_of(count()); }
+  static constexpr std::uint32_t share_of(std::uint32_t stalled) {
+    return std::max(1U, room / std::max(1U, stalled));
+  }
 
  private:
   std::atomic<std::uint32_t> count_{0};

@@ -190,6 +190,7 @@ class TaskSet {
  private:
   class Slot;
   friend struct Adoption;
+  friend struct Anatomy;
   enum class Reason : std::uint8_t { deadline, stalled, aborted, store_lost, closing };
   using Slots = co::IntrusiveList<Slot>;
   struct AtBackend : co::ListNode<AtBackend> {

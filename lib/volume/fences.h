@@ -58,6 +58,7 @@ class Fences {
 
    private:
     friend class Fences;
+    friend struct Anatomy;
     bool overlaps(const Hold& other) const { return first_ < other.end_ && other.first_ < end_; }
     bool waits_for(const Hold& earlier) const;
     void let_go_on();
@@ -97,6 +98,7 @@ class Fences {
   bool changed_since(std::uint64_t mark, Lba first, BlockCount count) const;
 
  private:
+  friend struct Anatomy;
   static constexpr std::size_t remembered = 256;
   struct Ended {
     Lba first;

@@ -149,6 +149,7 @@ class Request {
   friend class Change;
   friend class Place;
   friend class FlushFailures;
+  friend struct Anatomy;
   RequestObserver* observer_;
   co::CancelSource stop_;
   Fences::Hold* hold_ = nullptr;  // the range that it changes now

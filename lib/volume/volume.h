@@ -144,6 +144,7 @@ class Volume {
   void sabotage_fences() { fences_.sabotage(); }
 
  private:
+  friend struct Anatomy;
   Bytes offset_of(Lba lba) const { return Bytes{lba.value() << block_shift_}; }
   Bytes bytes_of(BlockCount count) const { return Bytes{count.value() << block_shift_}; }
   // Checks against the store's size, not the capacity: a command may have been checked before the

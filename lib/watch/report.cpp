@@ -326,6 +326,7 @@ std::string tasks(std::span<const LunSnapshot> luns, const FromOutside& outside)
       one["waits_for"] = text_or_null(task.waits_for);
       one["where"] = task.where;
       one["for_ns"] = ns(task.for_how_long);
+      one["awaited_at"] = task.awaited_at;
       tasks.push_back(std::move(one));
     }
     json["tasks"] = std::move(tasks);

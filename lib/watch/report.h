@@ -133,6 +133,8 @@
 //         waits_for    string | null: it is ready to run
 //         where        string, "volume.cpp:123"
 //         for_ns       how long it has waited
+//         awaited_at   [string, ...]: where the coroutine that waits there is awaited, where that
+//                      one is, and so on; the last is the task's own
 //
 // log
 //   backend            as in `list`

@@ -47,6 +47,8 @@ struct TaskView {
   std::string waits_for;  // empty: ready
   std::string where;      // "volume.cpp:123"
   Nanoseconds for_how_long{};
+  // Where the coroutine that waits there is awaited, where that one is, and so on.
+  std::vector<std::string> awaited_at{};
 };
 
 // Operations of one kind that the store ended with one error.

@@ -14,6 +14,7 @@
 
 #include "lib/base/detached_thread.h"
 #include "lib/base/log.h"
+#include "lib/co/anatomy.h"
 
 namespace ballast::watch {
 namespace {
@@ -163,6 +164,7 @@ void Watchdog::Lun::end(Case& of, TimePoint now) {
 void Watchdog::look() {
   const std::lock_guard lock{mutex_};
   const TimePoint now = clock_.now();
+  co::note_time(now);
   for (Lun* const lun : luns_) {
     lun->look(now);
   }

@@ -457,16 +457,19 @@ void stats_has_the_errors_of_the_store(void**) {
 
 void tasks_say_what_they_wait_for(void**) {
   LunSnapshot lun = lun_named("vol0");
-  lun.tasks = {{"command", "range", "volume.cpp:123", 5s}, {"patrol", "", "task_set.cpp:9", 0s}};
+  lun.tasks = {{"command", "range", "volume.cpp:123", 5s, {"volume.cpp:50", "task_set.cpp:1"}},
+               {"patrol", "", "task_set.cpp:9", 0s}};
   const json tasks = only_lun(&report::tasks, lun)["tasks"];
   assert_true(tasks == json({{{"name", "command"},
                               {"waits_for", "range"},
                               {"where", "volume.cpp:123"},
-                              {"for_ns", 5'000'000'000}},
+                              {"for_ns", 5'000'000'000},
+                              {"awaited_at", {"volume.cpp:50", "task_set.cpp:1"}}},
                              {{"name", "patrol"},
                               {"waits_for", nullptr},
                               {"where", "task_set.cpp:9"},
-                              {"for_ns", 0}}}));
+                              {"for_ns", 0},
+                              {"awaited_at", json::array()}}}));
 }
 
 void large_numbers_are_exact_and_none_is_negative(void**) {

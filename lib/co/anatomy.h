@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the objects of this room lie in memory (lib/base/anatomy.h), and where those of other rooms
+// have its parts.
+#pragma once
+
+#include <cstddef>
+
+#include "lib/base/anatomy.h"
+#include "lib/base/units.h"
+#include "lib/co/gate.h"
+#include "lib/co/intrusive_list.h"
+#include "lib/co/wait.h"
+
+namespace ballast::co {
+
+BALLAST_BEGIN_ANATOMY
+struct Anatomy {
+  static const anatomy::Type executor;
+  static const anatomy::Type landmark;
+  static const anatomy::Type task;
+  static const anatomy::Type coroutine;  // of a coroutine's frame, whatever task it is of
+  static const anatomy::Type place;      // what a std::source_location points to
+  static const anatomy::Type wait;
+  static const anatomy::Root root;
+
+  // The first member of a list, from the list's beginning on; and the next, in a member.
+  template <class T>
+  static constexpr std::size_t first_of = offsetof(IntrusiveList<T>, head_);
+  template <class T>
+  static constexpr std::size_t next_of = offsetof(T, next_);
+  static constexpr std::size_t gate_count = offsetof(Gate, count_);
+  static constexpr std::size_t waker_wait = offsetof(Waker, record_);
+  static constexpr std::size_t waker_generation = offsetof(Waker, generation_);
+};
+BALLAST_END_ANATOMY
+
+// Says that it was `now` at least: an executor that hangs, or has nothing to do, reads no clock. So
+// the ages in a core file are right all the same. Any thread.
+void note_time(TimePoint now);
+
+}  // namespace ballast::co

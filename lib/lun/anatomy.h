@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the objects of this room lie in memory (lib/base/anatomy.h).
+#pragma once
+
+#include "lib/base/anatomy.h"
+
+namespace ballast::lun {
+
+struct Anatomy {
+  static const anatomy::Type lun;
+};
+
+}  // namespace ballast::lun
