@@ -33,6 +33,7 @@ lto := -flto=auto
 CXXFLAGS_product_release := $(lto) -ffat-lto-objects
 # libFuzzer needs these to see where its input leads. Other programs do not use them.
 CXXFLAGS_product_asan := -fsanitize-coverage=inline-8bit-counters,indirect-calls,trace-cmp,pc-table
+CXXFLAGS_parser_asan := $(CXXFLAGS_product_asan)
 # Enough for a backtrace of a test. Full debug information takes a sixth of the time of compiling
 # one.
 CXXFLAGS_tests_release := -g1
@@ -98,6 +99,7 @@ build-packages:
 	  { ci/deps --missing build; echo "make: a package is missing: run ci/deps build" >&2; exit 1; }
 
 $(B)/obj/tests/%.o: product = $(CXXFLAGS_tests_$(VARIANT))
+$(B)/obj/targetcli-config/ballastctl/core/%.o: product = $(CXXFLAGS_parser_$(VARIANT))
 $(B)/obj/lib/%.o $(B)/obj/handler/%.o: product = $(CXXFLAGS_product_$(VARIANT))
 $(B)/obj/%.o: %.cpp $(precompiled) | build-packages
 	@mkdir -p $(@D)
@@ -123,7 +125,7 @@ define host_program
 $(B)/tests/$(1): $(B)/obj/tests/$(1).o $(host_objects) $(B)/libbase.a
 	@mkdir -p $$(@D)
 	@echo "  LINK  $$@"
-	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,cmocka)
+	@$$(CXX) $$(LDFLAGS_$$(VARIANT)) -pthread -rdynamic -o $$@ $$^ $$(call pkg,--libs,cmocka $$(host_packages))
 endef
 
 # --- other makefile parts: each test kind and tool brings its own rules ---------------------------
@@ -176,7 +178,8 @@ check-long: deps-build deps-check deps-lab deps-long
 	@BALLAST_LONG=1 BALLAST_TEST_SECONDS=3000 ci/step "LUNs on real NBD servers, long" $(sub) check-nbd
 	@ci/step "images in a real Ceph, 1000 takeovers" $(sub) check-rbd-long
 	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim
-	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb fuzz-ring fuzz-log
+	@ci/step "core files of processes that die under load" $(sub) check-core-sweep
+	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb fuzz-ring fuzz-log fuzz-core
 	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
 	@BALLAST_LONG=1 ci/step "Ceph and two gateways, in guests" $(sub) check-ceph
 

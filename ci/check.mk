@@ -24,7 +24,7 @@ part = $$(MAKE) --no-print-directory
 
 .PHONY: built
 built:
-	@ci/step "build" $(MAKE) --no-print-directory all build-unit build-guard build-compiler build-abi build-ring build-nbd \
+	@ci/step "build" $(MAKE) --no-print-directory all build-unit build-guard build-compiler build-abi build-ring build-core build-nbd \
 	  build-rbd build-sim build-control build-ballastctl $(B)/tests/ring/bench
 $(eval $(call behind,built-asan,built,build for ASan and UBSan,$(part) VARIANT=asan build-unit build-handler build-ring build-sim build-fuzz))
 $(eval $(call behind,built-tsan,built-asan,build for TSan,$(part) VARIANT=tsan build-unit build-ring))
@@ -39,6 +39,7 @@ $(eval $(call step,abi,,ABI against the daemon's own headers,$(part) check-abi))
 $(eval $(call step,ring,,plugin over a shared-memory ring,$(part) check-ring))
 $(eval $(call step,nbd,,LUNs on real NBD servers,$(part) check-nbd))
 $(eval $(call step,rbd,,images in a real Ceph,$(part) check-rbd))
+$(eval $(call step,core,,core files of frozen LUNs,$(part) check-core))
 $(eval $(call step,instructions,,instructions for a command,$(part) check-instructions))
 $(eval $(call step,sim,,simulation,$(part) check-sim))
 $(eval $(call step,control,,D-Bus object and ballastctl on a bus of their own,$(part) check-control))
@@ -47,7 +48,7 @@ $(eval $(call step,unit-asan,built-asan,unit tests under ASan and UBSan,$(part) 
 $(eval $(call step,handler,,parts of the plugin that read foreign memory$(,) ASan,$(part) VARIANT=asan check-handler))
 $(eval $(call step,ring-asan,,plugin over a shared-memory ring$(,) ASan,$(part) VARIANT=asan check-ring))
 $(eval $(call step,sim-asan,,simulation$(,) ASan,$(part) VARIANT=asan SIM_SECONDS=10 check-sim))
-$(eval $(call step,fuzz,,fuzz,$(part) VARIANT=asan FUZZ_SECONDS=15 fuzz-cdb fuzz-ring fuzz-log))
+$(eval $(call step,fuzz,,fuzz,$(part) VARIANT=asan FUZZ_SECONDS=15 fuzz-cdb fuzz-ring fuzz-log fuzz-core))
 # Packing the debug symbols takes a minute, and tests nothing.
 $(eval $(call step,packages,,Debian packages,env DEB_BUILD_OPTIONS=noautodbgsym ci/deb))
 # This is not the last step, so that the TSan build can run while tests in the guest wait for a

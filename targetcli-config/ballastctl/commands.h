@@ -25,5 +25,6 @@ void add_tune(CLI::App& app);
 void add_watch(CLI::App& app);
 void add_log(CLI::App& app);
 void add_metrics(CLI::App& app);
+void add_core(CLI::App& app);
 
 }  // namespace ballast::ctl

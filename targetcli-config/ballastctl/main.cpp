@@ -42,6 +42,8 @@ int run(int argc, char** argv) {
   add_metrics(app);
   // This one works on files and devices.
   add_log(app);
+  // This one reads a core file of tcmu-runner.
+  add_core(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::RuntimeError& failed) {  // fail() has printed the reason

@@ -11,10 +11,13 @@ fuzz_targets := $(addprefix fuzz-,$(fuzz_names))
 ifeq ($(VARIANT),asan)
 fuzz := $(BUILD)/fuzz
 $(fuzz)/ring_fuzz: $(patsubst %,$(B)/obj/handler/%.o,ring_entries ring_cursor passed_over)
+$(fuzz)/core_fuzz: $(patsubst %.cpp,$(B)/obj/%.o,$(filter-out %/core.cpp,$(wildcard targetcli-config/ballastctl/core/*.cpp)) \
+  $(wildcard targetcli-config/ballastctl/text/*.cpp))
+$(fuzz)/core_fuzz: fuzz_libs = $(call pkg,--libs,smartcols gio-2.0)
 $(fuzz_names:%=$(fuzz)/%_fuzz): $(fuzz)/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.o $(all_archives)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CXX) -fsanitize=fuzzer,address,undefined -pthread -o $@ $(filter %.o,$^) $(all_archives) $(libs)
+	@$(CXX) -fsanitize=fuzzer,address,undefined -pthread -o $@ $(filter %.o,$^) $(all_archives) $(libs) $(fuzz_libs)
 
 build-fuzz: $(fuzz_names:%=$(fuzz)/%_fuzz)
 $(fuzz_targets): fuzz-%: $(fuzz)/%_fuzz

@@ -2,11 +2,16 @@
 # check-ring: the built plugin, loaded by a host that plays daemon and kernel.
 # check-kill: 100 times SIGKILL under load, for a LUN with a write log; about two minutes.
 # check-instructions: fails if a command takes over 2 % more instructions than instructions.tsv says.
+# check-core: ballastctl core, with core files of frozen LUNs.
+# check-core-sweep: the same with 100 processes that die under load; about five minutes.
 # bench-native: commands per second and instructions per command with the same host.
 
 ring_tests := ring_test freeze_test log_test kernel_test open_test passed_over_test watchdog_test
-$(foreach p,$(ring_tests) fault_sweep kill_sweep bench,$(eval $(call host_program,ring/$(p))))
+$(foreach p,$(ring_tests) fault_sweep kill_sweep bench core_host,$(eval $(call host_program,ring/$(p))))
 $(B)/tests/ring/kernel_test: $(B)/obj/tests/ring/kernel.o
+
+# It has a main loop, in which the plugin answers on the bus.
+$(B)/tests/ring/core_host: host_packages := gio-2.0
 
 .PHONY: check-ring build-ring
 build-ring: $(plugin) $(ring_tests:%=$(B)/tests/ring/%)
@@ -21,6 +26,20 @@ check-limits: $(plugin) $(B)/tests/ring/fault_sweep
 .PHONY: check-kill
 check-kill: $(plugin) $(B)/ballastctl $(B)/tests/ring/kill_sweep
 	@BALLAST_PLUGIN=$(plugin) $(B)/tests/ring/kill_sweep $(B)/ballastctl
+
+# Whoever dies has the plugin as it is installed.
+stripped := $(B)/tests/ring/handler_ballast.so
+$(stripped): $(plugin)
+	@mkdir -p $(@D)
+	@strip -o $@ $<
+
+.PHONY: build-core check-core check-core-sweep
+build-core: $(stripped) $(B)/ballastctl $(B)/tests/ring/core_host
+core_environment = CORE_HOST=$(abspath $(B))/tests/ring/core_host PLUGIN=$(stripped) BALLASTCTL=$(B)/ballastctl
+check-core: build-core
+	@$(core_environment) ci/run-tests core-$(VARIANT) tests/ring/core_test
+check-core-sweep: build-core
+	@$(core_environment) tests/ring/core_sweep
 
 .PHONY: check-instructions
 check-instructions: $(plugin) $(B)/tests/ring/bench

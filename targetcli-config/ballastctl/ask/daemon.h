@@ -43,6 +43,11 @@ struct Question {
 };
 void add_question(CLI::App& app, const Question& question);
 
+// The texts of list, inflight and tasks.
+std::string show_list(const std::vector<nlohmann::json>& luns);
+std::string show_in_flight(const std::vector<nlohmann::json>& luns);
+std::string show_tasks(const std::vector<nlohmann::json>& luns);
+
 // A subcommand that has one LUN do something, and prints what was done.
 struct Action {
   const char* name;

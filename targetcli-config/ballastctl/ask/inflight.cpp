@@ -47,7 +47,9 @@ std::string storage(const std::vector<nlohmann::json>& luns) {
   return text;
 }
 
-std::string show(const std::vector<nlohmann::json>& luns) {
+}  // namespace
+
+std::string show_in_flight(const std::vector<nlohmann::json>& luns) {
   const std::vector<OfLun> commands = oldest_first(luns, "commands", "age_ns");
   if (commands.empty()) {
     return storage(luns) + "no commands in flight\n";
@@ -78,11 +80,9 @@ std::string show(const std::vector<nlohmann::json>& luns) {
   return storage(luns) + table.text();
 }
 
-}  // namespace
-
 void add_inflight(CLI::App& app) {
   add_question(app, {"inflight", "commands under way, oldest first, and where each one waits",
-                     watch::bus::in_flight, show});
+                     watch::bus::in_flight, show_in_flight});
 }
 
 }  // namespace ballast::ctl

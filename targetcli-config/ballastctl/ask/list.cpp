@@ -32,7 +32,9 @@ std::string state_of(const nlohmann::json& lun) {
   return state + ", " + word + (other ? " for " + owner.get<std::string>() : "");
 }
 
-std::string show(const std::vector<nlohmann::json>& luns) {
+}  // namespace
+
+std::string show_list(const std::vector<nlohmann::json>& luns) {
   if (luns.empty()) {
     return "no LUNs\n";
   }
@@ -58,10 +60,8 @@ std::string show(const std::vector<nlohmann::json>& luns) {
   return table.text();
 }
 
-}  // namespace
-
 void add_list(CLI::App& app) {
-  add_question(app, {"list", "the LUNs, their state and load", watch::bus::list, show});
+  add_question(app, {"list", "the LUNs, their state and load", watch::bus::list, show_list});
 }
 
 }  // namespace ballast::ctl

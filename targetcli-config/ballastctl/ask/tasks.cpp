@@ -5,9 +5,7 @@
 #include "targetcli-config/ballastctl/text/cells.h"
 
 namespace ballast::ctl {
-namespace {
-
-std::string show(const std::vector<nlohmann::json>& luns) {
+std::string show_tasks(const std::vector<nlohmann::json>& luns) {
   const std::vector<OfLun> tasks = oldest_first(luns, "tasks", "for_ns");
   if (tasks.empty()) {
     return "no tasks\n";
@@ -22,11 +20,9 @@ std::string show(const std::vector<nlohmann::json>& luns) {
   return table.text();
 }
 
-}  // namespace
-
 void add_tasks(CLI::App& app) {
-  add_question(app,
-               {"tasks", "the LUNs' coroutines and what each waits for", watch::bus::tasks, show});
+  add_question(app, {"tasks", "the LUNs' coroutines and what each waits for", watch::bus::tasks,
+                     show_tasks});
 }
 
 }  // namespace ballast::ctl

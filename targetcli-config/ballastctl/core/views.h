@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a core file can tell and a live plugin is not asked for. Each returns a document in the form
+// of lib/watch/report.h, and each has a table for people. ballastctl(8) explains the members.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "targetcli-config/ballastctl/core/process.h"
+
+namespace ballast::ctl::core {
+
+using Json = nlohmann::ordered_json;
+
+// Who holds which blocks, and who waits for whom.
+Json locks(const Process& process);
+std::string show_locks(const std::vector<nlohmann::json>& luns);
+
+// The operations of the LUNs' io_urings.
+Json operations(const Process& process);
+std::string show_operations(const std::vector<nlohmann::json>& luns);
+
+}  // namespace ballast::ctl::core

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// A process that has the plugin and LUNs, and waits to be killed: for core_test and core_sweep. It
+// answers on the bus, so that a live and a dead one can be compared.
+//
+// The LUNs' files are made in the working folder, as the core file is.
+//
+//   core_host frozen LUNS COMMANDS   the stores are frozen, with so many commands each; says
+//   "ready" core_host load LUNS              all LUNs work without a pause; says "ready"
+//
+// Of the frozen LUNs, the second one lets its commands become orphans, and their initiator repeats
+// one of them. The third holds no more than its share.
+#include <glib.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "lib/base/assert.h"
+#include "tests/ring/support.h"
+
+using namespace ballast::ring_test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t block_size = 512;
+constexpr std::uint32_t blocks = 8;
+constexpr std::size_t second = 1;
+constexpr std::size_t third = 2;
+
+std::string here(const std::string& name) {
+  return (std::filesystem::current_path() / name).string();
+}
+
+constexpr const char* patient = ";deadline=5min;stall_after=500ms;stall_window=1000";
+constexpr const char* impatient = ";deadline=1s;slow=400ms;stall_after=500ms;stall_window=1000";
+constexpr const char* with_share = ";deadline=5min;stall_after=500ms";
+
+std::string configuration(std::size_t number, const std::string& keys) {
+  return "file=" + here("vol" + std::to_string(number) + ".raw") + keys;
+}
+
+std::string freezable(std::size_t number, const char* keys) {
+  return configuration(number, keys + (";fault=" + here("faults")));
+}
+
+std::unique_ptr<Lun> add(std::size_t number, const std::string& config) {
+  const std::string name = "vol" + std::to_string(number);
+  const std::string serial = "serial " + name;
+  LunOptions options;
+  options.name = name;
+  options.unit_serial = serial.c_str();
+  options.data_pages = 512;
+  auto lun = Lun::add(config, options);
+  BALLAST_ASSERT(lun != nullptr && lun->execute(test_unit_ready()).status == 0);
+  return lun;
+}
+
+void nothing(void*, const Answer&) {}
+
+// Every third command reads; the others write, and overlap by twos.
+void send(Lun& lun, std::size_t commands, std::vector<std::byte>& data) {
+  for (std::size_t i = 0; i < commands; ++i) {
+    const bool reads = i % 3 == 2;
+    const std::uint64_t lba = i / 2 * blocks;
+    BALLAST_ASSERT(lun.submit(reads ? read_16(lba, blocks) : write_16(lba, blocks),
+                              reads ? Direction::from_device : Direction::to_device, data,
+                              {&nothing, nullptr}));
+  }
+}
+
+int freeze(std::size_t luns, std::size_t commands) {
+  std::ofstream{here("faults")} << "all freeze stubborn\n";
+  std::vector<std::unique_ptr<Lun>> all;
+  for (std::size_t i = 0; i < luns; ++i) {
+    all.push_back(add(i, freezable(i, i == second  ? impatient
+                                      : i == third ? with_share
+                                                   : patient)));
+  }
+  std::vector<std::byte> data(blocks * block_size);
+  for (const std::unique_ptr<Lun>& lun : all) {
+    send(*lun, commands, data);
+  }
+  if (luns > second) {
+    std::this_thread::sleep_for(2s);
+    // The repeated command may wait longer than the orphans did.
+    BALLAST_ASSERT(all[second]->reconfigure_string(freezable(second, patient)) == 0);
+    send(*all[second], 1, data);
+  }
+  std::puts("ready");
+  std::fflush(stdout);
+  g_main_loop_run(g_main_loop_new(nullptr, FALSE));
+  return 0;
+}
+
+int load(std::size_t luns) {
+  std::vector<std::unique_ptr<Lun>> all;
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < luns; ++i) {
+    all.push_back(add(i, configuration(i, "")));
+    threads.emplace_back([lun = all.back().get(), i] {
+      for (std::uint64_t round = 0;; ++round) {
+        (void)random_load(*lun, 10000, 16, block_size, round * 100 + i);
+      }
+    });
+  }
+  std::puts("ready");
+  std::fflush(stdout);
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  load_built_plugin();
+  if (argc == 4 && std::strcmp(argv[1], "frozen") == 0) {
+    return freeze(std::strtoul(argv[2], nullptr, 10), std::strtoul(argv[3], nullptr, 10));
+  }
+  if (argc == 3 && std::strcmp(argv[1], "load") == 0) {
+    return load(std::strtoul(argv[2], nullptr, 10));
+  }
+  std::fputs("usage: core_host frozen LUNS COMMANDS | load LUNS\n", stderr);
+  return 2;
+}
