@@ -75,7 +75,7 @@ void an_image_that_is_old_without_its_log_is_refused(void**) {
   make_image("rbd/logged");
   put_label("rbd/logged");
   const std::initializer_list<const char*> words{
-      "is old without its write log, /fast/vol0.log on gate-1", "ballastctl log abandon"};
+      "is old without its write log, /fast/vol0.log on gate-1", "if that log is lost"};
   expect_refused(config("rbd/logged"), words);
   expect_refused(config("rbd/logged", ";lock=none"), words);
   expect_refused(config("rbd/logged", ";lock=standby"), words);
