@@ -17,17 +17,34 @@ read -ra rows <<< "${BENCH_ROWS:-none mq-deadline bfq off on}"
 length=${BENCH_SECONDS:-20}
 mib=1024
 
+fio_options=(--size="${mib}m" --bs=4k --ioengine=libaio --direct=1 --time_based --output-format=json)
+fio_on() { # PATH RESULT OPTION...
+    fio --filename="$1" --output="$2" "${fio_options[@]}" "${@:3}" > /dev/null 2>&9
+}
+reader=(--name=reader --rw=randread --iodepth=1 --thinktime=50ms)
+writers=(--name=writers --rw=randwrite --iodepth=64)
+written() { awk '{print $5}' /sys/block/nbd0/stat; } # requests so far
+
 load() { # DISK ROW WORKLOAD PATH
-    local reader=(--name=reader --rw=randread --iodepth=1 --thinktime=50ms)
-    local writers=(--name=writers --rw=randwrite --iodepth=64) jobs=()
+    local result=$LAB_OUT/$1.$2.$3 ended=0
     case $3 in
-        both) jobs=("${reader[@]}" "${writers[@]}") ;;
-        writers) jobs=("${writers[@]}") ;;
-        readers) jobs=(--name=reader --rw=randread --iodepth=32) ;;
+        both)
+            # The writers are there before the reader and after it. One fio for both would let one kind
+            # run alone at an end, because opening the disk takes longer beside 64 writes.
+            fio --filename="$4" --output="$result.writers.json" "${fio_options[@]}" "${writers[@]}" --runtime=600 \
+                > /dev/null 2>&9 &
+            local pid=$! before begin
+            sleep 5
+            before=$(written) begin=$EPOCHREALTIME
+            fio_on "$4" "$result.json" "${reader[@]}" --runtime="$length" || ended=$?
+            echo "$(($(written) - before)) $((${EPOCHREALTIME/./} - ${begin/./}))" > "$result.writes"
+            kill -TERM "$pid" # it writes down what it has measured
+            wait "$pid"
+            ;;
+        writers) fio_on "$4" "$result.json" "${writers[@]}" --runtime="$length" --ramp_time=5 || ended=$? ;;
+        readers) fio_on "$4" "$result.json" --name=reader --rw=randread --iodepth=32 --runtime="$length" --ramp_time=3 || ended=$? ;;
     esac
-    fio --filename="$4" --size="${mib}m" --bs=4k --ioengine=libaio --direct=1 --time_based --runtime="$length" \
-        --ramp_time=3 --output-format=json --output="$LAB_OUT/$1.$2.$3.json" "${jobs[@]}" > /dev/null 2>&9 ||
-        bail "fio on $1, $2, $3"
+    ((ended == 0)) || bail "fio on $1, $2, $3"
 }
 
 for disk in "${disks[@]}"; do

@@ -31,9 +31,13 @@ for disk in ("fifo", "ncq"):
     for row in rows:
         if not os.path.exists(os.path.join(folder, f"{disk}.{row}.readers.json")):
             continue
-        both = jobs(disk, row, "both")
+        reader = jobs(disk, row, "both")["reader"]["read"]
+        with open(os.path.join(folder, f"{disk}.{row}.both.writes")) as file:
+            number, microseconds = map(int, file.read().split())
+            writes = number / (microseconds / 1e6)
+        beside = jobs(disk, row, "both.writers")["writers"]
         writers = jobs(disk, row, "writers")["writers"]
         readers = jobs(disk, row, "readers")["reader"]
-        print(f"| {disk.upper()} | {NAMES[row]} | {p99(both['reader'], 'read'):.0f} | {both['reader']['read']['iops']:.1f} "
-              f"| {both['writers']['write']['iops']:.0f} | {p99(both['writers'], 'write'):.0f} "
+        print(f"| {disk.upper()} | {NAMES[row]} | {p99({'read': reader}, 'read'):.0f} | {reader['iops']:.1f} "
+              f"| {writes:.0f} | {p99(beside, 'write'):.0f} "
               f"| {writers['write']['iops']:.0f} | {readers['read']['iops']:.0f} |")
