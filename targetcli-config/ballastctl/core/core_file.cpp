@@ -274,6 +274,9 @@ bool CoreFile::read(std::uint64_t address, std::span<std::byte> to) const {
 std::vector<std::uint64_t> CoreFile::find(std::string_view pattern) const {
   std::vector<std::uint64_t> found;
   for (const Segment& segment : segments_) {
+    if (!mappings_.empty() && module_at(segment.address).empty()) {
+      continue;
+    }
     const std::string_view all{reinterpret_cast<const char*>(segment.bytes.data()),
                                segment.bytes.size()};
     for (std::size_t at = all.find(pattern); at != std::string_view::npos;

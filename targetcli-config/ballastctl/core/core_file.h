@@ -50,7 +50,8 @@ class CoreFile {
 
   // Copies the memory at `address` to `to`. Returns whether the core has all of it.
   bool read(std::uint64_t address, std::span<std::byte> to) const;
-  // Every place at which the process has `pattern`, on a multiple of 8.
+  // Every place at which the process has `pattern`, on a multiple of 8, in memory that was mapped
+  // from files, as far as it says which that is. (The rest may be large.)
   std::vector<std::uint64_t> find(std::string_view pattern) const;
 
   // The file that was mapped at `address`; empty: none was.
