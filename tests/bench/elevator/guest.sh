@@ -59,11 +59,12 @@ for disk in "${disks[@]}"; do
                 echo none > /sys/block/nbd0/queue/scheduler
                 fresh_daemon
                 make_lun "$disk" "${mib}M" "file=/dev/nbd0;elevator=$row" || bail "no LUN"
-                if ! export_luns || ! login ""; then bail "no disk at the initiator"; fi
+                # The initiator sends all commands at once: this is about their order on the target.
+                if ! export_luns || ! iscsi_set node.session.queue_depth 128 || ! login ""; then
+                    bail "no disk at the initiator"
+                fi
                 path=$DEV
-                # The initiator sends all commands at once: this is about the order on the target.
                 echo none > "/sys/block/$(basename "$path")/queue/scheduler"
-                echo 128 > "/sys/block/$(basename "$path")/device/queue_depth"
                 ;;
             *)
                 [[ $row != bfq ]] || modprobe bfq || continue
