@@ -8,7 +8,6 @@
 // thread.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -21,9 +20,23 @@ inline constexpr std::size_t op_kinds = 7;
 
 // As fault rules and reports write it.
 constexpr const char* to_string(OpKind kind) noexcept {
-  constexpr std::array<const char*, op_kinds> words{"read",  "write",        "zero",  "discard",
-                                                    "flush", "block_status", "resize"};
-  return words[static_cast<std::size_t>(kind)];
+  switch (kind) {
+    case OpKind::read:
+      return "read";
+    case OpKind::write:
+      return "write";
+    case OpKind::zero:
+      return "zero";
+    case OpKind::discard:
+      return "discard";
+    case OpKind::flush:
+      return "flush";
+    case OpKind::block_status:
+      return "block_status";
+    case OpKind::resize:
+      return "resize";
+  }
+  return "unknown";
 }
 
 // Whether the contract (backend.h) lets an operation of this kind end with this status.

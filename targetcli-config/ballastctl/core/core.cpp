@@ -39,9 +39,9 @@ struct View {
 
 // As the live plugin writes it.
 template <auto report, watch::Lists lists>
-Json as_live(const Process& process) {
+constexpr auto as_live = [](const Process& process) -> Json {
   return Json::parse(report(snapshots(process, lists), watch::FromOutside{})).at("luns");
-}
+};
 
 constexpr std::array views{
     View{"list", as_live<watch::report::list, watch::Lists{}>, show_list},

@@ -104,10 +104,11 @@ void set_stall(const Object& task_set, LunSnapshot& snapshot) {
   const std::span<const std::byte> stalled = task_set.raw("stalled");
   const std::span<const std::byte> since = task_set.raw("stalled_since");
   for (std::size_t i = 0; i < stalled.size() && (i + 1) * sizeof(TimePoint) <= since.size(); ++i) {
-    TimePoint time;
-    std::memcpy(&time, since.data() + i * sizeof time, sizeof time);
+    std::int64_t nanoseconds = 0;
+    static_assert(sizeof nanoseconds == sizeof(TimePoint));
+    std::memcpy(&nanoseconds, since.data() + i * sizeof nanoseconds, sizeof nanoseconds);
     if (stalled[i] != std::byte{}) {
-      time = believable(time);
+      const TimePoint time = believable(TimePoint{Nanoseconds{nanoseconds}});
       snapshot.stalled_since = std::min(snapshot.stalled_since.value_or(time), time);
     }
   }

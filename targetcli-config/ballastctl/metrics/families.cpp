@@ -27,16 +27,52 @@ double in_seconds(std::uint64_t nanoseconds) {
   return static_cast<double>(nanoseconds) / 1e9;
 }
 
+// The bounds are powers of two, so the report's finer buckets fit in without loss: from 33 us to
+// 137 s. What is longer is in +Inf alone.
+constexpr unsigned first_power = 15;
+constexpr std::size_t bounds = 23;
+
+constexpr std::uint64_t bound(std::size_t bucket) {
+  return std::uint64_t{1} << (first_power + bucket);
+}
+
+ClientMetric::Histogram histogram_of(const json& times) {
+  ClientMetric::Histogram histogram;
+  histogram.sample_sum = in_seconds(times.at("sum_ns"));
+  std::array<std::uint64_t, bounds + 1> counts{};
+  for (const json& bucket : times.at("buckets")) {
+    const std::uint64_t upper = bucket.at(0);
+    const std::uint64_t count = bucket.at(1);
+    std::size_t at = 0;
+    while (at < bounds && upper > bound(at)) {
+      ++at;
+    }
+    counts[at] += count;
+  }
+  for (std::size_t i = 0; i <= bounds; ++i) {
+    histogram.sample_count += counts[i];
+    histogram.bucket.push_back(
+        {histogram.sample_count,
+         i < bounds ? in_seconds(bound(i)) : std::numeric_limits<double>::infinity()});
+  }
+  return histogram;
+}
+
 // Families in the order in which they were first named.
 class Collection {
  public:
   void gauge(std::string_view name, const char* help, Labels labels, double value) {
-    add(name, help, MetricType::Gauge, std::move(labels)).gauge.value = value;
+    ClientMetric& metric = add(name, help, MetricType::Gauge, std::move(labels));
+    metric.gauge.value = value;
   }
   void counter(std::string_view name, const char* help, Labels labels, double value) {
-    add(name, help, MetricType::Counter, std::move(labels)).counter.value = value;
+    ClientMetric& metric = add(name, help, MetricType::Counter, std::move(labels));
+    metric.counter.value = value;
   }
-  void histogram(std::string_view name, const char* help, Labels labels, const json& times);
+  void histogram(std::string_view name, const char* help, Labels labels, const json& times) {
+    ClientMetric& metric = add(name, help, MetricType::Histogram, std::move(labels));
+    metric.histogram = histogram_of(times);
+  }
   Families take() { return std::move(families_); }
 
  private:
@@ -52,37 +88,6 @@ class Collection {
   Families families_;
   std::map<std::string, std::size_t> places_;
 };
-
-// The bounds are powers of two, so the report's finer buckets fit in without loss: from 33 us to
-// 137 s. What is outside is in the first bucket, or in +Inf alone.
-constexpr unsigned first_bound = 15;
-constexpr unsigned last_bound = 37;
-
-void Collection::histogram(std::string_view name, const char* help, Labels labels,
-                           const json& times) {
-  ClientMetric::Histogram& histogram =
-      add(name, help, MetricType::Histogram, std::move(labels)).histogram;
-  histogram.sample_sum = in_seconds(times.at("sum_ns"));
-  std::array<std::uint64_t, last_bound + 1> counts{};
-  for (const json& bucket : times.at("buckets")) {
-    const std::uint64_t bound = bucket.at(0);
-    const std::uint64_t count = bucket.at(1);
-    histogram.sample_count += count;
-    unsigned power = first_bound;
-    while (power <= last_bound && bound > std::uint64_t{1} << power) {
-      ++power;
-    }
-    if (power <= last_bound) {
-      counts[power] += count;
-    }
-  }
-  std::uint64_t seen = 0;
-  for (unsigned power = first_bound; power <= last_bound; ++power) {
-    seen += counts[power];
-    histogram.bucket.push_back({seen, in_seconds(std::uint64_t{1} << power)});
-  }
-  histogram.bucket.push_back({histogram.sample_count, std::numeric_limits<double>::infinity()});
-}
 
 // --- the LUNs
 
