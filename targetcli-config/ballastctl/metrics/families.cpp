@@ -39,7 +39,7 @@ constexpr std::uint64_t bound(std::size_t bucket) {
 ClientMetric::Histogram histogram_of(const json& times) {
   ClientMetric::Histogram histogram;
   histogram.sample_sum = in_seconds(times.at("sum_ns"));
-  std::array<std::uint64_t, bounds + 1> counts{};
+  std::vector<std::uint64_t> counts(bounds + 1);
   for (const json& bucket : times.at("buckets")) {
     const std::uint64_t upper = bucket.at(0);
     const std::uint64_t count = bucket.at(1);
