@@ -7,8 +7,8 @@
 // report success for a change of a read-only store, must report extents in order and within the
 // range, must have the new size after a resize, and must end all operations before close() ends.
 // This costs a few comparisons for each operation and is always on. An operation on an empty range
-// ends with ok here and does not reach the backend. It counts
-// the operations that end with an error (op_errors.h).
+// ends with ok here and does not reach the backend. It counts the operations
+// that end with an error (op_errors.h).
 #pragma once
 
 #include <memory>

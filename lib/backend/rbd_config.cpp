@@ -20,18 +20,6 @@ Error invalid(fmt::format_string<Args...> format, Args&&... args) {
   return Error{EINVAL, fmt::format(format, std::forward<Args>(args)...)};
 }
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const std::size_t end = text.find(separator);
-    parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) {
-      return parts;
-    }
-    text.remove_prefix(end + 1);
-  }
-}
-
 Result<void> check_name(std::string_view what, std::string_view text) {
   const Result<RbdName> name = parse_rbd_name(what, text);
   return name ? Result<void>{} : name.error();
@@ -48,8 +36,8 @@ Result<void> check_id(std::string_view what, std::string_view text) {
 }  // namespace
 
 Result<RbdName> parse_rbd_name(std::string_view what, std::string_view text) {
-  const std::vector<std::string_view> halves = split(text, '@');
-  const std::vector<std::string_view> names = split(halves.front(), '/');
+  const std::vector<std::string_view> halves = config::split(text, '@');
+  const std::vector<std::string_view> names = config::split(halves.front(), '/');
   if (names.size() < 2) {
     return invalid("{}: {} names no pool: write rbd=pool/image", what, quote(text));
   }

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <span>
 #include <utility>
 
 #include "lib/base/values.h"
@@ -66,10 +67,8 @@ Result<void> check(const Limits& limits) {
 Limits limits_of(std::string_view text) {
   Limits limits;
   const Keys keys = keys_of(limits);
-  for (std::size_t end = text.find(';'); end != std::string_view::npos;) {
-    text.remove_prefix(end + 1);
-    end = text.find(';');
-    const std::string_view setting = text.substr(0, end);
+  const std::vector<std::string_view> parts = split(text, ';');
+  for (const std::string_view setting : std::span{parts}.subspan(1)) {
     const std::size_t equals = setting.find('=');
     const Key* const key = find(keys, setting.substr(0, equals));
     if (key != nullptr && equals != std::string_view::npos) {

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lib/base/result.h"
 #include "lib/base/units.h"
@@ -36,5 +37,8 @@ std::string format_text(std::string_view text);
 // `text` in double quotes, shortened to a readable length. Bytes that are not printable UTF-8
 // appear as \xNN.
 std::string quote(std::string_view text);
+
+// The parts of `text` between separators, at least one; parts may be empty.
+std::vector<std::string_view> split(std::string_view text, char separator);
 
 }  // namespace ballast::config

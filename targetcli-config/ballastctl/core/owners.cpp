@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "targetcli-config/ballastctl/core/owners.h"
 
-#include <fmt/format.h>
-
 #include <map>
 
 namespace ballast::ctl::core {
@@ -11,7 +9,6 @@ namespace {
 // A slot is a local of the command's first coroutine, so it lies in that one's frame. Frames are
 // not larger than this (lib/co/frame_pool.h).
 constexpr std::uint64_t largest_frame = 4096;
-constexpr std::size_t longest_chain = 64;
 
 // The address of the frame of a task's first coroutine; 0: it is not known.
 std::uint64_t first_frame(const Object& task) {
@@ -37,17 +34,14 @@ Owners::Owners(const DeadLun& lun) {
       tasks[frame] = task.address();
     }
   }
-  for (const char* const slots : {"held", "ending", "waiting", "orphans"}) {
+  for (const char* const slots : slot_lists) {
     for (Object& slot : task_set->list(slots)) {
       const std::optional<Object> record = slot.part("record");
       if (!record.has_value()) {
         continue;
       }
-      const std::string name = record->text("name");
       const std::size_t index = owners_.size();
-      owners_.push_back(
-          {record->number("number"),
-           name.empty() ? fmt::format("opcode {:#04x}", record->number("opcode")) : name});
+      owners_.push_back({record->number("number"), operation_of(*record)});
       by_hold_[slot.number("hold")] = index;
       by_adopters_[slot.address_of("adopters")] = index;
       const auto behind = tasks.upper_bound(slot.address());

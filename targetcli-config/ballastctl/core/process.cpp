@@ -172,4 +172,9 @@ std::vector<std::string> Process::end() const {
   return sentences;
 }
 
+std::string operation_of(const Object& record) {
+  std::string name = record.text("name");
+  return name.empty() ? fmt::format("opcode {:#04x}", record.number("opcode")) : name;
+}
+
 }  // namespace ballast::ctl::core

@@ -2,6 +2,8 @@
 // Process: the LUNs of a dead tcmu-runner, and what is known of its end.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -52,6 +54,13 @@ class Process {
 
 // As the live plugin describes its LUNs (lun::Lun::describe). Texts in it belong to the reader.
 std::vector<watch::LunSnapshot> snapshots(const Process& process, const watch::Lists& lists);
+
+inline constexpr std::size_t longest_chain = 64;  // coroutines of one task
+
+// The lists of a task set that together have all its commands.
+inline constexpr std::array slot_lists{"held", "ending", "waiting", "orphans"};
+// "WRITE(10)", of a command's record; "opcode 0x2a" if the name cannot be read.
+std::string operation_of(const Object& record);
 
 // "volume.cpp:123" of the place that a member points to; empty: nowhere.
 std::string place(const std::optional<Object>& place);

@@ -16,8 +16,6 @@ namespace {
 using watch::CommandRecord;
 using watch::LunSnapshot;
 
-constexpr std::uint32_t longest_chain = 64;  // coroutines of one task
-
 std::uint32_t number32(const Object& object, const char* field) {
   return static_cast<std::uint32_t>(object.number(field));
 }
@@ -53,8 +51,7 @@ CommandRecord record_of(const Object& its, Reader& reader) {
   CommandRecord record;
   record.number = its.number("number");
   record.opcode = static_cast<std::uint8_t>(its.number("opcode"));
-  const std::string name = its.text("name");
-  record.name = reader.keep(name.empty() ? fmt::format("opcode {:#04x}", record.opcode) : name);
+  record.name = reader.keep(operation_of(its));
   record.has_range = its.flag("has_range");
   record.lba = Lba{its.number("lba")};
   record.blocks = BlockCount{its.number("blocks")};
@@ -80,7 +77,7 @@ CommandRecord record_of(const Object& its, Reader& reader) {
 }
 
 void add_commands(const Object& task_set, Reader& reader, bool list, LunSnapshot& snapshot) {
-  for (const char* const slots : {"held", "ending", "waiting", "orphans"}) {
+  for (const char* const slots : slot_lists) {
     for (const Object& slot : task_set.list(slots)) {
       const std::optional<Object> its = slot.part("record");
       if (!its.has_value()) {

@@ -15,14 +15,6 @@ using backend::StoreSource;
 constexpr Nanoseconds patience = std::chrono::minutes{1};
 constexpr Bytes buffer_bytes{std::uint64_t{4} << 20};
 
-template <class T>
-T or_fail(Result<T> result) {
-  if (!result.ok()) {
-    fail(result.error().message);
-  }
-  return std::move(result).value();
-}
-
 backend::Store open(Offline& offline, const OpenStore::Wanted& wanted) {
   backend::StoreOrder order;
   order.config.kind = backend::find_kind("file");

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "lib/backend/file_label.h"
 #include "lib/backend/file_take.h"
@@ -27,14 +29,6 @@ using backend::Label;
 using backend::RbdConnection;
 
 constexpr std::string_view image_prefix = "rbd=";
-
-template <class T>
-T or_fail(Result<T> result) {
-  if (!result.ok()) {
-    fail(result.error().message);
-  }
-  return std::move(result).value();
-}
 
 // --- a file or a device --------------------------------------------------------------------------
 
@@ -90,23 +84,19 @@ backend::RbdConfig parse_image(std::string_view text) {
   backend::RbdConfig config;
   const config::Keys keys = keys_of(config);
   text.remove_prefix(image_prefix.size());
-  bool is_target = true;
-  while (is_target || !text.empty()) {
-    const std::string_view item = text.substr(0, text.find(';'));
-    text.remove_prefix(std::min(item.size() + 1, text.size()));
-    const std::string_view name = item.substr(0, item.find('='));
-    const config::Key* const key = is_target ? nullptr : config::find(keys, name);
-    Result<void> assigned;
-    if (is_target) {
-      assigned = config::assign(target_of(config), "the image", item);
-    } else if (key != nullptr) {
-      assigned = config::assign(*key, fmt::format("key {}", name),
-                                item.substr(std::min(name.size() + 1, item.size())));
-    }
-    if (!assigned.ok()) {
+  const auto assign = [](const config::Key& key, const std::string& what, std::string_view value) {
+    if (const Result<void> assigned = config::assign(key, what, value); !assigned.ok()) {
       throw CLI::ValidationError{assigned.error().message};
     }
-    is_target = false;
+  };
+  const std::vector<std::string_view> parts = config::split(text, ';');
+  assign(target_of(config), "the image", parts.front());
+  for (const std::string_view part : std::span{parts}.subspan(1)) {
+    const std::string_view name = part.substr(0, part.find('='));
+    if (const config::Key* const key = config::find(keys, name); key != nullptr) {
+      assign(*key, fmt::format("key {}", name),
+             part.substr(std::min(name.size() + 1, part.size())));
+    }
   }
   config.lock = backend::RbdLock::exclusive;
   return config;

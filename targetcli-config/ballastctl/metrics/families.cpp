@@ -207,14 +207,16 @@ Families of_plugin(const std::string& version) {
 
 Families of_luns(const Reading& list, const Reading& stats) {
   Collection all;
-  for (const json& lun : list.luns) {
+  const auto add_silent = [&all](const std::string& lun, bool silent) {
     all.gauge("ballast_lun_silent", "1 if the LUN does not answer the daemon itself.",
-              {{"lun", lun.at("name")}}, 0);
+              {{"lun", lun}}, silent ? 1 : 0);
+  };
+  for (const json& lun : list.luns) {
+    add_silent(lun.at("name"), false);
     add_list(all, lun);
   }
   for (const std::string& name : list.silent) {
-    all.gauge("ballast_lun_silent", "1 if the LUN does not answer the daemon itself.",
-              {{"lun", name}}, 1);
+    add_silent(name, true);
   }
   for (const json& thread : list.stuck) {
     all.gauge("ballast_lun_thread_stuck_seconds", "How long a thread of the LUN has not gone on.",

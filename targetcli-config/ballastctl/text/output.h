@@ -12,7 +12,10 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "lib/base/result.h"
 
 namespace ballast::ctl {
 
@@ -26,6 +29,15 @@ enum ExitCode : int {
 // CLI::RuntimeError, which main() catches. `message`: one sentence without a newline, which says
 // what to do.
 [[noreturn]] void fail(std::string_view message);
+
+// What `result` has; its error ends in fail().
+template <class T>
+T or_fail(Result<T> result) {
+  if (!result.ok()) {
+    fail(result.error().message);
+  }
+  return std::move(result).value();
+}
 
 // Flushes standard output. Returns false, and prints a line on standard error, if not all of it
 // could be written.
