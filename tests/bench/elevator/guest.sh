@@ -83,3 +83,4 @@ for disk in "${disks[@]}"; do
     wait "$server" 2>&9
 done
 python3 "$here/table.py" "$LAB_OUT" "${rows[@]}"
+python3 "$here/picture.py" "$LAB_OUT/elevator.svg" "$LAB_OUT" "${rows[@]}"

@@ -7,16 +7,18 @@ usage: picture.py OUT.svg CELL CELL...     CELL: a folder that guest.sh left, dr
 Each answer is a point: when it came, and how long it had taken, on a log scale. A LUN that gives no
 answers has no points; a strip below says for each LUN where that is so.
 """
-import html
 import math
+import os
 import sys
 
 import cell as cells
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from svg import BLUE, FAINT, INK, ORANGE, RED, SHADE, Drawing
+
 WIDTH, PANEL, STRIP = 920, 230, 34
 LEFT, RIGHT, TOP, BETWEEN, BOTTOM = 62, 22, 54, 78, 56
-# Colours that can be told apart by those who see red and green alike, on white.
-FROZEN, HEALTHY, BAD, INK, FAINT, SHADE = "#d55e00", "#0072b2", "#b00020", "#222222", "#dddddd", "#eef1f5"
+FROZEN, HEALTHY, BAD = ORANGE, BLUE, RED
 NAMES = {"block": "LIO, block backstore", "stock": "stock tcmu-runner, user:qcow", "ballast": "Ballast"}
 LEAST, MOST = 1e-3, 1e3  # seconds
 MARKS = (  # kind of event, colour, word
@@ -33,13 +35,13 @@ def span(seconds):
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
-class Picture:
+class Picture(Drawing):
     def __init__(self, runs):
+        super().__init__()
         self.runs = runs
         self.first = -max(10, min(-r.begin for r in runs))
         self.last = max(self.thaw_and_after(r) for r in runs)
         self.height = TOP + 20 + len(runs) * (PANEL + STRIP) + (len(runs) - 1) * BETWEEN + BOTTOM
-        self.parts = []
 
     @staticmethod
     def thaw_and_after(run):
@@ -53,30 +55,9 @@ class Picture:
         share = math.log10(min(max(latency, LEAST), MOST) / LEAST) / math.log10(MOST / LEAST)
         return PANEL * (1 - share)
 
-    def add(self, text):
-        self.parts.append(text)
-
-    def text(self, x, y, words, size=13, colour=INK, anchor="start", bold=False):
-        weight = ' font-weight="600"' if bold else ""
-        self.add(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}"{weight}>{html.escape(words)}</text>')
-
-    def line(self, x1, y1, x2, y2, colour, width=1.0, dash=""):
-        dashes = f' stroke-dasharray="{dash}"' if dash else ""
-        self.add(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}"{dashes}/>')
-
-    def points(self, answers, colour):
-        """One dash for each pixel that has an answer: as many as the eye can tell apart."""
-        seen = set()
-        for a in answers:
-            if self.first <= a.at <= self.last:
-                seen.add((round(self.x(a.at) * 1.0), round(self.y(a.latency) / 1.5)))
-        path = "".join(f"M{x - 1} {y * 1.5:g}h2" for x, y in sorted(seen))
-        if path:
-            self.add(f'<path d="{path}" stroke="{colour}" stroke-width="2" fill="none" stroke-opacity="0.75"/>')
-
     def panel(self, run):
         x0, x1 = self.x(self.first), self.x(self.last)
-        self.add(f'<rect x="{self.x(0):.1f}" y="0" width="{self.x(run.thaw) - self.x(0):.1f}" height="{PANEL + STRIP}" fill="{SHADE}"/>')
+        self.rect(self.x(0), 0, self.x(run.thaw) - self.x(0), PANEL + STRIP, SHADE)
         for exponent in range(-3, 4):
             at = self.y(10.0**exponent)
             self.line(x0, at, x1, at, FAINT)
@@ -86,7 +67,8 @@ class Picture:
             self.line(self.x(at), -4, self.x(at), PANEL + STRIP, INK, 1)
             self.text(self.x(at), -8, words, 12, anchor="middle")
         for lun in [*range(run.frozen), run.healthy]:
-            self.points(run.answers[lun], HEALTHY if lun == run.healthy else FROZEN)
+            places = [(self.x(a.at), self.y(a.latency)) for a in run.answers[lun] if self.first <= a.at <= self.last]
+            self.points(places, HEALTHY if lun == run.healthy else FROZEN)
         self.events(run, x1)
         self.strip(run)
         self.line(x0, 0, x0, PANEL + STRIP, INK)
@@ -143,7 +125,7 @@ class Picture:
         disk = "The disk under one LUN stops" if freeze.frozen == 1 else f"The disks under {freeze.frozen} LUNs stop"
         self.text(LEFT, 20, f"{disk} answering for {freeze.seconds} s; a healthy LUN in the same iSCSI session", 15, bold=True)
         for x, colour, words in ((LEFT, FROZEN, "frozen LUN"), (LEFT + 120, HEALTHY, "healthy LUN")):
-            self.add(f'<rect x="{x}" y="30" width="12" height="12" fill="{colour}"/>')
+            self.rect(x, 30, 12, 12, colour)
             self.text(x + 18, 41, words)
         self.text(WIDTH - RIGHT, 41, "latency of each answer, by when it came: seconds since the freeze", 12, anchor="end")
         for n, run in enumerate(self.runs):
@@ -156,17 +138,12 @@ class Picture:
                 self.line(self.x(at), PANEL + STRIP, self.x(at), PANEL + STRIP + 4, INK)
                 self.text(self.x(at), PANEL + STRIP + 17, f"{at}" + (" s" if at == 0 else ""), 12, anchor="middle")
             self.add("</g>")
-        body = "\n".join(self.parts)
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{self.height}" viewBox="0 0 {WIDTH} {self.height}" '
-            f'font-family="DejaVu Sans, Verdana, Helvetica, Arial, sans-serif">\n<!-- SPDX-License-Identifier: Apache-2.0 -->\n'
-            f'<rect width="100%" height="100%" fill="#ffffff"/>\n{body}\n</svg>\n'
-        )
 
 
 def main(out, folders):
-    with open(out, "w", encoding="utf-8") as file:
-        file.write(Picture([cells.Cell(f) for f in folders]).draw())
+    picture = Picture([cells.Cell(f) for f in folders])
+    picture.draw()
+    picture.save(out, WIDTH, picture.height)
 
 
 main(sys.argv[1], sys.argv[2:])

@@ -189,6 +189,7 @@ main() {
     freeze_part || say "the stores' part is not whole: $(tail -n 3 "$DAEMON_LOG")"
     keep
     python3 "$here/table.py" stores "$LAB_OUT/results"
+    python3 "$here/picture.py" "$LAB_OUT/results" "$LAB_OUT/log-freeze.svg" || say "no picture"
     if ((cut > 0)); then
         clear_target
         cut_part || say "the caches' part is not whole: $(tail -n 3 "$DAEMON_LOG")"

@@ -68,21 +68,27 @@ class Row:
         return sum(bool(re.search(r"^verify: bad|verify failed", line)) for path in files for line in lines(path))
 
 
+class Run:
+    """What guest.sh noted of the part in which the stores freeze; not whole: `thawed` is None."""
+
+    def __init__(self, folder):
+        self.meta = [line.split() for line in lines(f"{folder}/meta")]
+        known = {words[0]: float(words[1]) for words in self.meta if words[0] in ("frozen", "thawed")}
+        self.frozen, self.thawed = known.get("frozen"), known.get("thawed")
+        self.rows = [Row(folder, *words[1:], *([""] * (5 - len(words)))) for words in self.meta if words[0] == "row"]
+
+
 def stores(folder):
-    meta = [line.split() for line in lines(f"{folder}/meta")]
-    known = {words[0]: float(words[1]) for words in meta if words[0] in ("frozen", "thawed")}
-    if len(known) < 2:
+    run = Run(folder)
+    meta, frozen, thawed = run.meta, run.frozen, run.thawed
+    if thawed is None:
         return
     status = {(words[0], words[1]): words[2] for words in meta if words[0] in ("fio", "check")}
-    frozen, thawed = known["frozen"], known["thawed"]
     print(f"\nThe stores frozen for {thawed - frozen:.0f} s\n")
     print("| | I/O errors | session resets | offlined | writes' p99, before → during | longest write | longest flush "
           "| wrong blocks | fio's end, check |")
     print("| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |")
-    for words in meta:
-        if words[0] != "row":
-            continue
-        row = Row(folder, *words[1:], *([""] * (5 - len(words))))
+    for row in run.rows:
         writes = [(begun, ended) for begun, ended, write in row.answers() if write]
         early = [ended - begun for begun, ended in writes if frozen - 15 <= ended < frozen]
         late = [ended - begun for begun, ended in writes if ended >= frozen and begun <= thawed]
@@ -104,4 +110,5 @@ def caches(folder):
             print(f"| {NAMES[kind]} | {said['flushed']} | {said['newest']} | {said['blocks']} | {said['old']} | {said['torn']} |")
 
 
-{"stores": stores, "caches": caches}[sys.argv[1]](sys.argv[2])
+if __name__ == "__main__":
+    {"stores": stores, "caches": caches}[sys.argv[1]](sys.argv[2])

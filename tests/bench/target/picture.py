@@ -4,29 +4,26 @@
 
 usage: picture.py RESULTS.tsv OUT.svg     (RESULTS.tsv as for table.py)
 """
-import html
+import os
 import sys
 
 import table
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from svg import BLUE, GREY, INK, Drawing
+
 COLUMNS, WIDTH, HEIGHT, GAP, TOP, LEFT = 3, 300, 22, 26, 78, 168
-INK, OURS, OTHERS = "#222222", "#0072b2", "#999999"
 
 
 class Picture:
-    def __init__(self, results, fabric):
+    def __init__(self, drawing, results, fabric):
+        self.drawing = drawing
         self.results = results
         self.fabric = fabric
         self.targets = results.targets(fabric)
-        self.parts = []
 
     def text(self, x, y, words, size=12, anchor="start", bold=False):
-        weight = ' font-weight="600"' if bold else ""
-        self.parts.append(f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" fill="{INK}" text-anchor="{anchor}"{weight}>'
-                          f"{html.escape(words)}</text>")
-
-    def bar(self, x, y, width, colour):
-        self.parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{HEIGHT - 8}" fill="{colour}"/>')
+        self.drawing.text(x, y, words, size=size, anchor=anchor, bold=bold)
 
     def plot(self, x, y, workload, named):
         cells = self.results.cells
@@ -42,9 +39,9 @@ class Picture:
                 continue
             scale = (WIDTH - 40) / most
             low, middle, high = self.results.rate((self.fabric, target, workload))
-            self.bar(x, top, middle * scale, OURS if target in ("null", "file", "buffered") else OTHERS)
-            self.parts.append(f'<line x1="{x + low * scale:.1f}" x2="{x + high * scale:.1f}" y1="{top + 7}" '
-                              f'y2="{top + 7}" stroke="{INK}"/>')
+            ours = target in ("null", "file", "buffered")
+            self.drawing.rect(x, top, middle * scale, HEIGHT - 8, BLUE if ours else GREY)
+            self.drawing.line(x + low * scale, top + 7, x + high * scale, top + 7, INK)
             self.text(x + high * scale + 4, top + 12, f"{middle:.0f}", size=11)
 
     def rows(self):
@@ -65,16 +62,11 @@ class Picture:
 
 def main(source, out):
     results = table.Results(source)
+    drawing = Drawing()
     top = 0
-    parts = []
     for fabric in results.fabrics:
-        picture = Picture(results, fabric)
-        top = picture.draw(top)
-        parts += picture.parts
-    width = LEFT + COLUMNS * WIDTH
-    with open(out, "w", encoding="utf-8") as file:
-        file.write(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {top}" font-family="sans-serif">\n'
-                   f'<rect width="{width}" height="{top}" fill="#ffffff"/>\n' + "\n".join(parts) + "\n</svg>\n")
+        top = Picture(drawing, results, fabric).draw(top)
+    drawing.save(out, LEFT + COLUMNS * WIDTH, top)
 
 
 if __name__ == "__main__":
