@@ -178,22 +178,4 @@ Result<std::optional<Label>> read_label(const std::string& path, Bytes lun) {
       {.fd = fd.get(), .block_device = block_device.value(), .path = path, .lun = {.now = lun}});
 }
 
-Result<void> write_label(const std::string& path, Bytes lun, const std::optional<Label>& label) {
-  if (const Result<bool> block_device = is_block_device(path); !block_device) {
-    return block_device.error();
-  }
-  const FileConfig config{.path = path, .cache = CacheMode::buffered};
-  Expected there;
-  there.creation = Creation::at_start;
-  const Result<Taken> taken = take_store(config, lun, there);
-  if (!taken) {
-    return taken.error();
-  }
-  return write_label({.fd = taken.value().fd.get(),
-                      .block_device = taken.value().block_device,
-                      .path = path,
-                      .lun = {.now = lun}},
-                     label);
-}
-
 }  // namespace ballast::backend

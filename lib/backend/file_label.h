@@ -41,9 +41,7 @@ Result<void> settle_label(const LabelledFile& file, const Label& label);
 Result<bool> move_label(const LabelledFile& file, Bytes size, const Label& label);
 Result<bool> has_label_behind_lun(const LabelledFile& file);
 
-// read_label() and write_label() while no LUN has the file or device open. Reading does not mind if
-// one has; writing is refused then (EBUSY).
+// A LUN may have the file or device open meanwhile.
 Result<std::optional<Label>> read_label(const std::string& path, Bytes lun);
-Result<void> write_label(const std::string& path, Bytes lun, const std::optional<Label>& label);
 
 }  // namespace ballast::backend

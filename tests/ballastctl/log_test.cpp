@@ -240,6 +240,18 @@ void an_abandoned_log_is_refused(void**) {
   assert_says(ballastctl("log abandon --yes " + site.store()), 1, "needs no write log");
 }
 
+void no_label_is_written_while_a_lun_has_the_store(void**) {
+  Site site;
+  site.make();
+  site.open_log();
+  assert_says(ballastctl("log abandon --yes " + site.store()), 1,
+              "is locked by another LUN or program");
+  assert_says(ballastctl("log relabel --yes " + site.both()), 1,
+              "is locked by another LUN or program");
+  site.close_log();
+  assert_int_equal(site.label().owner, 3);
+}
+
 void a_damaged_label_can_be_abandoned(void**) {
   Site site;
   site.make_filled();
@@ -412,6 +424,7 @@ int main() {
       cmocka_unit_test(an_image_in_ceph_is_left_to_its_lun),
       cmocka_unit_test(abandon_needs_yes),
       cmocka_unit_test(an_abandoned_log_is_refused),
+      cmocka_unit_test(no_label_is_written_while_a_lun_has_the_store),
       cmocka_unit_test(a_damaged_label_can_be_abandoned),
       cmocka_unit_test(a_damaged_label_is_written_anew_from_the_log),
       cmocka_unit_test(a_label_that_is_whole_is_not_written_anew),

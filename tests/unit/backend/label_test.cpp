@@ -21,6 +21,7 @@
 #include "tests/unit/backend/small_mount.h"
 
 #include "tests/cmocka.h"
+#include "tests/unit/backend/put_label.h"
 
 using namespace ballast;
 using namespace ballast::backend;
@@ -231,7 +232,7 @@ void a_label_that_names_a_log_refuses_who_has_none(void**) {
   const Folder folder;
   const std::string path = folder.file("vol");
   make_file(path);
-  assert_true(write_label(path, lun_size, usual_label()).ok());
+  assert_true(put_label(path, lun_size, usual_label()));
   const Open refused{order_of(path)};
   assert_true(refused.state() == StoreSource::State::refused);
   assert_int_equal(refused.error().errno_value, EBUSY);
@@ -239,7 +240,7 @@ void a_label_that_names_a_log_refuses_who_has_none(void**) {
   const Result<void> checked = check(order_of(path), 10min);
   assert_string_equal(checked.error().message.c_str(), refused.error().message.c_str());
   assert_true(check(order_of(path, true), 10min).ok());
-  assert_true(write_label(path, lun_size, label_without_log()).ok());
+  assert_true(put_label(path, lun_size, label_without_log()));
   const Open taken{order_of(path)};
   assert_true(taken.label() == label_without_log());
 }
@@ -249,7 +250,7 @@ void a_lun_waits_for_a_label_to_go_when_the_daemon_starts(void**) {
   const Folder folder;
   const std::string path = folder.file("vol");
   make_file(path);
-  assert_true(write_label(path, lun_size, usual_label()).ok());
+  assert_true(put_label(path, lun_size, usual_label()));
   StoreOrder order = order_of(path);
   order.at_start = true;
   const Open waits{std::move(order)};
@@ -269,7 +270,7 @@ void a_damaged_label_refuses_everybody(void**) {
       expect_in(refused.error().message, {path, "damaged"});
     }
   }
-  assert_true(write_label(path, lun_size, usual_label()).ok());
+  assert_true(put_label(path, lun_size, usual_label()));
   assert_true(read_label(path, lun_size).value() == usual_label());
 }
 
@@ -293,19 +294,8 @@ void a_file_system_without_attributes_has_no_labels(void**) {
   assert_true(lun.write(std::nullopt).ok());
 }
 
-void a_label_is_not_written_offline_while_a_lun_has_the_file(void**) {
-  skip_without_attributes();
-  const Folder folder;
-  const std::string path = folder.file("vol");
-  const Open lun{order_of(path)};
-  const Result<void> refused = write_label(path, lun_size, usual_label());
-  assert_int_equal(refused.error().errno_value, EBUSY);
-}
-
 void a_missing_file_is_not_made_for_a_label(void**) {
   const Folder folder;
-  assert_int_equal(write_label(folder.file("vol"), lun_size, usual_label()).error().errno_value,
-                   ENOENT);
   assert_int_equal(read_label(folder.file("vol"), lun_size).error().errno_value, ENOENT);
   assert_true(std::filesystem::is_empty(folder.path()));
 }
@@ -388,20 +378,20 @@ void a_device_has_its_label_behind_the_lun(void**) {
 
 void a_label_is_found_on_a_device_that_grew(void**) {
   Device device{4_MiB};
-  assert_true(write_label(device.path(), lun_size, usual_label()).ok());
+  assert_true(put_label(device.path(), lun_size, usual_label()));
   device.grow(8_MiB);
   assert_true(read_label(device.path(), lun_size).value() == usual_label());
 }
 
 void a_label_is_found_by_a_lun_of_another_size(void**) {
   const Device device{4_MiB};
-  assert_true(write_label(device.path(), lun_size, usual_label()).ok());
+  assert_true(put_label(device.path(), lun_size, usual_label()));
   assert_true(read_label(device.path(), 3_MiB).value() == usual_label());
 }
 
 void data_of_the_lun_is_no_label(void**) {
   const Device device{4_MiB};
-  assert_true(write_label(device.path(), lun_size, usual_label()).ok());
+  assert_true(put_label(device.path(), lun_size, usual_label()));
   StoreOrder order = order_of(device.path());
   order.size = 4_MiB;
   const Open lun{std::move(order)};
@@ -417,7 +407,7 @@ void a_copy_of_a_label_in_another_place_is_none(void**) {
 
 void one_whole_label_of_a_device_is_enough(void**) {
   Device device{4_MiB};
-  assert_true(write_label(device.path(), lun_size, usual_label()).ok());
+  assert_true(put_label(device.path(), lun_size, usual_label()));
   const std::array<std::byte, 1> rot{std::byte{0xff}};
   device.put((std::uint64_t{4} << 20) - 4096 + 60, rot);
   assert_true(read_label(device.path(), lun_size).value() == usual_label());
@@ -427,7 +417,7 @@ void one_whole_label_of_a_device_is_enough(void**) {
 
 void the_later_owner_counts_if_writing_was_cut_off(void**) {
   Device device{4_MiB};
-  assert_true(write_label(device.path(), lun_size, usual_label()).ok());
+  assert_true(put_label(device.path(), lun_size, usual_label()));
   constexpr std::uint64_t last = (std::uint64_t{4} << 20) - 4096;
   std::vector<std::byte> later = encode_label(label_without_log(), last).value();
   later.resize(4096);
@@ -512,7 +502,6 @@ int main() {
       cmocka_unit_test(a_lun_waits_for_a_label_to_go_when_the_daemon_starts),
       cmocka_unit_test(a_damaged_label_refuses_everybody),
       cmocka_unit_test(a_file_system_without_attributes_has_no_labels),
-      cmocka_unit_test(a_label_is_not_written_offline_while_a_lun_has_the_file),
       cmocka_unit_test(a_missing_file_is_not_made_for_a_label),
       cmocka_unit_test(stores_without_a_place_for_a_label_say_so),
       cmocka_unit_test(a_device_has_its_label_behind_the_lun),

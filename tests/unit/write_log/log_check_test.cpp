@@ -17,6 +17,7 @@
 
 // after the others
 #include "tests/cmocka.h"
+#include "tests/unit/backend/put_label.h"
 
 using namespace ballast;
 using namespace ballast::write_log;
@@ -62,7 +63,7 @@ class Place {
     label.log[0] = name;
     label.host = "gateway1";
     label.path = "/fast/vol7.log";
-    return backend::write_label(file("store"), Bytes{4096}, label).ok();
+    return test::put_label(file("store"), Bytes{4096}, label);
   }
   void assert_refused(int errno_value, const char* why) const {
     const Result<void> checked = check_log(order, log);
