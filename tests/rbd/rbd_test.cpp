@@ -87,9 +87,10 @@ void an_image_that_is_old_without_its_log_is_refused(void**) {
 }
 
 // ballastctl on the image, with `options`.
-bool ballastctl(const std::string& options) {
-  return shell(std::string{std::getenv("BALLASTCTL")} + " " + options + " 'rbd=rbd/lost;conf=" +
-               std::getenv("CEPH_CONF") + "' > " + std::getenv("BALLAST_CEPH") + "/said 2>&1");
+bool ballastctl(const std::string& options, const std::string& image = "rbd/lost") {
+  return shell(std::string{std::getenv("BALLASTCTL")} + " " + options + " 'rbd=" + image +
+               ";conf=" + std::getenv("CEPH_CONF") + "' > " + std::getenv("BALLAST_CEPH") +
+               "/said 2>&1");
 }
 
 void an_image_can_do_without_a_log_that_is_lost(void**) {
@@ -113,6 +114,28 @@ void an_image_can_do_without_a_log_that_is_lost(void**) {
   assert_true(ballastctl("log abandon --yes"));
   const auto lun = open_lun(config("rbd/lost"));
   assert_non_null(lun.get());
+}
+
+void a_damaged_label_of_an_image_is_written_anew_from_its_log(void**) {
+  make_image("rbd/relabelled");
+  const Folder folder{"/var/tmp"};
+  const std::string log = folder.file("vol0.log");
+  const std::string logged = config("rbd/relabelled", ";log=" + log + ";log_size=256MiB");
+  std::vector<std::byte> data = bytes_of(4096, 7);
+  {
+    const auto lun = open_lun(logged);
+    assert_non_null(lun.get());
+    assert_int_equal(write(*lun, 64, data).status, good);
+    assert_false(ballastctl("log relabel --yes " + log, "rbd/relabelled"));  // a LUN has both
+  }
+  assert_false(ballastctl("log relabel --yes " + log, "rbd/relabelled"));  // it is not damaged
+  assert_true(shell("rbd image-meta set rbd/relabelled ballast.log rubbish"));
+  expect_refused(logged, {"the label", "is damaged"});
+  assert_false(ballastctl("log relabel " + log, "rbd/relabelled"));  // --yes is missing
+  assert_true(ballastctl("log relabel --yes " + log, "rbd/relabelled"));
+  const auto lun = open_lun(logged);
+  assert_non_null(lun.get());
+  assert_true(read(*lun, 64, data.size()) == data);
 }
 
 void a_key_that_does_not_fit_is_refused(void**) {
@@ -500,6 +523,7 @@ int main(int argc, char** argv) {
       cmocka_unit_test(an_image_without_the_lock_needs_a_word),
       cmocka_unit_test(an_image_that_is_old_without_its_log_is_refused),
       cmocka_unit_test(an_image_can_do_without_a_log_that_is_lost),
+      cmocka_unit_test(a_damaged_label_of_an_image_is_written_anew_from_its_log),
       cmocka_unit_test(a_key_that_does_not_fit_is_refused),
       cmocka_unit_test(an_unreachable_cluster_is_waited_for),
       cmocka_unit_test(many_commands_at_once_keep_their_data),

@@ -32,7 +32,7 @@ bool log_frozen = false;
 std::string& log_text = *new std::string;
 bool log_to_terminal = false;
 int main_loop_depth = 1;
-std::string records;  // a folder that goes with the process
+std::string records;
 
 [[gnu::format(printf, 2, 0)]] void log_line(const char* level, const char* format,
                                             std::va_list arguments) {
@@ -203,15 +203,19 @@ const std::string& records_folder() {
 }
 
 abi::tcmur_handler& load_plugin(const char* path) {
-  const char* const parent = std::getenv("TMPDIR");
-  records = std::string{parent != nullptr ? parent : "/dev/shm"} + "/ballast-records-XXXXXX";
-  BALLAST_ASSERT(::mkdtemp(records.data()) != nullptr);
-  ::setenv("BALLAST_RECORDS", records.c_str(), 1);
+  if (const char* const given = std::getenv("BALLAST_RECORDS"); given != nullptr) {
+    records = given;
+  } else {
+    const char* const parent = std::getenv("TMPDIR");
+    records = std::string{parent != nullptr ? parent : "/dev/shm"} + "/ballast-records-XXXXXX";
+    BALLAST_ASSERT(::mkdtemp(records.data()) != nullptr);
+    ::setenv("BALLAST_RECORDS", records.c_str(), 1);
+    std::atexit([] {
+      std::error_code ignored;
+      std::filesystem::remove_all(records, ignored);
+    });
+  }
   ::setenv("BALLAST_SAVED_CONFIGURATION", "/nowhere", 1);
-  std::atexit([] {
-    std::error_code ignored;
-    std::filesystem::remove_all(records, ignored);
-  });
   log_to_terminal = std::getenv("BALLAST_RING_LOG") != nullptr;
   void* const library = ::dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {

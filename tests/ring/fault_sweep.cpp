@@ -4,7 +4,10 @@
 // asks for is refused, until a life ends before the refusal. Whatever is refused, nothing may abort
 // or hang: the LUN or the command must be refused with a message, or served.
 //
-// usage: fault_sweep [KIND [FIRST [once|on]]]
+// With `log` the LUN has a write log. All lives have the same store and log then, so that each
+// opens what the one before left, and in each the LUN grows.
+//
+// usage: fault_sweep plain|log [KIND [FIRST [once|on]]]
 #include <dlfcn.h>
 #include <link.h>
 #include <pthread.h>
@@ -24,6 +27,7 @@
 #include <string>
 #include <string_view>
 
+#include "lib/base/assert.h"
 #include "tests/ring/configfs.h"
 #include "tests/ring/support.h"
 
@@ -32,6 +36,8 @@ using namespace ballast::ring_test;
 namespace {
 
 enum class Kind : int { memory, eventfd, thread, mapping, file, uring, count };
+constexpr std::uint64_t first_size = std::uint64_t{64} << 20;
+constexpr std::uint64_t growth = 1 << 20;  // of a life
 constexpr const char* kind_names[] = {"memory", "eventfd", "thread", "mapping", "file", "uring"};
 
 struct Range {
@@ -160,15 +166,33 @@ int io_uring_queue_init_params(unsigned entries, void* ring, void* parameters) {
 
 namespace {
 
+// The LUN of all lives.
+struct Site {
+  std::string config;
+  std::uint64_t* size = nullptr;  // shared by the lives
+  bool at_start = false;          // LunOptions
+};
+
+bool is_ready(Lun& lun) {
+  return eventually([&] { return !lun.execute(test_unit_ready()).becoming_ready(); });
+}
+
 // Everything a LUN does, once. Whether it was refused is its own business; a sentence is not.
-const char* life(const std::string& config) {
+const char* life(const Site& site) {
   refuse_open = [](const void* caller) { return refuse(Kind::file, caller); };
+  const std::string& config = site.config;
+  LunOptions options;
+  options.size = *site.size;
+  options.at_start = site.at_start;
   armed = true;
-  auto lun = Lun::add(config);
+  auto lun = Lun::add(config, options);
   if (lun == nullptr) {
     armed = false;
     return take_log().find("cannot be opened") == std::string::npos ? "refused without a sentence"
                                                                     : nullptr;
+  }
+  if (!is_ready(*lun)) {
+    return "the LUN is becoming ready for ever";
   }
   std::vector<std::byte> data(64 << 10, std::byte{7});
   const std::span<std::byte> part = std::span{data}.first(4096);
@@ -192,7 +216,9 @@ const char* life(const std::string& config) {
   (void)lun->execute(Cdb{0x12, 1, 0xb0, 0, 255, 0}, Direction::from_device,
                      std::span{data}.first(255));
   (void)lun->execute(Cdb{0xc0, 0, 0, 0, 0, 0});
-  (void)lun->reconfigure_size(std::uint64_t{96} << 20);
+  if (lun->reconfigure_size(*site.size + growth) == 0) {
+    *site.size += growth;
+  }
   (void)lun->reconfigure_string(config + ";slow=2s");
   const bool empty = lun->remove();
   armed = false;
@@ -201,8 +227,10 @@ const char* life(const std::string& config) {
   }
   // And the next one finds a sound process.
   lun.reset();
-  lun = Lun::add(config);
-  if (lun == nullptr || lun->execute(test_unit_ready()).status != 0) {
+  options.size = *site.size;
+  lun = Lun::add(config, options);
+  if (lun == nullptr || !is_ready(*lun) || lun->execute(test_unit_ready()).status != 0) {
+    std::fprintf(stderr, "%s\n", take_log().c_str());
     return "the next LUN does not work";
   }
   return nullptr;
@@ -216,12 +244,12 @@ void wait_for_log_writer() {
 }
 
 // In a process of its own. 0: lived; 1: it was not asked so often; else what went wrong was said.
-int child(const char* plugin, const std::string& config) {
+int child(const char* plugin, const Site& site) {
   ::alarm(60);
   load_plugin(plugin);
   wait_for_log_writer();
   ::dl_iterate_phdr(&note_range, nullptr);
-  const char* const wrong = life(config);
+  const char* const wrong = life(site);
   if (wrong != nullptr) {
     std::fprintf(stderr, "%s\n", wrong);
     return 2;
@@ -231,67 +259,118 @@ int child(const char* plugin, const std::string& config) {
 
 enum class Outcome { lived, over, failed };
 
-Outcome try_one(const char* plugin, Kind kind, long number, bool on) {
-  const Folder folder{"/dev/shm"};
+class Sweep {
+ public:
+  Sweep(const char* plugin, bool with_log) : plugin_{plugin}, with_log_{with_log} {
+    void* const memory =
+        ::mmap(nullptr, sizeof *size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    BALLAST_ASSERT(memory != MAP_FAILED);
+    size_ = new (memory) std::uint64_t{first_size};
+  }
+  Outcome try_one(Kind kind, long number, bool on);
+  // Returns how many lives went wrong.
+  long run(Kind kind, bool on);
+
+ private:
+  Outcome try_in(const Folder& folder, Kind kind, long number, bool on) const;
+
+  const char* const plugin_;
+  const bool with_log_;
+  const Folder logged_{"/var/tmp"};
+  std::uint64_t* size_;
+};
+
+Outcome Sweep::try_one(Kind kind, long number, bool on) {
+  if (with_log_) {
+    return try_in(logged_, kind, number, on);
+  }
+  *size_ = first_size;
+  return try_in(Folder{"/dev/shm"}, kind, number, on);
+}
+
+Outcome Sweep::try_in(const Folder& folder, Kind kind, long number, bool on) const {
   const pid_t process = ::fork();
   if (process == 0) {
     refused = kind;
     refuse_at = number;
     from_then_on = on;
-    ::_exit(child(plugin, "file=" + folder.file("vol.raw")));
+    ::setenv("BALLAST_RECORDS", folder.file("").c_str(), 1);
+    std::string config = "file=" + folder.file("vol.raw");
+    if (with_log_) {
+      config += ";log=" + folder.file("vol.log") + ";log_size=256MiB";
+    }
+    ::_exit(child(plugin_,
+                  {.config = config, .size = size_, .at_start = with_log_ && kind != Kind::count}));
   }
   int status = 0;
   (void)::waitpid(process, &status, 0);
   if (WIFEXITED(status) && WEXITSTATUS(status) <= 1) {
     return WEXITSTATUS(status) == 0 ? Outcome::lived : Outcome::over;
   }
-  std::fprintf(stderr, "%s %ld %s: %s %d\n", kind_names[static_cast<int>(kind)], number,
-               on ? "on" : "once", WIFEXITED(status) ? "exit" : "signal",
+  std::fprintf(stderr, "%s %s %ld %s: %s %d\n", with_log_ ? "log" : "plain",
+               kind_names[static_cast<int>(kind)], number, on ? "on" : "once",
+               WIFEXITED(status) ? "exit" : "signal",
                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
   return Outcome::failed;
 }
 
 // Number by number, then in growing steps: what comes late in a life is much of the same.
-long sweep(const char* plugin, Kind kind, bool on) {
+long Sweep::run(Kind kind, bool on) {
   long failed = 0;
   long lives = 0;
   for (long number = 1; number < 100000; number += 1 + number / 64) {
-    const Outcome outcome = try_one(plugin, kind, number, on);
+    const Outcome outcome = try_one(kind, number, on);
     if (outcome == Outcome::over) {
       break;
     }
     ++lives;
     failed += outcome == Outcome::failed ? 1 : 0;
   }
-  std::printf("%-8s %s: %ld lives, %ld went wrong\n", kind_names[static_cast<int>(kind)],
-              on ? "from then on" : "once", lives, failed);
+  std::printf("%-5s %-8s %s: %ld lives, %ld went wrong\n", with_log_ ? "log" : "plain",
+              kind_names[static_cast<int>(kind)], on ? "from then on" : "once", lives, failed);
+  std::fflush(stdout);
   return failed;
+}
+
+// Kind::count: there is no such kind.
+Kind kind_of(std::string_view name) {
+  for (int kind = 0; kind < static_cast<int>(Kind::count); ++kind) {
+    if (name == kind_names[kind]) {
+      return static_cast<Kind>(kind);
+    }
+  }
+  return Kind::count;
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
+  const std::string_view lun = count > 1 ? arguments[1] : "";
+  const Kind only = count > 2 ? kind_of(arguments[2]) : Kind::count;
+  if ((lun != "plain" && lun != "log") || (count > 2 && only == Kind::count)) {
+    std::fprintf(stderr, "usage: fault_sweep plain|log [KIND [FIRST [once|on]]]\n");
+    return 2;
+  }
+  if (lun == "log" && (!has_direct_io("/var/tmp") || !has_attributes("/var/tmp"))) {
+    std::printf("/var/tmp has no O_DIRECT or no extended attributes\n");
+    return 77;
+  }
   const char* plugin = std::getenv("BALLAST_PLUGIN");
-  plugin = plugin != nullptr ? plugin : "build/handler_ballast.so";
-  if (count > 2) {
-    const std::string_view wanted = arguments[1];
-    for (int kind = 0; kind < static_cast<int>(Kind::count); ++kind) {
-      if (wanted == kind_names[kind]) {
-        const bool on = count > 3 && std::string_view{arguments[3]} == "on";
-        return try_one(plugin, static_cast<Kind>(kind), std::atol(arguments[2]), on) ==
-                       Outcome::failed
-                   ? 1
-                   : 0;
-      }
-    }
+  Sweep sweep{plugin != nullptr ? plugin : "build/handler_ballast.so", lun == "log"};
+  // This life makes the log.
+  if (sweep.try_one(Kind::count, 0, false) != Outcome::lived) {
+    return 1;
+  }
+  if (count > 3) {
+    const bool on = count > 4 && std::string_view{arguments[4]} == "on";
+    return sweep.try_one(only, std::atol(arguments[3]), on) == Outcome::failed ? 1 : 0;
   }
   long failed = 0;
   for (int kind = 0; kind < static_cast<int>(Kind::count); ++kind) {
-    if (count == 2 && std::string_view{arguments[1]} != kind_names[kind]) {
-      continue;
+    if (count <= 2 || only == static_cast<Kind>(kind)) {
+      failed += sweep.run(static_cast<Kind>(kind), false);
+      failed += sweep.run(static_cast<Kind>(kind), true);
     }
-    failed += sweep(plugin, static_cast<Kind>(kind), false);
-    failed += sweep(plugin, static_cast<Kind>(kind), true);
   }
   return failed == 0 ? 0 : 1;
 }

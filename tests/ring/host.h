@@ -162,8 +162,8 @@ class Lun {
 };
 
 // Loads the plugin (environment BALLAST_PLUGIN, or `path`) as the daemon does. The plugin's records
-// of stores go to a folder of this process, and it finds no saved configuration. If loading fails,
-// the process ends with a message.
+// of stores go to the folder BALLAST_RECORDS, or else to one of this process, and it finds no saved
+// configuration. If loading fails, the process ends with a message.
 abi::tcmur_handler& load_plugin(const char* path);
 
 const std::string& records_folder();

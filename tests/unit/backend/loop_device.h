@@ -46,6 +46,11 @@ class LoopDevice {
   LoopDevice(const LoopDevice&) = delete;
   LoopDevice& operator=(const LoopDevice&) = delete;
 
+  // Sets errno if it returns false.
+  bool grow(Bytes size) const {
+    return ::ftruncate(file_, static_cast<off_t>(size.value())) == 0 &&
+           ::ioctl(device_, LOOP_SET_CAPACITY) == 0;
+  }
   const std::string& path() const { return path_; }
   const std::string& why() const { return why_; }
 
