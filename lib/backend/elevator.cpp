@@ -36,6 +36,7 @@ void Elevator::Seat::take(Elevator& elevator, Kind kind, TimePoint now) {
   kind_ = kind;
   since_ = now;
   if (kind == Kind::read) {
+    undisturbed_ = elevator.changes_at_store_ <= 1;
     elevator.reads_.push_back(*this);
   }
 }
@@ -84,7 +85,7 @@ void Elevator::ended(Seat& seat) {
   --at_store_;
   changes_at_store_ -= seat.kind_ == Kind::change ? 1U : 0U;
   if (seat.kind_ == Kind::read) {
-    depth_.read_ended(executor_.now() - seat.since_);
+    depth_.read_ended(executor_.now() - seat.since_, seat.undisturbed_);
     reads_.remove(seat);
   }
   give();
@@ -118,6 +119,10 @@ Elevator::Waiter* Elevator::next(TimePoint now) {
   }
   const bool reads = !queue(Kind::read).by_age.empty();
   if ((owed_ > 0 || !reads) && may_change(now)) {
+    // Beside a late read only the change goes that cannot wait any longer.
+    if (owed_ == 0 && is_late(now)) {
+      return queue(Kind::change).by_age.front();
+    }
     return next_of(Kind::change, rules_.write_expire, now);
   }
   return reads ? next_of(Kind::read, rules_.read_expire, now) : nullptr;

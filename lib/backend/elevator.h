@@ -15,7 +15,7 @@
 //   4. a change
 //
 // Changes wait while the oldest read at the store is late: older than a quarter of the target
-// latency. They wait no longer than write_expire for that, and those that are owed no longer than
+// latency. Each waits no longer than write_expire for that, and those that are owed no longer than
 // read_expire. Those that are owed do not count how many are at the store already: otherwise, where
 // many read at once, one change would go for all the reads that the store has taken.
 //
@@ -81,6 +81,7 @@ class Elevator {
     void take(Elevator& elevator, Kind kind, TimePoint now);
     Elevator* elevator_ = nullptr;  // null: none is taken
     Kind kind_ = Kind::read;
+    bool undisturbed_ = false;  // of a read: when it came, one change at most was there
     TimePoint since_{};
   };
 

@@ -6,7 +6,10 @@
 
 namespace ballast::backend {
 
-void WriteDepth::read_ended(Nanoseconds took) {
+void WriteDepth::read_ended(Nanoseconds took, bool undisturbed) {
+  if (undisturbed) {
+    usual_ += (std::min(took, target_ * most_targets) - usual_) / reads_remembered;
+  }
   read_ = true;
   slowest_ = std::max(slowest_, took);
 }
@@ -28,7 +31,7 @@ void WriteDepth::look(TimePoint now, Nanoseconds oldest) {
 }
 
 void WriteDepth::end_window(Nanoseconds slowest) {
-  if (slowest > target_) {
+  if (slowest > bound()) {
     depth_ = std::max<std::size_t>(depth_ / 2, 1);
     good_ = 0;
     return;

@@ -175,6 +175,19 @@ void a_change_that_has_expired_does_not_wait_for_a_late_read(void**) {
   rig.end_all();
 }
 
+void only_the_change_that_has_expired_passes_a_late_read(void**) {
+  Rig rig;
+  rig.come(Kind::read, 0, "r");
+  rig.pass(ms(16));
+  rig.come(Kind::change, 8, "w");
+  rig.pass(ms(4000));
+  rig.come(Kind::change, 0, "young ");
+  rig.pass(ms(1001));
+  rig.come(Kind::read, 0, "s");
+  assert_string_equal(rig.take_trace().c_str(), "rsw");
+  rig.end_all();
+}
+
 // Comes with `count` reads, one after the other, while the one before is at the store.
 std::string read_on(Rig& rig, int count, Nanoseconds each) {
   std::string before;
@@ -273,6 +286,7 @@ int main() {
       cmocka_unit_test(the_oldest_of_a_new_batch_goes_first_when_it_has_expired),
       cmocka_unit_test(changes_wait_while_a_read_at_the_store_is_late),
       cmocka_unit_test(a_change_that_has_expired_does_not_wait_for_a_late_read),
+      cmocka_unit_test(only_the_change_that_has_expired_passes_a_late_read),
       cmocka_unit_test(reads_pass_changes_over_for_two_batches_at_most),
       cmocka_unit_test(a_late_read_holds_owed_changes_no_longer_than_a_read_may_wait),
       cmocka_unit_test(one_that_is_cancelled_while_it_waits_takes_no_place),

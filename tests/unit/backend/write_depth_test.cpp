@@ -14,7 +14,7 @@ constexpr Nanoseconds target = std::chrono::milliseconds{60};
 void pass(WriteDepth& depth, TimePoint& now, int windows, Nanoseconds took) {
   for (int i = 0; i < windows; ++i) {
     if (took > Nanoseconds{}) {
-      depth.read_ended(took);
+      depth.read_ended(took, false);
     }
     now = now + WriteDepth::window;
     depth.look(now, Nanoseconds{});
@@ -47,7 +47,7 @@ void it_halves_once_a_window(void**) {
   WriteDepth depth{target, 32};
   TimePoint now{};
   pass(depth, now, 1, target * 2);
-  depth.read_ended(target * 2);
+  depth.read_ended(target * 2, false);
   depth.look(now + WriteDepth::window / 2, Nanoseconds{});
   assert_int_equal(depth.depth(), 16);
 }
@@ -74,6 +74,26 @@ void without_reads_it_grows_each_window_after_a_while(void**) {
   assert_int_equal(depth.depth(), 8);
 }
 
+void where_reads_are_always_slow_it_does_not_fall_for_that(void**) {
+  WriteDepth depth{target, 32};
+  TimePoint now{};
+  for (int i = 0; i < 100; ++i) {
+    depth.read_ended(target, true);
+  }
+  pass(depth, now, 5, target * 2);
+  assert_int_equal(depth.depth(), 32);
+  pass(depth, now, 1, target * 4);
+  assert_int_equal(depth.depth(), 16);
+}
+
+void a_freeze_is_not_taken_for_what_is_usual(void**) {
+  WriteDepth depth{target, 32};
+  TimePoint now{};
+  depth.read_ended(std::chrono::minutes{10}, true);
+  pass(depth, now, 1, target * 2);
+  assert_int_equal(depth.depth(), 16);
+}
+
 void windows_in_which_nobody_looked_count(void**) {
   WriteDepth depth{target, 8};
   TimePoint now{};
@@ -93,6 +113,8 @@ int main() {
       cmocka_unit_test(it_halves_once_a_window),
       cmocka_unit_test(twenty_good_windows_bring_one_more),
       cmocka_unit_test(without_reads_it_grows_each_window_after_a_while),
+      cmocka_unit_test(where_reads_are_always_slow_it_does_not_fall_for_that),
+      cmocka_unit_test(a_freeze_is_not_taken_for_what_is_usual),
       cmocka_unit_test(windows_in_which_nobody_looked_count),
   };
   return cmocka_run_group_tests_name("write_depth", tests, nullptr, nullptr);
