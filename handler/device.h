@@ -177,7 +177,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
 
   // Members are destroyed in reverse order, so each outlives those below it.
   abi::tcmu_device* const dev_;
-  const std::string name_;  // the backstore's name, as targetcli shows it
+  const std::string name_;                 // the backstore's name, as targetcli shows it
+  std::optional<lun::Profiles> profiles_;  // as they were at its opening; main thread only
   const co::SteadyClock clock_;
   co::Executor executor_;
   std::unique_ptr<watch::Watchdog::Lun> watched_;

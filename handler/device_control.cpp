@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "handler/config_string.h"
+#include "handler/configuration.h"
 #include "handler/device.h"
 #include "lib/base/values.h"
 #include "lib/lun/ask.h"
@@ -31,7 +31,7 @@ Result<void> Device::resize(Bytes size) {
 }
 
 Result<void> Device::reconfigure(std::string_view daemon_string) {
-  Result<lun::LunConfig> wanted = lun::parse(config_string(daemon_string));
+  Result<lun::LunConfig> wanted = changed_configuration(profiles_, daemon_string);
   if (!wanted) {
     return wanted.error();
   }

@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "handler/anatomy.h"
-#include "handler/config_string.h"
+#include "handler/configuration.h"
 #include "handler/lun_name.h"
 #include "handler/store_order.h"
 #include "handler/watchdog.h"
@@ -69,14 +69,19 @@ std::uint64_t random_number() {
 
 Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev, bool at_start,
                                              Nanoseconds patience) {
-  Result<lun::LunConfig> config = lun::parse(config_string(abi::tcmu_dev_get_cfgstring(dev)));
-  if (!config) {
-    return config.error();
+  Result<Configuration> found = opening_configuration(abi::tcmu_dev_get_cfgstring(dev));
+  if (!found) {
+    return found.error();
   }
+  Configuration& configuration = found.value();
   std::unique_ptr<Device> device{new Device{dev, lun_name(dev)}};
+  if (!configuration.warning.empty()) {
+    log(LogLevel::error, "{}: {}", device->name_, configuration.warning);
+  }
+  device->profiles_ = std::move(configuration.profiles);
   Result<void> ready;
   try {
-    ready = device->set_up(config.value(), at_start, patience);
+    ready = device->set_up(configuration.config, at_start, patience);
   } catch (const std::bad_alloc&) {
     ready = Error{ENOMEM, "out of memory"};
   }

@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "handler/config_string.h"
+#include "handler/configuration.h"
 #include "handler/control.h"
 #include "handler/daemon_log.h"
 #include "handler/device.h"
@@ -96,17 +96,17 @@ TimePoint now() {
   return co::SteadyClock{}.now();
 }
 
-Result<void> check(std::string_view text) {
-  const Result<lun::LunConfig> config = lun::parse(text);
-  if (!config) {
-    return config.error();
-  }
+Result<void> check(const char* daemon_string) {
   // The daemon also calls this before it opens a LUN. For those LUNs nothing is checked here,
-  // because open() looks at the store anyway. open() can wait for the store as well, which a LUN
-  // needs that exists already or comes out of a saved configuration. So only a request of a user
-  // who is about to create a LUN is checked here.
+  // because open() looks at the string and the store anyway. open() can wait for the store as well,
+  // which a LUN needs that exists already or comes out of a saved configuration. So only a request
+  // of a user who is about to create a LUN is checked here.
   if (control_before_main_loop() || control_in_kernel_event()) {
     return {};
+  }
+  const Result<lun::LunConfig> config = new_configuration(daemon_string);
+  if (!config) {
+    return config.error();
   }
   const backend::StoreOrder order = store_order(config.value().store, "", Bytes{}, Bytes{}, false);
   return write_log::check_logged(order, config.value().log, check_patience);
@@ -115,7 +115,7 @@ Result<void> check(std::string_view text) {
 bool check_config(const char* daemon_string, char** reason) noexcept {
   const NotCancellable guard;
   try {
-    const Result<void> checked = check(config_string(daemon_string));
+    const Result<void> checked = check(daemon_string);
     if (checked) {
       return true;
     }

@@ -3,11 +3,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <map>
 #include <set>
 #include <utility>
 
+#include "lib/base/assert.h"
 #include "lib/base/values.h"
 
 namespace ballast::lun {
@@ -35,6 +38,8 @@ Keys keys_of(LunConfig& config) {
   for (const Key& key : backend::keys_of(config.elevator)) {
     keys.push_back(key);
   }
+  keys.push_back({"profile", config::WrittenText{config.profile, check_profile_name,
+                                                 "the name of a profile in ballast.conf"}});
   // A multiple of 4096 is a multiple of every block size. 32 MiB bounds the work of one command.
   keys.push_back({"write_same_max", config::Size{config.write_same_max, 4_KiB, 32768_KiB, 4_KiB}});
   keys.push_back({"queue_depth", config::Number{config.queue_depth, 1, 1024}});
@@ -145,8 +150,8 @@ Result<void> parse_target(std::string_view text, backend::StoreConfig& store) {
   return config::assign(key, fmt::format("the {}", key.name), target);
 }
 
-// The error for a key that this configuration does not know.
-Error unknown_key(std::string_view name, const LunConfig& config, const Keys& keys) {
+// The kinds of store that know the key.
+std::vector<std::string_view> kinds_with(std::string_view name) {
   std::vector<std::string_view> with;
   for (const Kind& kind : backend::kinds()) {
     backend::StoreConfig other;
@@ -155,15 +160,55 @@ Error unknown_key(std::string_view name, const LunConfig& config, const Keys& ke
       with.push_back(kind.name);
     }
   }
-  if (!with.empty()) {
+  return with;
+}
+
+// The error for a key that this configuration does not know.
+Error unknown_key(std::string_view name, const LunConfig& config, const Keys& keys) {
+  if (const std::vector<std::string_view> with = kinds_with(name); !with.empty()) {
     return invalid("key {} can be used with {} only, not with {}: remove it", name,
                    list(with, " or "), config.store.kind->name);
   }
   return invalid("unknown key {}: known are {}", quote(name), known_keys(keys));
 }
 
-Result<void> parse_key(std::string_view text, const LunConfig& config, const Keys& keys,
-                       std::set<std::string_view>& seen) {
+// A configuration that is being put together, and which part of it has given each setting.
+class Parser {
+ public:
+  Result<void> parse_string(std::string_view text);
+  Result<void> take(const Profiles& profiles);
+  Result<void> check() const;
+
+  LunConfig config;
+  Keys keys;
+  std::map<std::string_view, std::string> from;  // by key; empty: Ballast's default
+
+ private:
+  Result<void> parse_key(std::string_view text);
+  Result<void> take(const Profile& profile, const std::string& path);
+};
+
+Result<void> Parser::parse_string(std::string_view text) {
+  if (const Result<void> characters = check_characters(text); !characters) {
+    return characters.error();
+  }
+  std::size_t end = text.find(';');
+  if (const Result<void> target = parse_target(text.substr(0, end), config.store); !target) {
+    return target.error();
+  }
+  keys = keys_of(config);
+  while (end != std::string_view::npos && end + 1 < text.size()) {
+    const std::size_t begin = end + 1;
+    end = text.find(';', begin);
+    const std::size_t length = end == std::string_view::npos ? end : end - begin;
+    if (const Result<void> key = parse_key(text.substr(begin, length)); !key) {
+      return key.error();
+    }
+  }
+  return {};
+}
+
+Result<void> Parser::parse_key(std::string_view text) {
   if (text.empty()) {
     return invalid("there is an empty setting between two ';': remove one of them");
   }
@@ -186,43 +231,132 @@ Result<void> parse_key(std::string_view text, const LunConfig& config, const Key
   if (key == nullptr) {
     return unknown_key(name, config, keys);
   }
-  if (!seen.insert(key->name).second) {
+  if (!from.emplace(key->name, "string").second) {
     return invalid("key {} is there twice: keep one", name);
   }
   return config::assign(*key, fmt::format("key {}", name), text.substr(equals + 1));
 }
 
-}  // namespace
-
-Result<LunConfig> parse(std::string_view text) {
-  if (const Result<void> characters = check_characters(text); !characters) {
-    return characters.error();
-  }
-  LunConfig config;
-  std::size_t end = text.find(';');
-  if (const Result<void> target = parse_target(text.substr(0, end), config.store); !target) {
-    return target.error();
-  }
-  const Keys keys = keys_of(config);
-  std::set<std::string_view> seen;
-  while (end != std::string_view::npos && end + 1 < text.size()) {
-    const std::size_t begin = end + 1;
-    end = text.find(';', begin);
-    const std::size_t length = end == std::string_view::npos ? end : end - begin;
-    if (const Result<void> key = parse_key(text.substr(begin, length), config, keys, seen); !key) {
-      return key.error();
+Result<void> Parser::take(const Profiles& profiles) {
+  if (!config.profile.empty()) {
+    const Profile* const profile = profiles.find(config.profile);
+    if (profile == nullptr) {
+      const std::string names = profiles.names();
+      return invalid("{} has no profile {} with a setting in it; {}", profiles.path(),
+                     quote(config.profile),
+                     names.empty() ? "it has no profiles" : "it has " + names);
+    }
+    if (const Result<void> taken = take(*profile, profiles.path()); !taken) {
+      return taken.error();
     }
   }
-  if (const Result<void> log = write_log::check_keys(config.log, config.store); !log) {
-    return log.error();
+  const Profile* const defaults = profiles.defaults();
+  return defaults != nullptr ? take(*defaults, profiles.path()) : Result<void>{};
+}
+
+// Takes what no other part has said before.
+Result<void> Parser::take(const Profile& profile, const std::string& path) {
+  for (const Assignment& its : profile.assignments) {
+    const std::string place = fmt::format("{}, {}", path, profile.heading());
+    if (its.key == "profile" || its.key == "log") {
+      return invalid("{}: key {} belongs to one LUN: give it in the LUN's cfgstring", place,
+                     its.key);
+    }
+    const Key* const key = config::find(keys, its.key);
+    if (key == nullptr && profile.name.empty() && !kinds_with(its.key).empty()) {
+      continue;
+    }
+    if (key == nullptr) {
+      return invalid("{}: {}", place, unknown_key(its.key, config, keys).message);
+    }
+    if (from.contains(key->name)) {
+      continue;
+    }
+    if (const Result<void> assigned =
+            config::assign(*key, fmt::format("{}: key {}", place, its.key), its.value);
+        !assigned) {
+      return assigned.error();
+    }
+    from.emplace(key->name, profile.heading());
   }
-  if (const Result<void> limits = config::check(config); !limits) {
-    return limits.error();
+  return {};
+}
+
+// Whether the settings fit each other.
+Result<void> Parser::check() const {
+  if (Result<void> log = write_log::check_keys(config.log, config.store); !log) {
+    return log;
   }
-  if (const Result<void> rules = backend::check(config.elevator, config.deadline); !rules) {
-    return rules.error();
+  if (Result<void> limits = config::check(config); !limits) {
+    return limits;
   }
-  return config;
+  return backend::check(config.elevator, config.deadline);
+}
+
+// Without `profiles`: of the string alone.
+Result<void> complete(Parser& parser, std::string_view text, const Profiles* profiles) {
+  Result<void> done = parser.parse_string(text);
+  if (done && profiles != nullptr) {
+    done = parser.take(*profiles);
+  }
+  if (!done) {
+    return done;
+  }
+  done = parser.check();
+  const bool shared = std::ranges::any_of(
+      parser.from, [](const auto& setting) { return setting.second != "string"; });
+  if (!done && shared) {
+    return invalid("{} (the settings of {} count, too)", done.error().message, profiles->path());
+  }
+  return done;
+}
+
+Result<LunConfig> parse(std::string_view text, const Profiles* profiles) {
+  Parser parser;
+  if (const Result<void> whole = complete(parser, text, profiles); !whole) {
+    return whole.error();
+  }
+  return std::move(parser.config);
+}
+
+}  // namespace
+
+Result<LunConfig> parse(std::string_view text, const Profiles& profiles) {
+  return parse(text, &profiles);
+}
+
+Result<LunConfig> parse(std::string_view text) {
+  return parse(text, nullptr);
+}
+
+Result<std::vector<Setting>> settings(std::string_view text, const Profiles* profiles) {
+  Parser parser;
+  if (const Result<void> whole = complete(parser, text, profiles); !whole) {
+    return whole.error();
+  }
+  std::vector<Setting> all;
+  for (const Key& key : parser.keys) {
+    all.push_back({.name = key.name,
+                   .value = config::format(key),
+                   .from = parser.from[key.name],
+                   .live = key.live});
+  }
+  return all;
+}
+
+LunConfig with_live_settings(const LunConfig& open, const LunConfig& wanted) {
+  LunConfig changed = open;
+  LunConfig source = wanted;
+  const Keys to = keys_of(changed);
+  for (const Key& key : keys_of(source)) {
+    const Key* const same = config::find(to, key.name);
+    if (key.live && same != nullptr) {
+      [[maybe_unused]] const Result<void> taken =
+          config::assign(*same, key.name, config::format(key));
+      BALLAST_ASSERT(taken.ok());  // it was printed so that it can be parsed
+    }
+  }
+  return changed;
 }
 
 std::string to_string(const LunConfig& config) {

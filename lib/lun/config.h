@@ -14,7 +14,7 @@
 // once, and the order does not matter. The string may end with ';'.
 //
 // The kernel keeps 255 characters (TCMU_CONFIG_LEN) and cuts off the rest without an error, so a
-// longer string is refused here.
+// longer string is refused here. What many LUNs have in common can be in a profile (profiles.h).
 //
 // Everything here is a pure function of its arguments, allocates no more than a few times the
 // input, and may be called from any thread. An error message is one sentence. It is valid UTF-8 for
@@ -32,6 +32,7 @@
 #include "lib/base/limits.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
+#include "lib/lun/profiles.h"
 #include "lib/write_log/log_config.h"
 
 namespace ballast::lun {
@@ -47,6 +48,7 @@ struct LunConfig : config::Limits {
   backend::StoreConfig store;
   write_log::LogConfig log;
   backend::ElevatorConfig elevator;
+  std::string profile;                              // "": none; see profiles.h
   Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096: of every block size
   std::uint32_t queue_depth = 128;
   // How much of one processor the LUN may poll away in vain, in percent; poll_off or poll_auto.
@@ -58,12 +60,27 @@ struct LunConfig : config::Limits {
 // TCMU_CONFIG_LEN - 1 (Linux), less the prefix "ballast/".
 inline constexpr std::size_t longest_string = 255 - 8;
 
-// On error, errno_value is EINVAL, or ENAMETOOLONG if the string or the path is too long.
+// The settings of the string, with those of its profile and of [defaults] where it has none. On
+// error, errno_value is EINVAL, or ENAMETOOLONG if the string or the path is too long.
+Result<LunConfig> parse(std::string_view text, const Profiles& profiles);
+// What the string alone says. `profile` is only a name then.
 Result<LunConfig> parse(std::string_view text);
 
 // Returns a string that parse() turns into the same LunConfig and that targetcli accepts. It leaves
 // out keys that have their default.
 std::string to_string(const LunConfig& config);
+
+// The settings of `open`, but the live ones of `wanted`.
+LunConfig with_live_settings(const LunConfig& open, const LunConfig& wanted);
+
+// Each setting of a LUN, and who says so. Without `profiles`: what the string alone says.
+struct Setting {
+  std::string_view name;
+  std::string value;  // "" : none
+  std::string from;   // "string", "[profile database]", "[defaults]"; empty: Ballast's default
+  bool live;          // as in KeyText
+};
+Result<std::vector<Setting>> settings(std::string_view text, const Profiles* profiles);
 
 // The keys of every kind, for help texts.
 struct KeyText {

@@ -167,10 +167,7 @@ Result<void> Lun::resized(Bytes size, BlockCount blocks, IoStatus status) {
 // --- limits
 
 Result<void> Lun::reconfigure(const LunConfig& wanted) {
-  LunConfig changed = setup_.config;
-  static_cast<config::Limits&>(changed) = wanted;
-  static_cast<backend::ElevatorRules&>(changed.elevator) = wanted.elevator;
-  changed.poll = wanted.poll;
+  LunConfig changed = with_live_settings(setup_.config, wanted);
   if (changed != wanted) {
     return Error{
         EINVAL,

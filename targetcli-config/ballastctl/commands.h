@@ -20,6 +20,8 @@ void add_tasks(CLI::App& app);
 void add_fault(CLI::App& app);
 void add_activate(CLI::App& app);
 void add_standby(CLI::App& app);
+void add_config(CLI::App& app);
+void add_set(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_tune(CLI::App& app);
 void add_watch(CLI::App& app);

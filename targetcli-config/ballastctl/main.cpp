@@ -34,6 +34,9 @@ int run(int argc, char** argv) {
   add_fault(app);
   add_activate(app);
   add_standby(app);
+  // These compare or change what configfs and /etc/ballast/ballast.conf say.
+  add_config(app);
+  add_set(app);
   // These look at the kernel and at open-iscsi.
   add_doctor(app);
   add_tune(app);

@@ -6,7 +6,7 @@
 ctl_tests := $(patsubst %.cpp,$(B)/%,$(sort $(wildcard tests/ballastctl/*_test.cpp)))
 ctl_test_objects = $(filter-out %/main.o,$(ballastctl_objects)) $(B)/obj/tests/ballastctl/tree.o
 
-$(ctl_tests): $(B)/%: $(B)/obj/%.o $$(ctl_test_objects) $(call archives_upto,write_log)
+$(ctl_tests): $(B)/%: $(B)/obj/%.o $$(ctl_test_objects) $(call archives_upto,lun)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "lib/base/limits.h"
+#include "lib/lun/config.h"
 #include "lib/scsi/stalled_luns.h"
 
 namespace ballast::ctl {
@@ -51,12 +52,23 @@ Value backend_timeout(const Files& files, const std::string& device) {
   return {};
 }
 
+// If the whole configuration cannot be parsed, the string alone must do.
+config::Limits limits_of(const std::string& configuration, const Result<lun::Profiles>& profiles) {
+  if (profiles) {
+    if (Result<lun::LunConfig> whole = lun::parse(configuration, profiles.value()); whole) {
+      return std::move(whole).value();
+    }
+  }
+  return config::limits_of(configuration);
+}
+
 TargetLun read_lun(const Files& files, const std::string& name, const std::string& folder,
-                   std::string configuration) {
+                   std::string configuration, const Result<lun::Profiles>& profiles) {
   TargetLun lun;
   lun.name = name;
+  lun.folder = folder;
   lun.configuration = std::move(configuration);
-  lun.limits = config::limits_of(lun.configuration);
+  lun.limits = limits_of(lun.configuration, profiles);
   const std::string attributes = folder + "/attrib";
   lun.cmd_time_out = read(files, attributes + "/cmd_time_out");
   lun.hw_max_sectors = read(files, attributes + "/hw_max_sectors");
@@ -141,8 +153,13 @@ bool shares_window(const Export& a, const Export& b) {
 
 }  // namespace
 
+Result<lun::Profiles> profiles(const Files& files) {
+  return lun::Profiles::read(files.real(lun::Profiles::usual_path()));
+}
+
 std::vector<TargetLun> target_luns(const Files& files) {
   std::vector<TargetLun> luns;
+  const Result<lun::Profiles> shared = profiles(files);
   const std::string core = std::string{configfs} + "/core";
   for (const std::string& hba : files.list(core)) {
     if (!hba.starts_with("user_")) {
@@ -152,7 +169,7 @@ std::vector<TargetLun> target_luns(const Files& files) {
       const std::string folder = core + "/" + hba + "/" + name;
       const std::string text = files.value(folder + "/attrib/dev_config").value_or("");
       if (text.starts_with(prefix)) {
-        luns.push_back(read_lun(files, name, folder, text.substr(prefix.size())));
+        luns.push_back(read_lun(files, name, folder, text.substr(prefix.size()), shared));
       }
     }
   }

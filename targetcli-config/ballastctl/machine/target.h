@@ -11,6 +11,7 @@
 
 #include "lib/base/limits.h"
 #include "lib/base/units.h"
+#include "lib/lun/profiles.h"
 #include "targetcli-config/ballastctl/machine/files.h"
 #include "targetcli-config/ballastctl/machine/settings.h"
 
@@ -18,8 +19,9 @@ namespace ballast::ctl {
 
 struct TargetLun {
   std::string name;           // of the backstore
-  std::string configuration;  // without "ballast/"
-  config::Limits limits;
+  std::string folder;         // of the backstore in configfs
+  std::string configuration;  // its own string, without "ballast/"
+  config::Limits limits;      // with those of /etc/ballast/ballast.conf
   Value cmd_time_out, hw_max_sectors, hw_block_size, max_data_area_mb;
   // The timeout of the SCSI disk that the LUN is on; text is empty if it is on no such disk.
   Value backend_timeout;
@@ -45,6 +47,8 @@ struct CommandWindow {
 };
 
 std::vector<TargetLun> target_luns(const Files& files);
+// As the machine's files have them.
+Result<lun::Profiles> profiles(const Files& files);
 // Of these LUNs.
 std::vector<Export> exports(const Files& files, const std::vector<TargetLun>& luns);
 std::vector<CommandWindow> command_windows(const Files& files, const std::vector<TargetLun>& luns);

@@ -149,6 +149,7 @@ void every_key_reaches_its_field_and_no_other(void**) {
            {"null;max_bandwidth=1MiB",
             [](const LunConfig& c) { return c.max_bandwidth == Bytes{1 << 20}; }}},
           {"burst", {"null;burst=1s", [](const LunConfig& c) { return c.burst == 1s; }}},
+          {"profile", {"null;profile=a", [](const LunConfig& c) { return c.profile == "a"; }}},
           {"write_same_max",
            {"null;write_same_max=64KiB",
             [](const LunConfig& c) { return c.write_same_max == Bytes{65536}; }}},
