@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <type_traits>
 #include <utility>
 
 #include "lib/base/values.h"
@@ -165,6 +166,15 @@ Result<void> assign(const Key& key, std::string_view what, std::string_view text
 
 std::string format(const Key& key) {
   return std::visit(Format{}, key.values);
+}
+
+void copy(const Key& from, const Key& to) {
+  std::visit(
+      [&to](const auto& source) {
+        using Values = std::remove_cvref_t<decltype(source)>;
+        std::get<Values>(to.values).setting = source.setting;
+      },
+      from.values);
 }
 
 std::string describe_values(const Key& key) {

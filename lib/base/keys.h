@@ -71,6 +71,8 @@ using Keys = std::vector<Key>;
 Result<void> assign(const Key& key, std::string_view what, std::string_view text);
 // The setting, written as assign() takes it. Empty: a path or text that is not set.
 std::string format(const Key& key);
+// Takes over the setting of `from`, which is the same key of another table.
+void copy(const Key& from, const Key& to);
 // The values that the key takes: "100ms to 1h", "direct, buffered".
 std::string describe_values(const Key& key);
 

@@ -10,7 +10,6 @@
 #include <set>
 #include <utility>
 
-#include "lib/base/assert.h"
 #include "lib/base/values.h"
 
 namespace ballast::lun {
@@ -351,9 +350,7 @@ LunConfig with_live_settings(const LunConfig& open, const LunConfig& wanted) {
   for (const Key& key : keys_of(source)) {
     const Key* const same = config::find(to, key.name);
     if (key.live && same != nullptr) {
-      [[maybe_unused]] const Result<void> taken =
-          config::assign(*same, key.name, config::format(key));
-      BALLAST_ASSERT(taken.ok());  // it was printed so that it can be parsed
+      config::copy(key, *same);
     }
   }
   return changed;
