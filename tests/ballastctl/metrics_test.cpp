@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
+#include <optional>
+#include <regex>
 #include <set>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "lib/base/version.h"
 #include "lib/watch/counters.h"
 #include "lib/watch/report.h"
 #include "targetcli-config/ballastctl/metrics/families.h"
+#include "targetcli-config/ballastctl/metrics/gather.h"
 #include "tests/ballastctl/tree.h"
 #include "tests/cmocka.h"
 
@@ -49,9 +58,22 @@ const ClientMetric& get(const Families& families, std::string_view name, std::st
   return *metric;
 }
 
+Reading read(const std::string& answer) {
+  Result<Reading> reading = read_answer(answer);
+  assert_true(reading.ok());
+  return std::move(reading).value();
+}
+
+Families of(std::span<const watch::LunSnapshot> luns, const watch::FromOutside& outside = {}) {
+  Families all = metrics::of_luns(read(watch::report::list(luns, outside)));
+  for (Families more : {metrics::of_stats(read(watch::report::stats(luns, outside))),
+                        metrics::of_logs(read(watch::report::log(luns, outside)))}) {
+    all.insert(all.end(), more.begin(), more.end());
+  }
+  return all;
+}
 Families of(const watch::LunSnapshot& lun, const watch::FromOutside& outside = {}) {
-  return metrics::of_luns(read_answer(watch::report::list({&lun, 1}, outside)),
-                          read_answer(watch::report::stats({&lun, 1}, outside)));
+  return of(std::span{&lun, 1}, outside);
 }
 
 watch::LunSnapshot lun_named(const char* name) {
@@ -169,16 +191,189 @@ void a_disk_says_how_long_it_survives(void**) {
   assert_true(get(families, "ballast_disk_survives_seconds", labels).gauge.value == 180);
 }
 
-void a_name_of_a_metric_stands_once(void**) {
+// A LUN that has all that a LUN may have, so that each metric is there.
+watch::LunSnapshot lun_with_everything() {
   watch::LunSnapshot lun = lun_named("vol0");
-  watch::LunSnapshot other = lun_named("vol1");
-  const std::vector<watch::LunSnapshot> luns{lun, other};
+  lun.access = "owner";
+  lun.connection = "connected";
+  lun.log = watch::LogView{};
+  lun.log->store_speed = 1 << 20;
+  lun.store_errors = {{"write", "no space", 3}};
+  watch::CommandRecord record;
+  record.enter(watch::Stage::backend, TimePoint{});
+  lun.stages.add(record, TimePoint{1ms});
+  return lun;
+}
+
+// All that `ballastctl metrics` prints on a machine that is a target and an initiator.
+Families everything() {
+  const Tree tree;
+  tree.add_backstore("vol0", 0, "file=/srv/vol0.raw");
+  tree.export_backstores(1, "64");
+  tree.add_disk("sda", 0);
+  const std::vector luns{lun_with_everything(), lun_named("vol1")};
+  watch::FromOutside outside;
+  outside.stuck.emplace_back();
+  outside.stuck.back().lun = "vol1";
+  const metrics::PluginAnswers plugin{
+      std::string{"0.1.0"}, read_answer(watch::report::list(luns, outside)),
+      read_answer(watch::report::stats(luns, outside)), read_answer(watch::report::log(luns, {}))};
+  const metrics::Gathered gathered = metrics::gather(plugin, metrics::look(tree.files()));
+  assert_true(gathered.missing.empty());
+  return gathered.families;
+}
+
+void a_name_of_a_metric_stands_once(void**) {
   std::set<std::string> names;
-  for (const prometheus::MetricFamily& family :
-       metrics::of_luns(read_answer(watch::report::list(luns, {})),
-                        read_answer(watch::report::stats(luns, {})))) {
+  for (const prometheus::MetricFamily& family : everything()) {
     assert_true(names.insert(family.name).second);
     assert_false(family.help.empty());
+    assert_false(family.metric.empty());
+  }
+}
+
+void a_log_says_what_waits_in_it(void**) {
+  watch::LunSnapshot lun = lun_named("vol0");
+  lun.log.emplace();
+  lun.log->used = Bytes{3 << 20};
+  lun.log->oldest = TimePoint{1h - 4s};
+  const Families families = of(lun);
+  assert_true(get(families, "ballast_lun_log_used_bytes", "lun=vol0").gauge.value == 3 << 20);
+  assert_true(get(families, "ballast_lun_log_oldest_seconds", "lun=vol0").gauge.value == 4);
+  assert_null(find(families, "ballast_lun_log_store_bytes_per_second", "lun=vol0"));  // not known
+}
+
+void a_shared_store_says_whether_it_is_ours(void**) {
+  watch::LunSnapshot lun = lun_named("vol0");
+  assert_null(find(of(lun), "ballast_lun_owner", "lun=vol0"));
+  lun.access = "standby";
+  assert_true(get(of(lun), "ballast_lun_owner", "lun=vol0").gauge.value == 0);
+  lun.access = "owner";
+  assert_true(get(of(lun), "ballast_lun_owner", "lun=vol0").gauge.value == 1);
+}
+
+// --- what is missing
+
+constexpr const char* missing = "ballast_metrics_missing";
+
+void a_plugin_of_another_version_takes_only_its_own_metrics_away(void**) {
+  const Tree tree;
+  tree.add_backstore("vol0", 0, "file=/srv/vol0.raw");
+  tree.export_backstores(1, "64");
+  const watch::LunSnapshot lun = lun_named("vol0");
+  const std::string list = watch::report::list({&lun, 1}, {});
+  for (const char* const unknown :
+       {"", "nonsense", "[]", R"({"luns": []})", R"({"version": 2, "luns": []})",
+        R"({"version": 1, "luns": 7})", R"({"version": 1, "luns": [{"name": "vol0"}]})",
+        R"({"version": 1, "luns": [7]})"}) {
+    const metrics::PluginAnswers plugin{std::string{"9.0.0"}, read_answer(list),
+                                        read_answer(unknown), Reading{}};
+    const auto [families, sentences] = metrics::gather(plugin, metrics::look(tree.files()));
+    assert_int_equal(sentences.size(), 1);
+    assert_true(get(families, "ballast_up", "").gauge.value == 1);
+    assert_true(get(families, missing, "part=luns").gauge.value == 0);
+    assert_true(get(families, missing, "part=counters").gauge.value == 1);
+    assert_non_null(find(families, "ballast_lun_stalled", "lun=vol0"));
+    assert_null(find(families, "ballast_lun_commands_total", "lun=vol0"));
+    assert_non_null(find(families, "ballast_build_info",
+                         std::string{"tool_version="} + version + ",version=9.0.0"));
+  }
+}
+
+metrics::PluginAnswers no_plugin() {
+  const Error error{ESRCH, "tcmu-runner is not running"};
+  return {error, error, error, error};
+}
+
+void a_target_whose_plugin_does_not_answer_is_down(void**) {
+  const Tree tree;
+  tree.add_backstore("vol0", 0, "file=/srv/vol0.raw");
+  tree.export_backstores(1, "64");
+  const auto [families, sentences] = metrics::gather(no_plugin(), metrics::look(tree.files()));
+  assert_int_equal(sentences.size(), 1);
+  assert_true(get(families, "ballast_up", "").gauge.value == 0);
+  assert_true(get(families, missing, "part=luns").gauge.value == 1);
+  assert_true(std::ranges::any_of(
+      families, [](const auto& family) { return family.name == "ballast_lun_export_info"; }));
+}
+
+void an_initiator_is_not_down(void**) {
+  const Tree tree;
+  tree.add_disk("sda", 0);
+  const auto [families, sentences] = metrics::gather(no_plugin(), metrics::look(tree.files()));
+  assert_true(sentences.empty());
+  assert_null(find(families, "ballast_up", ""));
+  assert_true(get(families, missing, "part=luns").gauge.value == 0);
+  assert_true(std::ranges::any_of(
+      families, [](const auto& family) { return family.name == "ballast_disk_survives_seconds"; }));
+}
+
+void files_that_cannot_be_read_take_only_their_own_metrics_away(void**) {
+  const watch::LunSnapshot lun = lun_named("vol0");
+  const metrics::PluginAnswers plugin{std::string{"0.1.0"},
+                                      read_answer(watch::report::list({&lun, 1}, {})),
+                                      read_answer(watch::report::stats({&lun, 1}, {})), Reading{}};
+  const auto [families, sentences] = metrics::gather(plugin, std::nullopt);
+  assert_int_equal(sentences.size(), 1);
+  assert_true(get(families, missing, "part=machine").gauge.value == 1);
+  assert_non_null(find(families, "ballast_lun_commands_total", "lun=vol0"));
+}
+
+// --- what names metrics
+
+std::string content_of(const char* path) {
+  const std::optional<std::string> content =
+      Files{std::filesystem::current_path().string()}.read(path);
+  if (!content) {
+    print_error("%s cannot be read\n", path);
+    assert_true(content.has_value());
+  }
+  return *content;
+}
+
+// The names of the series that a family has.
+void add_series(const prometheus::MetricFamily& family, std::set<std::string>& names) {
+  if (family.type != prometheus::MetricType::Histogram) {
+    names.insert(family.name);
+    return;
+  }
+  for (const char* const of_histogram : {"_bucket", "_count", "_sum"}) {
+    names.insert(family.name + of_histogram);
+  }
+}
+
+void rules_and_dashboard_name_metrics_that_there_are(void**) {
+  std::set<std::string> series;
+  for (const prometheus::MetricFamily& family : everything()) {
+    add_series(family, series);
+  }
+  for (const char* const path : {"/targetcli-config/prometheus/ballast.rules.yml",
+                                 "/targetcli-config/prometheus/ballast-dashboard.json"}) {
+    const std::string text = content_of(path);
+    const std::regex name{"ballast_[a-z_]+"};
+    std::size_t found = 0;
+    for (std::sregex_iterator at{text.begin(), text.end(), name}, end; at != end; ++at, ++found) {
+      if (!series.contains(at->str())) {
+        print_error("%s names %s, and there is none\n", path, at->str().c_str());
+        assert_true(false);
+      }
+    }
+    assert_true(found > 10);
+  }
+}
+
+void the_manual_names_metrics_that_there_are(void**) {
+  std::set<std::string> names;
+  for (const prometheus::MetricFamily& family : everything()) {
+    names.insert(family.name);
+  }
+  const std::string text = content_of("/docs/monitoring.md");
+  const std::regex name{"`(ballast_[a-z_]+)"};
+  for (std::sregex_iterator at{text.begin(), text.end(), name}, end; at != end; ++at) {
+    if (!names.contains(at->str(1))) {
+      print_error("docs/monitoring.md names %s, and there is none\n", at->str(1).c_str());
+      assert_true(false);
+    }
   }
 }
 
@@ -195,6 +390,14 @@ int main() {
       cmocka_unit_test(a_lun_says_who_sees_it),
       cmocka_unit_test(a_disk_says_how_long_it_survives),
       cmocka_unit_test(a_name_of_a_metric_stands_once),
+      cmocka_unit_test(a_log_says_what_waits_in_it),
+      cmocka_unit_test(a_shared_store_says_whether_it_is_ours),
+      cmocka_unit_test(a_plugin_of_another_version_takes_only_its_own_metrics_away),
+      cmocka_unit_test(a_target_whose_plugin_does_not_answer_is_down),
+      cmocka_unit_test(an_initiator_is_not_down),
+      cmocka_unit_test(files_that_cannot_be_read_take_only_their_own_metrics_away),
+      cmocka_unit_test(rules_and_dashboard_name_metrics_that_there_are),
+      cmocka_unit_test(the_manual_names_metrics_that_there_are),
   };
   return cmocka_run_group_tests_name("metrics", tests, nullptr, nullptr);
 }

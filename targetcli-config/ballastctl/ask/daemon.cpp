@@ -5,7 +5,9 @@
 #include <gio/gio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <set>
@@ -15,9 +17,6 @@ namespace ballast::ctl {
 namespace {
 
 namespace bus = watch::bus;
-
-// The daemon's main thread may be opening a LUN, and a LUN may take ten seconds for an action.
-constexpr int patience_ms = 15'000;
 
 struct Release {
   void operator()(GDBusConnection* connection) const noexcept { g_object_unref(connection); }
@@ -33,7 +32,7 @@ bool is_dbus_error(const GError& error, GDBusError code) {
 }
 
 // Turns an error of the bus into a sentence that says what to do.
-Error explain(GError& error) {
+Error explain(GError& error, Nanoseconds patience) {
   const Owned<gchar> remote{g_dbus_error_get_remote_error(&error)};
   g_dbus_error_strip_remote_error(&error);
   if (remote && std::string_view{remote.get()} == bus::no_such_lun) {
@@ -59,9 +58,9 @@ Error explain(GError& error) {
   if (is_dbus_error(error, G_DBUS_ERROR_NO_REPLY) || is_dbus_error(error, G_DBUS_ERROR_TIMEOUT) ||
       g_error_matches(&error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
     return {ETIMEDOUT,
-            fmt::format("tcmu-runner did not answer within {} s: it may be opening or closing a "
+            fmt::format("tcmu-runner did not answer within {}: it may be opening or closing a "
                         "LUN, or it has ended; see its log, /var/log/tcmu-runner.log",
-                        patience_ms / 1000)};
+                        duration_text(static_cast<std::uint64_t>(patience.count())))};
   }
   return {EIO, fmt::format("tcmu-runner answered with an error: {}", error.message)};
 }
@@ -99,14 +98,14 @@ void show_answer(const Question& question, const std::string& lun, bool json) {
     fmt::print("{}\n", answer.value());
     return;
   }
-  const Reading reading = read_answer(answer.value());
+  const Reading reading = or_fail(read_answer(answer.value()));
   warn(reading);
   std::fputs(question.show(reading.luns).c_str(), stdout);
 }
 
 // Calls a method of the plugin's object. `arguments` may be null; they are used up.
 Result<Owned<GVariant>> call(const char* interface, const char* method, GVariant* arguments,
-                             const char* reply_type) {
+                             const char* reply_type, Nanoseconds patience) {
   GError* raw = nullptr;
   const Owned<GDBusConnection> connection{g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw)};
   if (!connection) {
@@ -120,24 +119,28 @@ Result<Owned<GVariant>> call(const char* interface, const char* method, GVariant
                     error->message)};
   }
   g_dbus_connection_set_exit_on_close(connection.get(), FALSE);
+  // GLib takes less than 1 ms for its own default.
+  const auto patience_ms = std::max<std::int64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(patience).count(), 1);
   Owned<GVariant> reply{g_dbus_connection_call_sync(
       connection.get(), bus::name, bus::object_path, interface, method, arguments,
-      G_VARIANT_TYPE(reply_type), G_DBUS_CALL_FLAGS_NO_AUTO_START, patience_ms, nullptr, &raw)};
+      G_VARIANT_TYPE(reply_type), G_DBUS_CALL_FLAGS_NO_AUTO_START, static_cast<int>(patience_ms),
+      nullptr, &raw)};
   if (!reply) {
     const Owned<GError> error{raw};
-    return explain(*error);
+    return explain(*error, patience);
   }
   return reply;
 }
 
 }  // namespace
 
-Result<std::string> ask(const bus::Method& method, const std::string& lun) {
+Result<std::string> ask(const bus::Method& method, const std::string& lun, Nanoseconds patience) {
   if (g_utf8_validate(lun.data(), static_cast<gssize>(lun.size()), nullptr) == FALSE) {
     return Error{EINVAL, "the LUN's name is not UTF-8"};
   }
   GVariant* const arguments = method.takes_lun ? g_variant_new("(s)", lun.c_str()) : nullptr;
-  const Result<Owned<GVariant>> reply = call(bus::name, method.name, arguments, "(s)");
+  const Result<Owned<GVariant>> reply = call(bus::name, method.name, arguments, "(s)", patience);
   if (!reply) {
     return reply.error();
   }
@@ -146,9 +149,10 @@ Result<std::string> ask(const bus::Method& method, const std::string& lun) {
   return std::string{text};
 }
 
-Result<std::string> plugin_version() {
-  const Result<Owned<GVariant>> reply = call("org.freedesktop.DBus.Properties", "Get",
-                                             g_variant_new("(ss)", bus::name, "Version"), "(v)");
+Result<std::string> plugin_version(Nanoseconds patience) {
+  const Result<Owned<GVariant>> reply =
+      call("org.freedesktop.DBus.Properties", "Get", g_variant_new("(ss)", bus::name, "Version"),
+           "(v)", patience);
   if (!reply) {
     return reply.error();
   }
@@ -161,20 +165,19 @@ Result<std::string> plugin_version() {
   return std::string{g_variant_get_string(value.get(), nullptr)};
 }
 
-Reading read_answer(const std::string& answer) {
-  const nlohmann::json document = nlohmann::json::parse(answer, nullptr, false);
-  if (!document.is_object() || !document.contains("luns") || !document["luns"].is_array()) {
-    fail(
-        "tcmu-runner's answer cannot be read: install ballastctl and handler_ballast.so of the "
-        "same version, and restart tcmu-runner");
+Result<Reading> read_answer(const std::string& answer) {
+  constexpr const char* mend =
+      "install Ballast's tools and handler_ballast.so of the same version, and restart tcmu-runner";
+  try {
+    const nlohmann::json document = nlohmann::json::parse(answer);
+    if (document.at("version") != 1) {
+      return Error{EPROTO, fmt::format("tcmu-runner's answer has another version: {}", mend)};
+    }
+    return Reading{document.at("luns"), document.value("silent", std::vector<std::string>{}),
+                   document.value("stuck", std::vector<nlohmann::json>{})};
+  } catch (const nlohmann::json::exception&) {
+    return Error{EPROTO, fmt::format("tcmu-runner's answer cannot be read: {}", mend)};
   }
-  if (document.value("version", 0) != 1) {
-    fail(
-        "tcmu-runner's answer has another version: install ballastctl and handler_ballast.so of "
-        "the same version, and restart tcmu-runner");
-  }
-  return {document["luns"], document.value("silent", std::vector<std::string>{}),
-          document.value("stuck", std::vector<nlohmann::json>{})};
 }
 
 void add_question(CLI::App& app, const Question& question) {

@@ -6,31 +6,36 @@
 // single-threaded.
 #pragma once
 
-#include <cstddef>
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "lib/base/result.h"
+#include "lib/base/units.h"
 #include "lib/watch/bus.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
 
+// The daemon's main thread may be opening a LUN, and a LUN may take ten seconds for an action.
+inline constexpr Nanoseconds usual_patience = std::chrono::seconds{15};
+
 // Returns the answer as text. An empty `lun` means all LUNs. The error is one sentence for the
-// operator.
-Result<std::string> ask(const watch::bus::Method& method, const std::string& lun);
+// operator; its errno_value is EACCES if the bus does not let this user ask.
+Result<std::string> ask(const watch::bus::Method& method, const std::string& lun,
+                        Nanoseconds patience = usual_patience);
 
 // The plugin's version.
-Result<std::string> plugin_version();
+Result<std::string> plugin_version(Nanoseconds patience = usual_patience);
 
 struct Reading {
   std::vector<nlohmann::json> luns;
   std::vector<std::string> silent;    // names of LUNs that did not answer the daemon
   std::vector<nlohmann::json> stuck;  // threads of LUNs that do not go on
 };
-// Reads an answer. Ends in fail() if it is not in a known form.
-Reading read_answer(const std::string& answer);
+// Reads an answer. The error says that it is not in a known form: the plugin has another version.
+Result<Reading> read_answer(const std::string& answer);
 
 // A subcommand that asks `method` and shows the answer. With --json it prints the answer as it is.
 // Otherwise it prints the text that `show` makes of it, and a warning for each LUN that did not

@@ -24,7 +24,7 @@ std::string control_file_of(const std::string& name) {
   if (!answer) {
     fail(answer.error().message);
   }
-  const Reading reading = read_answer(answer.value());
+  const Reading reading = or_fail(read_answer(answer.value()));
   std::vector<std::string> names = reading.silent;
   for (const nlohmann::json& lun : reading.luns) {
     if (lun.at("name") != name) {

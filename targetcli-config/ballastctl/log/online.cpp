@@ -32,12 +32,16 @@ Result<OnlineLog> ask_one(const bus::Method& method, const std::string& lun) {
   if (!answer) {
     return answer.error();
   }
-  Reading reading = read_answer(answer.value());
-  if (reading.luns.size() != 1) {
+  Result<Reading> reading = read_answer(answer.value());
+  if (!reading) {
+    return reading.error();
+  }
+  std::vector<json>& luns = reading.value().luns;
+  if (luns.size() != 1) {
     return Error{ETIMEDOUT,
                  fmt::format("LUN {} does not answer: its thread is busy or stuck", lun)};
   }
-  return OnlineLog{.document = std::move(answer).value(), .lun = std::move(reading.luns.front())};
+  return OnlineLog{.document = std::move(answer).value(), .lun = std::move(luns.front())};
 }
 
 std::uint64_t number(const json& object, const char* member) {
@@ -100,7 +104,8 @@ std::optional<OnlineLog> lun_with_log(const std::string& path) {
   if (!answer) {
     return std::nullopt;
   }
-  for (const json& lun : read_answer(answer.value()).luns) {
+  const Reading reading = or_fail(read_answer(answer.value()));
+  for (const json& lun : reading.luns) {
     const json& log = lun.at("log");
     if (log.is_object() && log.at("device") == "file=" + path && log.at("state") != "let go") {
       Result<OnlineLog> found = log_of_lun(lun.at("name").get<std::string>());

@@ -2,6 +2,7 @@
 #include "targetcli-config/ballastctl/metrics/families.h"
 
 #include <fmt/format.h>
+#include <prometheus/text_serializer.h>
 
 #include <algorithm>
 #include <array>
@@ -182,6 +183,19 @@ void add_list(Collection& all, const json& lun) {
   all.gauge("ballast_lun_capacity_bytes", "The LUN's size.", of_lun, lun.at("capacity_bytes"));
   all.gauge("ballast_lun_open_seconds", "How long the LUN has been open.", of_lun,
             in_seconds(lun.at("open_for_ns")));
+  all.gauge("ballast_lun_queue_depth", "How many commands the LUN takes at once.", of_lun,
+            lun.at("queue_depth"));
+  all.gauge("ballast_lun_deadline_seconds",
+            "The age at which a command must have been answered, with BUSY if need be.", of_lun,
+            in_seconds(lun.at("deadline_ns")));
+  all.gauge("ballast_lun_stall_after_seconds",
+            "The age of the oldest command from which on the LUN counts as stalled.", of_lun,
+            in_seconds(lun.at("stall_after_ns")));
+  if (const json access = lun.value("access", json{}); access.is_string()) {
+    all.gauge("ballast_lun_owner",
+              "1 while this gateway owns the store that it shares with others.", of_lun,
+              access == "owner" ? 1 : 0);
+  }
   if (const json connection = lun.value("connection", json{}); connection.is_object()) {
     all.gauge("ballast_lun_connected", "1 while a store on another machine is connected.", of_lun,
               connection.at("state") == "connected" ? 1 : 0);
@@ -196,16 +210,32 @@ void add_list(Collection& all, const json& lun) {
 
 }  // namespace
 
-Families of_plugin(const std::string& version) {
+Families of_versions(const std::string& plugin, const char* tool, bool is_target) {
   Collection all;
-  all.gauge("ballast_up", "1 if the plugin in tcmu-runner answers.", {}, version.empty() ? 0 : 1);
-  if (!version.empty()) {
-    all.gauge("ballast_build_info", "The plugin's version.", {{"version", version}}, 1);
+  if (is_target) {
+    all.gauge("ballast_up", "1 if the plugin in tcmu-runner answers.", {}, plugin.empty() ? 0 : 1);
+  }
+  Labels versions{{"tool_version", tool}};
+  if (!plugin.empty()) {
+    versions.push_back({"version", plugin});
+  }
+  all.gauge("ballast_build_info", "The version of the plugin, and of the tool that asks it.",
+            std::move(versions), 1);
+  return all.take();
+}
+
+Families of_missing(const std::vector<std::pair<const char*, bool>>& parts) {
+  Collection all;
+  for (const auto& [part, is_missing] : parts) {
+    all.gauge("ballast_metrics_missing",
+              "1 if metrics are missing, by part: luns (their state), counters (and histograms), "
+              "logs, machine (exports and disks).",
+              {{"part", part}}, is_missing ? 1 : 0);
   }
   return all.take();
 }
 
-Families of_luns(const Reading& list, const Reading& stats) {
+Families of_luns(const Reading& list) {
   Collection all;
   const auto add_silent = [&all](const std::string& lun, bool silent) {
     all.gauge("ballast_lun_silent", "1 if the LUN does not answer the daemon itself.",
@@ -223,8 +253,36 @@ Families of_luns(const Reading& list, const Reading& stats) {
               {{"lun", thread.at("lun")}, {"thread", thread.at("thread_name")}},
               in_seconds(thread.at("for_ns")));
   }
+  return all.take();
+}
+
+Families of_stats(const Reading& stats) {
+  Collection all;
   for (const json& lun : stats.luns) {
     add_stats(all, lun);
+  }
+  return all.take();
+}
+
+Families of_logs(const Reading& logs) {
+  Collection all;
+  for (const json& lun : logs.luns) {
+    const json& log = lun.at("log");
+    if (!log.is_object()) {
+      continue;
+    }
+    const Labels of_lun{{"lun", lun.at("name")}};
+    all.gauge("ballast_lun_log_used_bytes", "What waits in the write log for the store.", of_lun,
+              log.at("used_bytes"));
+    all.gauge("ballast_lun_log_size_bytes", "The size of the write log.", of_lun,
+              log.at("size_bytes"));
+    all.gauge("ballast_lun_log_oldest_seconds",
+              "How long the store has not had all that is in the write log; 0 if it has.", of_lun,
+              seconds_or_zero(log.at("oldest_ns")));
+    if (const json& speed = log.at("store_bytes_per_s"); speed.is_number()) {
+      all.gauge("ballast_lun_log_store_bytes_per_second",
+                "How much of the write log the store took a second lately.", of_lun, speed);
+    }
   }
   return all.take();
 }
@@ -259,6 +317,12 @@ Families of_disks(const std::vector<Disk>& disks, Nanoseconds deadline) {
         seconds);
   }
   return all.take();
+}
+
+std::string as_text(const Families& families) {
+  const prometheus::TextSerializer serializer;
+  const prometheus::Serializer& any = serializer;  // whose other overload is not hidden
+  return any.Serialize(families);
 }
 
 }  // namespace ballast::ctl::metrics

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "targetcli-config/ballastctl/ask/daemon.h"
@@ -20,13 +21,21 @@ namespace ballast::ctl::metrics {
 
 using Families = std::vector<prometheus::MetricFamily>;
 
-// Whether the plugin answers, and its version; "": it does not.
-Families of_plugin(const std::string& version);
-// Of its LUNs: the answers to `List` and to `Stats`.
-Families of_luns(const Reading& list, const Reading& stats);
+// Both versions, and, of a target, whether the plugin answers. `plugin`: its version; "": it does
+// not answer.
+Families of_versions(const std::string& plugin, const char* tool, bool is_target);
+// What is missing in the others: a part, and whether it is.
+Families of_missing(const std::vector<std::pair<const char*, bool>>& parts);
+// Of the plugin's LUNs: the answers to `List`, to `Stats`, and to `Log`.
+Families of_luns(const Reading& list);
+Families of_stats(const Reading& stats);
+Families of_logs(const Reading& logs);
 // Where the target shows the LUNs.
 Families of_exports(const std::vector<Export>& exports);
 // How long a freeze the disks of an initiator outlive, if their target answers BUSY at `deadline`.
 Families of_disks(const std::vector<Disk>& disks, Nanoseconds deadline);
+
+// In the text format of Prometheus.
+std::string as_text(const Families& families);
 
 }  // namespace ballast::ctl::metrics

@@ -2,7 +2,6 @@
 // ballastctl metrics: what Prometheus may know of this machine's LUNs and disks, in its text
 // format.
 #include <fmt/format.h>
-#include <prometheus/text_serializer.h>
 
 #include <cstdio>
 #include <memory>
@@ -17,13 +16,12 @@ namespace {
 
 void run(const std::string& file) {
   const Files files = Files::of_this_machine();
-  const metrics::Gathered gathered = metrics::gather(files);
-  if (!gathered.missing.empty()) {
-    fmt::print(stderr, "ballastctl: the metrics of the LUNs are missing: {}\n", gathered.missing);
+  const metrics::Gathered gathered =
+      metrics::gather(metrics::ask_plugin(usual_patience), metrics::look(files));
+  for (const std::string& sentence : gathered.missing) {
+    fmt::print(stderr, "ballastctl: {}\n", printable(sentence));
   }
-  const prometheus::TextSerializer serializer;
-  const prometheus::Serializer& as_text = serializer;
-  const std::string text = as_text.Serialize(gathered.families);
+  const std::string text = metrics::as_text(gathered.families);
   if (file.empty()) {
     std::fputs(text.c_str(), stdout);
     return;
