@@ -205,11 +205,12 @@ strip := -s
 .PHONY: install
 install: all
 	install -D -m 0644 $(plugin) $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so
-	install -D $(strip) -m 0755 -t $(sbin) $(B)/ballastctl $(B)/ballast-kmod
+	install -D $(strip) -m 0755 -t $(sbin) $(B)/ballastctl $(B)/ballast-exporter $(B)/ballast-kmod
 	install -D -m 0644 -t $(share)/man/man5 $(wildcard targetcli-config/man/*.5)
 	install -D -m 0644 -t $(share)/man/man8 $(wildcard targetcli-config/man/*.8)
 	install -D -m 0644 -t $(share)/bash-completion/completions targetcli-config/bash-completion/ballastctl
-	install -D -m 0644 -t $(share)/dbus-1/system.d targetcli-config/dbus/org.ballast.Ballast1.conf
+	install -D -m 0644 -t $(share)/dbus-1/system.d $(wildcard targetcli-config/dbus/*.conf)
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d $(wildcard targetcli-config/sysusers/*.conf)
 	install -D -m 0644 -t $(share)/ballast/recipes $(wildcard targetcli-config/recipes/*)
 	install -D -m 0755 -t $(share)/ballast $(operator_scripts:%=targetcli-config/ballast-%)
 	for script in $(operator_scripts); do \
@@ -224,11 +225,12 @@ install: all
 # What `make install` installed; configuration that was written since stays.
 .PHONY: uninstall
 uninstall:
-	rm -f $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so $(sbin)/ballastctl $(sbin)/ballast-kmod \
+	rm -f $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so $(sbin)/ballastctl $(sbin)/ballast-exporter $(sbin)/ballast-kmod \
 	  $(patsubst targetcli-config/man/%.5,$(share)/man/man5/%.5,$(wildcard targetcli-config/man/*.5)) \
 	  $(patsubst targetcli-config/man/%.8,$(share)/man/man8/%.8,$(wildcard targetcli-config/man/*.8)) \
 	  $(share)/bash-completion/completions/ballastctl \
-	  $(share)/dbus-1/system.d/org.ballast.Ballast1.conf \
+	  $(patsubst targetcli-config/dbus/%,$(share)/dbus-1/system.d/%,$(wildcard targetcli-config/dbus/*.conf)) \
+	  $(patsubst targetcli-config/sysusers/%,$(DESTDIR)$(PREFIX)/lib/sysusers.d/%,$(wildcard targetcli-config/sysusers/*.conf)) \
 	  $(operator_scripts:%=$(sbin)/ballast-%) \
 	  $(patsubst targetcli-config/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard targetcli-config/systemd/ballast-*)) \
 	  $(DESTDIR)$(MODULES_LOAD_DIR)/ballast.conf
@@ -267,7 +269,7 @@ help:
 	@echo 'make check-nbd       LUNs on real NBD servers (nbdkit, qemu-nbd)'
 	@echo 'make check-rbd       images in a real Ceph'
 	@echo 'make check-ceph      an image in Ceph, and two gateways that serve one, in guests'
-	@echo 'make check-control   the D-Bus object and ballastctl, on a bus of their own'
+	@echo 'make check-control   the D-Bus object, ballastctl and ballast-exporter, on a bus of their own'
 	@echo 'make check-ballastctl  its doctor, tune and watch, on made-up machines'
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
 	@echo 'make coverage        branches that the native tests reach, by room'

@@ -10,8 +10,9 @@
 // The documents are those of lib/watch/report.h. A LUN whose executor did not answer in time has no
 // entry in "luns"; it is named in "silent", and "stuck" says what its thread is doing.
 // A call with a name that no LUN has fails with org.ballast.Error.NoSuchLun, and its message lists
-// the names that there are. The bus decides who may call: org.ballast.Ballast1.conf permits root
-// only. The connection is our own, not the daemon's.
+// the names that there are. The bus decides who may call: org.ballast.Ballast1.conf permits
+// root, and org.ballast.Ballast1.readers.conf a group what only shows something. The connection is
+// our own, not the daemon's.
 //
 // Threads. Methods run on the daemon's main thread, in GLib's main loop, which also opens LUNs. A
 // call normally takes control_patience at most. If LUNs are silent it may take up to control_limit,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-control: the D-Bus object with made-up LUNs on a bus of its own, which the real ballastctl
-# asks; and tests of the parts of both.
+# and the real ballast-exporter ask; and tests of the parts of all three.
 
 control_objects := $(patsubst %,$(B)/obj/handler/%.o,control lun_directory)
 control_host := $(B)/tests/control/host
@@ -23,9 +23,23 @@ $(B)/tests/control/output_test: $(B)/obj/tests/control/output_test.o \
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)
 
-control_tests := $(addprefix $(B)/tests/control/,lun_directory_test output_test)
+$(B)/tests/control/other_version: $(B)/obj/tests/control/other_version.o $(call archives_upto,watch)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(libs) $(call pkg,--libs,gio-2.0)
+
+exporter_tests := $(patsubst %,$(B)/tests/control/%_test,exporter_parts one_at_a_time)
+$(exporter_tests): $(B)/%: $(B)/obj/%.o $(B)/libexporter.a $(B)/libballastctl.a \
+                   $(call archives_upto,write_log)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(exporter_libs) $(call pkg,--libs,cmocka)
+
+control_tests := $(addprefix $(B)/tests/control/,lun_directory_test output_test) $(exporter_tests)
 .PHONY: check-control build-control
-build-control: $(control_tests) $(control_host) $(B)/ballastctl
+build-control: $(control_tests) $(control_host) $(B)/tests/control/other_version $(B)/ballastctl \
+               $(B)/ballast-exporter
 check-control: build-control
-	@CONTROL_HOST=$(control_host) BALLASTCTL=$(B)/ballastctl ci/run-tests control-$(VARIANT) \
-	  $(control_tests) tests/control/ballastctl_test
+	@CONTROL_HOST=$(control_host) BALLASTCTL=$(B)/ballastctl EXPORTER=$(B)/ballast-exporter \
+	  OTHER_VERSION=$(B)/tests/control/other_version ci/run-tests control-$(VARIANT) \
+	  $(control_tests) tests/control/ballastctl_test tests/control/exporter_test

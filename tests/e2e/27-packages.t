@@ -6,9 +6,9 @@
 . "$(dirname "$0")/recipes.sh"
 IQN=iqn.2026-01.org.ballast:vol0
 [[ $BACKSTORE == ballast ]] || skip_all "the packages are Ballast's"
-packages=("$LAB_BUILD"/deb/ballast-{target,tools}_*.deb)
+packages=("$LAB_BUILD"/deb/ballast-{target,tools,exporter}_*.deb)
 [[ -f ${packages[0]} ]] || skip_all "make deb has not run"
-plan 26
+plan 28
 files=/run/packages.files
 policy=/usr/share/dbus-1/system.d/org.ballast.Ballast1.conf
 
@@ -20,7 +20,7 @@ dpkg_does() { DEBIAN_FRONTEND=noninteractive bounded 120 dpkg "$@" > "$TEST_DIR/
 test_cleanup() {
     clear_target
     rm -rf /etc/ballast
-    dpkg_does --purge ballast-target ballast-tools
+    dpkg_does --purge ballast-target ballast-tools ballast-exporter
     systemctl daemon-reload
 }
 list_says() { bounded 20 ballastctl list | grep -q "$1"; }
@@ -37,12 +37,14 @@ ok "the packages install" dpkg_does --install "${packages[@]}"
 is "$(systemctl show -P Restart tcmu-runner.service)" always "the settings for systemd are in force"
 ok "the daemon was started anew, and has the plugin" wait_for 30 "the plugin" grep -q 'ballast' "/proc/$(daemon_pid)/maps"
 ok "the bus has its policy" test -f "$policy"
+exporter_says() { grep -q "$1" <<< "$(exec 4<> /dev/tcp/127.0.0.1/9728 && printf 'GET /healthz HTTP/1.0\r\n\r\n' >&4 && cat <&4)"; }
+ok "the exporter runs, and may ask" wait_for 30 "its answer" exporter_says '^the plugin, version .* answers$'
 ok "ballast-kmod finds a target" ballast-kmod check
 ok "a recipe runs" ballast-recipe one-lun-chap.targetcli SIZE=64M "${TO_US[@]}"
 ok "ballastctl list has the LUN" list_says vol0
 ok "ballast-login logs in" ballast-login 127.0.0.1 "$IQN" --chap-user "$CHAP_USER" --chap-secret-file "$SECRET_FILE"
-man_pages=$(dpkg --listfiles ballast-target ballast-tools | grep -c '/man/man[58]/.*gz$')
-is "$man_pages" 7 "a manual for each tool, and two more"
+man_pages=$(dpkg --listfiles ballast-target ballast-tools ballast-exporter | grep -c '/man/man[58]/.*gz$')
+is "$man_pages" 8 "a manual for each tool, and two more"
 
 DEV=$(dev 0)
 bounded 200 fio --name=load --filename="$DEV" --rw=randwrite --bs=4k --size=16m --iodepth=8 --ioengine=libaio --direct=1 \
@@ -68,10 +70,11 @@ like "$(cat "$TEST_DIR/dpkg.log")" 'not removed, because LUNs use it: vol0 - del
 ok "the LUN still answers" bounded 60 dd if="$DEV" of=/dev/null bs=4k count=16 iflag=direct status=none
 ok "ballast-logout logs out" ballast-logout 127.0.0.1 "$IQN" --forget
 clear_target
-ok "then it goes" dpkg_does --purge ballast-target ballast-tools
+ok "then it goes" dpkg_does --purge ballast-target ballast-tools ballast-exporter
 is "$(systemctl show -P Restart tcmu-runner.service)" no "its settings for systemd with it"
 not_ok "and the daemon is without the plugin" grep -q ballast "/proc/$(daemon_pid)/maps"
 ok "which still runs" systemctl --quiet is-active tcmu-runner.service
 left=$(there_is | comm -13 "$files" - | grep -vE '^/(etc/(iscsi|rtslib-fb-target|target|tcmu)|var/lib/ballast)')
 is "$left" "" "nothing of it is left but what was written since"
 ok "the packages' own files are gone" test ! -e "$policy"
+not_ok "and so is the exporter" systemctl --quiet is-active ballast-exporter.service
