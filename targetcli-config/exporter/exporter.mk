@@ -11,6 +11,6 @@ $(B)/libexporter.a: $(filter-out $(exporter_main),$(exporter_objects))
 
 tools: $(B)/ballast-exporter
 $(B)/ballast-exporter: $(exporter_main) $(B)/libexporter.a $(B)/libballastctl.a \
-                       $(call archives_upto,write_log)
+                       $(call archives_upto,lun)
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(exporter_libs)

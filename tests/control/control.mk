@@ -30,7 +30,7 @@ $(B)/tests/control/other_version: $(B)/obj/tests/control/other_version.o $(call 
 
 exporter_tests := $(patsubst %,$(B)/tests/control/%_test,exporter_parts one_at_a_time)
 $(exporter_tests): $(B)/%: $(B)/obj/%.o $(B)/libexporter.a $(B)/libballastctl.a \
-                   $(call archives_upto,write_log)
+                   $(call archives_upto,lun)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(exporter_libs) $(call pkg,--libs,cmocka)
