@@ -61,7 +61,7 @@ File::File(OpenFile file, std::string path, const OpenContext& context)
       running_{executor_, "a file's last operation"},
       lanes_{kind_of(file_)},
       share_{file_.device, file_.queue_tags},
-      shape_{executor_},
+      shape_{executor_, "the size and the label of a file"},
       errors_{executor_, path_} {}
 
 void File::share(std::string lun) {

@@ -9,11 +9,11 @@
 #include "lib/co/executor.h"
 #include "lib/co/landmark.h"
 #include "lib/co/live_executors.h"
+#include "lib/co/mutex.h"
 #include "lib/co/task.h"
 
 namespace ballast::co {
 
-// lib/co/gdb finds the executors by this name.
 constinit Executor* live_executors = nullptr;
 constinit std::mutex live_executors_mutex;
 
@@ -129,6 +129,27 @@ constinit const anatomy::Type Anatomy::wait{"wait",
                                                 {"task", BALLAST_AT(WaitRecord, task), &task},
                                                 {"generation", BALLAST_AT(WaitRecord, generation)},
                                             }};
+
+constinit const anatomy::Type Anatomy::mutex{
+    "mutex",
+    sizeof(Mutex),
+    {
+        {"what", BALLAST_AT(Mutex, what_)},
+        {"locked", BALLAST_AT(Mutex, locked_)},
+        {"owner", BALLAST_AT(Mutex, owner_), &task},
+        {"locked_at", BALLAST_AT(Mutex, locked_at_), &place},
+        {"locked_since", BALLAST_AT(Mutex, locked_since_)},
+        {"waiters", offsetof(Mutex, waiters_) + first_of<Mutex::Locker>, sizeof(Mutex::Locker*),
+         &locker},
+    }};
+
+constinit const anatomy::Type Anatomy::locker{
+    "locker",
+    sizeof(Mutex::Locker),
+    {
+        {"task", BALLAST_AT(Mutex::Locker, task_), &task},
+        {"next", next_of<Mutex::Locker>, sizeof(Mutex::Locker*), &locker},
+    }};
 BALLAST_END_ANATOMY
 
 [[gnu::used]] constinit const anatomy::Root Anatomy::root{version, &live_executors,

@@ -7,9 +7,11 @@
 
 #include "lib/base/anatomy.h"
 #include "lib/base/units.h"
+#include "lib/co/event.h"
 #include "lib/co/gate.h"
 #include "lib/co/intrusive_list.h"
 #include "lib/co/wait.h"
+#include "lib/co/watermark.h"
 
 namespace ballast::co {
 
@@ -21,6 +23,8 @@ struct Anatomy {
   static const anatomy::Type coroutine;  // of a coroutine's frame, whatever task it is of
   static const anatomy::Type place;      // what a std::source_location points to
   static const anatomy::Type wait;
+  static const anatomy::Type mutex;
+  static const anatomy::Type locker;  // who waits for a mutex
   static const anatomy::Root root;
 
   // The first member of a list, from the list's beginning on; and the next, in a member.
@@ -28,7 +32,11 @@ struct Anatomy {
   static constexpr std::size_t first_of = offsetof(IntrusiveList<T>, head_);
   template <class T>
   static constexpr std::size_t next_of = offsetof(T, next_);
+  template <class T>
+  static constexpr std::size_t size_of = offsetof(IntrusiveList<T>, size_);
+  static constexpr std::size_t event_set = offsetof(Event, set_);
   static constexpr std::size_t gate_count = offsetof(Gate, count_);
+  static constexpr std::size_t mark = offsetof(Watermark, mark_);
   static constexpr std::size_t waker_wait = offsetof(Waker, record_);
   static constexpr std::size_t waker_generation = offsetof(Waker, generation_);
 };

@@ -76,6 +76,7 @@ class Event {
   }
 
  private:
+  friend struct Anatomy;
   Executor& executor_;
   const char* what_;
   bool set_ = false;

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/co/mutex.h"
 
+#include "lib/co/anatomy.h"
+
 namespace ballast::co {
 
-bool Mutex::Locker::await_ready() noexcept {
-  if (mutex_.locked_) {
-    return false;
-  }
-  mutex_.locked_ = true;
-  owns_ = true;
-  return true;
-}
+Mutex::Mutex(Executor& executor, const char* what)
+    : executor_{executor}, what_{what}, landmark_{executor, Anatomy::mutex, this} {}
 
 Mutex::Guard Mutex::Locker::await_resume() noexcept {
   BALLAST_ASSERT(owns_ && mutex_.locked_);
@@ -20,14 +16,23 @@ Mutex::Guard Mutex::Locker::await_resume() noexcept {
   return Guard{mutex_};
 }
 
+void Mutex::give_to(Locker& locker) {
+  locked_ = true;
+  owner_ = locker.task_;
+  locked_at_ = locker.site_;
+  locked_since_ = executor_.now();
+  locker.owns_ = true;
+}
+
 void Mutex::unlock() {
   BALLAST_ASSERT(locked_);
   Locker* const next = waiters_.pop_front();
   if (next == nullptr) {
     locked_ = false;
+    owner_ = nullptr;
     return;
   }
-  next->owns_ = true;
+  give_to(*next);
   (void)next->wait_->waker().wake();
 }
 

@@ -70,6 +70,7 @@ class Watermark {
   }
 
  private:
+  friend struct Anatomy;
   void let_through(std::uint64_t up_to, IoStatus status, Site site);
   Executor& executor_;
   const char* what_;

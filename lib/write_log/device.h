@@ -31,7 +31,9 @@ Memory make_zeros(std::size_t bytes);
 class Device {
  public:
   explicit Device(backend::Backend& backend)
-      : backend_{backend}, executor_{backend.executor()}, flushing_{executor_} {}
+      : backend_{backend},
+        executor_{backend.executor()},
+        flushing_{executor_, "the flush of the log's device"} {}
 
   co::Executor& executor() { return executor_; }
   std::string name() const { return backend_.description(); }
@@ -54,6 +56,7 @@ class Device {
   }
 
  private:
+  friend struct Anatomy;
   enum class Verb : std::uint8_t { read, write, flush };
   co::Task<IoStatus> run(Verb verb, std::uint64_t offset, io::SgView view);
   IoStatus note(const char* what, std::uint64_t offset, IoStatus status);

@@ -209,7 +209,7 @@ class Rest {
         walk_{walk},
         pages_{io::make_page_memory(lanes * page)},
         segment_{segment},
-        reading_segment_{device.executor()} {}
+        reading_segment_{device.executor(), "memory for a segment of the log"} {}
   co::Executor& executor() { return device_.executor(); }
   bool works() const { return pages_ != nullptr; }
 

@@ -15,7 +15,8 @@ namespace ballast::write_log {
 
 class Superblocks {
  public:
-  explicit Superblocks(Device& device) : device_{device}, writing_{device.executor()} {}
+  explicit Superblocks(Device& device)
+      : device_{device}, writing_{device.executor(), "the log's superblock"} {}
   co::Executor& executor() { return device_.executor(); }
 
   // Reads both places. The error says what is wrong with both.

@@ -58,6 +58,41 @@ void a_free_lock_needs_no_wait(void**) {
   test::run(f.executor);
 }
 
+void it_knows_which_task_has_it(void**) {
+  Fixture f;
+  co::Waker waker;
+  assert_null(f.mutex.owner());
+  f.group.spawn("holder", hold_until(f.executor, f.mutex, &waker));
+  f.group.spawn("waiter", append_under_lock(f.executor, f.mutex, 'w', &f.trace));
+  (void)f.executor.tick();
+  assert_string_equal(f.mutex.owner()->name, "holder");
+  (void)waker.wake();
+  test::run(f.executor);
+  assert_string_equal(f.trace.c_str(), "ww");
+  assert_null(f.mutex.owner());
+}
+
+// The coroutine that has the lock need not be the task's first.
+co::Task<void> hold_inside(co::Executor& executor, co::Mutex& mutex, co::Waker* waker) {
+  co_await hold_until(executor, mutex, waker);
+}
+
+void the_lock_passes_with_its_owner(void**) {
+  Fixture f;
+  co::Waker first;
+  co::Waker second;
+  f.group.spawn("first", hold_inside(f.executor, f.mutex, &first));
+  f.group.spawn("second", hold_inside(f.executor, f.mutex, &second));
+  (void)f.executor.tick();
+  assert_string_equal(f.mutex.owner()->name, "first");
+  (void)first.wake();
+  test::run(f.executor);
+  assert_string_equal(f.mutex.owner()->name, "second");
+  (void)second.wake();
+  test::run(f.executor);
+  assert_null(f.mutex.owner());
+}
+
 co::Task<void> append_then_lock(co::Executor&, co::Mutex& mutex, char name, std::string* trace) {
   trace->push_back('(');
   const co::Mutex::Guard guard = co_await mutex.lock();
@@ -110,6 +145,8 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(waiters_own_the_lock_in_the_order_they_came),
       cmocka_unit_test(a_free_lock_needs_no_wait),
+      cmocka_unit_test(it_knows_which_task_has_it),
+      cmocka_unit_test(the_lock_passes_with_its_owner),
       cmocka_unit_test(ownership_moves_before_the_waiter_runs),
       cmocka_unit_test(a_guard_unlocks_at_the_end_of_its_scope),
       cmocka_unit_test(a_mutex_that_goes_while_locked_asserts),
