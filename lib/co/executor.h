@@ -183,7 +183,7 @@ class Executor {
   RefusedWakeReporter reporter_ = nullptr;
   void* reporter_context_ = nullptr;
   ExecutorStats stats_;
-  // For whoever looks at a core file (anatomy.h, lib/co/gdb).
+  // For whoever looks at a core file (anatomy.h).
   Landmark* landmarks_ = nullptr;
   Executor* next_live_ = nullptr;
   Executor** live_link_ = nullptr;
