@@ -74,8 +74,11 @@ class AccessSession {
   }
   // Since when it is open, or lost.
   TimePoint since() const { return since_; }
+  // See Connection.
+  static constexpr const char* connection(bool lost) { return lost ? "fenced" : "connected"; }
 
  private:
+  friend struct Anatomy;
   std::string address_;
   bool lost_ = false;
   TimePoint since_;

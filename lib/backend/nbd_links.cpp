@@ -8,6 +8,7 @@
 #include <new>
 #include <utility>
 
+#include "lib/backend/anatomy.h"
 #include "lib/co/sleep.h"
 
 namespace ballast::backend {
@@ -19,7 +20,8 @@ NbdLinks::NbdLinks(co::Executor& executor, io::Uring& uring, NbdLink::Setup setu
       lost_{std::move(lost)},
       keepers_{executor_},
       usable_{executor_, "a connection to the NBD server"},
-      since_{executor_.now()} {
+      since_{executor_.now()},
+      landmark_{executor_, Anatomy::nbd_links, this} {
   NbdLink::Listener& self = *this;
   for (NbdPeer& peer : peers) {
     links_.push_back(
@@ -66,10 +68,6 @@ void NbdLinks::link_lost() {
 void NbdLinks::link_found() {
   since_ = std::exchange(connected_, true) ? since_ : executor_.now();
   usable_.set();
-}
-
-Connection NbdLinks::state() const {
-  return {.state = connected_ ? "connected" : "reconnecting", .since = since_};
 }
 
 std::string NbdLinks::waits_for() const {

@@ -14,6 +14,7 @@
 #include "lib/backend/backend.h"
 #include "lib/backend/nbd_link.h"
 #include "lib/co/event.h"
+#include "lib/co/landmark.h"
 #include "lib/co/task_group.h"
 
 namespace ballast::backend {
@@ -40,7 +41,10 @@ class NbdLinks final : private NbdLink::Listener {
   std::uint64_t losses() const { return losses_; }
 
   // For people: see Backend.
-  Connection state() const;
+  Connection state() const { return {.state = word(connected_), .since = since_}; }
+  static constexpr const char* word(bool connected) {
+    return connected ? "connected" : "reconnecting";
+  }
   std::string waits_for() const;
 
   // A connection knows the size that the export had when it was made. So a change of size needs new
@@ -58,6 +62,7 @@ class NbdLinks final : private NbdLink::Listener {
   co::Task<void> close();
 
  private:
+  friend struct Anatomy;
   void link_lost() override;
   void link_found() override;
 
@@ -72,6 +77,7 @@ class NbdLinks final : private NbdLink::Listener {
   bool connected_ = true;  // a connection is up, as far as is known
   TimePoint since_;        // connected_ has had its value
   std::uint64_t losses_ = 0;
+  const co::Landmark landmark_;
 };
 
 }  // namespace ballast::backend

@@ -10,12 +10,14 @@
 #include <optional>
 #include <utility>
 
+#include "lib/backend/anatomy.h"
 #include "lib/backend/error_log.h"
 #include "lib/backend/rbd_call.h"
 #include "lib/backend/rbd_status.h"
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
 #include "lib/co/gate.h"
+#include "lib/co/landmark.h"
 
 namespace ballast::backend {
 namespace {
@@ -124,6 +126,7 @@ class Rbd final : public Backend {
   ErrorLog errors_;
   std::unique_ptr<RbdSession> session_;   // of an image that is not shared
   std::unique_ptr<SharedAccess> access_;  // of a shared one
+  const co::Landmark landmark_{executor_, Anatomy::image, &session_};
 };
 
 Connection Rbd::connection() const {
@@ -131,7 +134,7 @@ Connection Rbd::connection() const {
   if (session == nullptr) {
     return {};
   }
-  return {.state = session->lost() ? "fenced" : "connected", .since = session->since()};
+  return {.state = AccessSession::connection(session->lost()), .since = session->since()};
 }
 
 co::Task<std::string> Rbd::waits_for(Nanoseconds patience) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <new>
 
+#include "lib/backend/anatomy.h"
 #include "lib/base/log.h"
 
 namespace ballast::backend {
@@ -45,7 +46,8 @@ SharedAccess::SharedAccess(co::Executor& executor, std::string lun,
       changed_{executor, "a change of a shared store"},
       leaving_{executor, "a shared store's next beat"},
       tasks_{executor},
-      ending_{executor} {}
+      ending_{executor},
+      landmark_{executor, Anatomy::shared_access, this} {}
 
 void SharedAccess::start(AccessWatcher& watcher) {
   watcher_ = &watcher;
@@ -247,18 +249,6 @@ void SharedAccess::note_owner(const OwnerSeen& seen) {
       taken_at_ = executor_.now();
     }
   }
-}
-
-const char* SharedAccess::condition() const {
-  switch (access_) {
-    case Access::active:
-      return "owner";
-    case Access::transition:
-      return "transition";
-    case Access::standby:
-      break;
-  }
-  return session_ != nullptr && !session_->lost() ? "standby" : "fenced";
 }
 
 std::string SharedAccess::trouble() const {

@@ -34,6 +34,7 @@
 #include "lib/backend/shared_store.h"
 #include "lib/base/units.h"
 #include "lib/co/event.h"
+#include "lib/co/landmark.h"
 #include "lib/co/task_group.h"
 
 namespace ballast::backend {
@@ -58,7 +59,9 @@ class SharedAccess final : public SharedStore {
   void start(AccessWatcher& watcher) override;
   const Access& access() const override { return access_; }
   StoreOwner owner() const override { return owner_; }
-  const char* condition() const override;
+  const char* condition() const override {
+    return condition_of(access_, session_ != nullptr && !session_->lost());
+  }
   std::string trouble() const override;
   co::Task<Move> take_over(Asker asker, TimePoint until, co::CancelToken cancel) override;
   co::Task<Move> give_back(Asker asker, TimePoint until, co::CancelToken cancel) override;
@@ -83,6 +86,7 @@ class SharedAccess final : public SharedStore {
   co::Task<void> close();
 
  private:
+  friend struct Anatomy;
   enum class Wish : std::uint8_t { none, active, standby };
 
   co::Task<void> look_after();
@@ -138,6 +142,7 @@ class SharedAccess final : public SharedStore {
   co::Event leaving_;  // close() was called
   co::TaskGroup tasks_;
   co::TaskGroup ending_;
+  const co::Landmark landmark_;
 };
 
 }  // namespace ballast::backend

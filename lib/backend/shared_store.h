@@ -75,6 +75,17 @@ class SharedStore {
   virtual StoreOwner owner() const = 0;
   // "owner", "transition", "standby", or "fenced": lost, and not ready to be taken over again.
   virtual const char* condition() const = 0;
+  static constexpr const char* condition_of(Access access, bool has_session) {
+    switch (access) {
+      case Access::active:
+        return "owner";
+      case Access::transition:
+        return "transition";
+      case Access::standby:
+        break;
+    }
+    return has_session ? "standby" : "fenced";
+  }
   // One sentence: why the last attempt failed, or what one under way is doing. May be empty.
   virtual std::string trouble() const = 0;
   // Makes this machine the owner. The present owner is fenced, even if it is alive. Whoever asks

@@ -14,8 +14,8 @@
 // never .rodata; therefore names are arrays here, not pointers. The Root is found by its magic.
 //
 // What the reader knows by itself is the form of this table, the forms of libstdc++ (a string is a
-// pointer and a length, a vector two pointers, a source_location a pointer to file, function and
-// line) and the values of enums. `format` grows when one of these changes.
+// pointer and a length, a vector two pointers, a unique_ptr one, a source_location a pointer to
+// file, function and line) and the values of enums. `format` grows when one of these changes.
 #pragma once
 
 #include <algorithm>
@@ -29,6 +29,12 @@ namespace ballast::anatomy {
 inline constexpr std::uint32_t format = 1;
 inline constexpr std::size_t most_fields = 24;
 inline constexpr std::size_t longest_name = 23;
+
+// Within libstdc++'s containers, where offsetof() does not reach: a deque's pointers to the first
+// element and behind the last one, and the number of a map's elements.
+inline constexpr std::size_t deque_first = 2 * sizeof(void*);
+inline constexpr std::size_t deque_end = 6 * sizeof(void*);
+inline constexpr std::size_t map_size = 5 * sizeof(void*);
 
 // The beginning of a Root; 16 bytes with the zero.
 inline constexpr char magic[] = "BALLAST ANATOMY";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/write_log/ages.h"
 
+#include <cstddef>
 #include <utility>
 
 namespace ballast::write_log {
@@ -10,7 +11,8 @@ void Ages::wrote(std::uint64_t sequence, TimePoint now) {
     return;
   }
   if (marks_.size() == most) {
-    std::deque<Mark> every_second;
+    std::vector<Mark> every_second;
+    every_second.reserve(most);
     for (std::size_t i = 0; i < marks_.size(); i += 2) {
       every_second.push_back(marks_[i]);
     }
@@ -20,9 +22,9 @@ void Ages::wrote(std::uint64_t sequence, TimePoint now) {
   marks_.push_back({sequence, now});
 }
 
-std::optional<TimePoint> Ages::of(std::uint64_t sequence) const {
+std::optional<TimePoint> Ages::of(std::uint64_t sequence, std::span<const Mark> marks) {
   std::optional<TimePoint> at;
-  for (const Mark& mark : marks_) {
+  for (const Mark& mark : marks) {
     if (at.has_value() && mark.sequence > sequence) {
       break;
     }
@@ -32,9 +34,11 @@ std::optional<TimePoint> Ages::of(std::uint64_t sequence) const {
 }
 
 void Ages::drop_before(std::uint64_t sequence) {
-  while (marks_.size() > 1 && marks_[1].sequence <= sequence) {
-    marks_.pop_front();
+  std::size_t gone = 0;
+  while (gone + 1 < marks_.size() && marks_[gone + 1].sequence <= sequence) {
+    ++gone;
   }
+  marks_.erase(marks_.begin(), marks_.begin() + static_cast<std::ptrdiff_t>(gone));
   if (marks_.size() <= 1) {
     spacing_ = first_spacing;
   }

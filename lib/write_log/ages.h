@@ -8,8 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "lib/base/units.h"
 
@@ -19,21 +20,23 @@ class Ages {
  public:
   static constexpr std::size_t most = 256;
   static constexpr Nanoseconds first_spacing = std::chrono::milliseconds{100};
+  struct Mark {
+    std::uint64_t sequence;
+    TimePoint at;
+  };
 
   // The block was written now. Numbers and times rise.
   void wrote(std::uint64_t sequence, TimePoint now);
   // When the block was written, or a little earlier. Nothing: no block was written since.
-  std::optional<TimePoint> of(std::uint64_t sequence) const;
+  std::optional<TimePoint> of(std::uint64_t sequence) const { return of(sequence, marks_); }
+  static std::optional<TimePoint> of(std::uint64_t sequence, std::span<const Mark> marks);
   // Nobody asks for blocks before this one any more.
   void drop_before(std::uint64_t sequence);
   std::size_t kept() const { return marks_.size(); }
 
  private:
-  struct Mark {
-    std::uint64_t sequence;
-    TimePoint at;
-  };
-  std::deque<Mark> marks_;
+  friend struct Anatomy;
+  std::vector<Mark> marks_;
   Nanoseconds spacing_ = first_spacing;
 };
 

@@ -66,6 +66,7 @@ class Batch {
   void drop_from(Contents* contents) const;
 
  private:
+  friend struct Anatomy;
   Result<bool> add(const Position& self, const Position& next, std::uint64_t offset,
                    std::uint64_t bytes, std::string_view device);
   Index::Piece piece_at(Lba lba) const;  // which is before the end of them all

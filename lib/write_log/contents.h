@@ -53,6 +53,7 @@ class Contents {
   std::uint32_t block() const { return block_; }
 
  private:
+  friend struct Anatomy;
   std::uint32_t block_;
   Index index_;
   std::deque<Position> blocks_;

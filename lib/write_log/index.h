@@ -59,6 +59,7 @@ class Index {
   std::size_t runs() const { return runs_.size(); }
 
  private:
+  friend struct Anatomy;
   struct Run {
     Lba end{};
     Source source{};

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/write_log/anatomy.h"
+
 namespace ballast::write_log {
 namespace {
 
@@ -48,7 +50,8 @@ LoggedStore::LoggedStore(std::unique_ptr<backend::Backend> store,
       held_go_on_{executor_, "the log to be let go"},
       none_logging_{executor_, "changes on their way into the log"},
       operations_{executor_, "the last operation on a store with a log"},
-      tasks_{executor_} {
+      tasks_{executor_},
+      landmark_{executor_, Anatomy::logged_store, this} {
   none_logging_.set();
   log_->on_failure([](void* self) { static_cast<LoggedStore*>(self)->let_held_go_on(); }, this);
   BALLAST_ASSERT(block_ % geometry_.logical_block.value() == 0);
@@ -74,14 +77,19 @@ std::string LoggedStore::description() const {
 watch::LogView LoggedStore::view() const {
   watch::LogView view = log_->view();
   view.device = log_name_;
-  if (let_go_) {
-    view.state = "let go";
-  } else if (log_->state() == WriteLog::State::retired && !is_past()) {
-    view.state = to_string(WriteLog::State::failing);
-  } else if (works() && (going_past_ || (leaving_ && is_wanted()))) {
-    view.state = "letting go";
-  }
+  view.state =
+      condition(log_->state(), let_go_, is_past(), going_past_ || (leaving_ && is_wanted()));
   return view;
+}
+
+const char* LoggedStore::condition(WriteLog::State its, bool let_go, bool is_past, bool leaves) {
+  if (let_go) {
+    return "let go";
+  }
+  if (its == WriteLog::State::retired && !is_past) {
+    return to_string(WriteLog::State::failing);
+  }
+  return its == WriteLog::State::working && leaves ? "letting go" : to_string(its);
 }
 
 // --- reading -------------------------------------------------------------------------------------

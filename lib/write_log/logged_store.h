@@ -42,6 +42,7 @@
 #include "lib/co/cancel.h"
 #include "lib/co/event.h"
 #include "lib/co/gate.h"
+#include "lib/co/landmark.h"
 #include "lib/co/task.h"
 #include "lib/co/task_group.h"
 #include "lib/write_log/sabotage.h"
@@ -73,6 +74,10 @@ class LoggedStore final : public backend::Backend,
   const backend::LogCoverage* log_coverage() const override { return this; }
   backend::LogControl* log_control() override { return this; }
 
+  // What a log that is `its` is for the LUN, in words (lib/watch/report.h). `is_past`: everything
+  // goes to the store directly. `leaves`: it is about to.
+  static const char* condition(WriteLog::State its, bool let_go, bool is_past, bool leaves);
+
   // How long changes are held for the rest of the log, at first; each time that this was not
   // enough, it is twice as long.
   static constexpr Nanoseconds first_hold = std::chrono::seconds{5};
@@ -95,6 +100,7 @@ class LoggedStore final : public backend::Backend,
   co::Task<void> close() override;
 
  private:
+  friend struct Anatomy;
   // An operation that changes blocks, in the log or in the store.
   enum class Way : std::uint8_t { write, write_once, zero, discard };
   struct Order {
@@ -172,6 +178,7 @@ class LoggedStore final : public backend::Backend,
   co::CancelSource stop_;
   co::Gate operations_;
   co::TaskGroup tasks_;
+  const co::Landmark landmark_;
 };
 
 }  // namespace ballast::write_log

@@ -30,12 +30,13 @@ void Pacer::trimmed(std::uint64_t bytes, TimePoint now) {
   working_ = false;
 }
 
-std::optional<std::uint64_t> Pacer::speed() const {
-  if (bytes_ == 0) {
+std::optional<std::uint64_t> Pacer::speed_of(std::uint64_t bytes, Nanoseconds time) {
+  if (bytes == 0 || time <= Nanoseconds{}) {
     return std::nullopt;
   }
-  const double seconds = std::chrono::duration<double>(time_).count();
-  return static_cast<std::uint64_t>(static_cast<double>(bytes_) / seconds);
+  constexpr double most = 1e18;  // out of a core file there may be anything
+  const double seconds = std::chrono::duration<double>(time).count();
+  return static_cast<std::uint64_t>(std::min(static_cast<double>(bytes) / seconds, most));
 }
 
 TimePoint Pacer::next(TimePoint now) const {

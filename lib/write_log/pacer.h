@@ -60,13 +60,15 @@ class Pacer {
   void empty_until(TimePoint until) { empty_until_ = until; }
 
   // How many bytes of the log the store takes in a second. Nothing: not known yet.
-  std::optional<std::uint64_t> speed() const;
+  std::optional<std::uint64_t> speed() const { return speed_of(bytes_, time_); }
+  static std::optional<std::uint64_t> speed_of(std::uint64_t bytes, Nanoseconds time);
 
   // When the next block may close, if nothing changes until then. It is not after `now` if it may
   // now.
   TimePoint next(TimePoint now) const;
 
  private:
+  friend struct Anatomy;
   // When the store stands still, if it answers nothing until then.
   TimePoint still_at() const { return answered_ + std::max(patience, 2 * longest_); }
 

@@ -48,11 +48,12 @@ bool Reaper::is_time() const {
 co::Task<void> Reaper::run() {
   Nanoseconds wait = first_wait;
   while (!stop_.requested() && !is_stuck_) {
+    step_ = Step::waits;
     if (contents_.tail().sequence == contents_.end().sequence) {
       const std::uint64_t next = contents_.end().sequence;
       const IoStatus status = co_await writer_.reached(next, stop_.token());
       if (!ok(status)) {
-        co_return;  // no block comes any more
+        break;  // no block comes any more
       }
       continue;
     }
@@ -66,9 +67,11 @@ co::Task<void> Reaper::run() {
       wait = first_wait;
       continue;
     }
+    step_ = Step::waits_to_retry;
     (void)co_await co::sleep_for(executor_, wait, stop_.token());
     wait = std::min(2 * wait, longest_wait);
   }
+  step_ = Step::has_ended;
 }
 
 // The last block that may go to the store now.
@@ -81,12 +84,14 @@ co::Task<std::uint64_t> Reaper::last_to_reap() {
 
 co::Task<IoStatus> Reaper::reap() {
   pacer_.begins(executor_.now());
+  step_ = Step::makes_durable;
   const std::uint64_t last = co_await last_to_reap();
   if (last < contents_.tail().sequence) {
     co_return IoStatus::not_ready;
   }
   const std::uint64_t begin = contents_.tail().offset;
   const std::uint64_t bytes = Batch::bytes_at_tail(contents_, last);
+  step_ = Step::reads;
   IoStatus status = co_await device_.read(begin, batch_.memory().first(bytes));
   if (!ok(status)) {
     co_return status;
@@ -100,11 +105,35 @@ co::Task<IoStatus> Reaper::reap() {
     trimmed_.fail(IoStatus::medium_error);
     co_return IoStatus::medium_error;
   }
+  step_ = Step::writes;
   status = co_await write_batch();
   if (ok(status)) {
+    step_ = Step::trims;
     status = co_await trim();
   }
   co_return status;
+}
+
+const char* to_string(Reaper::Step step) {
+  switch (step) {
+    case Reaper::Step::waits:
+      return "waits until it is time";
+    case Reaper::Step::makes_durable:
+      return "makes blocks of the log durable";
+    case Reaper::Step::reads:
+      return "reads a batch out of the log";
+    case Reaper::Step::writes:
+      return "writes its batch to the store";
+    case Reaper::Step::flushes:
+      return "flushes the store";
+    case Reaper::Step::trims:
+      return "gives the room of its batch back";
+    case Reaper::Step::waits_to_retry:
+      return "waits to try again";
+    case Reaper::Step::has_ended:
+      return "has ended";
+  }
+  return "?";
 }
 
 // --- to the store --------------------------------------------------------------------------------
@@ -118,6 +147,7 @@ co::Task<IoStatus> Reaper::write_batch() {
   }
   co_await writes.join();
   if (ok(batch_status_) && !sabotage_.trim_without_store_flush) {
+    step_ = Step::flushes;
     batch_status_ = co_await store_.flush(stop_.token());
   }
   if (ok(batch_status_)) {

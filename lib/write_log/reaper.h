@@ -61,6 +61,17 @@ class Reaper {
   co::Task<IoStatus> drain();
   // Whether it found a block that is not what was written.
   bool is_stuck() const { return is_stuck_; }
+  // What it does, for whoever reads a core file.
+  enum class Step : std::uint8_t {
+    waits,           // for something to write back, or until it is time
+    makes_durable,   // in the log, what it is to write back
+    reads,           // a batch, out of the log
+    writes,          // the batch, to the store
+    flushes,         // the store
+    trims,           // writes the superblock that gives the room back
+    waits_to_retry,  // something failed
+    has_ended,
+  };
 
   // Ends the batch that is under way, early if the store can. What waits in drain() ends with
   // not_ready, and so does a later drain(). The last call but that.
@@ -72,6 +83,7 @@ class Reaper {
   static constexpr Nanoseconds longest_wait = std::chrono::seconds{60};
 
  private:
+  friend struct Anatomy;
   co::Task<void> run();
   bool device_failed() const { return !ok(device_.failure()) || !ok(writer_.failure()); }
   bool hurries() const;
@@ -101,9 +113,12 @@ class Reaper {
   co::Watermark trimmed_;
   co::Event wanted_;
   bool is_stuck_ = false;
+  Step step_ = Step::waits;
   co::Gate operations_;
   co::CancelSource stop_;
   co::TaskGroup tasks_;
 };
+
+const char* to_string(Reaper::Step step);
 
 }  // namespace ballast::write_log

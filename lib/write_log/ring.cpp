@@ -22,12 +22,4 @@ void Ring::took(std::uint64_t offset, std::uint64_t length, std::uint32_t link) 
   next_ = {.sequence = next_.sequence + 1, .offset = behind(sizes_, offset, length), .link = link};
 }
 
-std::uint64_t Ring::used() const {
-  if (tail_.sequence == next_.sequence) {
-    return 0;
-  }
-  return next_.offset > tail_.offset ? next_.offset - tail_.offset
-                                     : bytes() - (tail_.offset - next_.offset);
-}
-
 }  // namespace ballast::write_log

@@ -40,8 +40,15 @@ class Ring {
   }
 
   // Bytes from the tail to the next block, of those that there are.
-  std::uint64_t used() const;
+  std::uint64_t used() const { return used_of(tail_, next_, bytes()); }
   std::uint64_t bytes() const { return sizes_.segments * segment_bytes; }
+  static std::uint64_t used_of(const Position& tail, const Position& next, std::uint64_t bytes) {
+    if (tail.sequence == next.sequence) {
+      return 0;
+    }
+    return next.offset > tail.offset ? next.offset - tail.offset
+                                     : bytes - (tail.offset - next.offset);
+  }
 
   // Nobody writes over the segment of `offset` while this object lives.
   class [[nodiscard]] Pin {
@@ -80,6 +87,7 @@ class Ring {
   }
 
  private:
+  friend struct Anatomy;
   Sizes sizes_;
   Position tail_;
   Position next_;

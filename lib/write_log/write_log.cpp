@@ -97,16 +97,6 @@ const char* to_string(WriteLog::State state) {
   return "unknown";
 }
 
-WriteLog::State WriteLog::state() const {
-  if (reaper_.is_stuck()) {
-    return State::damaged;
-  }
-  if (ok(device_.failure())) {
-    return State::working;
-  }
-  return empty() ? State::retired : State::failing;
-}
-
 co::Task<IoStatus> WriteLog::drain() {
   const IoStatus status = co_await reaper_.drain();
   co_return status;

@@ -110,7 +110,16 @@ class WriteLog {
   bool covers(Lba lba, BlockCount blocks) const { return contents_.index().covers(lba, blocks); }
   bool takes_changes() const { return state() == State::working && writer_.has_room(); }
 
-  State state() const;
+  State state() const { return state_of(reaper_.is_stuck(), !ok(device_.failure()), empty()); }
+  static State state_of(bool is_stuck, bool failed, bool empty) {
+    if (is_stuck) {
+      return State::damaged;
+    }
+    if (!failed) {
+      return State::working;
+    }
+    return empty ? State::retired : State::failing;
+  }
   // Called once, when the state is not `working` any more because the device failed.
   void on_failure(void (*call)(void* argument), void* argument) {
     device_.on_failure(call, argument);
@@ -140,6 +149,7 @@ class WriteLog {
   co::Task<void> close();
 
  private:
+  friend struct Anatomy;
   WriteLog(backend::Backend& device, backend::Backend& store, const Options& options,
            const Superblock& superblock, Found found);
 

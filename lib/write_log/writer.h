@@ -107,6 +107,7 @@ class Writer {
   static constexpr Nanoseconds quiet = std::chrono::milliseconds{100};
 
  private:
+  friend struct Anatomy;
   struct Entry : co::ListNode<Entry> {
     explicit Entry(const Change& its) : change{its} {}
     Change change;
