@@ -5,7 +5,8 @@
 // Of the input, the first byte chooses. Either the rest is the core file. Or it is the memory of a
 // process in a core file that is well formed, with the real tables of this build: then the walk
 // gets deep. There, a word that begins with 0xfe points to another word of that memory, and one
-// that begins with 0xfd to a table.
+// that begins with 0xfd to a table. Or, thirdly, that memory has an executor with a landmark of
+// each kind, and the input only says what words are where these lead to.
 #include <elf.h>
 
 #include <algorithm>
@@ -16,8 +17,11 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "lib/backend/anatomy.h"
 #include "lib/base/anatomy.h"
 #include "lib/co/anatomy.h"
 #include "lib/io/anatomy.h"
@@ -26,6 +30,7 @@
 #include "lib/volume/anatomy.h"
 #include "lib/watch/anatomy.h"
 #include "lib/watch/report.h"
+#include "lib/write_log/anatomy.h"
 #include "targetcli-config/ballastctl/core/process.h"
 #include "targetcli-config/ballastctl/core/views.h"
 
@@ -37,13 +42,37 @@ namespace {
 constexpr std::uint64_t tables_at = 0x10000;
 constexpr std::uint64_t memory_at = 0x100000;
 
-const std::array tables{
-    &co::Anatomy::executor,    &co::Anatomy::landmark,   &co::Anatomy::task,
-    &co::Anatomy::coroutine,   &co::Anatomy::place,      &co::Anatomy::wait,
-    &io::Anatomy::uring,       &io::Anatomy::operation,  &volume::Anatomy::hold,
-    &volume::Anatomy::volume,  &watch::Anatomy::limits,  &watch::Anatomy::record,
-    &watch::Anatomy::counters, &scsi::Anatomy::task_set, &scsi::Anatomy::slot,
-    &lun::Anatomy::lun};
+const std::array tables{&co::Anatomy::executor,
+                        &co::Anatomy::landmark,
+                        &co::Anatomy::task,
+                        &co::Anatomy::coroutine,
+                        &co::Anatomy::place,
+                        &co::Anatomy::wait,
+                        &co::Anatomy::mutex,
+                        &co::Anatomy::locker,
+                        &io::Anatomy::uring,
+                        &io::Anatomy::operation,
+                        &volume::Anatomy::hold,
+                        &volume::Anatomy::volume,
+                        &watch::Anatomy::limits,
+                        &watch::Anatomy::record,
+                        &watch::Anatomy::counters,
+                        &scsi::Anatomy::task_set,
+                        &scsi::Anatomy::slot,
+                        &lun::Anatomy::lun,
+                        &backend::Anatomy::shared_access,
+                        &backend::Anatomy::session,
+                        &backend::Anatomy::image,
+                        &backend::Anatomy::nbd_links,
+                        &write_log::Anatomy::logged_store,
+                        &write_log::Anatomy::write_log,
+                        &write_log::Anatomy::contents,
+                        &write_log::Anatomy::ring,
+                        &write_log::Anatomy::position,
+                        &write_log::Anatomy::pacer,
+                        &write_log::Anatomy::writer,
+                        &write_log::Anatomy::slot,
+                        &write_log::Anatomy::reaper};
 
 std::uint64_t place_of(const anatomy::Type* type) {
   const auto found = std::find(tables.begin(), tables.end(), type);
@@ -77,19 +106,72 @@ std::vector<std::byte> moved_tables() {
   return all;
 }
 
+// What a word of the input means.
+std::uint64_t meaning(std::uint64_t word, std::size_t memory_bytes) {
+  switch (word & 0xff) {
+    case 0xfe:
+      return memory_at + (word >> 8) % (memory_bytes / 8) * 8;
+    case 0xfd:
+      return place_of(tables[(word >> 8) % tables.size()]);
+    default:
+      return word;
+  }
+}
+
+std::uint64_t word_of(std::span<const std::uint8_t> input, std::size_t at) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, input.data() + at, sizeof word);
+  return word;
+}
+
 std::vector<std::byte> memory_of(std::span<const std::uint8_t> input) {
   std::vector<std::byte> memory(std::max<std::size_t>(16, input.size() / 8 * 8));
-  std::memcpy(memory.data(), input.data(), input.size() / 8 * 8);
-  for (std::size_t at = 0; at < memory.size(); at += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, memory.data() + at, sizeof word);
-    if ((word & 0xff) == 0xfe) {
-      put(memory, at, memory_at + (word >> 8) % (memory.size() / 8) * 8);
-    } else if ((word & 0xff) == 0xfd) {
-      put(memory, at, place_of(tables[(word >> 8) % tables.size()]));
-    }
+  for (std::size_t at = 0; at + 8 <= input.size(); at += 8) {
+    put(memory, at, meaning(word_of(input, at), memory.size()));
   }
   return memory;
+}
+
+// Larger than the largest object. The input has pairs: where a word lies, and the word.
+std::vector<std::byte> sparse_memory_of(std::span<const std::uint8_t> input) {
+  std::vector<std::byte> memory(std::size_t{128} << 10);
+  for (std::size_t at = 0; at + 16 <= input.size(); at += 16) {
+    put(memory, word_of(input, at) % (memory.size() / 8) * 8,
+        meaning(word_of(input, at + 8), memory.size()));
+  }
+  return memory;
+}
+
+std::size_t offset_of(const anatomy::Type& type, std::string_view name) {
+  for (std::size_t i = 0; i < type.count; ++i) {
+    if (name == type.fields[i].name) {
+      return type.fields[i].offset;
+    }
+  }
+  std::abort();
+}
+
+// An executor at the beginning, its landmarks at the end, and what they name between.
+void add_landmarks(std::vector<std::byte>& memory) {
+  const std::array known{&lun::Anatomy::lun,
+                         &io::Anatomy::uring,
+                         &write_log::Anatomy::logged_store,
+                         &backend::Anatomy::shared_access,
+                         &backend::Anatomy::image,
+                         &backend::Anatomy::nbd_links,
+                         &co::Anatomy::mutex};
+  constexpr std::size_t executor = 16;
+  constexpr std::size_t apart = 64;
+  std::size_t landmark = memory.size() - known.size() * apart;
+  put(memory, 0, memory_at + executor);
+  put(memory, executor + offset_of(co::Anatomy::executor, "landmarks"), memory_at + landmark);
+  for (std::size_t i = 0; i < known.size(); ++i, landmark += apart) {
+    const bool last = i + 1 == known.size();
+    put(memory, landmark + offset_of(co::Anatomy::landmark, "type"), place_of(known[i]));
+    put(memory, landmark + offset_of(co::Anatomy::landmark, "object"), memory_at + 8192 + i * 4096);
+    put(memory, landmark + offset_of(co::Anatomy::landmark, "next"),
+        last ? 0 : memory_at + landmark + apart);
+  }
 }
 
 void add_segment(std::vector<std::byte>& core, std::size_t index, std::uint64_t address,
@@ -105,7 +187,7 @@ void add_segment(std::vector<std::byte>& core, std::size_t index, std::uint64_t 
   core.insert(core.end(), memory.begin(), memory.end());
 }
 
-std::vector<std::byte> well_formed(std::span<const std::uint8_t> input) {
+std::vector<std::byte> well_formed(std::span<const std::uint8_t> input, bool has_landmarks) {
   static const std::vector<std::byte> its_tables = moved_tables();
   Elf64_Ehdr header{};
   std::memcpy(header.e_ident, ELFMAG, SELFMAG);
@@ -118,7 +200,11 @@ std::vector<std::byte> well_formed(std::span<const std::uint8_t> input) {
   std::vector<std::byte> core(sizeof header + 2 * sizeof(Elf64_Phdr));
   std::memcpy(core.data(), &header, sizeof header);
   add_segment(core, 0, tables_at, its_tables);
-  add_segment(core, 1, memory_at, memory_of(input));
+  std::vector<std::byte> memory = has_landmarks ? sparse_memory_of(input) : memory_of(input);
+  if (has_landmarks) {
+    add_landmarks(memory);
+  }
+  add_segment(core, 1, memory_at, memory);
   return core;
 }
 
@@ -139,8 +225,12 @@ void walk(std::span<const std::byte> bytes) {
       std::abort();
     }
   }
-  (void)locks(process.value()).dump(-1, ' ', false, Json::error_handler_t::replace);
-  (void)operations(process.value()).dump(-1, ' ', false, Json::error_handler_t::replace);
+  for (const auto& [view, show] : {std::pair{&locks, &show_locks}, std::pair{&logs, &show_logs},
+                                   std::pair{&operations, &show_operations}}) {
+    const Json luns = view(process.value());
+    (void)luns.dump(-1, ' ', false, Json::error_handler_t::replace);
+    (void)show({luns.begin(), luns.end()});
+  }
   (void)process.value().end();
   if (reader.notes().size() > Reader::most_notes) {
     std::abort();
@@ -157,7 +247,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   if ((*input & 1) != 0) {
     walk(std::as_bytes(rest));
   } else {
-    walk(well_formed(rest));
+    walk(well_formed(rest, (*input & 2) != 0));
   }
   return 0;
 }

@@ -4,9 +4,10 @@
 # Before, `scratch` names a folder. usage: source core.sh
 
 # start_host ARGUMENT…: starts core_host with the plugin that install installs, which has no
-# symbols. Sets `host`. Ends the test if it is not ready in time.
+# symbols. Sets `host`. Returns 77 if the host cannot do it on this machine. Ends the test if it is
+# not ready in time.
 start_host() {
-  local tries
+  local tries status
   : >"$scratch/said"
   (cd "$scratch" && ulimit -c unlimited && export TMPDIR=$scratch && BALLAST_PLUGIN=$scratch/handler_ballast.so exec "$CORE_HOST" "$@") \
     >"$scratch/said" 2>"$scratch/host.log" &
@@ -16,6 +17,10 @@ start_host() {
     kill -0 "$host" 2>/dev/null || break
     sleep 0.05
   done
+  wait "$host"
+  status=$?
+  host=
+  ((status != 77)) || return 77
   echo "the host is not ready:"
   cat "$scratch/host.log"
   exit 1

@@ -50,6 +50,7 @@ constexpr std::array views{
     View{"tasks", as_live<watch::report::tasks, watch::Lists{.tasks = true}>, show_tasks},
     View{"locks", locks, show_locks},
     View{"ops", operations, show_operations},
+    View{"log", logs, show_logs},
 };
 
 const View& view_of(const std::string& name) {
@@ -59,7 +60,7 @@ const View& view_of(const std::string& name) {
     }
   }
   throw CLI::ValidationError{"VERB", fmt::format("there is no \"{}\": give list, inflight, tasks, "
-                                                 "locks or ops",
+                                                 "locks, ops or log",
                                                  name)};
 }
 
@@ -124,7 +125,7 @@ void add_core(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   command->add_option("FILE", options->file, "the core file, unpacked")->required();
   command->add_option("VERB", options->verb,
-                      "list (if left out), inflight, tasks, locks or ops: what to show");
+                      "list (if left out), inflight, tasks, locks, ops or log: what to show");
   command->add_option("--lun", options->lun, "the name of the backstore; without it, all of them");
   command->add_option(
       "--plugin", options->plugin,

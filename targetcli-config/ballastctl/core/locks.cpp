@@ -106,6 +106,33 @@ Json adoption_json(const Object& slot, const Owner& adopter, const Owners& owner
   return json;
 }
 
+// Who has locked a mutex, or waits for it; `since` is when that began.
+Json locker_json(const std::optional<Object>& task, const Owners& owners,
+                 const std::optional<TimePoint>& since, TimePoint now) {
+  const Owner* const owner = task ? owners.of_task(task->address()) : nullptr;
+  Json json;
+  json["task"] = task ? Json(task->text("name")) : Json(nullptr);
+  json["command"] = owner != nullptr ? Json(owner->command) : Json(nullptr);
+  json["for_ns"] =
+      since ? Json(static_cast<std::uint64_t>(std::max<std::int64_t>(0, (now - *since).count())))
+            : Json(nullptr);
+  return json;
+}
+
+Json mutex_json(const Object& mutex, const Owners& owners, TimePoint now) {
+  Json json;
+  json["mutex"] = mutex.text("what");
+  json["locked_at"] = place(mutex.target("locked_at"));
+  json["owner"] = locker_json(mutex.target("owner"), owners, mutex.time("locked_since"), now);
+  json["waiters"] = Json::array();
+  for (const Object& locker : mutex.list("waiters")) {
+    const std::optional<Object> task = locker.target("task");
+    json["waiters"].push_back(
+        locker_json(task, owners, task ? std::optional{task->time("since")} : std::nullopt, now));
+  }
+  return json;
+}
+
 std::string names(const nlohmann::json& commands) {
   std::string text;
   for (const nlohmann::json& command : commands) {
@@ -113,6 +140,36 @@ std::string names(const nlohmann::json& commands) {
     text += command.is_null() ? "another" : number_cell(command);
   }
   return text;
+}
+
+std::string task_cell(const nlohmann::json& locker) {
+  const nlohmann::json& task = locker.at("task");
+  return task.is_null() ? "" : task.get<std::string>();
+}
+
+std::string mutexes_text(const std::vector<nlohmann::json>& luns) {
+  constexpr auto right = Table::Align::right;
+  Table table{{{"LUN"},
+               {"MUTEX"},
+               {"TASK"},
+               {"COMMAND", right},
+               {"STATE"},
+               {"SINCE", right},
+               {"LOCKED AT"}}};
+  for (const nlohmann::json& lun : luns) {
+    for (const nlohmann::json& mutex : lun.at("mutexes")) {
+      const nlohmann::json& owner = mutex.at("owner");
+      table.add({lun.at("name"), mutex.at("mutex"), task_cell(owner),
+                 number_cell(owner.at("command")), "has it", duration_cell(owner.at("for_ns")),
+                 mutex.at("locked_at")});
+      for (const nlohmann::json& waiter : mutex.at("waiters")) {
+        table.add({lun.at("name"), mutex.at("mutex"), task_cell(waiter),
+                   number_cell(waiter.at("command")), "waits", duration_cell(waiter.at("for_ns")),
+                   ""});
+      }
+    }
+  }
+  return table.empty() ? "" : "\n" + table.text();
 }
 
 }  // namespace
@@ -133,6 +190,12 @@ Json locks(const Process& process) {
       const std::optional<Object> record = owners.slots()[i].part("record");
       if (record.has_value() && record->flag("adopts")) {
         json["adoptions"].push_back(adoption_json(owners.slots()[i], owners.of_slot(i), owners));
+      }
+    }
+    json["mutexes"] = Json::array();
+    for (const Object& mutex : lun.mutexes) {
+      if (mutex.flag("locked")) {
+        json["mutexes"].push_back(mutex_json(mutex, owners, process.now()));
       }
     }
     luns.push_back(std::move(json));
@@ -166,7 +229,7 @@ std::string show_locks(const std::vector<nlohmann::json>& luns) {
                  names(nlohmann::json::array({adoption.at("waits_for")}))});
     }
   }
-  return table.empty() ? "no blocks are held\n" : table.text();
+  return (table.empty() ? "no blocks are held\n" : table.text()) + mutexes_text(luns);
 }
 
 }  // namespace ballast::ctl::core

@@ -29,6 +29,7 @@ TimePoint believable(TimePoint time);
 // A copy of one object.
 class Object {
  public:
+  Reader& reader() const { return *reader_; }
   std::uint64_t address() const { return address_; }
   std::uint64_t size() const { return bytes_.size(); }
   std::uint64_t address_of(std::string_view field) const;
@@ -92,6 +93,10 @@ class Reader {
   // The name of the type that is described at `type`; empty: none is.
   std::string name_of_type(std::uint64_t type);
 
+  // Copies what is at `address`. Returns false if the core file does not have all of it.
+  bool bytes(std::uint64_t address, std::span<std::byte> to) const {
+    return core_.read(address, to);
+  }
   std::optional<std::uint64_t> word(std::uint64_t address) const;
   // The text at `address`, up to its zero, `longest` bytes at most. Nothing: it cannot be read.
   std::optional<std::string> text(std::uint64_t address, std::size_t longest = 256) const;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstddef>
@@ -101,20 +102,39 @@ Result<Process> Process::find(CoreFile& core, Reader& reader, const std::string&
   return process;
 }
 
+// An object that a landmark of this name leads to.
+void DeadLun::add(const std::string& name, Object object) {
+  const std::array<std::pair<std::string_view, std::optional<Object>*>, 7> known{
+      {{"LUN", &lun},
+       {"device", &device},
+       {"io_uring", &uring},
+       {"logged store", &logged},
+       {"shared access", &shared},
+       {"image", &image},
+       {"NBD links", &nbd}}};
+  if (name == "mutex") {
+    mutexes.push_back(std::move(object));
+    return;
+  }
+  for (const auto& [its, place] : known) {
+    if (name == its) {
+      *place = std::move(object);
+      return;
+    }
+  }
+}
+
 void Process::find_luns(const Object& newest) {
   std::vector<Object> executors = newest.list("next");
   executors.insert(executors.begin(), newest);
   std::ranges::reverse(executors);
   for (const Object& executor : executors) {
-    DeadLun lun{executor, {}, {}, {}};
+    DeadLun lun{.executor = executor};
     for (const Object& landmark : executor.list("landmarks")) {
-      const std::string what = reader_->name_of_type(landmark.number("type"));
-      std::optional<Object>* const here = what == "LUN"        ? &lun.lun
-                                          : what == "device"   ? &lun.device
-                                          : what == "io_uring" ? &lun.uring
-                                                               : nullptr;
-      if (here != nullptr) {
-        *here = reader_->object(landmark.number("object"), landmark.number("type"));
+      std::optional<Object> object =
+          reader_->object(landmark.number("object"), landmark.number("type"));
+      if (object.has_value()) {
+        lun.add(reader_->name_of_type(landmark.number("type")), std::move(*object));
       }
     }
     now_ = std::max(now_, executor.time("now"));

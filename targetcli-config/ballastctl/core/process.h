@@ -20,10 +20,16 @@ namespace ballast::ctl::core {
 // A LUN's executor, and what was found on it.
 struct DeadLun {
   Object executor;
-  std::optional<Object> lun;
-  std::optional<Object> device;
-  std::optional<Object> uring;
+  std::optional<Object> lun{};
+  std::optional<Object> device{};
+  std::optional<Object> uring{};
+  std::optional<Object> logged{};  // the backend that has a write log in front of the store
+  std::optional<Object> shared{};  // what sees to it whose a shared store is
+  std::optional<Object> image{};   // in Ceph
+  std::optional<Object> nbd{};     // the connections to an NBD server
+  std::vector<Object> mutexes{};
   std::string name() const { return executor.text("name"); }
+  void add(const std::string& name, Object object);
 };
 
 class Process {

@@ -9,6 +9,7 @@
 
 #include "lib/scsi/stalled_luns.h"
 #include "targetcli-config/ballastctl/core/process.h"
+#include "targetcli-config/ballastctl/core/store.h"
 
 namespace ballast::ctl::core {
 namespace {
@@ -171,6 +172,9 @@ LunSnapshot snapshot_of(const DeadLun& dead, const watch::Lists& lists, TimePoin
   const Object& lun = *dead.lun;
   snapshot.name = lun.string("name");
   set_store(lun, snapshot);
+  if (lun.number("backend") != 0) {
+    describe_store(dead, now, snapshot);
+  }
   set_mailbox(dead, snapshot.mailbox);
   snapshot.refused_wakes = dead.executor.number("refused_wakes");
   if (const std::optional<Object> task_set = lun.target("task_set"); task_set.has_value()) {

@@ -8,14 +8,21 @@
 #include <vector>
 
 #include "targetcli-config/ballastctl/core/process.h"
+#include "targetcli-config/ballastctl/core/store.h"
 
 namespace ballast::ctl::core {
 
 using Json = nlohmann::ordered_json;
 
-// Who holds which blocks, and who waits for whom.
+// Who holds which blocks and which mutexes, and who waits for whom.
 Json locks(const Process& process);
 std::string show_locks(const std::vector<nlohmann::json>& luns);
+
+// The write logs: as the live plugin shows them, and the state of their blocks.
+Json logs(const Process& process);
+// Of one log, what the live plugin does not show.
+Json more_of_log(const DeadLog& dead);
+std::string show_logs(const std::vector<nlohmann::json>& luns);
 
 // The operations of the LUNs' io_urings.
 Json operations(const Process& process);

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "targetcli-config/ballastctl/ask/daemon.h"
-#include "targetcli-config/ballastctl/text/cells.h"
+#include "targetcli-config/ballastctl/text/log_text.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
@@ -50,20 +50,6 @@ std::uint64_t number(const json& object, const char* member) {
 
 bool is_gone(std::string_view state) {
   return state == "let go" || state == "retired";
-}
-
-// What of it the store does not have, and how fast it takes it.
-std::string waiting_text(const json& log) {
-  if (log.at("oldest_ns").is_null()) {
-    return "the store has everything";
-  }
-  std::string text = fmt::format("{} in {} blocks wait for the store, the oldest for {}",
-                                 bytes_text(number(log, "used_bytes")), number(log, "blocks"),
-                                 duration_text(number(log, "oldest_ns")));
-  if (const json& speed = log.at("store_bytes_per_s"); speed.is_number()) {
-    text += fmt::format("; it takes {} a second", bytes_text(speed.get<std::uint64_t>()));
-  }
-  return text;
 }
 
 // The line about a wait, now and then.
@@ -113,27 +99,6 @@ std::optional<OnlineLog> lun_with_log(const std::string& path) {
     }
   }
   return std::nullopt;
-}
-
-std::string status_text(const json& lun) {
-  const std::string name = printable(lun.at("name").get<std::string>());
-  const json& log = lun.at("log");
-  const auto state = log.at("state").get<std::string>();
-  const std::string device = printable(log.at("device").get<std::string>());
-  std::string text = fmt::format("{}: open, with the write log {}: {}\n", name, device, state);
-  if (state == "let go") {
-    text += "  its store needs no log; changes go there directly\n";
-    return text;
-  }
-  if (state == "failing" || state == "retired") {
-    text += "  its disk failed: the store gets what it has, and then works without it\n";
-  } else if (state == "damaged") {
-    text += "  what it has cannot be read; changes fail\n";
-  }
-  text += fmt::format("  {}\n", waiting_text(log));
-  text += fmt::format("  {} of {} used; epoch {}\n", bytes_text(number(log, "used_bytes")),
-                      bytes_text(number(log, "size_bytes")), number(log, "epoch"));
-  return text;
 }
 
 void drain_online(const std::string& lun, bool lets_go) {

@@ -25,9 +25,6 @@ Result<OnlineLog> log_of_lun(const std::string& lun);
 // Of the LUN that has the log at this path; nothing if none has, or nobody knows.
 std::optional<OnlineLog> lun_with_log(const std::string& path);
 
-// A line or more for people.
-std::string status_text(const nlohmann::json& lun);
-
 // Has the log of an open LUN written back, or let go, and waits for it. Shows how far it is.
 void drain_online(const std::string& lun, bool lets_go);
 

@@ -13,6 +13,7 @@
 #include "targetcli-config/ballastctl/log/online.h"
 #include "targetcli-config/ballastctl/log/paths.h"
 #include "targetcli-config/ballastctl/log/verbs.h"
+#include "targetcli-config/ballastctl/text/log_text.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
