@@ -2,8 +2,9 @@
 # check-ring: the built plugin, loaded by a host that plays daemon and kernel.
 # check-kill: 150 times SIGKILL under load, for LUNs with a write log; about three minutes.
 # check-instructions: fails if a command takes over 2 % more instructions than instructions.tsv says.
-# check-core: ballastctl core, with core files of frozen LUNs.
-# check-core-sweep: the same with 100 processes that die under load; about five minutes.
+# check-core: ballastctl core, with core files of frozen LUNs, and of six processes that die under
+# load.
+# check-core-sweep: 100 of those.
 # bench-native: commands per second and instructions per command with the same host.
 
 ring_tests := ring_test freeze_test log_test kernel_test open_test passed_over_test watchdog_test
@@ -38,9 +39,9 @@ $(stripped): $(plugin)
 build-core: $(stripped) $(B)/ballastctl $(B)/tests/ring/core_host
 core_environment = CORE_HOST=$(abspath $(B))/tests/ring/core_host PLUGIN=$(stripped) BALLASTCTL=$(B)/ballastctl
 check-core: build-core
-	@$(core_environment) ci/run-tests core-$(VARIANT) tests/ring/core_test
+	@$(core_environment) ci/run-tests core-$(VARIANT) tests/ring/core_test tests/ring/core_sweep
 check-core-sweep: build-core
-	@$(core_environment) tests/ring/core_sweep
+	@$(core_environment) tests/ring/core_sweep 100
 
 .PHONY: check-instructions
 check-instructions: $(plugin) $(B)/tests/ring/bench
