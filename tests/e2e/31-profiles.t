@@ -22,7 +22,7 @@ queue_depth = 64
 deadline = 30s
 CONF
 fresh_daemon
-tcli /backstores/user:ballast create name=vol0 size=64M "cfgstring=file=/srv/vol0.raw;profile=databse" > "$TEST_DIR/said" 2>&1
+tcli <<< "/backstores/user:ballast create name=vol0 size=64M cfgstring=file=/srv/vol0.raw;profile=databse" > "$TEST_DIR/said" 2>&1
 like "$(< "$TEST_DIR/said")" 'ballast.conf has no profile "databse" with a setting in it; it has database' \
     "a profile that is not there is refused, by name"
 ok "and nothing is made" test ! -e /srv/vol0.raw
@@ -52,5 +52,5 @@ echo "deadline" >> "$file"
 ok "the daemon restarts with a file that is wrong" systemctl restart tcmu-runner.service
 ok "and comes" wait_for 30 "tcmu-runner on the bus" daemon_ready
 expect_log "vol0: only the settings of the LUN's own string count, until it is opened again: $file: line"
-tcli /backstores/user:ballast create name=vol1 size=64M cfgstring=file=/srv/vol1.raw > "$TEST_DIR/said" 2>&1
+tcli <<< "/backstores/user:ballast create name=vol1 size=64M cfgstring=file=/srv/vol1.raw" > "$TEST_DIR/said" 2>&1
 like "$(< "$TEST_DIR/said")" "$file: line [0-9]+" "a new LUN is refused meanwhile, with the line of the file"
