@@ -211,6 +211,7 @@ install: all
 	install -D -m 0644 -t $(share)/bash-completion/completions targetcli-config/bash-completion/ballastctl
 	install -D -m 0644 -t $(share)/dbus-1/system.d $(wildcard targetcli-config/dbus/*.conf)
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d $(wildcard targetcli-config/sysusers/*.conf)
+	install -D -m 0644 -t $(share)/zsh/vendor-completions targetcli-config/zsh-completion/_ballastctl
 	install -D -m 0644 -t $(share)/ballast/recipes $(wildcard targetcli-config/recipes/*)
 	install -D -m 0755 -t $(share)/ballast $(operator_scripts:%=targetcli-config/ballast-%)
 	for script in $(operator_scripts); do \
@@ -231,6 +232,7 @@ uninstall:
 	  $(share)/bash-completion/completions/ballastctl \
 	  $(patsubst targetcli-config/dbus/%,$(share)/dbus-1/system.d/%,$(wildcard targetcli-config/dbus/*.conf)) \
 	  $(patsubst targetcli-config/sysusers/%,$(DESTDIR)$(PREFIX)/lib/sysusers.d/%,$(wildcard targetcli-config/sysusers/*.conf)) \
+	  $(share)/zsh/vendor-completions/_ballastctl \
 	  $(operator_scripts:%=$(sbin)/ballast-%) \
 	  $(patsubst targetcli-config/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard targetcli-config/systemd/ballast-*)) \
 	  $(DESTDIR)$(MODULES_LOAD_DIR)/ballast.conf

@@ -9,6 +9,7 @@
 
 #include "handler/config_string.h"
 #include "lib/backend/store_record.h"
+#include "lib/base/saved_configuration.h"
 #include "lib/lun/config.h"
 
 namespace ballast::handler {
@@ -19,7 +20,7 @@ std::vector<std::string> files() {
   if (instead != nullptr) {
     return {instead};
   }
-  return {"/etc/rtslib-fb-target/saveconfig.json", "/etc/target/saveconfig.json"};
+  return {saved_configuration_files.begin(), saved_configuration_files.end()};
 }
 
 bool is_on(const nlohmann::json& storage_object, const std::string& path) {

@@ -90,7 +90,7 @@ IoStatus Checked::check_status(OpKind kind, IoStatus status) {
   const bool change = kind == OpKind::write || kind == OpKind::zero || kind == OpKind::discard;
   BALLAST_ASSERT(!change || !ok(status) || !inner_->capabilities().read_only);
   if (!ok(status)) [[unlikely]] {
-    errors_.add(kind, status);
+    errors_.add(kind, status, executor_.now());
   }
   return status;
 }

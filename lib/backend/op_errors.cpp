@@ -10,9 +10,10 @@ std::vector<watch::StoreErrors> OpErrors::view() const {
       const auto status = static_cast<IoStatus>(i);
       const bool no_error =
           ok(status) || status == IoStatus::cancelled || status == IoStatus::not_supported;
-      if (counts_[kind][i] > 0 && !no_error) {
+      const Ended& ended = ended_[kind][i];
+      if (ended.count > 0 && !no_error) {
         errors.push_back(
-            {to_string(static_cast<OpKind>(kind)), to_string(status), counts_[kind][i]});
+            {to_string(static_cast<OpKind>(kind)), to_string(status), ended.count, ended.last});
       }
     }
   }

@@ -217,8 +217,10 @@ Json stage_times(const StageTimes& stages) {
 Json store_errors(const LunSnapshot& lun) {
   Json all = Json::array();
   for (const StoreErrors& errors : lun.store_errors) {
-    all.push_back(
-        {{"operation", errors.operation}, {"error", errors.error}, {"count", errors.count}});
+    all.push_back({{"operation", errors.operation},
+                   {"error", errors.error},
+                   {"count", errors.count},
+                   {"last_for_ns", ns(lun.now - errors.last)}});
   }
   return all;
 }

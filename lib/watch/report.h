@@ -122,8 +122,9 @@
 //                      buckets}: the time that commands spent there until they were answered,
 //                      commands that spent none left out. Bounds are powers of two; the last
 //                      possible bucket (1099511627776) also holds everything longer.
-//   store_errors       [{operation, error, count}, ...]: operations that the store ended with an
-//                      error since the LUN was opened: "read", "write", "zero", "discard", "flush",
+//   store_errors       [{operation, error, count, last_for_ns}, ...]: operations that the store
+//                      ended with an error since the LUN was opened, and how long ago the last one
+//                      did: "read", "write", "zero", "discard", "flush",
 //                      "block_status", "resize"; "medium error", "no space", "out of range",
 //                      "write protected", "no resource", "not ready"
 //

@@ -56,6 +56,7 @@ struct StoreErrors {
   const char* operation = "";  // "read", "write", "zero", ...; a literal, as the next one
   const char* error = "";      // "medium error", "no space", ...
   std::uint64_t count = 0;
+  TimePoint last{};  // when the last one ended
 };
 
 // Which of the snapshot's lists to copy. They may be long, so only those asked for are.

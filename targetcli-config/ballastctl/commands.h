@@ -22,6 +22,7 @@ void add_activate(CLI::App& app);
 void add_standby(CLI::App& app);
 void add_config(CLI::App& app);
 void add_set(CLI::App& app);
+void add_check(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_tune(CLI::App& app);
 void add_watch(CLI::App& app);

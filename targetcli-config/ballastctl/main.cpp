@@ -4,16 +4,24 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <clocale>
 #include <cstdio>
 #include <exception>
+#include <string_view>
 
 #include "lib/base/version.h"
 #include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/elsewhere.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
 namespace {
+
+bool has_subcommand(const CLI::App& app, std::string_view name) {
+  return std::ranges::any_of(app.get_subcommands([](const CLI::App*) { return true; }),
+                             [&](const CLI::App* each) { return each->get_name() == name; });
+}
 
 int run(int argc, char** argv) {
   CLI::App app{
@@ -25,6 +33,7 @@ int run(int argc, char** argv) {
   });
   app.set_version_flag("--version", fmt::format("ballastctl {}", version));
   app.require_subcommand(1);
+  add_host_option(app);
   // These ask tcmu-runner, through D-Bus.
   add_list(app);
   add_inflight(app);
@@ -43,16 +52,26 @@ int run(int argc, char** argv) {
   // This one uses all of these sources.
   add_watch(app);
   add_metrics(app);
+  add_check(app);
   // This one works on files and devices.
   add_log(app);
   // This one reads a core file of tcmu-runner.
   add_core(app);
+  if (const Elsewhere elsewhere = parse_host(argc, argv); elsewhere.asked) {
+    return run_elsewhere(elsewhere);
+  }
   try {
+    if (argc > 1 && argv[1][0] != '-' && !has_subcommand(app, argv[1])) {
+      throw CLI::ValidationError{fmt::format("there is no subcommand \"{}\"", printable(argv[1]))};
+    }
     app.parse(argc, argv);
   } catch (const CLI::RuntimeError& failed) {  // fail() has printed the reason
     return failed.get_exit_code();
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? exit_ok : exit_usage;
+    if (app.exit(error) == 0) {
+      return exit_ok;
+    }
+    return app.got_subcommand("check") ? exit_check_unknown : exit_usage;
   }
   return finish_output() ? exit_ok : exit_failed;
 }

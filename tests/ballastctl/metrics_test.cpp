@@ -165,7 +165,7 @@ void stages_that_nobody_was_in_are_left_out(void**) {
 
 void errors_of_the_store_are_counted(void**) {
   watch::LunSnapshot lun = lun_named("vol0");
-  lun.store_errors = {{"write", "no space", 3}};
+  lun.store_errors = {{"write", "no space", 3, {}}};
   assert_true(
       get(of(lun), "ballast_lun_store_errors_total", "lun=vol0,operation=write,error=no space")
           .counter.value == 3);

@@ -18,7 +18,8 @@ $(B)/tests/control/lun_directory_test: $(B)/obj/tests/control/lun_directory_test
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(libs) $(call pkg,--libs,cmocka)
 
 $(B)/tests/control/output_test: $(B)/obj/tests/control/output_test.o \
-                                $(B)/obj/targetcli-config/ballastctl/text/output.o $(B)/libbase.a
+                                $(B)/obj/targetcli-config/ballastctl/text/output.o \
+                                $(B)/obj/targetcli-config/ballastctl/text/table.o $(B)/libbase.a
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)

@@ -58,7 +58,7 @@ void stall(watch::LunSnapshot& lun) {
   lun.waits_for = "osd.3, object x, for 24.0 s";
   lun.slow_begun = 17;
   lun.stages.add(orphan, now);
-  lun.store_errors = {{"write", "no space", 3}};
+  lun.store_errors = {{"write", "no space", 3, TimePoint{now.since_start - 60s}}};
   lun.tasks = {{"sweep", "timer", "device.cpp:210", 800ms},
                {"WRITE(10)", "file write", "file.cpp:98", 25s},
                {"main", "", "device.cpp:77", {}}};

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "targetcli-config/ballastctl/text/output.h"
 
+#include <algorithm>
 #include <clocale>
+#include <cstdlib>
 
+#include "targetcli-config/ballastctl/text/table.h"
 #include "tests/cmocka.h"
 
 using namespace ballast::ctl;
@@ -55,7 +58,7 @@ void columns_are_as_wide_as_their_widest_cell(void**) {
   Table table{{{"LUN"}, {"SIZE", Table::Align::right}, {"NOTE"}}};
   table.add({"volume", "1 B", ""});
   table.add({"ü", "1023 KiB", "long note"});
-  says(table.text(),
+  says(table.text({}),
        "LUN         SIZE  NOTE\n"
        "volume       1 B  -\n"
        "ü       1023 KiB  long note\n");
@@ -63,14 +66,47 @@ void columns_are_as_wide_as_their_widest_cell(void**) {
 
 void a_cell_is_neither_cut_off_nor_obeyed(void**) {
   const std::string longest(500, 'x');
-  Table table{{{"  NOTE"}, {"SIZE", Table::Align::right}}};
+  Table table{{{"NOTE"}, {"SIZE", Table::Align::right}}};
   assert_true(table.empty());
   table.add({longest, ""});
   table.add({"\x1b[31m\n\xff", "1"});
   assert_false(table.empty());
-  says(table.text(), ("  NOTE" + std::string(494, ' ') + "  SIZE\n" + longest + "     -\n" +
-                      "\\x1b[31m\\x0a\\xff" + std::string(484, ' ') + "     1\n")
-                         .c_str());
+  says(table.text({}, "  "), ("  NOTE" + std::string(496, ' ') + "  SIZE\n  " + longest +
+                              "     -\n  \\x1b[31m\\x0a\\xff" + std::string(484, ' ') + "     1\n")
+                                 .c_str());
+}
+
+void the_reader_chooses_columns_and_their_order(void**) {
+  Table table{{{"LUN"}, {"SIZE", Table::Align::right, false}, {"NOTE"}}};
+  table.add({"vol0", "1 B", "good"});
+  says(table.text({}), "LUN   NOTE\nvol0  good\n");
+  says(table.text({{"SIZE", "LUN"}, {}}), "SIZE  LUN\n 1 B  vol0\n");
+  says(table.text({{"MEANING"}, {}}), "");
+}
+
+void a_narrow_terminal_wraps_and_cuts_nothing_off(void**) {
+  Table table{{{"LUN"}, {"NOTE", Table::Align::wrap}, {"END"}}};
+  table.add({"vol0", std::string(40, 'x') + std::string(25, 'y'), "z"});
+  const std::string text = table.text({{}, 40});
+  std::size_t xs = 0, ys = 0, widest = 0, width = 0;
+  for (const char c : text) {
+    xs += c == 'x' ? 1U : 0U;
+    ys += c == 'y' ? 1U : 0U;
+    width = c == '\n' ? 0 : width + 1;
+    widest = std::max(widest, width);
+  }
+  assert_int_equal(xs, 40);
+  assert_int_equal(ys, 25);
+  assert_in_range(widest, 30, 40);
+}
+
+void columns_tells_the_width_of_the_terminal(void**) {
+  assert_int_equal(::setenv("COLUMNS", "77", 1), 0);
+  assert_int_equal(terminal_width().value_or(0), 77);
+  for (const char* const nonsense : {"", "x", "-1", "0"}) {
+    assert_int_equal(::setenv("COLUMNS", nonsense, 1), 0);
+    assert_true(terminal_width() != 77);
+  }
 }
 
 }  // namespace
@@ -83,6 +119,9 @@ int main() {
       cmocka_unit_test(a_terminal_sees_no_control_character),
       cmocka_unit_test(columns_are_as_wide_as_their_widest_cell),
       cmocka_unit_test(a_cell_is_neither_cut_off_nor_obeyed),
+      cmocka_unit_test(the_reader_chooses_columns_and_their_order),
+      cmocka_unit_test(a_narrow_terminal_wraps_and_cuts_nothing_off),
+      cmocka_unit_test(columns_tells_the_width_of_the_terminal),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

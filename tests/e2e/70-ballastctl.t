@@ -2,15 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 # What ballastctl sees of a LUN whose storage is frozen, and of its healthy neighbour; who may ask; and
 # what it says when there is nobody to ask.
-# timeout: 200
+# timeout: 400
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our plugin answers"
-plan 37
+plan 57
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
 FAULT=/run/vol0.fault
-test_cleanup() { : > "$FAULT"; } # nothing ends while it is frozen
+test_cleanup() {
+    : > "$FAULT" # nothing ends while it is frozen
+    rm -rf /etc/systemd/system/rtslib-fb-targetctl.service.d /etc/systemd/system/ballast-restore-check.service /usr/sbin/ballastctl \
+        /etc/rtslib-fb-target/saveconfig.json*
+    systemctl daemon-reload
+    systemctl reset-failed ballast-restore-check.service 2>&9
+}
 
 status_of() { "$@" > "$TEST_DIR/said" 2>&1; echo $?; }
 said() { cat "$TEST_DIR/said"; }
@@ -50,7 +56,7 @@ reader=$!
 filter='[.luns[].commands[] | select(.lba == 800) | "\(.operation) \(.blocks) \(.stage) \(.orphan)"] | join(" ")'
 ok "inflight shows the read at the backend" wait_for 10 "the read" json_is "READ (10) 8 backend false" "$filter" inflight vol0
 is "$(status_of "$CTL" inflight)" 0 "inflight: exit 0"
-like "$(said)" '^vol0 +[0-9]+ +READ \(10\) +800 +4 KiB +.* backend .* in [0-9]' "inflight as text: what, where, how long until the error handler"
+like "$(said)" '^vol0 +READ \(10\) +800 +4 KiB +.* backend .* in [0-9]' "inflight as text: what, where, how long until the error handler"
 is "$(json '.luns[0].commands | length' inflight vol1)" 0 "nothing is under way on the other LUN"
 is "$(json '.luns[0] | .unanswered >= 1 and .oldest_ns > 0' list)" true "list: unanswered, and how old"
 is "$(json '[.luns[0].tasks[] | select(.waits_for != null)] | length > 0' tasks vol0)" true "tasks: somebody waits"
@@ -64,7 +70,7 @@ ok "fault clear" "$CTL" fault vol0 clear
 ok "the read ends" wait_for 20 "dd" gone "$reader"
 wait "$reader"
 is $? 0 "without an error"
-like "$("$CTL" slow vol0)" '^vol0 +[0-9]+ +READ \(10\) +800 +4 KiB .* GOOD' "slow has it"
+like "$("$CTL" slow vol0)" '^vol0 +READ \(10\) +800 +4 KiB .* GOOD' "slow has it"
 is "$(json '[.luns[0].requests[] | select(.lba == 800)][-1].took_ns > 3000000000' slow vol0)" true "and how long it took"
 ok "list: not stalled any more" wait_for 10 "the end of the stall" json_is ok '.luns[0].state' list
 
@@ -79,6 +85,45 @@ cp "$CTL" /srv/ballastctl
 is "$(status_of setpriv --reuid nobody --clear-groups /srv/ballastctl list) $(said)" \
     "1 ballastctl: only root may ask: sudo ballastctl" "nobody may not ask"
 rm -f /srv/ballastctl
+
+# --- where the target shows them ---
+like "$("$CTL" list -o LUN,TARGET,NUMBER,INITIATORS)" "^vol1 +$IQN +1 +$INITIATOR\$" "list: target, number and initiator"
+
+# --- what is saved, and what was restored ---
+# Of systemd the lab has Debian's settings only.
+findings() { "$CTL" check --json | jq -r '.findings[] | select(.subject | endswith(".service") | not) | "\(.severity) \(.subject)"'; }
+saved=/etc/rtslib-fb-target/saveconfig.json
+logout
+is "$(findings | xargs)" "WARNING vol0 WARNING vol1" "check: what is not saved"
+ok "save" bounded 60 targetctl save
+chmod 600 "$saved"
+is "$(findings)" "" "check: nothing, once it is saved"
+is "$(status_of "$CTL" check --restored)" 0 "check --restored: all is there"
+ok "clear" bounded 60 targetctl clear
+truncate -s 1M "/srv/$TEST_NAME.vol1.raw" # it cannot be opened
+ln -sf "$CTL" /usr/sbin/ballastctl
+mkdir -p /etc/systemd/system/rtslib-fb-targetctl.service.d
+cp "$LAB_SRC/targetcli-config/systemd/rtslib-fb-targetctl.service.d/ballast.conf" /etc/systemd/system/rtslib-fb-targetctl.service.d/
+cp "$LAB_SRC/targetcli-config/systemd/ballast-restore-check.service" /etc/systemd/system/
+like "$("$CTL" check)" '^WARNING: rtslib-fb-targetctl.service: /etc/.*/ballast.conf is not in force.*: systemctl daemon-reload' "check: settings that systemd has not read"
+systemctl daemon-reload
+unlike "$("$CTL" check)" 'rtslib-fb-targetctl.service' "and nothing once it has"
+systemctl reset-failed 2>&9
+ok "restoring without one of them succeeds" bounded 90 systemctl restart rtslib-fb-targetctl.service
+ok "but the check after it fails" wait_for 30 "the end of the check" systemctl --quiet is-failed ballast-restore-check.service
+like "$(journalctl -u ballast-restore-check.service -b -o cat)" '^CRITICAL: vol1: is saved in .* and is not there' "and says which"
+copy=$(compgen -G "$saved.not-restored-*")
+ok "what was saved is kept" cmp "$saved" "$copy"
+is "$(stat -c %a "$copy")" 600 "for root alone"
+is "$(status_of "$CTL" check)" 2 "check: critical"
+truncate -s 128M "/srv/$TEST_NAME.vol1.raw"
+while read -r command; do
+    # shellcheck disable=SC2086
+    ok "as it says: $command" bounded 60 $command
+done < <("$CTL" check --restored --json | jq -r '.findings[0].how' | grep -oE 'targetcli restoreconfig [a-z_]+=[^ ,]+ [a-z_]+=[^ ,]+ [a-z_]+=[^ ,]+')
+is "$(status_of "$CTL" check --restored)" 0 "then all of it is there"
+ok "and the check ends well" bounded 60 systemctl restart ballast-restore-check.service
+ok "login" login 2
 
 # --- LUNs that go, a daemon that is not there ---
 logout

@@ -65,42 +65,31 @@ Error explain(GError& error, Nanoseconds patience) {
   return {EIO, fmt::format("tcmu-runner answered with an error: {}", error.message)};
 }
 
-// Says which LUNs did not answer, and what is known of threads that do not go on.
-void warn(const Reading& reading) {
-  std::set<std::string> explained;
-  for (const nlohmann::json& thread : reading.stuck) {
-    const std::string lun = thread.at("lun");
-    const nlohmann::json& in_kernel = thread.at("in_kernel");
-    fmt::print(stderr, "ballastctl: LUN {} {} stuck for {} in {}; thread {} ({}), state {}{}\n",
-               printable(lun), thread.at("drives") ? "does not answer:" : "answers, but is",
-               duration_text(thread.at("for_ns").get<std::uint64_t>()),
-               printable(thread.at("what").get<std::string>()),
-               thread.at("thread").get<std::int64_t>(),
-               printable(thread.at("thread_name").get<std::string>()),
-               printable(thread.at("thread_state").get<std::string>()),
-               in_kernel.is_string() ? ", " + printable(in_kernel.get<std::string>()) : "");
-    explained.insert(lun);
-  }
-  for (const std::string& name : reading.silent) {
-    if (!explained.contains(name)) {
-      fmt::print(stderr, "ballastctl: LUN {} does not answer: its thread is busy or stuck\n",
-                 printable(name));
-    }
-  }
-}
+struct QuestionOptions {
+  std::string lun;
+  View view;
+  bool json = false;
+};
 
-void show_answer(const Question& question, const std::string& lun, bool json) {
-  const Result<std::string> answer = ask(question.method, lun);
-  if (!answer) {
-    fail(answer.error().message);
+void show_answer(const Question& question, QuestionOptions options) {
+  const std::string answer = or_fail(ask(question.method, options.lun));
+  Reading reading = or_fail(read_answer(answer));
+  if (options.json || question.complete != nullptr) {
+    auto document = nlohmann::ordered_json::parse(answer);
+    if (question.complete != nullptr) {
+      question.complete(document);
+    }
+    if (options.json) {
+      print_json(document);
+      return;
+    }
+    reading.luns = nlohmann::json(document.at("luns")).get<std::vector<nlohmann::json>>();
   }
-  if (json) {
-    fmt::print("{}\n", answer.value());
-    return;
+  for (const std::string& sentence : silence_of(reading)) {
+    fmt::print(stderr, "ballastctl: {}\n", sentence);
   }
-  const Reading reading = or_fail(read_answer(answer.value()));
-  warn(reading);
-  std::fputs(question.show(reading.luns).c_str(), stdout);
+  options.view.width = terminal_width();
+  std::fputs(question.show(reading.luns, options.view).c_str(), stdout);
 }
 
 // Calls a method of the plugin's object. `arguments` may be null; they are used up.
@@ -180,18 +169,40 @@ Result<Reading> read_answer(const std::string& answer) {
   }
 }
 
+std::vector<std::string> silence_of(const Reading& reading) {
+  std::vector<std::string> sentences;
+  std::set<std::string> explained;
+  for (const nlohmann::json& thread : reading.stuck) {
+    const std::string lun = thread.at("lun");
+    const nlohmann::json& in_kernel = thread.at("in_kernel");
+    sentences.push_back(fmt::format(
+        "LUN {} {} stuck for {} in {}; thread {} ({}), state {}{}", printable(lun),
+        thread.at("drives") ? "does not answer:" : "answers, but is",
+        duration_text(thread.at("for_ns").get<std::uint64_t>()),
+        printable(thread.at("what").get<std::string>()), thread.at("thread").get<std::int64_t>(),
+        printable(thread.at("thread_name").get<std::string>()),
+        printable(thread.at("thread_state").get<std::string>()),
+        in_kernel.is_string() ? ", " + printable(in_kernel.get<std::string>()) : ""));
+    explained.insert(lun);
+  }
+  for (const std::string& name : reading.silent) {
+    if (!explained.contains(name)) {
+      sentences.push_back(
+          fmt::format("LUN {} does not answer: its thread is busy or stuck", printable(name)));
+    }
+  }
+  return sentences;
+}
+
 void add_question(CLI::App& app, const Question& question) {
-  struct Options {
-    std::string lun;
-    bool json = false;
-  };
   CLI::App* const command = app.add_subcommand(question.name, question.description);
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<QuestionOptions>();
   if (question.method.takes_lun) {
     command->add_option("LUN", options->lun, "the name of the backstore; without it, all of them");
   }
+  add_columns_option(*command, question.columns, options->view.columns);
   add_json_flag(*command, options->json);
-  command->callback([question, options] { show_answer(question, options->lun, options->json); });
+  command->callback([question, options] { show_answer(question, *options); });
 }
 
 void add_action(CLI::App& app, const Action& action) {

@@ -15,6 +15,7 @@
 #include "lib/base/units.h"
 #include "lib/watch/bus.h"
 #include "targetcli-config/ballastctl/text/output.h"
+#include "targetcli-config/ballastctl/text/table.h"
 
 namespace ballast::ctl {
 
@@ -37,21 +38,27 @@ struct Reading {
 // Reads an answer. The error says that it is not in a known form: the plugin has another version.
 Result<Reading> read_answer(const std::string& answer);
 
-// A subcommand that asks `method` and shows the answer. With --json it prints the answer as it is.
+// "LUN vol0 does not answer: ...", a sentence for each LUN that is silent or has a stuck thread.
+std::vector<std::string> silence_of(const Reading& reading);
+
+// A subcommand that asks `method` and shows the answer. With --json it prints the document.
 // Otherwise it prints the text that `show` makes of it, and a warning for each LUN that did not
 // answer.
 struct Question {
   const char* name;
   const char* description;
   watch::bus::Method method;
-  std::string (*show)(const std::vector<nlohmann::json>& luns);
+  Table::Columns columns;  // of its tables, for -o
+  std::string (*show)(const std::vector<nlohmann::json>& luns, const View& view);
+  // Adds to the document what the daemon does not know; null: nothing.
+  void (*complete)(nlohmann::ordered_json& document) = nullptr;
 };
 void add_question(CLI::App& app, const Question& question);
 
 // The texts of list, inflight and tasks.
-std::string show_list(const std::vector<nlohmann::json>& luns);
-std::string show_in_flight(const std::vector<nlohmann::json>& luns);
-std::string show_tasks(const std::vector<nlohmann::json>& luns);
+std::string show_list(const std::vector<nlohmann::json>& luns, const View& view);
+std::string show_in_flight(const std::vector<nlohmann::json>& luns, const View& view);
+std::string show_tasks(const std::vector<nlohmann::json>& luns, const View& view);
 
 // A subcommand that has one LUN do something, and prints what was done.
 struct Action {

@@ -13,6 +13,24 @@
 namespace ballast::ctl {
 namespace {
 
+constexpr auto right = Table::Align::right;
+constexpr auto wrap = Table::Align::wrap;
+
+// The usual ones fit a terminal of 100 columns.
+const Table::Columns columns{{"LUN"},
+                             {"COMMAND", right, false},
+                             {"OPERATION"},
+                             {"LBA", right},
+                             {"LENGTH", right},
+                             {"AGE", right},
+                             {"STAGE"},
+                             {"SINCE", right},
+                             {"QUEUE", right, false},
+                             {"FENCE", right, false},
+                             {"BACKEND", right, false},
+                             {"ERROR-HANDLER"},
+                             {"NOTE", wrap}};
+
 std::string error_handler(const nlohmann::json& command) {
   const nlohmann::json& left = command.at("error_handler_in_ns");
   if (left.is_null()) {
@@ -49,25 +67,12 @@ std::string storage(const std::vector<nlohmann::json>& luns) {
 
 }  // namespace
 
-std::string show_in_flight(const std::vector<nlohmann::json>& luns) {
+std::string show_in_flight(const std::vector<nlohmann::json>& luns, const View& view) {
   const std::vector<OfLun> commands = oldest_first(luns, "commands", "age_ns");
   if (commands.empty()) {
     return storage(luns) + "no commands in flight\n";
   }
-  constexpr auto right = Table::Align::right;
-  Table table{{{"LUN"},
-               {"COMMAND", right},
-               {"OPERATION"},
-               {"LBA", right},
-               {"LENGTH", right},
-               {"AGE", right},
-               {"STAGE"},
-               {"SINCE", right},
-               {"QUEUE", right},
-               {"FENCE", right},
-               {"BACKEND", right},
-               {"ERROR HANDLER"},
-               {"NOTE"}}};
+  Table table{columns};
   for (const auto& [name, command] : commands) {
     const nlohmann::json& spent = command.at("time_in_ns");
     table.add({name, number_cell(command.at("number")), command.at("operation"),
@@ -77,12 +82,12 @@ std::string show_in_flight(const std::vector<nlohmann::json>& luns) {
                duration_cell(spent.at("fence")), duration_cell(spent.at("backend")),
                error_handler(command), note(command)});
   }
-  return storage(luns) + table.text();
+  return storage(luns) + table.text(view);
 }
 
 void add_inflight(CLI::App& app) {
   add_question(app, {"inflight", "commands under way, oldest first, and where each one waits",
-                     watch::bus::in_flight, show_in_flight});
+                     watch::bus::in_flight, columns, show_in_flight});
 }
 
 }  // namespace ballast::ctl

@@ -9,6 +9,14 @@
 namespace ballast::ctl {
 namespace {
 
+constexpr auto right = Table::Align::right;
+constexpr auto wrap = Table::Align::wrap;
+
+const Table::Columns columns{
+    {"LUN"},           {"COMMAND", right, false}, {"OPERATION"},    {"LBA", right},
+    {"LENGTH", right}, {"TOOK", right},           {"ENDED"},        {"QUEUE", right},
+    {"FENCE", right},  {"BACKEND", right},        {"ANSWER", wrap}, {"NOTE", wrap}};
+
 std::string note(const nlohmann::json& request) {
   if (const nlohmann::json& waited_for = request.at("waited_for"); !waited_for.is_null()) {
     return "waited for " + waited_for.get<std::string>();
@@ -19,22 +27,10 @@ std::string note(const nlohmann::json& request) {
   return rare_stages(request.at("time_in_ns"));
 }
 
-std::string show(const std::vector<nlohmann::json>& luns) {
+std::string show(const std::vector<nlohmann::json>& luns, const View& view) {
   std::string text;
   const std::vector<OfLun> requests = oldest_first(luns, "requests", "ended_for_ns");
-  constexpr auto right = Table::Align::right;
-  Table table{{{"LUN"},
-               {"COMMAND", right},
-               {"OPERATION"},
-               {"LBA", right},
-               {"LENGTH", right},
-               {"TOOK", right},
-               {"ENDED"},
-               {"QUEUE", right},
-               {"FENCE", right},
-               {"BACKEND", right},
-               {"ANSWER"},
-               {"NOTE"}}};
+  Table table{columns};
   for (const auto& [name, request] : requests) {
     const nlohmann::json& spent = request.at("time_in_ns");
     table.add({name, number_cell(request.at("number")), request.at("operation"),
@@ -45,7 +41,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
                duration_cell(spent.at("backend")), request.at("answer"), note(request)});
   }
   if (!table.empty()) {
-    text = table.text() + "\n";
+    text = table.text(view) + "\n";
   }
   for (const nlohmann::json& lun : luns) {
     text += fmt::format("{}: {} commands were slow (longer than {}) since it was opened\n",
@@ -59,7 +55,7 @@ std::string show(const std::vector<nlohmann::json>& luns) {
 
 void add_slow(CLI::App& app) {
   add_question(app, {"slow", "the last slow commands that have ended, and where their time went",
-                     watch::bus::slow, show});
+                     watch::bus::slow, columns, show});
 }
 
 }  // namespace ballast::ctl

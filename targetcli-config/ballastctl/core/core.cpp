@@ -31,10 +31,10 @@ struct Options {
 };
 
 // What can be shown: as a document in the form of lib/watch/report.h, and as text.
-struct View {
+struct Report {
   const char* name;
   Json (*luns)(const Process& process);
-  std::string (*show)(const std::vector<nlohmann::json>& luns);
+  std::string (*show)(const std::vector<nlohmann::json>& luns, const View& view);
 };
 
 // As the live plugin writes it.
@@ -43,20 +43,20 @@ constexpr auto as_live = [](const Process& process) -> Json {
   return Json::parse(report(snapshots(process, lists), watch::FromOutside{})).at("luns");
 };
 
-constexpr std::array views{
-    View{"list", as_live<watch::report::list, watch::Lists{}>, show_list},
-    View{"inflight", as_live<watch::report::inflight, watch::Lists{.in_flight = true}>,
-         show_in_flight},
-    View{"tasks", as_live<watch::report::tasks, watch::Lists{.tasks = true}>, show_tasks},
-    View{"locks", locks, show_locks},
-    View{"ops", operations, show_operations},
-    View{"log", logs, show_logs},
+constexpr std::array reports{
+    Report{"list", as_live<watch::report::list, watch::Lists{}>, show_list},
+    Report{"inflight", as_live<watch::report::inflight, watch::Lists{.in_flight = true}>,
+           show_in_flight},
+    Report{"tasks", as_live<watch::report::tasks, watch::Lists{.tasks = true}>, show_tasks},
+    Report{"locks", locks, show_locks},
+    Report{"ops", operations, show_operations},
+    Report{"log", logs, show_logs},
 };
 
-const View& view_of(const std::string& name) {
-  for (const View& view : views) {
-    if (view.name == name) {
-      return view;
+const Report& report_of(const std::string& name) {
+  for (const Report& report : reports) {
+    if (report.name == name) {
+      return report;
     }
   }
   throw CLI::ValidationError{"VERB", fmt::format("there is no \"{}\": give list, inflight, tasks, "
@@ -82,7 +82,7 @@ void say(const std::string& sentence) {
 }
 
 void run(const Options& options) {
-  const View& view = view_of(options.verb);
+  const Report& report = report_of(options.verb);
   Result<MappedFile> file = MappedFile::open(options.file);
   if (!file.ok()) {
     fail(file.error().message);
@@ -96,7 +96,7 @@ void run(const Options& options) {
   if (!process.ok()) {
     fail(fmt::format("cannot use {}: {}", options.file, process.error().message));
   }
-  const Json luns = of_lun(view.luns(process.value()), options.lun);
+  const Json luns = of_lun(report.luns(process.value()), options.lun);
   for (const std::string& sentence : process.value().end()) {
     say(sentence);
   }
@@ -106,15 +106,15 @@ void run(const Options& options) {
   if (options.json) {
     Json document;
     document["version"] = 1;
-    document["report"] = view.name;
+    document["report"] = report.name;
     document["luns"] = luns;
     document["silent"] = Json::array();
     document["stuck"] = Json::array();
-    fmt::print("{}\n", document.dump(-1, ' ', false, Json::error_handler_t::replace));
+    print_json(document);
     return;
   }
   const std::vector<nlohmann::json> each(luns.begin(), luns.end());
-  std::fputs(view.show(each).c_str(), stdout);
+  std::fputs(report.show(each, {{}, terminal_width()}).c_str(), stdout);
 }
 
 }  // namespace

@@ -203,15 +203,15 @@ Json locks(const Process& process) {
   return luns;
 }
 
-std::string show_locks(const std::vector<nlohmann::json>& luns) {
+std::string show_locks(const std::vector<nlohmann::json>& luns, const View& view) {
   constexpr auto right = Table::Align::right;
   Table table{{{"LUN"},
                {"COMMAND", right},
                {"OPERATION"},
-               {"HOLDS"},
+               {"HOLDS", Table::Align::wrap},
                {"LBA", right},
                {"BLOCKS", right},
-               {"WAITS FOR COMMAND"}}};
+               {"WAITS-FOR-COMMAND"}}};
   for (const nlohmann::json& lun : luns) {
     for (const nlohmann::json& hold : lun.at("holds")) {
       const bool waits = !hold.at("waits_for").empty();
@@ -229,7 +229,7 @@ std::string show_locks(const std::vector<nlohmann::json>& luns) {
                  names(nlohmann::json::array({adoption.at("waits_for")}))});
     }
   }
-  return (table.empty() ? "no blocks are held\n" : table.text()) + mutexes_text(luns);
+  return (table.empty() ? "no blocks are held\n" : table.text(view)) + mutexes_text(luns);
 }
 
 }  // namespace ballast::ctl::core

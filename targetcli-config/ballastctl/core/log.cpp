@@ -197,7 +197,7 @@ Json logs(const Process& process) {
   return luns;
 }
 
-std::string show_logs(const std::vector<nlohmann::json>& luns) {
+std::string show_logs(const std::vector<nlohmann::json>& luns, const View&) {
   std::string text;
   for (const nlohmann::json& lun : luns) {
     const nlohmann::json& log = lun.at("log");

@@ -139,7 +139,7 @@ Json operations(const Process& process) {
   return luns;
 }
 
-std::string show_operations(const std::vector<nlohmann::json>& luns) {
+std::string show_operations(const std::vector<nlohmann::json>& luns, const View& view) {
   constexpr auto right = Table::Align::right;
   Table table{{{"LUN"},
                {"OPERATION"},
@@ -148,7 +148,7 @@ std::string show_operations(const std::vector<nlohmann::json>& luns) {
                {"OFFSET", right},
                {"LENGTH", right},
                {"SINCE", right},
-               {"TASK"},
+               {"TASK", Table::Align::wrap},
                {"COMMAND", right}}};
   std::string more;
   for (const nlohmann::json& lun : luns) {
@@ -165,7 +165,7 @@ std::string show_operations(const std::vector<nlohmann::json>& luns) {
       more += fmt::format("{}: {} more wait for a place\n", printable(name), waiting);
     }
   }
-  return (table.empty() ? "no operations are under way\n" : table.text()) + more;
+  return (table.empty() ? "no operations are under way\n" : table.text(view)) + more;
 }
 
 }  // namespace ballast::ctl::core

@@ -2,8 +2,6 @@
 // ballastctl doctor: examines the machine and changes nothing.
 #include "targetcli-config/ballastctl/doctor/doctor.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -77,10 +75,9 @@ void run(const Options& options) {
     throw CLI::ValidationError(report.error().message);
   }
   if (options.json) {
-    fmt::print("{}\n", doctor::as_json(report.value())
-                           .dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    print_json(doctor::as_json(report.value()));
   } else {
-    std::fputs(doctor::as_text(report.value()).c_str(), stdout);
+    std::fputs(doctor::as_text(report.value(), {{}, terminal_width()}).c_str(), stdout);
   }
   if (report.value().changes() > 0) {
     finish_output();

@@ -13,6 +13,7 @@
 #include "targetcli-config/ballastctl/machine/settings.h"
 #include "targetcli-config/ballastctl/machine/target.h"
 #include "targetcli-config/ballastctl/machine/wanted.h"
+#include "targetcli-config/ballastctl/text/table.h"
 
 namespace ballast::ctl::doctor {
 
@@ -55,7 +56,7 @@ Finding judge(const CommandWindow& window);
 // (settings.h). The error says which name is none of Ballast's disks.
 Result<Report> examine(const Files& files, const std::vector<std::string>& names, const Goal& goal);
 
-std::string as_text(const Report& report);
+std::string as_text(const Report& report, const View& view = {});
 // ballastctl(8) describes the members.
 nlohmann::json as_json(const Report& report);
 

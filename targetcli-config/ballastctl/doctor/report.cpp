@@ -9,13 +9,14 @@
 namespace ballast::ctl::doctor {
 namespace {
 
-std::string table_of(const std::vector<Finding>& findings) {
-  Table table{{{"SETTING"}, {"VALUE"}, {"VERDICT"}, {"WANTED"}, {"WHY"}}};
+std::string table_of(const std::vector<Finding>& findings, const View& view) {
+  constexpr auto wrap = Table::Align::wrap;
+  Table table{{{"SETTING", wrap}, {"VALUE"}, {"VERDICT"}, {"WANTED", wrap}, {"WHY", wrap}}};
   for (const Finding& finding : findings) {
     table.add(
         {finding.setting, finding.value, to_string(finding.verdict), finding.wanted, finding.why});
   }
-  return table.text();
+  return table.text(view);
 }
 
 std::string how_of(const std::string& where, const std::vector<Finding>& findings) {
@@ -44,13 +45,13 @@ std::string timeline_text(const std::vector<timeline::Event>& events) {
   return text;
 }
 
-std::string text_of(const DiskReport& report, const Goal& goal) {
+std::string text_of(const DiskReport& report, const Goal& goal, const View& view) {
   const Disk& disk = report.disk;
   const timeline::Settings settings = timeline_settings(disk);
   std::string text =
       fmt::format("{}: {}, LUN {} of {} at {}, {}\n\n", disk.name, printable(disk.model), disk.lun,
                   printable(disk.target), printable(disk.portal), disk.session);
-  text += table_of(report.findings);
+  text += table_of(report.findings, view);
   text += fmt::format("\nA freeze of its store is outlived {}, with Ballast's deadline of {}:\n",
                       length(timeline::survives(settings, goal.deadline)),
                       config::format_duration(goal.deadline));
@@ -61,15 +62,15 @@ std::string text_of(const DiskReport& report, const Goal& goal) {
   return text + "\n";
 }
 
-std::string target_text(const Report& report) {
+std::string target_text(const Report& report, const View& view) {
   std::string text;
   for (const LunReport& each : report.luns) {
     text += fmt::format("backstore {}: {}\n\n{}\n", printable(each.lun.name),
-                        printable(each.lun.configuration), table_of(each.findings));
+                        printable(each.lun.configuration), table_of(each.findings, view));
   }
   if (!report.windows.empty()) {
-    text +=
-        fmt::format("command windows of sessions (cmdsn_depth)\n\n{}\n", table_of(report.windows));
+    text += fmt::format("command windows of sessions (cmdsn_depth)\n\n{}\n",
+                        table_of(report.windows, view));
   }
   return text;
 }
@@ -132,21 +133,21 @@ const char* to_string(Verdict verdict) noexcept {
   return "unknown";
 }
 
-std::string as_text(const Report& report) {
+std::string as_text(const Report& report, const View& view) {
   if (report.disks.empty() && report.luns.empty()) {
     return "nothing to examine: this machine has no disk of Ballast over iSCSI, and no Ballast "
            "backstore\n";
   }
   std::string text, how;
   for (const DiskReport& each : report.disks) {
-    text += text_of(each, report.goal);
+    text += text_of(each, report.goal, view);
     how += how_of(each.disk.name + " ", each.findings);
   }
   if (!report.machine.empty()) {
-    text += fmt::format("this machine\n\n{}\n", table_of(report.machine));
+    text += fmt::format("this machine\n\n{}\n", table_of(report.machine, view));
     how += how_of("", report.machine);
   }
-  text += target_text(report);
+  text += target_text(report, view);
   for (const LunReport& each : report.luns) {
     how += how_of(each.lun.name + " ", each.findings);
   }
@@ -165,6 +166,7 @@ std::string as_text(const Report& report) {
 
 nlohmann::json as_json(const Report& report) {
   nlohmann::json document{{"version", 1},
+                          {"report", "doctor"},
                           {"ok", report.changes() == 0},
                           {"survive_ns", report.goal.survive.count()},
                           {"deadline_ns", report.goal.deadline.count()},

@@ -94,7 +94,11 @@ nlohmann::json document(const std::string& path, const Superblock& its, bool in_
 }
 
 void show(const OnlineLog& online, bool json) {
-  fmt::print("{}", json ? online.document + "\n" : status_text(online.lun));
+  if (json) {
+    print_json(nlohmann::ordered_json::parse(online.document));
+  } else {
+    fmt::print("{}", status_text(online.lun));
+  }
 }
 
 // The path of the log of a LUN, from what is open now, or from its configuration. Nothing: the LUN
@@ -144,7 +148,7 @@ void run(const Options& options) {
     label = match(store, read.value(), its);
   }
   if (options.json) {
-    fmt::print("{}\n", document(path, its, in_use, label).dump(2));
+    print_json(document(path, its, in_use, label));
     return;
   }
   fmt::print("{}: the write log of {} on {}\n", printable(path), printable(its.store_name),

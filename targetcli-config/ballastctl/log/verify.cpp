@@ -40,7 +40,7 @@ void print(const std::string& path, const Superblock& superblock, const Contents
                                   {"ring_bytes", ring.bytes()},
                                   {"data_bytes", changed.data.value()},
                                   {"zeroed_bytes", changed.zeros.value()}};
-    fmt::print("{}\n", document.dump(2));
+    print_json(document);
     return;
   }
   if (ranges.empty()) {  // but for blocks without a change, which say that others are durable
@@ -64,7 +64,7 @@ void run(const Options& options) {
                                   {"log", path},
                                   {"ok", false},
                                   {"why", found.error().message}};
-    fmt::print("{}\n", document.dump(2));
+    print_json(document);
   }
   if (!found.ok()) {
     fail(found.error().message);

@@ -103,44 +103,74 @@ std::string mapped_backstore(const Files& files, const std::string& mapped) {
 constexpr std::string_view lun_prefix = "lun_";
 constexpr std::string_view group_prefix = "tpgt_";
 
-std::string iscsi_folder(const Export& of) {
-  return fmt::format("{}/iscsi/{}/{}{}", configfs, of.target, group_prefix, of.portal_group);
+std::string iscsi_folder(const std::string& target, const std::string& portal_group) {
+  return fmt::format("{}/iscsi/{}/{}{}", configfs, target, group_prefix, portal_group);
 }
 
-// Adds the LUNs of one portal group. `place` says which.
-void add_exports(const Files& files, const std::vector<TargetLun>& luns, Export place,
-                 std::vector<Export>& all) {
-  const std::string group = iscsi_folder(place);
-  const auto add = [&](const std::string& entry, const std::string& backstore) {
-    const bool ours =
-        std::ranges::any_of(luns, [&](const TargetLun& lun) { return lun.name == backstore; });
-    if (ours) {
-      place.backstore = backstore;
-      place.number = entry.substr(lun_prefix.size());
-      all.push_back(place);
+struct PortalGroup {
+  std::string target;
+  std::string number;
+};
+
+std::vector<PortalGroup> portal_groups(const Files& files) {
+  std::vector<PortalGroup> all;
+  const std::string iscsi = std::string{configfs} + "/iscsi";
+  for (const std::string& target : files.list(iscsi)) {
+    for (const std::string& group : files.list(iscsi + "/" + target)) {
+      if (group.starts_with(group_prefix)) {
+        all.push_back({target, group.substr(group_prefix.size())});
+      }
     }
-  };
-  for (const std::string& initiator : files.list(group + "/acls")) {
-    const std::string folder = group + "/acls/" + initiator;
+  }
+  return all;
+}
+
+bool is_ours(const std::vector<TargetLun>& luns, const std::string& backstore) {
+  return std::ranges::any_of(luns, [&](const TargetLun& lun) { return lun.name == backstore; });
+}
+
+// Adds what initiators see of one portal group. `place` says which; `open` are its LUNs that need
+// no ACL.
+void add_exports(const Files& files, const std::vector<TargetLun>& luns, Export place,
+                 const std::vector<PortalLun>& open, std::vector<Export>& all) {
+  const std::string acls = iscsi_folder(place.target, place.portal_group) + "/acls";
+  for (const std::string& initiator : files.list(acls)) {
+    const std::string folder = acls + "/" + initiator;
     place.initiator = initiator;
     for (const std::string& entry : files.list(folder)) {
-      if (entry.starts_with(lun_prefix)) {
-        add(entry, mapped_backstore(files, folder + "/" + entry));
+      if (!entry.starts_with(lun_prefix)) {
+        continue;
+      }
+      place.backstore = mapped_backstore(files, folder + "/" + entry);
+      place.number = entry.substr(lun_prefix.size());
+      if (is_ours(luns, place.backstore)) {
+        all.push_back(place);
       }
     }
   }
-  if (files.value(group + "/attrib/generate_node_acls") == "1") {
-    place.initiator.clear();
-    for (const std::string& entry : files.list(group + "/lun")) {
-      if (entry.starts_with(lun_prefix)) {
-        add(entry, backstore_of(files, group + "/lun/" + entry));
-      }
+  for (const PortalLun& lun : open) {
+    all.push_back({lun.backstore, lun.target, lun.portal_group, lun.number, ""});
+  }
+}
+
+std::vector<PortalLun> luns_of(const Files& files, const std::vector<TargetLun>& luns,
+                               const PortalGroup& group) {
+  std::vector<PortalLun> all;
+  const std::string folder = iscsi_folder(group.target, group.number) + "/lun";
+  for (const std::string& entry : files.list(folder)) {
+    if (!entry.starts_with(lun_prefix)) {
+      continue;
+    }
+    const std::string backstore = backstore_of(files, folder + "/" + entry);
+    if (is_ours(luns, backstore)) {
+      all.push_back({backstore, group.target, group.number, entry.substr(lun_prefix.size())});
     }
   }
+  return all;
 }
 
 CommandWindow window_of(const Files& files, const Export& place) {
-  const std::string group = iscsi_folder(place);
+  const std::string group = iscsi_folder(place.target, place.portal_group);
   return {
       place.target, place.initiator,
       read(files, place.initiator.empty() ? group + "/attrib/default_cmdsn_depth"
@@ -176,15 +206,22 @@ std::vector<TargetLun> target_luns(const Files& files) {
   return luns;
 }
 
+std::vector<PortalLun> portal_luns(const Files& files, const std::vector<TargetLun>& luns) {
+  std::vector<PortalLun> all;
+  for (const PortalGroup& group : portal_groups(files)) {
+    const std::vector<PortalLun> its = luns_of(files, luns, group);
+    all.insert(all.end(), its.begin(), its.end());
+  }
+  return all;
+}
+
 std::vector<Export> exports(const Files& files, const std::vector<TargetLun>& luns) {
   std::vector<Export> all;
-  const std::string iscsi = std::string{configfs} + "/iscsi";
-  for (const std::string& target : files.list(iscsi)) {
-    for (const std::string& group : files.list(iscsi + "/" + target)) {
-      if (group.starts_with(group_prefix)) {
-        add_exports(files, luns, {"", target, group.substr(group_prefix.size()), "", ""}, all);
-      }
-    }
+  for (const PortalGroup& group : portal_groups(files)) {
+    const std::string folder = iscsi_folder(group.target, group.number);
+    const bool needs_acl = files.value(folder + "/attrib/generate_node_acls") != "1";
+    add_exports(files, luns, {"", group.target, group.number, "", ""},
+                needs_acl ? std::vector<PortalLun>{} : luns_of(files, luns, group), all);
   }
   return all;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -27,13 +28,24 @@ struct TargetLun {
   Value backend_timeout;
 };
 
-// Where the target shows a backstore.
+// A LUN of a portal group. Initiators see it through an ACL that maps it, or, if they need no ACL,
+// under this number.
+struct PortalLun {
+  std::string backstore;
+  std::string target;        // IQN
+  std::string portal_group;  // "1"
+  std::string number;        // "0"
+  auto operator<=>(const PortalLun&) const = default;
+};
+
+// Where an initiator sees a backstore.
 struct Export {
   std::string backstore;
   std::string target;        // IQN
   std::string portal_group;  // "1"
   std::string number;        // the LUN number that this initiator sees, "0"
   std::string initiator;     // empty: any, because initiators need no ACL
+  auto operator<=>(const Export&) const = default;
 };
 
 // The command window of one initiator: of its ACL, or of the TPG if initiators need no ACL.
@@ -50,6 +62,7 @@ std::vector<TargetLun> target_luns(const Files& files);
 // As the machine's files have them.
 Result<lun::Profiles> profiles(const Files& files);
 // Of these LUNs.
+std::vector<PortalLun> portal_luns(const Files& files, const std::vector<TargetLun>& luns);
 std::vector<Export> exports(const Files& files, const std::vector<TargetLun>& luns);
 std::vector<CommandWindow> command_windows(const Files& files, const std::vector<TargetLun>& luns);
 

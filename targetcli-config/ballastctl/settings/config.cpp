@@ -36,7 +36,7 @@ std::map<std::string, InForce> in_force() {
                answer.error().message);
     return all;
   }
-  for (const nlohmann::json& lun : read_answer(answer.value()).luns) {
+  for (const nlohmann::json& lun : or_fail(read_answer(answer.value())).luns) {
     const auto settings = lun::settings(lun.at("configuration").get<std::string>(), nullptr);
     if (settings) {  // else the plugin is newer than this program
       for (const lun::Setting& setting : settings.value()) {

@@ -8,21 +8,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <new>
-
-#include "lib/base/assert.h"
 
 namespace ballast::ctl {
 namespace {
-
-// libsmartcols fails only for lack of memory.
-void need(bool done) {
-  if (!done) {
-    throw std::bad_alloc{};
-  }
-}
 
 // Adds one decimal place if it is not 0 and the number is below 100: "4", "1.5".
 std::string short_number(std::uint64_t value, std::uint64_t unit) {
@@ -49,6 +38,11 @@ bool finish_output() {
 
 void add_json_flag(CLI::App& command, bool& wanted) {
   command.add_flag("--json", wanted, "print one JSON document, for programs");
+}
+
+void print_json(const nlohmann::ordered_json& document) {
+  constexpr auto replace = nlohmann::ordered_json::error_handler_t::replace;
+  fmt::print("{}\n", document.dump(2, ' ', false, replace));
 }
 
 std::string bytes_text(std::uint64_t bytes) {
@@ -109,36 +103,6 @@ std::string printable(std::string_view text) {
     }
   }
   return shown;
-}
-
-Table::Table(const std::vector<Column>& columns) : table_{scols_new_table()} {
-  bool made = table_ != nullptr && scols_table_set_column_separator(table_.get(), "  ") == 0;
-  for (const Column& column : columns) {
-    const int flags = column.align == Align::right ? SCOLS_FL_RIGHT : 0;
-    made = made && scols_table_new_column(table_.get(), column.title.c_str(), 0, flags) != nullptr;
-  }
-  // printable() has encoded the cells already. A line that is too long for the terminal wraps as
-  // usual.
-  made = made && scols_table_enable_noencoding(table_.get(), 1) == 0 &&
-         scols_table_set_termforce(table_.get(), SCOLS_TERMFORCE_NEVER) == 0;
-  need(made);
-}
-
-void Table::add(const std::vector<std::string>& cells) {
-  BALLAST_ASSERT(cells.size() == scols_table_get_ncols(table_.get()));
-  libscols_line* const line = scols_table_new_line(table_.get(), nullptr);
-  need(line != nullptr);
-  for (std::size_t column = 0; column < cells.size(); ++column) {
-    const std::string& cell = cells[column];
-    need(scols_line_set_data(line, column, cell.empty() ? "-" : printable(cell).c_str()) == 0);
-  }
-}
-
-std::string Table::text() const {
-  char* text = nullptr;
-  need(scols_print_table_to_string(table_.get(), &text) == 0);
-  const std::unique_ptr<char, decltype(&std::free)> owned{text, &std::free};
-  return fmt::format("{}\n", text);
 }
 
 }  // namespace ballast::ctl

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The output of ballastctl: aligned tables, numbers with units, errors, and the --json flag.
+// The output of ballastctl: numbers with units, errors, and JSON. Tables are in table.h.
 //
-// The text functions are pure; fail() and finish_output() use the process's streams.
+// The text functions are pure; fail(), finish_output() and print_json() use the process's streams.
 // Single-threaded.
 #pragma once
 
-#include <libsmartcols/libsmartcols.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdint>
-#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "lib/base/result.h"
 
@@ -23,6 +20,7 @@ enum ExitCode : int {
   exit_ok = 0,
   exit_failed = 1,
   exit_usage = 2,
+  exit_check_unknown = 3,  // of `check`, whose codes are those of a monitoring plugin
 };
 
 // Prints "ballastctl: <message>" on standard error and ends the run with exit_failed: it throws
@@ -46,6 +44,9 @@ bool finish_output();
 // Adds --json, in the same words for all subcommands. `wanted` must live as long as the App.
 void add_json_flag(CLI::App& command, bool& wanted);
 
+// Prints a document, in the layout that all subcommands have. Members keep their order.
+void print_json(const nlohmann::ordered_json& document);
+
 // "512 B", "4 KiB", "1.5 GiB": the largest unit of which there is at least 1, with at most one
 // decimal place.
 std::string bytes_text(std::uint64_t bytes);
@@ -56,30 +57,5 @@ std::string duration_text(std::uint64_t nanoseconds);
 // Makes text safe for a terminal: characters that cannot be printed, and bytes that are not UTF-8,
 // become \xNN.
 std::string printable(std::string_view text);
-
-// A table of libsmartcols. A column is as wide as its widest cell, and two blanks separate columns.
-// No line ends with blanks, and nothing is cut off. Cells are made printable; an empty cell is
-// shown as "-". The widths are right only if LC_CTYPE is UTF-8, which main() sets.
-class Table {
- public:
-  enum class Align { left, right };
-  struct Column {
-    std::string title;
-    Align align = Align::left;
-  };
-  explicit Table(const std::vector<Column>& columns);
-
-  // Adds a row. `cells`: one for each column.
-  void add(const std::vector<std::string>& cells);
-  bool empty() const { return scols_table_is_empty(table_.get()) != 0; }
-  // The line of titles and the rows, each with a newline.
-  std::string text() const;
-
- private:
-  struct Release {
-    void operator()(libscols_table* table) const noexcept { scols_unref_table(table); }
-  };
-  std::unique_ptr<libscols_table, Release> table_;
-};
 
 }  // namespace ballast::ctl

@@ -2,8 +2,6 @@
 #include "targetcli-config/ballastctl/tune/node.h"
 
 #include <fmt/format.h>
-#include <glib.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +9,7 @@
 #include <sstream>
 #include <utility>
 
+#include "targetcli-config/ballastctl/machine/program.h"
 #include "targetcli-config/ballastctl/machine/wanted.h"
 
 namespace ballast::ctl::tune {
@@ -28,30 +27,8 @@ constexpr std::array<std::pair<const char*, Nanoseconds Settings::*>, 5> times{{
 }};
 constexpr int no_record = 21;  // ISCSI_ERR_NO_OBJS_FOUND, open-iscsi include/iscsi_err.h
 
-struct Ended {
-  int status;  // exit status; 127: it could not be started
-  std::string said;
-};
-
-// This does not use GSubprocess, which needs GLib's worker thread: that thread is missing if this
-// process was made by fork() after GLib started it.
-Ended run(const Files& files, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(),
-                   files.is_fake() ? files.real("/usr/sbin/iscsiadm") : "iscsiadm");
-  std::vector<char*> words;
-  for (std::string& argument : arguments) {
-    words.push_back(argument.data());
-  }
-  words.push_back(nullptr);
-  g_autofree gchar* out = nullptr;
-  g_autofree gchar* err = nullptr;
-  g_autoptr(GError) error = nullptr;
-  gint status = 0;
-  if (g_spawn_sync(nullptr, words.data(), nullptr, G_SPAWN_SEARCH_PATH, nullptr, nullptr, &out,
-                   &err, &status, &error) == FALSE) {
-    return {127, error->message};
-  }
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, std::string{out} + err};
+Ended iscsiadm(const Files& files, std::vector<std::string> arguments) {
+  return run_program(files, "/usr/sbin/iscsiadm", std::move(arguments));
 }
 
 std::vector<std::string> words_for(const Node& node) {
@@ -76,8 +53,8 @@ std::string trimmed(std::string_view text) {
 Result<std::optional<NodeSettings>> node_record(const Files& files, const Node& node) {
   std::vector<std::string> words = words_for(node);
   words.insert(words.end(), {"-o", "show"});
-  const Ended ended = run(files, std::move(words));
-  if (ended.status == no_record || ended.status == 127) {
+  const Ended ended = iscsiadm(files, std::move(words));
+  if (ended.status == no_record || ended.status == Ended::not_started) {
     return std::optional<NodeSettings>{};
   }
   if (ended.status != 0) {
@@ -90,7 +67,7 @@ Result<void> update_node(const Files& files, const Node& node, const std::string
                          const std::string& value) {
   std::vector<std::string> words = words_for(node);
   words.insert(words.end(), {"-o", "update", "-n", name, "-v", value});
-  const Ended ended = run(files, std::move(words));
+  const Ended ended = iscsiadm(files, std::move(words));
   if (ended.status != 0) {
     return failure(node, fmt::format("given {} = {}", name, value), ended);
   }

@@ -450,9 +450,12 @@ void stats_says_how_long_commands_were_in_each_stage(void**) {
 void stats_has_the_errors_of_the_store(void**) {
   LunSnapshot lun = lun_named("vol0");
   assert_true(only_lun(&report::stats, lun)["store_errors"] == json::array());
-  lun.store_errors = {{"write", "no space", 3}};
+  lun.store_errors = {{"write", "no space", 3, TimePoint{now.since_start - 5s}}};
   assert_true(only_lun(&report::stats, lun)["store_errors"] ==
-              json({{{"operation", "write"}, {"error", "no space"}, {"count", 3}}}));
+              json({{{"operation", "write"},
+                     {"error", "no space"},
+                     {"count", 3},
+                     {"last_for_ns", 5'000'000'000}}}));
 }
 
 void tasks_say_what_they_wait_for(void**) {

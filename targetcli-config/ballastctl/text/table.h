@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Aligned tables (libsmartcols), with the columns that the reader chose and no wider than the
+// terminal.
+//
+// terminal_width() looks at the process's standard output; all else is pure. Single-threaded.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ballast::ctl {
+
+// How the reader wants tables.
+struct View {
+  std::vector<std::string> columns;  // titles in their order; empty: the usual ones
+  std::optional<std::size_t> width;  // of the terminal; nullopt: as wide as the cells are
+};
+
+// The width in the environment variable COLUMNS, else that of the terminal on standard output;
+// nullopt if that is no terminal, since programs want each row on one line.
+std::optional<std::size_t> terminal_width();
+
+// A column is as wide as its widest cell, and two blanks separate columns. No line ends with
+// blanks, and nothing is cut off: where the view is too narrow, cells of columns that wrap go on in
+// the next line. Cells are made printable; an empty cell is shown as "-". The widths are right only
+// if LC_CTYPE is UTF-8, which main() sets.
+class Table {
+ public:
+  enum class Align { left, right, wrap };  // wrap: left, and may be made narrower
+  struct Column {
+    std::string title;  // without a blank in it, because -o takes it
+    Align align = Align::left;
+    bool usual = true;  // shown unless the reader chose others
+  };
+  using Columns = std::vector<Column>;
+  explicit Table(Columns columns) : columns_{std::move(columns)} {}
+
+  // Adds a row. `cells`: one for each column, those that are not shown too.
+  void add(std::vector<std::string> cells);
+  bool empty() const { return rows_.empty(); }
+  // The line of titles and the rows, each with a newline; empty if the reader chose none of the
+  // columns.
+  std::string text(const View& view, std::string_view indent = "") const;
+
+ private:
+  std::vector<std::size_t> shown(const View& view) const;
+
+  Columns columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// Adds -o. `chosen` must live as long as the App. A title that is not among `columns` is wrong use.
+void add_columns_option(CLI::App& command, const Table::Columns& columns,
+                        std::vector<std::string>& chosen);
+
+}  // namespace ballast::ctl
