@@ -77,7 +77,7 @@ void a_cell_is_neither_cut_off_nor_obeyed(void**) {
 }
 
 void the_reader_chooses_columns_and_their_order(void**) {
-  Table table{{{"LUN"}, {"SIZE", Table::Align::right, false}, {"NOTE"}}};
+  Table table{{{"LUN"}, {"SIZE", Table::Align::right, Table::Show::on_request}, {"NOTE"}}};
   table.add({"vol0", "1 B", "good"});
   says(table.text({}), "LUN   NOTE\nvol0  good\n");
   says(table.text({{"SIZE", "LUN"}, {}}), "SIZE  LUN\n 1 B  vol0\n");
@@ -98,6 +98,24 @@ void a_narrow_terminal_wraps_and_cuts_nothing_off(void**) {
   assert_int_equal(xs, 40);
   assert_int_equal(ys, 25);
   assert_in_range(widest, 30, 40);
+}
+
+void a_cell_wraps_behind_its_parts(void**) {
+  Table table{{{"LUN"}, {"CONFIGURATION", Table::Align::wrap}}};
+  table.add({"vol0", "file=/srv/volumes/vol0.raw; a word"});
+  says(table.text({{}, 20}),
+       "LUN   CONFIGURATION\n"
+       "vol0  file=/srv/\n"
+       "      volumes/vol0.\n"
+       "      raw; a word\n");
+}
+
+void a_column_that_needs_room_is_left_out_where_there_is_none(void**) {
+  Table table{{{"LUN"}, {"SIZE", Table::Align::right, Table::Show::if_room}, {"NOTE"}}};
+  table.add({"vol0", "1 B", "good"});
+  says(table.text({{}, 16}), "LUN   SIZE  NOTE\nvol0   1 B  good\n");
+  says(table.text({{}, 15}), "LUN   NOTE\nvol0  good\n");
+  says(table.text({{"LUN", "SIZE"}, 5}), "LUN   SIZE\nvol0   1 B\n");
 }
 
 void columns_tells_the_width_of_the_terminal(void**) {
@@ -121,6 +139,8 @@ int main() {
       cmocka_unit_test(a_cell_is_neither_cut_off_nor_obeyed),
       cmocka_unit_test(the_reader_chooses_columns_and_their_order),
       cmocka_unit_test(a_narrow_terminal_wraps_and_cuts_nothing_off),
+      cmocka_unit_test(a_cell_wraps_behind_its_parts),
+      cmocka_unit_test(a_column_that_needs_room_is_left_out_where_there_is_none),
       cmocka_unit_test(columns_tells_the_width_of_the_terminal),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -15,20 +15,22 @@ namespace {
 
 constexpr auto right = Table::Align::right;
 constexpr auto wrap = Table::Align::wrap;
+constexpr auto if_room = Table::Show::if_room;
+constexpr auto on_request = Table::Show::on_request;
 
 // The usual ones fit a terminal of 100 columns.
 const Table::Columns columns{{"LUN"},
-                             {"COMMAND", right, false},
-                             {"OPERATION"},
+                             {"COMMAND", right, on_request},
+                             {"OPERATION", wrap},
                              {"LBA", right},
-                             {"LENGTH", right},
+                             {"LENGTH", right, if_room},
                              {"AGE", right},
                              {"STAGE"},
-                             {"SINCE", right},
-                             {"QUEUE", right, false},
-                             {"FENCE", right, false},
-                             {"BACKEND", right, false},
-                             {"ERROR-HANDLER"},
+                             {"SINCE", right, if_room},
+                             {"QUEUE", right, on_request},
+                             {"FENCE", right, on_request},
+                             {"BACKEND", right, on_request},
+                             {"ERROR-HANDLER", wrap},
                              {"NOTE", wrap}};
 
 std::string error_handler(const nlohmann::json& command) {

@@ -40,16 +40,18 @@ std::string state_of(const nlohmann::json& lun) {
 
 constexpr auto right = Table::Align::right;
 constexpr auto wrap = Table::Align::wrap;
+constexpr auto if_room = Table::Show::if_room;
+constexpr auto on_request = Table::Show::on_request;
 
 const Table::Columns columns{{"LUN"},
                              {"STATE", wrap},
                              {"CAPACITY", right},
-                             {"UNANSWERED", right},
-                             {"ORPHANS", right, false},
-                             {"OLDEST", right},
-                             {"COMMANDS", right, false},
-                             {"READ", right, false},
-                             {"WRITTEN", right, false},
+                             {"UNANSWERED", right, if_room},
+                             {"ORPHANS", right, on_request},
+                             {"OLDEST", right, if_room},
+                             {"COMMANDS", right, on_request},
+                             {"READ", right, on_request},
+                             {"WRITTEN", right, on_request},
                              {"CONFIGURATION", wrap},
                              {"TARGET", wrap},
                              {"NUMBER", wrap},

@@ -11,11 +11,21 @@ namespace {
 
 constexpr auto right = Table::Align::right;
 constexpr auto wrap = Table::Align::wrap;
+constexpr auto if_room = Table::Show::if_room;
+constexpr auto on_request = Table::Show::on_request;
 
-const Table::Columns columns{
-    {"LUN"},           {"COMMAND", right, false}, {"OPERATION"},    {"LBA", right},
-    {"LENGTH", right}, {"TOOK", right},           {"ENDED"},        {"QUEUE", right},
-    {"FENCE", right},  {"BACKEND", right},        {"ANSWER", wrap}, {"NOTE", wrap}};
+const Table::Columns columns{{"LUN"},
+                             {"COMMAND", right, on_request},
+                             {"OPERATION", wrap},
+                             {"LBA", right},
+                             {"LENGTH", right},
+                             {"TOOK", right},
+                             {"ENDED", wrap},
+                             {"QUEUE", right, if_room},
+                             {"FENCE", right, if_room},
+                             {"BACKEND", right, if_room},
+                             {"ANSWER", wrap},
+                             {"NOTE", wrap}};
 
 std::string note(const nlohmann::json& request) {
   if (const nlohmann::json& waited_for = request.at("waited_for"); !waited_for.is_null()) {

@@ -24,16 +24,22 @@ struct View {
 std::optional<std::size_t> terminal_width();
 
 // A column is as wide as its widest cell, and two blanks separate columns. No line ends with
-// blanks, and nothing is cut off: where the view is too narrow, cells of columns that wrap go on in
-// the next line. Cells are made printable; an empty cell is shown as "-". The widths are right only
-// if LC_CTYPE is UTF-8, which main() sets.
+// blanks, and no cell is cut off. Where the view is too narrow, cells of columns that wrap go on in
+// the next line; where that is not enough, columns are left out that need room. Cells are made
+// printable; an empty cell is shown as "-". The widths are right only if LC_CTYPE is UTF-8, which
+// main() sets.
 class Table {
  public:
   enum class Align { left, right, wrap };  // wrap: left, and may be made narrower
+  enum class Show {
+    usual,       // unless the reader chose others
+    if_room,     // the same, but not where the terminal is narrow
+    on_request,  // if the reader chose it
+  };
   struct Column {
     std::string title;  // without a blank in it, because -o takes it
     Align align = Align::left;
-    bool usual = true;  // shown unless the reader chose others
+    Show show = Show::usual;
   };
   using Columns = std::vector<Column>;
   explicit Table(Columns columns) : columns_{std::move(columns)} {}
@@ -47,6 +53,8 @@ class Table {
 
  private:
   std::vector<std::size_t> shown(const View& view) const;
+  // The width of each of the columns, so that the table is as wide as the view if that is possible.
+  std::vector<std::size_t> widths(const std::vector<std::size_t>& columns, const View& view) const;
 
   Columns columns_;
   std::vector<std::vector<std::string>> rows_;
