@@ -23,7 +23,7 @@ const Table::Columns columns{{"LUN"},
                              {"ENDED", wrap},
                              {"QUEUE", right, if_room},
                              {"FENCE", right, if_room},
-                             {"BACKEND", right, if_room},
+                             {"BACKEND", right},
                              {"ANSWER", wrap},
                              {"NOTE", wrap}};
 

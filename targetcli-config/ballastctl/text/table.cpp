@@ -251,7 +251,7 @@ void add_columns_option(CLI::App& command, const Table::Columns& columns,
               if (std::ranges::none_of(
                       columns, [&](const Table::Column& each) { return each.title == title; })) {
                 throw CLI::ValidationError(fmt::format(
-                    "--columns: there is no \"{}\"; there are {}", word, titles(columns)));
+                    "--columns: there is no column \"{}\"; there are {}", word, titles(columns)));
               }
               chosen.push_back(title);
             }
