@@ -100,7 +100,7 @@ chmod 600 "$saved"
 is "$(findings)" "" "check: nothing, once it is saved"
 is "$(status_of "$CTL" check --restored)" 0 "check --restored: all is there"
 ok "clear" bounded 60 targetctl clear
-truncate -s 1M "/srv/$TEST_NAME.vol1.raw" # it cannot be opened
+sed -i "s|$TEST_NAME.vol1.raw|&;from_a_newer_version=1|" "$saved" # it cannot be opened
 ln -sf "$CTL" /usr/sbin/ballastctl
 mkdir -p /etc/systemd/system/rtslib-fb-targetctl.service.d
 cp "$LAB_SRC/targetcli-config/systemd/rtslib-fb-targetctl.service.d/ballast.conf" /etc/systemd/system/rtslib-fb-targetctl.service.d/
@@ -116,7 +116,7 @@ copy=$(compgen -G "$saved.not-restored-*")
 ok "what was saved is kept" cmp "$saved" "$copy"
 is "$(stat -c %a "$copy")" 600 "for root alone"
 is "$(status_of "$CTL" check)" 2 "check: critical"
-truncate -s 128M "/srv/$TEST_NAME.vol1.raw"
+sed -i 's|;from_a_newer_version=1||' "$saved"
 mapfile -t commands < <("$CTL" check --restored --json | jq -r '.findings[0].how' |
     grep -oE 'targetcli restoreconfig [a-z_]+=[^ ,]+ [a-z_]+=[^ ,]+ [a-z_]+=[^ ,]+')
 for command in "${commands[@]}"; do
