@@ -94,7 +94,7 @@ void people_see_who_has_a_mutex_and_who_waits(void**) {
   f.sim.run_for(2s);
   const Picture picture;
   const Json all = locks(picture.process());
-  const std::string text = show_locks({all.begin(), all.end()});
+  const std::string text = show_locks({all.begin(), all.end()}, {});
   assert_non_null(std::strstr(text.c_str(), "the door  first"));
   assert_non_null(std::strstr(text.c_str(), "has it"));
   assert_non_null(std::strstr(text.c_str(), "the door  second"));

@@ -229,7 +229,7 @@ void walk(std::span<const std::byte> bytes) {
                                    std::pair{&operations, &show_operations}}) {
     const Json luns = view(process.value());
     (void)luns.dump(-1, ' ', false, Json::error_handler_t::replace);
-    (void)show({luns.begin(), luns.end()});
+    (void)show({luns.begin(), luns.end()}, {});
   }
   (void)process.value().end();
   if (reader.notes().size() > Reader::most_notes) {

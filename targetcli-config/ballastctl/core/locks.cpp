@@ -147,7 +147,7 @@ std::string task_cell(const nlohmann::json& locker) {
   return task.is_null() ? "" : task.get<std::string>();
 }
 
-std::string mutexes_text(const std::vector<nlohmann::json>& luns) {
+std::string mutexes_text(const std::vector<nlohmann::json>& luns, const View& view) {
   constexpr auto right = Table::Align::right;
   Table table{{{"LUN"},
                {"MUTEX"},
@@ -169,7 +169,7 @@ std::string mutexes_text(const std::vector<nlohmann::json>& luns) {
       }
     }
   }
-  return table.empty() ? "" : "\n" + table.text();
+  return table.empty() ? "" : "\n" + table.text(view);
 }
 
 }  // namespace
@@ -229,7 +229,7 @@ std::string show_locks(const std::vector<nlohmann::json>& luns, const View& view
                  names(nlohmann::json::array({adoption.at("waits_for")}))});
     }
   }
-  return (table.empty() ? "no blocks are held\n" : table.text(view)) + mutexes_text(luns);
+  return (table.empty() ? "no blocks are held\n" : table.text(view)) + mutexes_text(luns, view);
 }
 
 }  // namespace ballast::ctl::core

@@ -15,7 +15,8 @@
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/machine/target.h"
 #include "targetcli-config/ballastctl/settings/lun_named.h"
-#include "targetcli-config/ballastctl/text/cells.h"
+#include "targetcli-config/ballastctl/text/output.h"
+#include "targetcli-config/ballastctl/text/table.h"
 
 namespace ballast::ctl {
 namespace {
@@ -72,7 +73,7 @@ std::vector<Row> rows_of(const TargetLun& lun, const lun::Profiles& profiles,
 }
 
 std::string text_of(const TargetLun& lun, const std::vector<Row>& rows) {
-  Table table{{{"  SETTING"}, {"VALUE"}, {"FROM"}, {"NOTE"}}};
+  Table table{{{"SETTING"}, {"VALUE"}, {"FROM"}, {"NOTE", Table::Align::wrap}}};
   for (const Row& row : rows) {
     const lun::Setting& setting = row.setting;
     const std::string note =
@@ -80,15 +81,15 @@ std::string text_of(const TargetLun& lun, const std::vector<Row>& rows) {
                                     row.in_force->empty() ? "none" : printable(*row.in_force),
                                     setting.live ? "" : " until it is opened again")
                       : "";
-    table.add({fmt::format("  {}", setting.name),
-               setting.value.empty() ? "none" : printable(setting.value),
+    table.add({std::string{setting.name}, setting.value.empty() ? "none" : printable(setting.value),
                setting.from.empty() ? "default" : setting.from, note});
   }
-  return fmt::format("{}: {}\n{}", printable(lun.name), printable(lun.configuration), table.text());
+  return fmt::format("{}: {}\n{}", printable(lun.name), printable(lun.configuration),
+                     table.text({.columns = {}, .width = terminal_width()}, "  "));
 }
 
-nlohmann::json json_of(const TargetLun& lun, const std::vector<Row>& rows) {
-  nlohmann::json settings = nlohmann::json::array();
+nlohmann::ordered_json json_of(const TargetLun& lun, const std::vector<Row>& rows) {
+  nlohmann::ordered_json settings = nlohmann::ordered_json::array();
   for (const Row& row : rows) {
     settings.push_back({{"name", row.setting.name},
                         {"value", row.setting.value},
@@ -107,7 +108,7 @@ void run(const Options& options) {
   const std::vector<TargetLun> luns = luns_named(files, options.lun);
   const lun::Profiles shared = or_fail(profiles(files));
   const std::map<std::string, InForce> working = in_force();
-  nlohmann::json all = nlohmann::json::array();
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const TargetLun& lun : luns) {
     const std::vector<Row> rows = rows_of(lun, shared, working);
     if (options.json) {
@@ -117,7 +118,7 @@ void run(const Options& options) {
     }
   }
   if (options.json) {
-    fmt::print("{}\n", nlohmann::json{{"luns", all}}.dump());
+    print_json({{"version", 1}, {"report", "config"}, {"luns", all}});
   } else if (luns.empty()) {
     std::fputs("no LUNs\n", stdout);
   }
