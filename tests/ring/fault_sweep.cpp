@@ -173,8 +173,22 @@ struct Site {
   bool at_start = false;          // LunOptions
 };
 
-bool is_ready(Lun& lun) {
-  return eventually([&] { return !lun.execute(test_unit_ready()).becoming_ready(); });
+enum class State { ready, given_up, neither };
+
+// A write log is opened in the background, where it may be refused with a sentence.
+State state_of(Lun& lun) {
+  State state = State::neither;
+  std::string said;
+  (void)eventually([&] {
+    said += take_log();
+    if (!lun.execute(test_unit_ready()).becoming_ready()) {
+      state = State::ready;
+    } else if (said.find("cannot be opened") != std::string::npos) {
+      state = State::given_up;
+    }
+    return state != State::neither;
+  });
+  return state;
 }
 
 // Everything a LUN does, once. Whether it was refused is its own business; a sentence is not.
@@ -191,7 +205,8 @@ const char* life(const Site& site) {
     return take_log().find("cannot be opened") == std::string::npos ? "refused without a sentence"
                                                                     : nullptr;
   }
-  if (!is_ready(*lun)) {
+  const State state = state_of(*lun);
+  if (state == State::neither) {
     return "the LUN is becoming ready for ever";
   }
   std::vector<std::byte> data(64 << 10, std::byte{7});
@@ -216,7 +231,7 @@ const char* life(const Site& site) {
   (void)lun->execute(Cdb{0x12, 1, 0xb0, 0, 255, 0}, Direction::from_device,
                      std::span{data}.first(255));
   (void)lun->execute(Cdb{0xc0, 0, 0, 0, 0, 0});
-  if (lun->reconfigure_size(*site.size + growth) == 0) {
+  if (state == State::ready && lun->reconfigure_size(*site.size + growth) == 0) {
     *site.size += growth;
   }
   (void)lun->reconfigure_string(config + ";slow=2s");
@@ -229,7 +244,8 @@ const char* life(const Site& site) {
   lun.reset();
   options.size = *site.size;
   lun = Lun::add(config, options);
-  if (lun == nullptr || !is_ready(*lun) || lun->execute(test_unit_ready()).status != 0) {
+  if (lun == nullptr || state_of(*lun) != State::ready ||
+      lun->execute(test_unit_ready()).status != 0) {
     std::fprintf(stderr, "%s\n", take_log().c_str());
     return "the next LUN does not work";
   }
