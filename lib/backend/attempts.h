@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
 #include <utility>
@@ -133,9 +134,29 @@ class Attempts {
       };
       std::string said;
       Nanoseconds length = plan.first_pause;
-      while (note(plan.attempt(is_unwanted), said) && pause(length)) {
+      while (attempt_once(is_unwanted, said) && pause(length)) {
         length = std::min(length * 2, plan.longest_pause);
       }
+    }
+
+    // Returns whether another attempt is needed.
+    bool attempt_once(const Unwanted& is_unwanted, std::string& said) {
+      try {
+        return note(plan.attempt(is_unwanted), said);
+      } catch (const std::bad_alloc&) {
+        return out_of_memory();
+      }
+    }
+
+    bool out_of_memory() {
+      const std::lock_guard lock{mutex};
+      if (state == State::opened) {  // what runs afterwards has failed
+        return false;
+      }
+      error = Error{ENOMEM, "out of memory"};
+      state = State::waiting;
+      changed.notify_all();
+      return true;
     }
 
     // Notes what came of an attempt. Returns whether another one is needed.
