@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memory of a process out of core files that are made up here, whole ones and damaged ones.
 #include "targetcli-config/ballastctl/core/core_file.h"
+#include "tests/core_header.h"
 
 #include <elf.h>
 
@@ -70,14 +71,7 @@ struct Part {
 };
 
 Blob core_of(const std::vector<Part>& parts) {
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_type = ET_CORE;
-  header.e_phoff = sizeof header;
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = static_cast<std::uint16_t>(parts.size());
+  const Elf64_Ehdr header = test::core_header(parts.size());
   Blob core;
   append(core, header);
   std::uint64_t offset = sizeof header + parts.size() * sizeof(Elf64_Phdr);

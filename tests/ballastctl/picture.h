@@ -19,6 +19,7 @@
 #include "lib/base/result.h"
 #include "lib/base/unique_fd.h"
 #include "targetcli-config/ballastctl/core/process.h"
+#include "tests/core_header.h"
 
 namespace ballast::test {
 
@@ -51,14 +52,7 @@ inline std::vector<Elf64_Phdr> readable_memory() {
 
 inline std::vector<std::byte> core_of_this_process() {
   std::vector<Elf64_Phdr> segments = readable_memory();
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_type = ET_CORE;
-  header.e_phoff = sizeof header;
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = static_cast<Elf64_Half>(segments.size());
+  const Elf64_Ehdr header = core_header(segments.size());
   std::uint64_t size = sizeof header + segments.size() * sizeof(Elf64_Phdr);
   for (Elf64_Phdr& segment : segments) {
     segment.p_offset = size;

@@ -33,6 +33,7 @@
 #include "lib/write_log/anatomy.h"
 #include "targetcli-config/ballastctl/core/process.h"
 #include "targetcli-config/ballastctl/core/views.h"
+#include "tests/core_header.h"
 
 using namespace ballast;
 using namespace ballast::ctl::core;
@@ -189,14 +190,7 @@ void add_segment(std::vector<std::byte>& core, std::size_t index, std::uint64_t 
 
 std::vector<std::byte> well_formed(std::span<const std::uint8_t> input, bool has_landmarks) {
   static const std::vector<std::byte> its_tables = moved_tables();
-  Elf64_Ehdr header{};
-  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_type = ET_CORE;
-  header.e_phoff = sizeof header;
-  header.e_phentsize = sizeof(Elf64_Phdr);
-  header.e_phnum = 2;
+  const Elf64_Ehdr header = test::core_header(2);
   std::vector<std::byte> core(sizeof header + 2 * sizeof(Elf64_Phdr));
   std::memcpy(core.data(), &header, sizeof header);
   add_segment(core, 0, tables_at, its_tables);
