@@ -43,8 +43,9 @@ ok "ballast-kmod finds a target" ballast-kmod check
 ok "a recipe runs" ballast-recipe one-lun-chap.targetcli SIZE=64M "${TO_US[@]}"
 ok "ballastctl list has the LUN" list_says vol0
 ok "ballast-login logs in" ballast-login 127.0.0.1 "$IQN" --chap-user "$CHAP_USER" --chap-secret-file "$SECRET_FILE"
-man_pages=$(dpkg --listfiles ballast-target ballast-tools ballast-exporter | grep -c '/man/man[58]/.*gz$')
-is "$man_pages" 8 "a manual for each tool, and two more"
+manuals=$(cd "$LAB_SRC/targetcli-config/man" && printf '%s\n' *)
+installed=$(dpkg --listfiles ballast-target ballast-tools ballast-exporter | sed -n 's|.*/man/man[1-8]/\(.*\)\.gz$|\1|p' | LC_ALL=C sort)
+is "$installed" "$manuals" "each manual has its package"
 
 DEV=$(dev 0)
 bounded 200 fio --name=load --filename="$DEV" --rw=randwrite --bs=4k --size=16m --iodepth=8 --ioengine=libaio --direct=1 \
