@@ -60,9 +60,11 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const Address& address, Ha
   mg_callbacks callbacks{};
   callbacks.begin_request = on_request;
   callbacks.log_message = on_message;
-  unsigned code = 0;
+  // Its other members changed from civetweb 1.15 to 1.16.
+  mg_error_data error{};
   std::array<char, 256> text{};
-  mg_error_data error{&code, text.data(), text.size()};
+  error.text = text.data();
+  error.text_buffer_size = text.size();
   mg_init_data init{&callbacks, server.get(), options.data()};
   server->context_ = mg_start2(&init, &error);
   if (server->context_ == nullptr) {
