@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -71,13 +72,14 @@ StoreRecord record_of(const StoreOrder& order, Bytes size, const Expected& expec
   return record;
 }
 
-void remember(const StoreOrder& order, const Expected& expected, const StoreIdentity& identity) {
+void remember(const StoreOrder& order, const Expected& expected, const StoreIdentity& identity,
+              std::uint64_t turn) {
   const StoreRecords records{order.records};
   const StoreRecord record = record_of(order, order.size, expected, identity);
   if (!records.remembers() || record == expected.record) {
     return;
   }
-  if (const Result<void> kept = records.keep(record); !kept) {
+  if (const Result<void> kept = records.keep(record, turn); !kept) {
     log(LogLevel::warning,
         "{}: {}; so Ballast has no record of this LUN's store, and cannot tell later whether a "
         "missing file held data",
@@ -87,9 +89,9 @@ void remember(const StoreOrder& order, const Expected& expected, const StoreIden
 
 // The folder of records may hang, while the LUN and its store do not.
 Result<void> keep_size(const StoreRecords& records, const StoreRecord& record) {
-  const std::optional<Result<void>> kept =
-      ask_with_patience<Result<void>>("ballast/record", StoreOpener::record_patience,
-                                      [records, record] { return records.keep(record); });
+  const std::optional<Result<void>> kept = ask_with_patience<Result<void>>(
+      "ballast/record", StoreOpener::record_patience,
+      [records, record, turn = StoreRecords::next_turn()] { return records.keep(record, turn); });
   return kept.has_value()
              ? *kept
              : Error{ETIMEDOUT, fmt::format("{} does not answer", records.file_of(record.path))};
@@ -106,13 +108,15 @@ Attempts<OpenFile>::Outcome attempt(const StoreOrder& order, const Attempts<Open
         order.at_start || (is_known(order, expected) && opened.error().errno_value != EINVAL);
     return {.result = std::move(opened), .waits = waits};
   }
-  std::function<void()> afterwards = [&order, found, expected, identity = opened.value().identity] {
+  // The LUN may have another size, and a record of it, before this is written.
+  std::function<void()> afterwards = [&order, found, expected, identity = opened.value().identity,
+                                      turn = StoreRecords::next_turn()] {
     if (!found) {
       log(LogLevel::warning,
           "{}: {}; so Ballast cannot tell whether {} is still the same file or device", order.lun,
           found.error().message, order.config.file.path);
     } else {
-      remember(order, expected, identity);
+      remember(order, expected, identity, turn);
     }
   };
   if (found && !order.records.empty()) {

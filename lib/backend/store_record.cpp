@@ -13,6 +13,9 @@
 #include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <map>
+#include <mutex>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -133,6 +136,23 @@ std::string text_of(const StoreRecord& record) {
   return text;
 }
 
+// Renames `aside` to `file`, or removes it if a later turn was there first. Returns errno, or 0.
+int put_in_order(const std::string& aside, const std::string& file, std::uint64_t turn) {
+  static std::mutex mutex;
+  static std::map<std::string, std::uint64_t> latest;  // of each file; as many as there were stores
+  const std::lock_guard lock{mutex};
+  std::uint64_t& last = latest[file];
+  if (turn < last) {
+    ::unlink(aside.c_str());
+    return 0;
+  }
+  if (::rename(aside.c_str(), file.c_str()) != 0) {
+    return errno;
+  }
+  last = turn;
+  return 0;
+}
+
 Result<void> write_durably(const std::string& path, const std::string& text) {
   const UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
   if (!fd) {
@@ -198,18 +218,23 @@ Result<std::optional<StoreRecord>> StoreRecords::find(const std::string& path) c
   return std::optional<StoreRecord>{std::move(record)};
 }
 
-Result<void> StoreRecords::keep(const StoreRecord& record) const {
+std::uint64_t StoreRecords::next_turn() {
+  static std::atomic<std::uint64_t> turns{0};
+  return ++turns;
+}
+
+Result<void> StoreRecords::keep(const StoreRecord& record, std::uint64_t turn) const {
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
   if (error) {
     return failed("cannot be made", folder_, error.value());
   }
-  static std::atomic<unsigned> count{0};
   const std::string file = file_of(record.path);
-  const std::string aside = fmt::format("{}.new-{}-{}", file, ::getpid(), count.fetch_add(1));
+  const std::string aside = fmt::format("{}.new-{}-{}", file, ::getpid(), turn);
   Result<void> written = write_durably(aside, text_of(record));
-  if (written && ::rename(aside.c_str(), file.c_str()) != 0) {
-    written = failed("cannot be renamed", aside, errno);
+  if (written) {
+    const int why = put_in_order(aside, file, turn);
+    written = why == 0 ? Result<void>{} : failed("cannot be renamed", aside, why);
   }
   if (!written) {
     ::unlink(aside.c_str());

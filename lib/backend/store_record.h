@@ -10,10 +10,12 @@
 // folder, too.
 //
 // keep() writes a record to another file, makes that durable and renames it, so that a record is
-// whole or absent. If two threads keep one record at the same time, one of the two remains. These
-// calls block: make them in an errand (lib/base/errand.h). Any thread.
+// whole or absent. The folder may hang, so a record may be written late; it never takes the place
+// of one that was decided later. These calls block: make them in an errand (lib/base/errand.h). Any
+// thread.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -46,8 +48,12 @@ class StoreRecords {
   // Returns nothing if the path was never the store of a LUN. The error says why that cannot be
   // known: the record cannot be read, is damaged (EINVAL), or belongs to another path (EINVAL).
   Result<std::optional<StoreRecord>> find(const std::string& path) const;
-  // Writes a record durably, in place of an older one. Makes the folder if it is missing.
-  Result<void> keep(const StoreRecord& record) const;
+  // The place of a record among all that this process writes. Take it when the record is decided,
+  // and not when an errand comes to write it.
+  static std::uint64_t next_turn();
+  // Writes a record durably, in place of an older one. Makes the folder if it is missing. Does
+  // nothing if a record of this path with a later turn was written.
+  Result<void> keep(const StoreRecord& record, std::uint64_t turn = next_turn()) const;
 
   // Names the file that has the record of `path`. An operator removes it to begin with an empty
   // disk.

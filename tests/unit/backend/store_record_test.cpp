@@ -76,6 +76,19 @@ void a_newer_record_takes_the_place_of_the_older(void**) {
   assert_int_equal(files_in(folder.path()), 1);  // nothing is left of the writing
 }
 
+void a_record_that_is_written_late_does_not(void**) {
+  const Folder folder;
+  const StoreRecords records{folder.path()};
+  StoreRecord record = example("/srv/vol0.raw");
+  const std::uint64_t before = StoreRecords::next_turn();
+  record.identity.inode = 4712;
+  assert_true(records.keep(record).ok());
+  record.identity.inode = 4711;
+  assert_true(records.keep(record, before).ok());
+  assert_int_equal(found(records, "/srv/vol0.raw")->identity.inode, 4712);
+  assert_int_equal(files_in(folder.path()), 1);
+}
+
 void two_paths_with_one_base_name_have_two_records(void**) {
   const Folder folder;
   const StoreRecords records{folder.path()};
@@ -184,6 +197,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(what_is_kept_is_found),
       cmocka_unit_test(a_newer_record_takes_the_place_of_the_older),
+      cmocka_unit_test(a_record_that_is_written_late_does_not),
       cmocka_unit_test(two_paths_with_one_base_name_have_two_records),
       cmocka_unit_test(one_path_written_in_two_ways_has_one_record),
       cmocka_unit_test(the_file_to_remove_needs_no_quotes),
