@@ -66,7 +66,9 @@ void run(const Options& options) {
   }
   check_live(lun, wanted, or_fail(profiles(files)));
   const std::string file = lun.folder + "/attrib/dev_config";
-  if (const Result<void> written = files.write_value(file, "ballast/" + wanted); !written) {
+  if (const Result<void> written =
+          files.write_value(file, std::string{lun::daemon_prefix}.append(wanted));
+      !written) {
     fail(fmt::format("{}; the log of tcmu-runner says why", written.error().message));
   }
   fmt::print(
@@ -92,8 +94,8 @@ void add_set(CLI::App& app) {
       ->required()
       ->check([](const std::string& name) { return name.empty() ? "LUN is empty" : ""; });
   command
-      ->add_option("KEY=VALUE", options->assignments,
-                   "a setting; without VALUE, back to that of ballast.conf or the default")
+      ->add_option("SETTING", options->assignments,
+                   "KEY=VALUE; without VALUE, back to that of ballast.conf or the default")
       ->required()
       ->check(check_assignment);
   command->callback([options] { run(*options); });
