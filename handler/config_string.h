@@ -8,12 +8,13 @@
 
 #include <string_view>
 
+#include "lib/lun/config.h"
+
 namespace ballast::handler {
 
 constexpr std::string_view config_string(std::string_view daemon_string) {
-  constexpr std::string_view subtype = "ballast/";
-  if (daemon_string.starts_with(subtype)) {
-    daemon_string.remove_prefix(subtype.size());
+  if (daemon_string.starts_with(lun::daemon_prefix)) {
+    daemon_string.remove_prefix(lun::daemon_prefix.size());
   }
   if (daemon_string.ends_with('\n')) {
     daemon_string.remove_suffix(1);

@@ -29,7 +29,7 @@ bool is_on(const nlohmann::json& storage_object, const std::string& path) {
     return false;
   }
   const std::string text = config->get<std::string>();
-  if (!std::string_view{text}.starts_with("ballast/")) {
+  if (!std::string_view{text}.starts_with(lun::daemon_prefix)) {
     return false;
   }
   const Result<lun::LunConfig> parsed = lun::parse(config_string(text));

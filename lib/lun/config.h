@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The configuration string of one LUN, as targetcli passes it in cfgstring=, without the daemon's
-// prefix "ballast/":
+// prefix:
 //
 //   <kind>=<target>[;<key>=<value>…]
 //
@@ -57,8 +57,10 @@ struct LunConfig : config::Limits {
   friend bool operator==(const LunConfig&, const LunConfig&) = default;
 };
 
-// TCMU_CONFIG_LEN - 1 (Linux), less the prefix "ballast/".
-inline constexpr std::size_t longest_string = 255 - 8;
+// What the daemon's string has before ours: the handler's name there.
+inline constexpr std::string_view daemon_prefix = "ballast/";
+// TCMU_CONFIG_LEN - 1 (Linux), less the prefix.
+inline constexpr std::size_t longest_string = 255 - daemon_prefix.size();
 
 // The settings of the string, with those of its profile and of [defaults] where it has none. On
 // error, errno_value is EINVAL, or ENAMETOOLONG if the string or the path is too long.

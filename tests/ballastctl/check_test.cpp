@@ -205,7 +205,9 @@ void a_daemon_that_does_not_answer_is_critical(void**) {
   found.has_bus_policy = false;
   assert_int_equal(found_in(found).size(), 2);
   found.has_bus_policy = true;
-  found.plugin = Error{EACCES, "only root may ask: sudo ballastctl"};
+  found.plugin = Error{EACCES,
+                       "root alone may ask this; members of group ballast may ask what changes "
+                       "nothing: sudo ballastctl"};
   is_only(found_in(found), Severity::unknown, "tcmu-runner", "does not answer");
 }
 

@@ -49,7 +49,9 @@ Error explain(GError& error, Nanoseconds patience) {
   }
   if (is_dbus_error(error, G_DBUS_ERROR_ACCESS_DENIED)) {
     if (::geteuid() != 0) {
-      return {EACCES, "only root may ask: sudo ballastctl"};
+      return {EACCES,
+              "root alone may ask this; members of group ballast may ask what changes nothing: "
+              "sudo ballastctl"};
     }
     return {EACCES, fmt::format("the D-Bus system bus does not let root ask: check that "
                                 "/usr/share/dbus-1/system.d/{}.conf is installed ({})",

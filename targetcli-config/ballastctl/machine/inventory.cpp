@@ -10,12 +10,12 @@
 #include <string_view>
 
 #include "lib/base/saved_configuration.h"
+#include "lib/lun/config.h"
 
 namespace ballast::ctl {
 namespace {
 
 using nlohmann::json;
-constexpr std::string_view prefix = "ballast/";
 
 // rtslib writes the members in the same form as dump() (rtslib/target.py, tcm.py).
 const json& array_of(const json& object, const char* member) {
@@ -55,8 +55,8 @@ Inventory read_saved(const json& document) {
   Inventory all;
   for (const json& store : array_of(document, "storage_objects")) {
     const std::string configuration = store.value("config", "");
-    if (store.at("plugin") == "user" && configuration.starts_with(prefix)) {
-      all.backstores[store.at("name")] = configuration.substr(prefix.size());
+    if (store.at("plugin") == "user" && configuration.starts_with(lun::daemon_prefix)) {
+      all.backstores[store.at("name")] = configuration.substr(lun::daemon_prefix.size());
     }
   }
   for (const json& target : array_of(document, "targets")) {

@@ -15,7 +15,6 @@ namespace ballast::ctl {
 namespace {
 
 constexpr const char* configfs = "/sys/kernel/config/target";
-constexpr std::string_view prefix = "ballast/";
 
 Value read(const Files& files, std::string path) {
   std::optional<std::string> text = files.value(path);
@@ -198,8 +197,9 @@ std::vector<TargetLun> target_luns(const Files& files) {
     for (const std::string& name : files.list(core + "/" + hba)) {
       const std::string folder = core + "/" + hba + "/" + name;
       const std::string text = files.value(folder + "/attrib/dev_config").value_or("");
-      if (text.starts_with(prefix)) {
-        luns.push_back(read_lun(files, name, folder, text.substr(prefix.size()), shared));
+      if (text.starts_with(lun::daemon_prefix)) {
+        luns.push_back(
+            read_lun(files, name, folder, text.substr(lun::daemon_prefix.size()), shared));
       }
     }
   }
