@@ -31,7 +31,7 @@ ok "it takes data" dd if=/dev/urandom of="$DEV" bs=1M count=4 oflag=direct statu
 ok "login again is no error" chap_login "$SECRET_FILE"
 
 # --- the secret stays where it belongs ---
-record=$(find /etc/iscsi/nodes -type f)
+record=$(find {/etc,/var/lib}/iscsi/nodes -type f 2> /dev/null)
 is "$(stat -c '%a %U' "$record")" "600 root" "open-iscsi's record is root's alone"
 is "$(grep -c '^node.session.auth.password = ' "$record")" 1 "the secret stands in it once"
 ok "iscsiadm still reads it" iscsiadm -m node -T "$IQN"
@@ -45,7 +45,7 @@ like "$(< "$tap_said")" "is mounted on $MNT" "and the reason is said"
 umount "$MNT"
 ok "logout" chap_logout --forget
 ok "no disk is left" wait_for 20 "the disks to go" no_disks
-not_ok "the record is gone, and with it the secret" grep -rq 'a-Secret' /etc/iscsi
+not_ok "the record is gone, and with it the secret" grep -rq 'a-Secret' /etc/iscsi /var/lib/iscsi
 
 # --- another initiator ---
 echo 'InitiatorName=iqn.2026-01.org.ballast:stranger' > /etc/iscsi/initiatorname.iscsi

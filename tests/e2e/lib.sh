@@ -441,7 +441,7 @@ clear_target() {
         bounded 60 iscsiadm -m node -U all >&9 2>&1
     fi
     iscsiadm -m node -o delete >&9 2>&1
-    rm -rf /etc/iscsi/nodes/* /etc/iscsi/send_targets/* /etc/rtslib-fb-target/saveconfig.json
+    rm -rf {/etc,/var/lib}/iscsi/{nodes,send_targets}/* /etc/rtslib-fb-target/saveconfig.json
     # Files come and go with the tests, under the same names.
     rm -rf "$RECORDS"
     [[ -d $CONFIGFS ]] || return 0
