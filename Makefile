@@ -168,7 +168,7 @@ run: deps-build $(if $(HOST),,deps-lab)
 	@$(sub) all
 	@ci/run
 
-# Slower tests, which are run by hand.
+# Slower tests, which are run by hand. Those on another Debian come last.
 .PHONY: check-long
 check-long: deps-build deps-check deps-lab deps-long
 	@$(sub) all
@@ -182,6 +182,14 @@ check-long: deps-build deps-check deps-lab deps-long
 	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb fuzz-ring fuzz-log fuzz-core
 	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
 	@BALLAST_LONG=1 ci/step "Ceph and two gateways, in guests" $(sub) check-ceph
+	@$(sub) check-trixie
+
+# On Debian 13: built in a root directory of that release, and tested in its guest.
+.PHONY: check-trixie
+check-trixie: deps-lab
+	@ci/step "build and unit tests, Debian 13" ci/suite trixie make --no-print-directory -j$(jobs) BUILD=build/trixie all unit
+	@ci/step "Debian packages, Debian 13" ci/suite trixie env BUILD=build/trixie DEB_BUILD_OPTIONS=noautodbgsym ci/deb
+	@LAB_SUITE=trixie BUILD=$(CURDIR)/build/trixie ci/step "end to end in the guest, Debian 13" ci/e2e
 
 # An image in Ceph, and two gateways and an initiator in three guests. The guest with Ceph's
 # packages takes long to make, so these tests are not part of make check.
