@@ -241,6 +241,7 @@ Status Disk::finish(Command& command, IoStatus status, Lba from, bool changes) {
     case IoStatus::cancelled:
       return Status::busy;
     case IoStatus::medium_error:
+      ++(changes ? write_errors_ : read_errors_);
       sense.key = SenseKey::medium_error;
       sense.what = changes ? asc::write_error : asc::unrecovered_read_error;
       // The backend does not say which block failed. So the first block is reported, and none from
@@ -316,6 +317,9 @@ Status Disk::request_sense(Command& command) {
     --attention_count_;
   } else if (stopped_) {
     sense = Sense{.key = SenseKey::not_ready, .what = asc::initializing_command_required};
+  } else if (statistics().stalled) {
+    sense.what =
+        asc::warning;  // as the mode page Informational Exceptions Control says: on request
   }
   std::array<std::uint8_t, sense_size> data;
   const std::size_t length = encode(sense, descriptor_format, data);

@@ -28,6 +28,7 @@
 #include "lib/base/units.h"
 #include "lib/co/task.h"
 #include "lib/scsi/command.h"
+#include "lib/scsi/log_pages.h"
 #include "lib/scsi/mode_pages.h"
 #include "lib/scsi/opcode_table.h"
 #include "lib/scsi/sense.h"
@@ -144,6 +145,10 @@ class Disk {
   // The gateways have changed. If that changes a page, posts INQUIRY DATA HAS CHANGED.
   void set_groups(const TargetPortGroups& groups);
 
+  // Who counts what the LUN does, for its log pages; null: nobody, so they show zeros. It outlives
+  // the disk, or takes itself back.
+  void set_statistics(const StatisticsSource* source) { statistics_ = source; }
+
   // Whether all vital product data pages of both disks are equal.
   bool looks_like(const Disk& other) const;
 
@@ -175,6 +180,8 @@ class Disk {
   Status inquiry(Command& command);
   Status mode_sense(Command& command);
   Status mode_select(Command& command);
+  Status log_sense(Command& command);
+  Status read_defect_data(Command& command);
   co::Task<Status> turn_cache_off(Command& command);
   Status read_capacity_10(Command& command);
   Status read_capacity_16(Command& command);
@@ -212,6 +219,8 @@ class Disk {
   // Each checks one thing. If it does not hold, it ends the command and returns the status.
   std::optional<Status> refuse(Command& command, const Operation& operation);
   std::optional<Status> refuse_bits(Command& command, const Operation& operation);
+  // As the source counts it, with the errors that the disk itself has counted.
+  Statistics statistics() const;
   // NOT READY, and why: who has the store, where others may own it.
   Sense not_ready() const;
   GroupChange read_change(const Command& command) const;
@@ -260,6 +269,9 @@ class Disk {
   const backend::Access* access_;   // of the store
   std::uint32_t largest_transfer_;  // the largest transfer that is accepted, in blocks
   ModePages modes_;
+  const StatisticsSource* statistics_ = nullptr;
+  std::uint64_t read_errors_ = 0;  // commands that ended because of a medium error
+  std::uint64_t write_errors_ = 0;
   volume::Request nobody_;
   // Commands that take effect late have a turn, so that they do not undo the effect of a newer one.
   bool stopped_ = false;               // by START STOP UNIT

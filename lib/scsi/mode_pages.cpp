@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t caching_length = 20;
 constexpr std::size_t control_length = 12;
-static_assert(caching_length + control_length == ModePages::longest);
+constexpr std::size_t exceptions_length = 12;
+static_assert(caching_length + control_length + exceptions_length == ModePages::longest);
 
 // Caching (SBC-4, 6.5.6), byte 2.
 constexpr std::uint8_t wce = 0x04;
@@ -22,11 +23,19 @@ constexpr std::uint8_t d_sense = 0x04;
 constexpr std::uint8_t unrestricted_reordering = 0x10;
 constexpr std::uint8_t swp = 0x08;
 constexpr std::uint8_t tas = 0x40;
+// Informational Exceptions Control (SPC-5, 7.5.13), byte 3: MRIE.
+constexpr std::uint8_t only_on_request = 0x06;
 
 void begin_page(std::span<std::uint8_t> out, std::uint8_t code, std::size_t length) {
   std::fill_n(out.begin(), length, std::uint8_t{0});
   out[0] = code;
   out[1] = static_cast<std::uint8_t>(length - 2);
+}
+
+// Of a page that there is.
+constexpr std::size_t length_of(std::uint8_t code) {
+  static_assert(control_length == exceptions_length);
+  return code == ModePages::caching ? caching_length : control_length;
 }
 
 constexpr std::uint8_t flag(bool set, std::uint8_t bit) {
@@ -36,7 +45,7 @@ constexpr std::uint8_t flag(bool set, std::uint8_t bit) {
 }  // namespace
 
 bool ModePages::has(std::uint8_t page, std::uint8_t subpage) {
-  return (page == caching || page == control || page == all_pages) &&
+  return (page == caching || page == control || page == exceptions || page == all_pages) &&
          (subpage == 0 || subpage == 0xff);
 }
 
@@ -50,6 +59,9 @@ std::size_t ModePages::read(std::uint8_t page, PageControl which,
   }
   if (page == control || page == all_pages) {
     length += read_control(which, out.subspan(length));
+  }
+  if (page == exceptions || page == all_pages) {
+    length += read_exceptions(which, out.subspan(length));
   }
   return length;
 }
@@ -79,6 +91,13 @@ std::size_t ModePages::read_control(PageControl which, std::span<std::uint8_t> o
   return control_length;
 }
 
+// REQUEST SENSE and the log page show a LUN that is stalled. No command fails because of it.
+std::size_t ModePages::read_exceptions(PageControl which, std::span<std::uint8_t> out) {
+  begin_page(out, exceptions, exceptions_length);
+  out[3] = which == PageControl::changeable ? std::uint8_t{0} : only_on_request;
+  return exceptions_length;
+}
+
 std::optional<Sense> ModePages::judge_page(std::span<const std::uint8_t> page, std::size_t offset,
                                            Selection* selection) const {
   const std::uint8_t code = page[0] & 0x3f;
@@ -99,7 +118,7 @@ std::optional<Sense> ModePages::judge_page(std::span<const std::uint8_t> page, s
   if (code == caching) {
     selection->caching = true;
     selection->values.write_cache = (page[2] & wce) != 0;
-  } else {
+  } else if (code == control) {
     selection->control = true;
     selection->values.descriptor_sense = (page[2] & d_sense) != 0;
     selection->values.software_write_protect = (page[4] & swp) != 0;
@@ -112,13 +131,13 @@ std::optional<Sense> ModePages::judge(std::span<const std::uint8_t> pages, std::
   while (!pages.empty()) {
     const std::uint8_t code = pages[0] & 0x3f;
     const bool subpage_format = (pages[0] & 0x40) != 0;
-    if ((code != caching && code != control) || subpage_format) {
+    if (code == all_pages || !has(code, 0) || subpage_format) {
       return invalid_field_in_parameter_list(offset, subpage_format ? 6 : 5);
     }
     if (pages.size() < 2) {
       return illegal_request(asc::parameter_list_length_error);
     }
-    const std::size_t length = code == caching ? caching_length : control_length;
+    const std::size_t length = length_of(code);
     if (pages[1] != length - 2) {
       return invalid_field_in_parameter_list(offset + 1);
     }

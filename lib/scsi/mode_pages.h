@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ModePages: the mode pages of a LUN, Caching (08) and Control (0A), and their current values.
+// ModePages: the mode pages of a LUN, Caching (08), Control (0A) and Informational Exceptions
+// Control (1C), and their current values.
 //
 // Initiators can change WCE (if the backend has a volatile cache), D_SENSE and SWP. Changes last
 // until the LUN is closed; nothing is saved. MODE SELECT first checks the whole list and then
@@ -28,8 +29,9 @@ class ModePages {
 
   static constexpr std::uint8_t caching = 0x08;
   static constexpr std::uint8_t control = 0x0a;
+  static constexpr std::uint8_t exceptions = 0x1c;
   static constexpr std::uint8_t all_pages = 0x3f;
-  static constexpr std::size_t longest = 20 + 12;  // of all pages together, in bytes
+  static constexpr std::size_t longest = 20 + 12 + 12;  // of all pages together, in bytes
 
   ModePages(bool volatile_cache, bool write_cache)
       : volatile_cache_{volatile_cache},
@@ -65,6 +67,7 @@ class ModePages {
  private:
   std::size_t read_caching(PageControl which, std::span<std::uint8_t> out) const;
   std::size_t read_control(PageControl which, std::span<std::uint8_t> out) const;
+  static std::size_t read_exceptions(PageControl which, std::span<std::uint8_t> out);
   std::optional<Sense> judge_page(std::span<const std::uint8_t> page, std::size_t offset,
                                   Selection* selection) const;
   bool volatile_cache_;

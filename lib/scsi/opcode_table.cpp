@@ -143,11 +143,15 @@ constexpr Operation table[] = {
     ranged(RangeAt::usual,
            on_medium(immediate("PRE-FETCH (10)", lba_10(0x34, 0x02), &Disk::pre_fetch))),
     flushing(reading("SYNCHRONIZE CACHE (10)", lba_10(0x35, 0x06), &Disk::synchronize_cache)),
+    immediate("READ DEFECT DATA (10)", Usage{0x37, 0, 0x1f, 0, 0, 0, 0, 0xff, 0xff},
+              &Disk::read_defect_data),
     repeatable(changing("WRITE SAME (10)", lba_10(0x41, 0x08), &Disk::write_same)),
     if_lun(Needs::unmap,
            ranged(RangeAt::nowhere,
                   repeatable(changing("UNMAP", Usage{0x42, 0, 0, 0, 0, 0, group, 0xff, 0xff},
                                       &Disk::unmap)))),
+    in_standby(immediate("LOG SENSE", Usage{0x4d, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff},
+                         &Disk::log_sense)),
     in_standby(mode_select("MODE SELECT (10)", Usage{0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0xff})),
     in_standby(immediate("MODE SENSE (10)", Usage{0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff},
                          &Disk::mode_sense)),
@@ -195,6 +199,10 @@ constexpr Operation table[] = {
     write("WRITE (12)", lba_12(0xaa, dpo_fua)),
     changing("WRITE AND VERIFY (12)", lba_12(0xae, 0x12), &Disk::write_and_verify),
     checking("VERIFY (12)", lba_12(0xaf, 0x16), &Disk::verify),
+    // The list is empty, so any ADDRESS DESCRIPTOR INDEX is beyond its end.
+    immediate("READ DEFECT DATA (12)",
+              Usage{0xb7, 0x1f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff},
+              &Disk::read_defect_data),
 };
 
 constexpr Operation by_kernel(const char* name, Usage usage, Needs needs) {

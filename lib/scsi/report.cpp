@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// READ CAPACITY, and the commands that report which commands there are.
+// READ CAPACITY, LOG SENSE, READ DEFECT DATA, and the commands that report which commands there
+// are.
 #include <algorithm>
 
 #include "lib/scsi/cdb.h"
@@ -37,6 +38,50 @@ Status Disk::read_capacity_16(Command& command) {
   data[14] = static_cast<std::uint8_t>((unmaps() ? 0x80 : 0) |               // LBPME
                                        (unmapped_reads_zero() ? 0x40 : 0));  // LBPRZ
   return reply(command, data, be32(command.cdb, 10));
+}
+
+Statistics Disk::statistics() const {
+  Statistics all = statistics_ != nullptr ? statistics_->statistics() : Statistics{};
+  all.read_errors = read_errors_;
+  all.write_errors = write_errors_;
+  return all;
+}
+
+Status Disk::log_sense(Command& command) {
+  constexpr std::uint8_t cumulative_values = 0x40;  // PC
+  const std::uint8_t page = command.cdb[2] & 0x3f;
+  const std::uint8_t subpage = command.cdb[3];
+  if ((command.cdb[2] & 0xc0) != cumulative_values) {
+    return fail(command, invalid_field_in_cdb(2, 7));
+  }
+  if (!has_log_page(page, 0)) {
+    return fail(command, invalid_field_in_cdb(2, 5));
+  }
+  if (!has_log_page(page, subpage)) {
+    return fail(command, invalid_field_in_cdb(3));
+  }
+  std::array<std::uint8_t, longest_log_page> data{};
+  const std::optional<std::size_t> length = put_log_page(
+      page, subpage, be16(command.cdb, 5), statistics(), volume_.logical_block(), data);
+  if (!length) {
+    return fail(command, invalid_field_in_cdb(5));
+  }
+  return reply(command, std::span{data}.first(*length), be16(command.cdb, 7));
+}
+
+// SBC-4, 5.18 and 5.19. There is no defect, whichever list is asked for and in which format.
+Status Disk::read_defect_data(Command& command) {
+  const bool ten = cdb_length(command.cdb[0]) == 10;
+  const std::size_t asked_at = ten ? 2 : 1;
+  const std::uint8_t asked = command.cdb[asked_at];
+  constexpr std::uint8_t formats = 6;  // 6 is the vendor's own, and 7 is reserved
+  if ((asked & 0x07) >= formats) {
+    return fail(command, invalid_field_in_cdb(asked_at, 2));
+  }
+  std::array<std::uint8_t, 8> data{};
+  data[1] = asked;  // PLISTV, GLISTV and the format are where the CDB has what it asks
+  return reply(command, std::span{data}.first(ten ? 4 : 8),
+               ten ? be16(command.cdb, 7) : be32(command.cdb, 6));
 }
 
 // The one_command format (SPC-5, 6.35.3).

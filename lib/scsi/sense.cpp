@@ -25,6 +25,7 @@ constexpr Name names[] = {
     {asc::access_state_transition,
      "LOGICAL UNIT NOT ACCESSIBLE, ASYMMETRIC ACCESS STATE TRANSITION"},
     {asc::port_in_standby_state, "LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN STANDBY STATE"},
+    {asc::warning, "WARNING"},
     {asc::write_error, "WRITE ERROR"},
     {asc::invalid_field_in_command_information_unit, "INVALID FIELD IN COMMAND INFORMATION UNIT"},
     {asc::unrecovered_read_error, "UNRECOVERED READ ERROR"},

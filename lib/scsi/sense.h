@@ -40,6 +40,7 @@ inline constexpr AdditionalSense becoming_ready{0x04, 0x01};
 inline constexpr AdditionalSense initializing_command_required{0x04, 0x02};
 inline constexpr AdditionalSense access_state_transition{0x04, 0x0a};
 inline constexpr AdditionalSense port_in_standby_state{0x04, 0x0b};
+inline constexpr AdditionalSense warning{0x0b, 0x00};
 inline constexpr AdditionalSense write_error{0x0c, 0x00};
 inline constexpr AdditionalSense invalid_field_in_command_information_unit{0x0e, 0x03};
 inline constexpr AdditionalSense unrecovered_read_error{0x11, 0x00};

@@ -29,10 +29,12 @@ TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch
     disk_.volume().sabotage_fences();
   }
   patrol_.spawn("patrol", keep_watch());
+  disk_.set_statistics(this);
 }
 
 TaskSet::~TaskSet() {
   BALLAST_ASSERT(leaving_);
+  disk_.set_statistics(nullptr);
 }
 
 void TaskSet::begin(Command& command) {
@@ -295,6 +297,16 @@ void TaskSet::count(const Slot& slot, const Command& result, Status status, Time
   } else {
     others_.add(latency);
   }
+}
+
+Statistics TaskSet::statistics() const {
+  return {.reads = reads_.count(),
+          .writes = writes_.count(),
+          .read = counters_.read,
+          .written = counters_.written,
+          .read_time = reads_.sum(),
+          .write_time = writes_.sum(),
+          .stalled = stalled()};
 }
 
 // --- adoption

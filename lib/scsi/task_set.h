@@ -99,6 +99,7 @@
 #include "lib/io/buffer_pool.h"
 #include "lib/scsi/command.h"
 #include "lib/scsi/disk.h"
+#include "lib/scsi/log_pages.h"
 #include "lib/scsi/opcode_table.h"
 #include "lib/scsi/stalled_luns.h"
 #include "lib/scsi/throttle.h"
@@ -133,7 +134,7 @@ struct TaskSetSabotage {
   bool reads_adopt_over_changes = false;
 };
 
-class TaskSet {
+class TaskSet : public StatisticsSource {
  public:
   static constexpr std::size_t most_commands = 2048;
   // How long before its deadline a command is asked to end, but at most half the deadline.
@@ -147,7 +148,7 @@ class TaskSet {
           StalledLuns& stalled_luns, const TaskSetLimits& limits,
           const TaskSetSabotage& sabotage = {});
   // Only after drained() has ended.
-  ~TaskSet();
+  ~TaskSet() override;
   TaskSet(const TaskSet&) = delete;
   TaskSet& operator=(const TaskSet&) = delete;
 
@@ -184,6 +185,8 @@ class TaskSet {
   // Ends when the last orphan has ended. Call it after shut().
   co::Task<void> drained();
 
+  // For the log pages of the disk. The disk adds the errors.
+  Statistics statistics() const override;
   // Fills in counters, histograms, commands in flight, limits and slow commands.
   void describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) const;
 

@@ -44,6 +44,9 @@ Bytes8 well_formed(const scsi::Operation& operation) {
   if (operation.opcode == 0x1a || operation.opcode == 0x5a) {
     cdb[2] = 0x3f;
   }
+  if (operation.opcode == 0x4d) {
+    cdb[2] = 0x40;
+  }
   if (operation.opcode == 0x1b) {
     cdb[4] = 0x01;
   }

@@ -72,9 +72,10 @@ void all_pages_come_in_order(void**) {
   for (const std::uint8_t subpage : Bytes8{0x00, 0xff}) {
     const Answer answer = rig->ask(sense_6(0x3f, dbd, subpage));
     assert_true(answer.good());
-    assert_int_equal(answer.transferred, 4 + 20 + 12);
+    assert_int_equal(answer.transferred, 4 + 20 + 12 + 12);
     assert_int_equal(answer.reply[4], 0x08);
     assert_int_equal(answer.reply[24], 0x0a);
+    assert_int_equal(answer.reply[36], 0x1c);
   }
 }
 
@@ -85,14 +86,14 @@ void the_reply_is_cut_to_the_allocation_length(void**) {
   const Answer answer = rig->ask(cdb);
   assert_true(answer.good());
   assert_int_equal(answer.transferred, 5);
-  assert_int_equal(answer.reply[0], 35);  // the length of it all
+  assert_int_equal(answer.reply[0], 47);  // the length of it all
   cdb[4] = 0;
   assert_int_equal(rig->ask(cdb).transferred, 0);
 }
 
 void a_page_that_there_is_not_is_refused(void**) {
   const Rig rig{cached_rig()};
-  assert_true(rig->ask(sense_6(0x1c)).bad_field(2, 5));
+  assert_true(rig->ask(sense_6(0x1a)).bad_field(2, 5));
   assert_true(rig->ask(sense_6(0x08, dbd, 0x01)).bad_field(3));
   assert_true(rig->ask(sense_6(0x00)).bad_field(2, 5));
 }
@@ -181,7 +182,7 @@ void each_mistake_in_a_list_has_its_own_sense(void**) {
   assert_true(send(with(3, 7)).bad_parameter(3));        // block descriptor length
   assert_true(send(with(4, 0x88)).bad_parameter(4, 7));  // PS
   assert_true(send(with(4, 0x48)).bad_parameter(4, 6));  // subpage format
-  assert_true(send(with(4, 0x1c)).bad_parameter(4, 5));  // page
+  assert_true(send(with(4, 0x1a)).bad_parameter(4, 5));  // page
   assert_true(send(with(5, 0x13)).bad_parameter(5));     // page length
   assert_true(send(with(6, 0x05)).bad_parameter(6, 0));  // RCD
   Bytes8 cut = right;

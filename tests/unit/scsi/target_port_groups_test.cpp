@@ -159,7 +159,7 @@ void a_change_that_does_not_succeed_says_how(void**) {
 void in_standby_a_lun_tells_of_itself_and_nothing_else(void**) {
   DiskRig rig{with_groups()};
   rig.shared.now = Access::standby;
-  const Bytes8 served{0x03, 0x12, 0x15, 0x1a, 0x25, 0x55, 0x5a, 0xa3, 0xa4};
+  const Bytes8 served{0x03, 0x12, 0x15, 0x1a, 0x25, 0x4d, 0x55, 0x5a, 0xa3, 0xa4};
   for (const scsi::Operation& operation : scsi::operations()) {
     const bool is_read_capacity = operation.opcode == 0x9e && operation.service_action == 0x10;
     const bool wanted = is_read_capacity || std::ranges::count(served, operation.opcode) > 0;
