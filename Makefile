@@ -206,8 +206,8 @@ strip := -s
 install: all
 	install -D -m 0644 $(plugin) $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so
 	install -D $(strip) -m 0755 -t $(sbin) $(B)/ballastctl $(B)/ballast-exporter $(B)/ballast-kmod
-	install -D -m 0644 -t $(share)/man/man5 $(wildcard targetcli-config/man/*.5)
-	install -D -m 0644 -t $(share)/man/man8 $(wildcard targetcli-config/man/*.8)
+	for section in 5 7 8; do \
+	  install -D -m 0644 -t $(share)/man/man$$section targetcli-config/man/*.$$section; done
 	install -D -m 0644 -t $(share)/bash-completion/completions targetcli-config/bash-completion/ballastctl
 	install -D -m 0644 -t $(share)/dbus-1/system.d $(wildcard targetcli-config/dbus/*.conf)
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d $(wildcard targetcli-config/sysusers/*.conf)
@@ -227,8 +227,7 @@ install: all
 .PHONY: uninstall
 uninstall:
 	rm -f $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so $(sbin)/ballastctl $(sbin)/ballast-exporter $(sbin)/ballast-kmod \
-	  $(patsubst targetcli-config/man/%.5,$(share)/man/man5/%.5,$(wildcard targetcli-config/man/*.5)) \
-	  $(patsubst targetcli-config/man/%.8,$(share)/man/man8/%.8,$(wildcard targetcli-config/man/*.8)) \
+	  $(foreach section,5 7 8,$(patsubst targetcli-config/man/%,$(share)/man/man$(section)/%,$(wildcard targetcli-config/man/*.$(section)))) \
 	  $(share)/bash-completion/completions/ballastctl \
 	  $(patsubst targetcli-config/dbus/%,$(share)/dbus-1/system.d/%,$(wildcard targetcli-config/dbus/*.conf)) \
 	  $(patsubst targetcli-config/sysusers/%,$(DESTDIR)$(PREFIX)/lib/sysusers.d/%,$(wildcard targetcli-config/sysusers/*.conf)) \
