@@ -214,6 +214,7 @@ install: all
 	install -D -m 0644 -t $(share)/zsh/vendor-completions targetcli-config/zsh-completion/_ballastctl
 	install -D -m 0644 -t $(share)/ballast/recipes $(wildcard targetcli-config/recipes/*)
 	install -D -m 0755 -t $(share)/ballast $(operator_scripts:%=targetcli-config/ballast-%)
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ballast targetcli-config/ocf/ballast-lun
 	for script in $(operator_scripts); do \
 	  ln -sfn ../share/ballast/ballast-$$script $(sbin)/ballast-$$script; done
 	install -D -m 0644 -t $(share)/ballast/prometheus $(wildcard targetcli-config/prometheus/*)
@@ -235,7 +236,7 @@ uninstall:
 	  $(operator_scripts:%=$(sbin)/ballast-%) \
 	  $(patsubst targetcli-config/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard targetcli-config/systemd/ballast-*)) \
 	  $(DESTDIR)$(MODULES_LOAD_DIR)/ballast.conf
-	rm -rf $(share)/ballast
+	rm -rf $(share)/ballast $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ballast
 	for unit in tcmu-runner rtslib-fb-targetctl; do \
 	  folder=$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d; \
 	  rm -f $$folder/ballast.conf; \
