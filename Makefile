@@ -214,14 +214,15 @@ strip := -s
 install: all
 	install -D -m 0644 $(plugin) $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so
 	install -D $(strip) -m 0755 -t $(sbin) $(B)/ballastctl $(B)/ballast-exporter $(B)/ballast-kmod
-	install -D -m 0644 -t $(share)/man/man5 $(wildcard targetcli-config/man/*.5)
-	install -D -m 0644 -t $(share)/man/man8 $(wildcard targetcli-config/man/*.8)
+	for section in 5 7 8; do \
+	  install -D -m 0644 -t $(share)/man/man$$section targetcli-config/man/*.$$section; done
 	install -D -m 0644 -t $(share)/bash-completion/completions targetcli-config/bash-completion/ballastctl
 	install -D -m 0644 -t $(share)/dbus-1/system.d $(wildcard targetcli-config/dbus/*.conf)
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d $(wildcard targetcli-config/sysusers/*.conf)
 	install -D -m 0644 -t $(share)/zsh/vendor-completions targetcli-config/zsh-completion/_ballastctl
 	install -D -m 0644 -t $(share)/ballast/recipes $(wildcard targetcli-config/recipes/*)
 	install -D -m 0755 -t $(share)/ballast $(operator_scripts:%=targetcli-config/ballast-%)
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ballast targetcli-config/ocf/ballast-lun
 	for script in $(operator_scripts); do \
 	  ln -sfn ../share/ballast/ballast-$$script $(sbin)/ballast-$$script; done
 	install -D -m 0644 -t $(share)/ballast/prometheus $(wildcard targetcli-config/prometheus/*)
@@ -235,8 +236,7 @@ install: all
 .PHONY: uninstall
 uninstall:
 	rm -f $(DESTDIR)$(PLUGIN_DIR)/handler_ballast.so $(sbin)/ballastctl $(sbin)/ballast-exporter $(sbin)/ballast-kmod \
-	  $(patsubst targetcli-config/man/%.5,$(share)/man/man5/%.5,$(wildcard targetcli-config/man/*.5)) \
-	  $(patsubst targetcli-config/man/%.8,$(share)/man/man8/%.8,$(wildcard targetcli-config/man/*.8)) \
+	  $(foreach section,5 7 8,$(patsubst targetcli-config/man/%,$(share)/man/man$(section)/%,$(wildcard targetcli-config/man/*.$(section)))) \
 	  $(share)/bash-completion/completions/ballastctl \
 	  $(patsubst targetcli-config/dbus/%,$(share)/dbus-1/system.d/%,$(wildcard targetcli-config/dbus/*.conf)) \
 	  $(patsubst targetcli-config/sysusers/%,$(DESTDIR)$(PREFIX)/lib/sysusers.d/%,$(wildcard targetcli-config/sysusers/*.conf)) \
@@ -244,7 +244,7 @@ uninstall:
 	  $(operator_scripts:%=$(sbin)/ballast-%) \
 	  $(patsubst targetcli-config/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard targetcli-config/systemd/ballast-*)) \
 	  $(DESTDIR)$(MODULES_LOAD_DIR)/ballast.conf
-	rm -rf $(share)/ballast
+	rm -rf $(share)/ballast $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ballast
 	for unit in tcmu-runner rtslib-fb-targetctl; do \
 	  folder=$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d; \
 	  rm -f $$folder/ballast.conf; \

@@ -10,7 +10,7 @@
 // Mailbox capabilities are flags in the first bytes of a LUN's ring (struct tcmu_mailbox,
 // linux/target_core_user.h). The kernel lets only one process at a time open /dev/uioN; a second
 // one gets EBUSY. For a LUN in use, therefore, the plugin tells the flags, because it has the ring
-// mapped (lib/watch/report.h, "list"). If there is no LUN, `probe` makes one for a moment, with
+// mapped (ballast-json(5), "list"). If there is no LUN, `probe` makes one for a moment, with
 // nl_reply_supported=-1, so that the kernel does not wait for a handler. No probe is made while
 // tcmu-runner runs, because it would log an error about a LUN that it does not know. If no mailbox
 // can be read, the capabilities are concluded from attributes that came into the kernel with them.

@@ -74,7 +74,7 @@ class LoggedStore final : public backend::Backend,
   const backend::LogCoverage* log_coverage() const override { return this; }
   backend::LogControl* log_control() override { return this; }
 
-  // What a log that is `its` is for the LUN, in words (lib/watch/report.h). `is_past`: everything
+  // What a log that is `its` is for the LUN, in words (ballast-json(5)). `is_past`: everything
   // goes to the store directly. `leaves`: it is about to.
   static const char* condition(WriteLog::State its, bool let_go, bool is_past, bool leaves);
 

@@ -10,6 +10,7 @@
 #include "lib/base/version.h"
 #include "tests/ballastctl/tree.h"
 #include "tests/cmocka.h"
+#include "tests/json_manual.h"
 
 using namespace ballast;
 using namespace ballast::ctl;
@@ -362,6 +363,7 @@ void json_has_the_same(void**) {
   assert_string_equal(document["findings"][0]["subject"].get<std::string>().c_str(), "vol1");
   assert_int_equal(document["numbers"]["missing"].get<int>(), 1);
   assert_true(document["copy"].is_null());
+  test::expect_as_in_manual(document, {"OTHER DOCUMENTS", "check"});
 }
 
 // --- copies

@@ -26,6 +26,7 @@
 
 // after the others
 #include "tests/cmocka.h"
+#include "tests/json_manual.h"
 
 using namespace ballast;
 using namespace ballast::ctl::core;
@@ -123,6 +124,7 @@ Json read(Site& site) {
   assert_true(dead.log->store_speed == live.store_speed);
   assert_int_equal(dead.log->epoch, live.epoch);
   Json json = more_of_log(DeadLog::of(picture.only()).value());
+  test::expect_in_manual(json, {"core log"});
   json["mutexes"] = locks(picture.process()).at(0).at("mutexes");
   return json;
 }

@@ -7,6 +7,7 @@
 #include "targetcli-config/ballastctl/doctor/doctor.h"
 #include "tests/ballastctl/tree.h"
 #include "tests/cmocka.h"
+#include "tests/json_manual.h"
 
 using namespace ballast;
 using namespace ballast::ctl;
@@ -292,6 +293,7 @@ void json_has_all_of_it(void**) {
   assert_string_equal(
       document.at("luns").at(0).at("settings").at(0).at("verdict").get<std::string>().c_str(),
       "ok");
+  test::expect_as_in_manual(document, {"OTHER DOCUMENTS", "doctor"});
 }
 
 // --- what is wanted

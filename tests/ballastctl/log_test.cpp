@@ -21,6 +21,7 @@
 
 // after the others
 #include "tests/cmocka.h"
+#include "tests/json_manual.h"
 
 using namespace ballast;
 using Site = test::LoggedSite;
@@ -106,6 +107,7 @@ void status_as_json_has_what_the_text_has(void**) {
   assert_true(json.at("lun_bytes") == lun.value());
   assert_true(json.at("in_use") == false);
   assert_true(json.at("clean") == false);
+  test::expect_as_in_manual(json, {"OTHER DOCUMENTS", "log status of a log"});
 }
 
 void a_file_that_is_no_log_is_refused(void**) {
@@ -130,6 +132,7 @@ void verify_counts_what_a_log_has(void**) {
   assert_true(json.at("blocks") >= 5);
   assert_true(json.at("data_bytes") == (24 + 2048 - 20 + 8) * block);
   assert_true(json.at("zeroed_bytes") == 20 * block);
+  test::expect_in_manual(json, {"OTHER DOCUMENTS", "log verify"});
   assert_true(bytes_of(site.log()) == before);
   assert_says(ballastctl("log verify " + site.log()), 0, " is whole: ");
 }
@@ -147,6 +150,7 @@ void verify_finds_a_flipped_byte(void**) {
   assert_says(said, 1, "the log is damaged");
   assert_says(said, 1, "It changed these blocks of the LUN: 0+16");
   assert_says(ballastctl("log verify --json " + site.log()), 1, "\"ok\": false");
+  assert_says(ballastctl("log verify --json " + site.log()), 1, "\"why\": ");
   assert_says(ballastctl("log drain " + site.both()), 1, "the log is damaged");
   assert_true(site.label().names_log());
 }

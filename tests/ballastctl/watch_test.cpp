@@ -7,6 +7,7 @@
 #include "targetcli-config/ballastctl/watch/watch.h"
 #include "tests/ballastctl/tree.h"
 #include "tests/cmocka.h"
+#include "tests/json_manual.h"
 
 using namespace ballast;
 using namespace ballast::ctl::watch_events;
@@ -175,6 +176,8 @@ void a_line_has_its_time(void**) {
   const auto line = nlohmann::json::parse(as_json(event, 1'700'000'000'123'456'789));
   assert_string_equal(line.at("time").get<std::string>().c_str(), "2023-11-14T22:13:20.123+0000");
   assert_int_equal(line.at("details").at("unanswered").get<int>(), 3);
+  const Event without_details{"slow", "vol0", "slow"};
+  test::expect_as_in_manual(nlohmann::json::parse(as_json(without_details, 0)), {"watch"});
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# An initiator that counts: QEMU's, which is libiscsi's, sends a command again after BUSY 8, 32, 128, 512,
-# 2048, 8192 and 32768 ms later, and then fails. So BUSY is answered late, never early as long as nobody
-# else needs the room.
+# An initiator that counts: QEMU's, which is libiscsi's, sends a command again after BUSY, seven times, and then
+# fails. In between it waits for random times whose averages are 8, 32, 128, 512, 2048, 8192 and 32768 ms. So BUSY is
+# answered late, never early as long as nobody else needs the room.
 # cpus: 2
 # timeout: 400
 . "$(dirname "$0")/freeze.sh"

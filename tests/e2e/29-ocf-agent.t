@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The OCF resource agent moves a LUN between two gateways, as Pacemaker has it do.
+# timeout: 240
+. "$(dirname "$0")/shared-device.sh"
+[[ $BACKSTORE == ballast ]] || skip_all "other handlers have no shared stores of their own"
+plan 19
+
+export PATH=$LAB_BUILD:$PATH
+# agent ACTION [LUN]; "owner" and "not running" are what monitor says.
+agent() { OCF_RESKEY_lun=${2-} bounded 100 "$LAB_SRC/targetcli-config/ocf/ballast-lun" "$1" > "$TEST_DIR/said" 2>&1; }
+monitor() {
+    agent monitor "$1"
+    case $? in 0) echo owner ;; 7) echo "not running" ;; *) echo "error: $(< "$TEST_DIR/said")" ;; esac
+}
+status_of() { agent "$@"; echo $?; }
+
+bus_policy
+fresh_daemon
+ok "a target with a disk" store_up
+ok "two gateways see it" eval 'see_store a && see_store b'
+bounded 30 udevadm settle --timeout=20
+ok "each has a LUN on it" eval 'make_lun a 64M "file=${disk_of[a]};lock=pr" && make_lun b 64M "file=${disk_of[b]};lock=pr"'
+ok "and one that is shared with nobody" make_lun own 64M file=/srv/own.raw
+
+ok "meta-data" agent meta-data
+like "$(< "$TEST_DIR/said")" '<parameter name="lun" unique-group="lun" required="1">' "names the parameter"
+ok "validate-all" agent validate-all a
+is "$(status_of validate-all)" 6 "without a name: not configured"
+is "$(status_of validate-all nobody)" 5 "a name that is not here: not installed"
+is "$(status_of validate-all own)" 6 "a LUN that is not shared: not configured"
+is "$(monitor a), $(monitor b)" "not running, not running" "nobody owns it at first"
+ok "start a" agent start a
+is "$(monitor a), $(monitor b)" "owner, not running" "a owns it"
+ok "start b, without having stopped a" agent start b
+is "$(monitor a), $(monitor b)" "not running, owner" "it took it from a"
+ok "start and stop may be repeated" eval 'agent start b && agent stop b && agent stop b'
+is "$(monitor a), $(monitor b)" "not running, not running" "nobody owns it then"
+bounded 60 systemctl stop tcmu-runner
+is "$(monitor a)" "not running" "without a daemon it does not run"
+is "$(status_of stop a)" 0 "and can be stopped"
+start_daemon
