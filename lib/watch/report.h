@@ -8,7 +8,8 @@
 // std::bad_alloc may be thrown.
 //
 // Every document
-//   {"version": 1, "report": "list" | "inflight" | "slow" | "stats" | "tasks" | "log",
+//   {"version": 1, "report": "list" | "inflight" | "slow" | "stats" | "tasks" | "log" |
+//                              "stalled" | "recovered",
 //    "luns": [LUN, ...], "silent": [NAME, ...], "stuck": [THREAD, ...]}
 // "luns" has a LUN for each snapshot, in their order; "silent" has the names of LUNs that did not
 // answer; "stuck" has threads of LUNs that do not go on (lib/watch/watchdog.h), of silent LUNs from
@@ -151,6 +152,20 @@
 //        store_bytes_per_s     bytes of the log that the store took a second lately | null: not
 //                      known yet
 //        epoch         a number that rises each time that something was made durable
+//
+// Signals carry the like, of one LUN. "silent" and "stuck" are empty.
+//
+// stalled: the LUN has just become stalled
+//   command            COMMAND: the one that has been at the store for longest
+//   counters, store_errors   as in `stats`
+//
+// recovered: it is not stalled any more
+//   was_stalled_for_ns
+//   cost               {held, answered_early, adopted, store_errors}: what the LUN counted while it
+//                      was stalled: commands held past their deadline, commands answered before
+//                      they were done, retries that took over an orphan, operations that the store
+//                      ended with an error. Orphans that are left may be adopted later.
+//   counters, store_errors   as in `stats`
 #pragma once
 
 #include <span>
@@ -159,6 +174,7 @@
 
 #include "lib/watch/bus.h"
 #include "lib/watch/snapshot.h"
+#include "lib/watch/stall.h"
 #include "lib/watch/stuck.h"
 
 namespace ballast::watch::report {
@@ -177,5 +193,7 @@ std::string slow(std::span<const LunSnapshot> luns, const FromOutside& outside);
 std::string stats(std::span<const LunSnapshot> luns, const FromOutside& outside);
 std::string tasks(std::span<const LunSnapshot> luns, const FromOutside& outside);
 std::string log(std::span<const LunSnapshot> luns, const FromOutside& outside);
+// Of either signal.
+std::string stall(const StallNews& news);
 
 }  // namespace ballast::watch::report

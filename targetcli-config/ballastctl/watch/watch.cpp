@@ -83,6 +83,9 @@ class Watch {
         g_bus_unwatch_name(name);
       }
     }
+    if (signals_ != 0) {
+      g_dbus_connection_signal_unsubscribe(bus_, signals_);
+    }
     g_cancellable_cancel(stop_);
     while (calls_ > 0) {
       g_main_context_iteration(nullptr, TRUE);
@@ -137,6 +140,21 @@ class Watch {
         },
         [](GDBusConnection*, const gchar*, gpointer self) {
           static_cast<Watch*>(self)->plugin_gone();
+        },
+        this, nullptr);
+    // The bus knows the rule before the first question comes to the plugin, so no stall is missed
+    // between the two.
+    signals_ = g_dbus_connection_signal_subscribe(
+        bus_, watch::bus::name, watch::bus::name, nullptr, watch::bus::object_path, nullptr,
+        G_DBUS_SIGNAL_FLAGS_NONE,
+        [](GDBusConnection*, const gchar*, const gchar*, const gchar*, const gchar*,
+           GVariant* arguments, gpointer self) {
+          if (g_variant_is_of_type(arguments, G_VARIANT_TYPE("(ss)")) != FALSE) {
+            const gchar* document = nullptr;
+            g_variant_get_child(arguments, 1, "&s", &document);
+            auto* const watch = static_cast<Watch*>(self);
+            watch->say(watch->luns_.take_signal(document));
+          }
         },
         this, nullptr);
   }
@@ -272,7 +290,7 @@ class Watch {
   GCancellable* const stop_;
   std::vector<guint> sources_;
   GDBusConnection* bus_ = nullptr;
-  guint daemon_watch_ = 0, plugin_watch_ = 0;
+  guint daemon_watch_ = 0, plugin_watch_ = 0, signals_ = 0;
   guint target_source_ = 0, initiator_source_ = 0;
   std::unique_ptr<Socket> target_, initiator_;
   bool daemon_known_ = false;  // whether tcmu-runner runs was found out once
