@@ -52,6 +52,8 @@ int run(int argc, char** argv) {
   // This one uses all of these sources.
   add_watch(app);
   add_metrics(app);
+  // This one reads what watch has recorded.
+  add_history(app);
   add_check(app);
   // This one works on files and devices.
   add_log(app);

@@ -71,15 +71,15 @@ std::string as_text(const Event& event, std::int64_t unix_ns) {
                      unix_ns / 1'000'000 % 1000, printable(event.subject), printable(event.text));
 }
 
+std::string iso_time(std::int64_t unix_ns) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}{:%z}", local_time(unix_ns),
+                     unix_ns / 1'000'000 % 1000, local_time(unix_ns));
+}
+
 std::string as_json(const Event& event, std::int64_t unix_ns) {
-  const nlohmann::json line{
-      {"time", fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}{:%z}", local_time(unix_ns),
-                           unix_ns / 1'000'000 % 1000, local_time(unix_ns))},
-      {"unix_ns", unix_ns},
-      {"event", event.event},
-      {"subject", event.subject},
-      {"text", event.text},
-      {"details", event.details}};
+  const nlohmann::json line{{"time", iso_time(unix_ns)}, {"unix_ns", unix_ns},
+                            {"event", event.event},      {"subject", event.subject},
+                            {"text", event.text},        {"details", event.details}};
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 

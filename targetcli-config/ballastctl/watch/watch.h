@@ -42,6 +42,8 @@ struct Event {
 // Returns one line with its newline. `unix_ns`: the time of the event, in ns since 1970.
 std::string as_text(const Event& event, std::int64_t unix_ns);
 std::string as_json(const Event& event, std::int64_t unix_ns);
+// "2026-11-29T01:48:00.123+0000", local time.
+std::string iso_time(std::int64_t unix_ns);
 
 // --- the plugin's reports (lib/watch/report.h) ---------------------------------------------------
 
