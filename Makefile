@@ -95,7 +95,7 @@ endif
 # Says what to install, instead of a compiler error about the first header that is missing.
 .PHONY: build-packages
 build-packages:
-	@pkg-config --exists liburing fmt gio-2.0 libnl-genl-3.0 libkmod libsystemd smartcols 2> /dev/null || \
+	@pkg-config --exists liburing fmt gio-2.0 libnl-genl-3.0 libkmod libsystemd libarchive smartcols 2> /dev/null || \
 	  { ci/deps --missing build; echo "make: a package is missing: run ci/deps build" >&2; exit 1; }
 
 $(B)/obj/tests/%.o: product = $(CXXFLAGS_tests_$(VARIANT))

@@ -16,7 +16,7 @@
 
 namespace ballast::handler {
 
-inline constexpr std::size_t most_waiting = 256;
+inline constexpr std::size_t most_waiting = 1024;
 inline constexpr std::size_t most_at_once = 32;
 
 // Any thread. Does not wait.
