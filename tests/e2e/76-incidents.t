@@ -51,8 +51,9 @@ is "$(stat -c '%U %a' /var/lib/ballast/watch) $(stat -c %U /var/lib/ballast)" "b
 
 # --- a store that freezes ---
 marker=data-of-a-customer
-yes "$marker" | dd of="$DEV" bs=64k count=16 iflag=fullblock oflag=direct status=none 2>&9
-sleep 2 # the service has joined the bus
+yes "$marker" 2>&9 | dd of="$DEV" bs=64k count=16 iflag=fullblock oflag=direct status=none 2>&9
+bounded 60 udevadm settle --timeout=50 # udev reads the disk when a writer closes it
+sleep 2                                # the service has joined the bus
 echo 'all freeze' > "$FAULT"
 sleep 0.5 # the backend looks ten times a second
 dd if="$DEV" of=/dev/null bs=4k count=1 skip=100 iflag=direct status=none 3>&- >&9 2>&1 &

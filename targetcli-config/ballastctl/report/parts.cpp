@@ -22,7 +22,7 @@ Result<std::string> versions(const Files& files) {
   ::uname(&kernel);
   const Result<std::string> plugin = plugin_version();
   std::string system = files.read("/etc/os-release").value_or("");
-  system = system.substr(0, system.find('\n'));
+  system.resize(std::min(system.size(), system.find('\n')));
   return fmt::format("ballastctl {}\nhandler_ballast.so {}\nkernel {} {} {}\n{}\n", version,
                      plugin.ok() ? plugin.value() : "does not answer: " + plugin.error().message,
                      kernel.release, kernel.version, kernel.machine, system);
