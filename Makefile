@@ -95,7 +95,7 @@ endif
 # Says what to install, instead of a compiler error about the first header that is missing.
 .PHONY: build-packages
 build-packages:
-	@pkg-config --exists liburing fmt gio-2.0 libnl-genl-3.0 libkmod smartcols 2> /dev/null || \
+	@pkg-config --exists liburing fmt gio-2.0 libnl-genl-3.0 libkmod libsystemd libarchive smartcols 2> /dev/null || \
 	  { ci/deps --missing build; echo "make: a package is missing: run ci/deps build" >&2; exit 1; }
 
 $(B)/obj/tests/%.o: product = $(CXXFLAGS_tests_$(VARIANT))
@@ -227,6 +227,7 @@ install: all
 	  ln -sfn ../share/ballast/ballast-$$script $(sbin)/ballast-$$script; done
 	install -D -m 0644 -t $(share)/ballast/prometheus $(wildcard targetcli-config/prometheus/*)
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard targetcli-config/systemd/ballast-*)
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog targetcli-config/systemd/ballast.catalog
 	for unit in tcmu-runner rtslib-fb-targetctl; do \
 	  install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d \
 	    targetcli-config/systemd/$$unit.service.d/ballast.conf; done
@@ -243,7 +244,7 @@ uninstall:
 	  $(share)/zsh/vendor-completions/_ballastctl \
 	  $(operator_scripts:%=$(sbin)/ballast-%) \
 	  $(patsubst targetcli-config/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard targetcli-config/systemd/ballast-*)) \
-	  $(DESTDIR)$(MODULES_LOAD_DIR)/ballast.conf
+	  $(DESTDIR)$(PREFIX)/lib/systemd/catalog/ballast.catalog $(DESTDIR)$(MODULES_LOAD_DIR)/ballast.conf
 	rm -rf $(share)/ballast $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ballast
 	for unit in tcmu-runner rtslib-fb-targetctl; do \
 	  folder=$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d; \

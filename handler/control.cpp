@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "handler/signals.h"
 #include "lib/base/log.h"
 #include "lib/base/never_destroyed.h"
 #include "lib/base/version.h"
@@ -170,6 +171,7 @@ void on_method_call(GDBusConnection*, const gchar*, const gchar*, const gchar*, 
     g_variant_get(parameters, "(&s)", &lun);
   }
   const std::optional<Answer> answer = carry_out(method, lun, invocation);
+  signals_send();
   if (answer.has_value()) {
     const bool silent = answer->error != nullptr && answer->text.empty();
     reply(invocation, answer->error, silent ? "out of memory" : answer->text.c_str());
@@ -215,6 +217,7 @@ void try_later(const char* what, const char* detail = nullptr) noexcept {
 
 void on_name(GDBusConnection*, const gchar*, gpointer) noexcept {
   said = false;
+  signals_go_to(connection);
   log(LogLevel::info, "ballastctl works: {} is on the D-Bus system bus", bus::name);
 }
 
@@ -229,6 +232,7 @@ void on_no_name(GDBusConnection* on, const gchar*, gpointer) noexcept {
 }
 
 void on_closed(GDBusConnection*, gboolean, GError*, gpointer) noexcept {
+  signals_go_to(nullptr);
   try_later("the D-Bus system bus has closed the connection");
 }
 
@@ -275,6 +279,7 @@ gboolean connect(gpointer) noexcept {
   if (owned_name != 0) {
     g_bus_unown_name(std::exchange(owned_name, 0));
   }
+  signals_go_to(nullptr);
   g_clear_object(&connection);
   GError* raw = nullptr;
   gchar* const address = g_dbus_address_get_for_bus_sync(G_BUS_TYPE_SYSTEM, nullptr, &raw);
@@ -330,6 +335,7 @@ bool control_in_kernel_event() noexcept {
 void control_start() noexcept {
   g_idle_add(watch_for_stop, nullptr);
   g_idle_add(connect, nullptr);
+  signals_start();
 }
 
 void control_add(ControlledLun& lun) noexcept {

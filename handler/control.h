@@ -5,9 +5,15 @@
 //   interface org.ballast.Ballast1
 //     List() -> s, Stats(s lun) -> s ...  the methods of lib/watch/bus.h: each answers one JSON
 //                                         document; "": all LUNs
+//     Stalled(s lun, s json), Recovered(s lun, s json)
+//                                         signals: the LUN's store does not answer, or does again
 //     Version                             property, s
 //
-// The documents are those of lib/watch/report.h. A LUN whose executor did not answer in time has no
+// Signals carry a document as methods answer it, of one LUN (report.h). An answer that shows a LUN
+// stalled, or recovered, comes after the signal that says so, unless the bus is so slow that
+// signals wait (signals.h). The policies of the bus let nobody receive signals who may not ask.
+//
+// The documents are those of ballast-json(5). A LUN whose executor did not answer in time has no
 // entry in "luns"; it is named in "silent", and "stuck" says what its thread is doing.
 // A call with a name that no LUN has fails with org.ballast.Error.NoSuchLun, and its message lists
 // the names that there are. The bus decides who may call: org.ballast.Ballast1.conf permits

@@ -57,6 +57,7 @@
 #include "lib/lun/lun.h"
 #include "lib/scsi/task_set.h"
 #include "lib/watch/snapshot.h"
+#include "lib/watch/stall.h"
 #include "lib/watch/watchdog.h"
 
 namespace ballast::handler {
@@ -161,6 +162,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   static void begin_close(void* self, std::int64_t patience);
   void begin(abi::tcmulib_cmd* cmd);
   void answer(scsi::Command& command, scsi::Status status) override;
+  void stalled(const watch::CommandRecord& oldest) override { tell_stall(&oldest); }
+  void recovered() override { tell_stall(nullptr); }
+  void tell_stall(const watch::CommandRecord* oldest) noexcept;
   Incoming* take_incoming();
   void identify();
   bool take_groups();
@@ -203,6 +207,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   bool sweep_rests_ = false;
   std::vector<std::unique_ptr<Incoming[]>> incoming_;
   Incoming* free_incoming_ = nullptr;
+
+  watch::StallBegin stall_;  // the last one's
 
   const co::Landmark landmark_;
 

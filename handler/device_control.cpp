@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests of other threads: the daemon's main thread and the D-Bus object.
+// Requests of other threads, which are the daemon's main thread and the D-Bus object; and what the
+// LUN tells the bus on its own account.
 #include <fmt/format.h>
 
 #include <cerrno>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
 #include "handler/configuration.h"
 #include "handler/device.h"
+#include "handler/signals.h"
 #include "lib/base/values.h"
 #include "lib/lun/ask.h"
 
@@ -96,6 +99,22 @@ bool Device::snapshot(const watch::Lists& lists, watch::LunSnapshot* into, Nanos
   }
   *into = std::move(*answer).value();
   return true;
+}
+
+// `oldest`: null if the LUN has recovered.
+void Device::tell_stall(const watch::CommandRecord* oldest) noexcept {
+  try {
+    watch::StallNews news;
+    lun_->describe({}, &news.lun);
+    if (oldest != nullptr) {
+      news.oldest = *oldest;
+      stall_ = {news.lun.now, news.lun.counters, watch::all_store_errors(news.lun)};
+    }
+    news.begin = stall_;
+    signal_stall(std::move(news));
+  } catch (const std::bad_alloc&) {
+    // Who listens sees it a second later, in the answer to List.
+  }
 }
 
 }  // namespace ballast::handler

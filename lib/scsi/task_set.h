@@ -119,6 +119,11 @@ class FrontEnd {
   // Answers `command`. From then on the command, and all it points to, belong to the front end
   // again. Called once per command.
   virtual void answer(Command& command, Status status) = 0;
+  // The LUN has become stalled; `oldest` is the command whose operation has waited for longest. Or
+  // it has recovered. Not called after shut(). Called within a turn of the task set, of which only
+  // describe() may be called meanwhile.
+  virtual void stalled(const watch::CommandRecord& /*oldest*/) {}
+  virtual void recovered() {}
 };
 
 // Limits that may be changed while commands run.

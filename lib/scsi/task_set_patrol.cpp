@@ -114,6 +114,7 @@ void TaskSet::look_for_stall(TimePoint now, TimePoint* next) {
 }
 
 void TaskSet::become_stalled(volume::Tier tier, const AtBackend& oldest, TimePoint now) {
+  const bool was_stalled = stalled();
   stalled_[tier] = true;
   stalled_since_[tier] = now;
   ++counters_.stalls;
@@ -127,6 +128,9 @@ void TaskSet::become_stalled(volume::Tier tier, const AtBackend& oldest, TimePoi
       executor().name(), oldest.slot->record.name,
       std::chrono::duration<double>(now - oldest.since).count(),
       std::min<std::size_t>(window(), stuck()), stuck());
+  if (!was_stalled && !unanswered_.closed()) {
+    front_end_.stalled(oldest.slot->record);
+  }
 }
 
 // The tier that the command waits for, or will wait for.
@@ -229,6 +233,9 @@ void TaskSet::recover(TimePoint now) {
     log(LogLevel::warning, "{}: the storage answers again after {:.1f} s; orphans left: {}",
         executor().name(), std::chrono::duration<double>(now - stalled_since_[tier]).count(),
         orphans_.size());
+    if (!stalled() && !unanswered_.closed()) {
+      front_end_.recovered();
+    }
   }
 }
 

@@ -28,6 +28,11 @@ std::string introspection() {
   for (const Method& action : {activate, stand_by}) {
     xml += in_xml(action, "nothing");
   }
+  for (const Signal& signal : {stalled, recovered}) {
+    xml += fmt::format(
+        "<signal name='{}'><arg name='lun' type='s'/><arg name='json' type='s'/></signal>",
+        signal.name);
+  }
   return xml +
          "<property name='Version' type='s' access='read'>"
          "<annotation name='org.freedesktop.DBus.Property.EmitsChangedSignal' value='const'/>"

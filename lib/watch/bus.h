@@ -35,8 +35,15 @@ inline constexpr Method activate{"Activate",
                                  true};             // the LUN's shared store becomes this gateway's
 inline constexpr Method stand_by{"StandBy", true};  // its store is given back
 
+// Signals: each has the LUN's name, and a JSON document of this LUN alone.
+struct Signal {
+  const char* name;
+};
+inline constexpr Signal stalled{"Stalled"};
+inline constexpr Signal recovered{"Recovered"};
+
 // The interface in the XML of org.freedesktop.DBus.Introspectable: the methods are those that
-// report::all() answers, and those that change something.
+// report::all() answers, and those that change something; and the signals.
 std::string introspection();
 
 }  // namespace ballast::watch::bus

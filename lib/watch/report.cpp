@@ -342,6 +342,25 @@ std::string log(std::span<const LunSnapshot> luns, const FromOutside& outside) {
   });
 }
 
+std::string stall(const StallNews& news) {
+  return document(news.oldest ? "stalled" : "recovered", {&news.lun, 1}, {},
+                  [&](const LunSnapshot& lun, Json& json) {
+                    if (news.oldest) {
+                      json["command"] = command(*news.oldest, lun);
+                    } else {
+                      const LunCounters& before = news.begin.counters;
+                      json["was_stalled_for_ns"] = ns(lun.now - news.begin.at);
+                      json["cost"] = {
+                          {"held", lun.counters.held - before.held},
+                          {"answered_early", answered_early(lun.counters) - answered_early(before)},
+                          {"adopted", lun.counters.adoptions - before.adoptions},
+                          {"store_errors", all_store_errors(lun) - news.begin.store_errors}};
+                    }
+                    json["counters"] = counters_of(lun, true);
+                    json["store_errors"] = store_errors(lun);
+                  });
+}
+
 std::span<const Report> all() {
   static constexpr std::array reports{
       Report{bus::list, list},

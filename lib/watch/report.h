@@ -15,6 +15,7 @@
 
 #include "lib/watch/bus.h"
 #include "lib/watch/snapshot.h"
+#include "lib/watch/stall.h"
 #include "lib/watch/stuck.h"
 
 namespace ballast::watch::report {
@@ -33,5 +34,7 @@ std::string slow(std::span<const LunSnapshot> luns, const FromOutside& outside);
 std::string stats(std::span<const LunSnapshot> luns, const FromOutside& outside);
 std::string tasks(std::span<const LunSnapshot> luns, const FromOutside& outside);
 std::string log(std::span<const LunSnapshot> luns, const FromOutside& outside);
+// Of either signal.
+std::string stall(const StallNews& news);
 
 }  // namespace ballast::watch::report

@@ -5,7 +5,7 @@
 ballastctl_sources := $(sort $(wildcard targetcli-config/ballastctl/*.cpp targetcli-config/ballastctl/*/*.cpp))
 ballastctl_objects := $(patsubst %.cpp,$(B)/obj/%.o,$(ballastctl_sources)) $(B)/obj/kmodules/io_uring.o
 ballastctl_main := $(filter %/main.o,$(ballastctl_objects))
-ballastctl_libs = $(call pkg,--libs,gio-2.0 libnl-genl-3.0 smartcols prometheus-cpp-core)
+ballastctl_libs = $(call pkg,--libs,gio-2.0 libnl-genl-3.0 smartcols prometheus-cpp-core libsystemd libarchive)
 
 $(B)/libballastctl.a: $(filter-out $(ballastctl_main),$(ballastctl_objects))
 	@echo "  AR    $@"

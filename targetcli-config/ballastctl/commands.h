@@ -26,6 +26,8 @@ void add_check(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_tune(CLI::App& app);
 void add_watch(CLI::App& app);
+void add_history(CLI::App& app);
+void add_report(CLI::App& app);
 void add_log(CLI::App& app);
 void add_metrics(CLI::App& app);
 void add_core(CLI::App& app);

@@ -52,7 +52,10 @@ int run(int argc, char** argv) {
   // This one uses all of these sources.
   add_watch(app);
   add_metrics(app);
+  // This one reads what watch has recorded.
+  add_history(app);
   add_check(app);
+  add_report(app);
   // This one works on files and devices.
   add_log(app);
   // This one reads a core file of tcmu-runner.

@@ -2,7 +2,7 @@
 # check-control: the D-Bus object with made-up LUNs on a bus of its own, which the real ballastctl
 # and the real ballast-exporter ask; and tests of the parts of all three.
 
-control_objects := $(patsubst %,$(B)/obj/handler/%.o,control lun_directory)
+control_objects := $(patsubst %,$(B)/obj/handler/%.o,control lun_directory signals)
 control_host := $(B)/tests/control/host
 
 $(control_host): $(B)/obj/tests/control/host.o $(B)/obj/tests/control/luns.o $(control_objects) \

@@ -4,6 +4,7 @@
 //
 //   host FAULT_CONTROL_FILE LUN…      runs until it is killed
 //
+// At SIGUSR1 its stalled LUNs tell the bus that they stall, at SIGUSR2 that they have recovered.
 // With AS_THE_DAEMON in the environment it also owns tcmu-runner's name, as the daemon does: on
 // GLib's shared connection, which has other rules than the connection of the plugin.
 #include <gio/gio.h>
@@ -18,12 +19,26 @@
 #include "handler/control.h"
 #include "tests/control/luns.h"
 
+namespace {
+
+using Luns = std::vector<std::unique_ptr<ballast::testing::MadeUpLun>>;
+
+template <bool stalls>
+gboolean tell(gpointer luns) {
+  for (const auto& lun : *static_cast<Luns*>(luns)) {
+    lun->tell(stalls);
+  }
+  return G_SOURCE_CONTINUE;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   if (argc < 2) {
     std::fputs("usage: host FAULT_CONTROL_FILE LUN…\n", stderr);
     return 2;
   }
-  std::vector<std::unique_ptr<ballast::testing::MadeUpLun>> luns;
+  Luns luns;
   // As in the daemon: first the name, then the LUNs, then the loop.
   ballast::handler::control_start();
   for (int i = 2; i < argc; ++i) {
@@ -34,6 +49,8 @@ int main(int argc, char** argv) {
     g_bus_own_name(G_BUS_TYPE_SYSTEM, "org.kernel.TCMUService1", G_BUS_NAME_OWNER_FLAGS_NONE,
                    nullptr, nullptr, nullptr, nullptr, nullptr);
   }
+  g_unix_signal_add(SIGUSR1, tell<true>, &luns);
+  g_unix_signal_add(SIGUSR2, tell<false>, &luns);
   GMainLoop* const loop = g_main_loop_new(nullptr, FALSE);
   // As the daemon does; what was watched already is told as well.
   g_unix_signal_add(

@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "handler/signals.h"
+
 namespace ballast::testing {
 namespace {
 
@@ -181,6 +183,29 @@ void MadeUpLun::write_log_back(bool lets_go, std::function<void(Result<watch::Lu
     answer = Error{EOPNOTSUPP, "has no write log"};
   }
   std::thread{[answer = std::move(answer), done = std::move(done)] { done(answer); }}.detach();
+}
+
+void MadeUpLun::tell(bool stalls) const {
+  if (!is("stalled")) {
+    return;
+  }
+  watch::StallNews news;
+  news.lun.name = name_;
+  news.lun.now = TimePoint{now.since_start + (stalls ? 0s : 9s)};
+  news.lun.logical_block = Bytes{512};
+  news.begin = {now, {}, 1};
+  news.lun.unanswered = 2;
+  news.lun.counters.commands = 5000;
+  if (stalls) {
+    news.lun.stalled_since = now;
+    news.oldest = command(4711, "WRITE(10)", 0x2A, 2048, 3s, watch::Stage::backend);
+  } else {
+    news.lun.counters.held = 1;
+    news.lun.counters.shed = 4;
+    news.lun.counters.adoptions = 3;
+    news.lun.store_errors = {{"write", "no space", 3, now}};
+  }
+  std::thread{[news] { handler::signal_stall(news); }}.join();
 }
 
 void MadeUpLun::daemon_stops() {

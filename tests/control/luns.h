@@ -30,6 +30,8 @@ class MadeUpLun final : public handler::ControlledLun {
   void move(bool here, std::function<void(Result<void>)> done) override;
   void write_log_back(bool lets_go, std::function<void(Result<watch::LunSnapshot>)> done) override;
   void daemon_stops() override;  // prints a line on standard error
+  // Tells the bus that it stalls (a `stalled` one), or has recovered, from a thread of its own.
+  void tell(bool stalls) const;
 
  private:
   bool is(std::string_view kind) const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asks the plugin inside tcmu-runner through D-Bus. handler/control.h is the other side, and
-// lib/watch/report.h describes the answers.
+// ballast-json(5) describes the answers.
 //
 // The bus is the system bus, or the one that DBUS_SYSTEM_BUS_ADDRESS names. Blocks;
 // single-threaded.

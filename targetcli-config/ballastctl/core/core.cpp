@@ -30,7 +30,7 @@ struct Options {
   bool json = false;
 };
 
-// What can be shown: as a document in the form of lib/watch/report.h, and as text.
+// What can be shown: as a document in the form of ballast-json(5), and as text.
 struct Report {
   const char* name;
   Json (*luns)(const Process& process);

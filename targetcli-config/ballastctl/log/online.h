@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What ballastctl log learns of the write log of an open LUN, from the daemon, and what it asks of
-// it. lib/watch/report.h describes the JSON.
+// it. ballast-json(5) describes the JSON.
 #pragma once
 
 #include <nlohmann/json.hpp>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Metrics for Prometheus, made of what the plugin answers (lib/watch/report.h) and of what this
+// Metrics for Prometheus, made of what the plugin answers (ballast-json(5)) and of what this
 // machine's kernel shows. ballastctl(8) lists them.
 //
 // Durations are in seconds and sizes in bytes, as Prometheus wants it. Counters begin anew when a

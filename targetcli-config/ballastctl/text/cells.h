@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Turns members of the daemon's JSON (lib/watch/report.h) into cells of a table. Pure. A member
+// Turns members of the daemon's JSON (ballast-json(5)) into cells of a table. Pure. A member
 // that is not as documented throws nlohmann's exception, which main() turns into a message.
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A write log, for people: of a report's JSON (lib/watch/report.h), of a live or a dead LUN. Pure.
+// A write log, for people: of a report's JSON (ballast-json(5)), of a live or a dead LUN. Pure.
 #pragma once
 
 #include <nlohmann/json.hpp>

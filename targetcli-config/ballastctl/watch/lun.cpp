@@ -15,13 +15,36 @@ std::string duration(const nlohmann::json& nanoseconds) {
   return duration_text(nanoseconds.get<std::uint64_t>());
 }
 
+std::string place(const nlohmann::json& command) {
+  std::string text = command.at("operation").get<std::string>();
+  if (!command.at("lba").is_null()) {
+    text += fmt::format(" at {}, {} blocks", command.at("lba").get<std::uint64_t>(),
+                        command.at("blocks").get<std::uint64_t>());
+  }
+  return text;
+}
+
+std::string stall_text(const nlohmann::json& lun) {
+  const nlohmann::json& command = lun.at("command");
+  return fmt::format("stalled: {}, is {} old, at {} for {}; {} commands unanswered", place(command),
+                     duration(command.at("age_ns")), command.at("stage").get<std::string>(),
+                     duration(command.at("stage_for_ns")),
+                     lun.at("unanswered").get<std::uint64_t>());
+}
+
+std::string recovery_text(const nlohmann::json& lun) {
+  const nlohmann::json& cost = lun.at("cost");
+  const auto count = [&](const char* member) { return cost.at(member).get<std::uint64_t>(); };
+  return fmt::format(
+      "no longer stalled after {}: {} commands held, {} answered early, {} adopted, {} errors of "
+      "the store",
+      duration(lun.at("was_stalled_for_ns")), count("held"), count("answered_early"),
+      count("adopted"), count("store_errors"));
+}
+
 // "slow: WRITE(10) at 2048, 8 blocks, took 3.2 s, <how it was answered>: backend 3.2 s"
 std::string slow_text(const nlohmann::json& request) {
-  std::string text = request.at("operation").get<std::string>();
-  if (!request.at("lba").is_null()) {
-    text += fmt::format(" at {}, {} blocks", request.at("lba").get<std::uint64_t>(),
-                        request.at("blocks").get<std::uint64_t>());
-  }
+  std::string text = place(request);
   text += fmt::format(", took {}, {}: ", duration(request.at("took_ns")),
                       request.at("answer").get<std::string>());
   const char* comma = "";
@@ -48,15 +71,15 @@ std::string as_text(const Event& event, std::int64_t unix_ns) {
                      unix_ns / 1'000'000 % 1000, printable(event.subject), printable(event.text));
 }
 
+std::string iso_time(std::int64_t unix_ns) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}{:%z}", local_time(unix_ns),
+                     unix_ns / 1'000'000 % 1000, local_time(unix_ns));
+}
+
 std::string as_json(const Event& event, std::int64_t unix_ns) {
-  const nlohmann::json line{
-      {"time", fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}{:%z}", local_time(unix_ns),
-                           unix_ns / 1'000'000 % 1000, local_time(unix_ns))},
-      {"unix_ns", unix_ns},
-      {"event", event.event},
-      {"subject", event.subject},
-      {"text", event.text},
-      {"details", event.details}};
+  const nlohmann::json line{{"time", iso_time(unix_ns)}, {"unix_ns", unix_ns},
+                            {"event", event.event},      {"subject", event.subject},
+                            {"text", event.text},        {"details", event.details}};
   return line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
@@ -66,6 +89,10 @@ std::vector<Event> LunWatcher::take_list(const std::string& answer) {
 
 std::vector<Event> LunWatcher::take_slow(const std::string& answer) {
   return take(answer, &LunWatcher::compare_slow);
+}
+
+std::vector<Event> LunWatcher::take_signal(const std::string& document) {
+  return take(document, &LunWatcher::hear_signal);
 }
 
 // The caller is the loop of a C library, through which no exception may pass.
@@ -86,29 +113,48 @@ std::vector<Event> LunWatcher::take(const std::string& answer, Compare compare) 
            "version, and restart tcmu-runner"}};
 }
 
+// What a LUN's answer to List tells: only that it is stalled, or is not.
 std::vector<Event> LunWatcher::compare_states(const nlohmann::json& luns) {
   std::vector<Event> events;
-  std::map<std::string, std::string> now;
+  std::map<std::string, State> now;
   for (const nlohmann::json& lun : luns) {
     const auto name = lun.at("name").get<std::string>();
-    const auto state = lun.at("state").get<std::string>();
-    const auto before = states_.find(name);
-    now[name] = state;
-    if (state == (before == states_.end() ? "ok" : before->second)) {
+    const State state{lun.at("state") == "stalled", lun.value("at_ns", std::uint64_t{0})};
+    const auto known = states_.find(name);
+    const State before = known == states_.end() ? State{} : known->second;
+    const bool is_new =
+        state.stalled != before.stalled && (state.at_ns == 0 || state.at_ns > before.at_ns);
+    now[name] = is_new ? state : before;
+    if (!is_new) {
       continue;
     }
-    const bool stalled = state == "stalled";
     const nlohmann::json& age = lun.at("stalled_for_ns");
     const auto unanswered = lun.at("unanswered").get<std::uint64_t>();
     events.push_back(
-        {stalled ? "stalled" : "recovered",
-         name,
-         stalled ? fmt::format("stalled for {}, {} commands unanswered",
-                               duration(age.is_null() ? nlohmann::json(0) : age), unanswered)
-                 : "no longer stalled",
-         {{"stalled_for_ns", age}, {"unanswered", unanswered}}});
+        {state.stalled ? "stalled" : "recovered", name,
+         state.stalled ? fmt::format("stalled for {}, {} commands unanswered",
+                                     duration(age.is_null() ? nlohmann::json(0) : age), unanswered)
+                       : "no longer stalled",
+         lun});
   }
   states_ = std::move(now);
+  return events;
+}
+
+std::vector<Event> LunWatcher::hear_signal(const nlohmann::json& luns) {
+  std::vector<Event> events;
+  for (const nlohmann::json& lun : luns) {
+    const auto name = lun.at("name").get<std::string>();
+    const bool stalled = lun.contains("command");
+    State& state = states_[name];
+    // A plugin that was started anew counts its time from another beginning, but then forget() was
+    // called.
+    if (state.stalled != stalled) {
+      events.push_back({stalled ? "stalled" : "recovered", name,
+                        stalled ? stall_text(lun) : recovery_text(lun), lun});
+    }
+    state = {stalled, lun.at("at_ns").get<std::uint64_t>()};
+  }
   return events;
 }
 

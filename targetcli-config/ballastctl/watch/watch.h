@@ -3,7 +3,8 @@
 // event.
 //
 // Sources, each used if it is there:
-//   the plugin, through D-Bus        stalls and slow requests, asked for once a second
+//   the plugin, through D-Bus        stalls, by its signals; slow requests, and the stalls of a
+//                                    plugin without signals, asked for once a second
 //   TCM-USER (generic netlink)       LUNs added, removed, reconfigured
 //   NETLINK_ISCSI                    connection errors, sessions made and ended
 //   sysfs                            states of sessions and disks, read once a second
@@ -41,8 +42,10 @@ struct Event {
 // Returns one line with its newline. `unix_ns`: the time of the event, in ns since 1970.
 std::string as_text(const Event& event, std::int64_t unix_ns);
 std::string as_json(const Event& event, std::int64_t unix_ns);
+// "2026-11-29T01:48:00.123+0000", local time.
+std::string iso_time(std::int64_t unix_ns);
 
-// --- the plugin's reports (lib/watch/report.h) ---------------------------------------------------
+// --- the plugin's reports (ballast-json(5)) ---------------------------------------------------
 
 class LunWatcher {
  public:
@@ -50,6 +53,8 @@ class LunWatcher {
   // first one that cannot be read gives an event; further ones do not.
   std::vector<Event> take_list(const std::string& answer);
   std::vector<Event> take_slow(const std::string& answer);
+  // A signal of the plugin: its document. An answer to List that is older changes nothing then.
+  std::vector<Event> take_signal(const std::string& document);
   // Forgets the last answers, because the plugin has gone and the next one begins afresh.
   void forget();
 
@@ -62,8 +67,13 @@ class LunWatcher {
   std::vector<Event> take(const std::string& answer, Compare compare);
   std::vector<Event> compare_states(const nlohmann::json& luns);
   std::vector<Event> compare_slow(const nlohmann::json& luns);
+  std::vector<Event> hear_signal(const nlohmann::json& luns);
 
-  std::map<std::string, std::string> states_;
+  struct State {
+    bool stalled = false;
+    std::uint64_t at_ns = 0;  // by the daemon's clock
+  };
+  std::map<std::string, State> states_;
   std::map<std::string, Slow> slow_;
   bool told_unreadable_ = false;
 };

@@ -7,6 +7,7 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -101,6 +102,10 @@ class TaskSetRig : public DiskRig, public scsi::FrontEnd {
     spy->gate.set();
     run();
   }
+  void stalled(const watch::CommandRecord& oldest) override {
+    told += std::string{" stalled by "} + oldest.name;
+  }
+  void recovered() override { told += " recovered"; }
   watch::LunCounters counters() const {
     watch::LunSnapshot snapshot;
     tasks->describe({}, &snapshot);
@@ -124,6 +129,7 @@ class TaskSetRig : public DiskRig, public scsi::FrontEnd {
   std::unique_ptr<io::BufferPool> buffers;
   watch::SlowLog slow_log;
   scsi::StalledLuns stalled_luns;
+  std::string told;  // to the front end, of stalls
   std::unique_ptr<scsi::TaskSet> tasks;
 
  private:

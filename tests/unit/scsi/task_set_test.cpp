@@ -227,6 +227,31 @@ void a_stalled_lun_sheds_down_to_its_window_youngest_first(void**) {
   }
 }
 
+void a_stall_is_told_once_and_so_is_its_end(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(2900ms);
+  assert_string_equal(rig.told.c_str(), "");
+  (void)rig.read(64);
+  rig.wait(4s);
+  assert_string_equal(rig.told.c_str(), " stalled by WRITE (10)");
+  rig.thaw();
+  assert_string_equal(rig.told.c_str(), " stalled by WRITE (10) recovered");
+}
+
+// It would tell a front end that has gone.
+void a_lun_that_is_closed_tells_nothing_more(void**) {
+  TaskSetRig rig;
+  rig.freeze();
+  (void)rig.write(0, 1);
+  rig.wait(4s);
+  rig.told.clear();
+  rig.shut();
+  rig.thaw();
+  assert_string_equal(rig.told.c_str(), "");
+}
+
 void a_lun_that_is_stalled_alone_keeps_what_an_initiator_sends(void**) {
   TaskSetRig rig;
   rig.freeze();
@@ -749,6 +774,8 @@ int main() {
       cmocka_unit_test(compare_and_write_is_held_once_its_write_is_under_way),
       cmocka_unit_test(without_exclusive_ownership_changes_are_held_and_reads_are_not),
       cmocka_unit_test(a_stalled_lun_sheds_down_to_its_window_youngest_first),
+      cmocka_unit_test(a_stall_is_told_once_and_so_is_its_end),
+      cmocka_unit_test(a_lun_that_is_closed_tells_nothing_more),
       cmocka_unit_test(a_lun_that_is_stalled_alone_keeps_what_an_initiator_sends),
       cmocka_unit_test(stalled_luns_share_the_room_as_others_come_and_go),
       cmocka_unit_test(a_lun_stalls_sooner_while_others_are_stalled),

@@ -516,6 +516,37 @@ void any_bytes_in_any_name_give_json(void**) {
   }
 }
 
+void a_stall_tells_of_the_command_that_waits(void**) {
+  StallNews news{.lun = lun_named("vol0"), .begin = {now, {}, 0}, .oldest = CommandRecord{}};
+  news.oldest->name = "WRITE(10)";
+  news.oldest->arrived = TimePoint{now.since_start - 3s};
+  const json document = json::parse(report::stall(news));
+  assert_true(document["report"] == "stalled");
+  const json& lun = document["luns"][0];
+  assert_true(lun["name"] == "vol0" && lun["command"]["operation"] == "WRITE(10)");
+  assert_true(lun["command"]["age_ns"] == 3'000'000'000);
+  assert_true(lun["counters"].contains("commands") && lun["store_errors"] == json::array());
+}
+
+void a_recovery_tells_what_the_stall_cost(void**) {
+  StallNews news{
+      .lun = lun_named("vol0"), .begin = {TimePoint{now.since_start - 9s}, {}, 1}, .oldest = {}};
+  news.begin.counters.held = 1;
+  news.lun.counters = {};
+  news.lun.counters.held = 3;
+  news.lun.counters.deadlines = 4;
+  news.lun.counters.shed = 5;
+  news.lun.counters.aborted = 6;
+  news.lun.counters.adoptions = 7;
+  news.lun.store_errors = {{"write", "no space", 3, now}, {"read", "medium error", 2, now}};
+  const json document = json::parse(report::stall(news));
+  assert_true(document["report"] == "recovered");
+  const json& lun = document["luns"][0];
+  assert_true(lun["was_stalled_for_ns"] == 9'000'000'000);
+  assert_true(lun["cost"] ==
+              json({{"held", 2}, {"answered_early", 15}, {"adopted", 7}, {"store_errors", 4}}));
+}
+
 }  // namespace
 
 int main() {
@@ -541,6 +572,8 @@ int main() {
       cmocka_unit_test(quotes_and_control_characters_come_back_as_they_were),
       cmocka_unit_test(what_is_not_utf8_is_replaced),
       cmocka_unit_test(any_bytes_in_any_name_give_json),
+      cmocka_unit_test(a_stall_tells_of_the_command_that_waits),
+      cmocka_unit_test(a_recovery_tells_what_the_stall_cost),
   };
   return cmocka_run_group_tests_name("report", tests, nullptr, nullptr);
 }
