@@ -418,6 +418,17 @@ void a_path_that_was_tuned_before_it_was_one_gets_a_short_recovery(void**) {
   assert_string_equal(tree.read(recovery_path).c_str(), "120\n");
 }
 
+void undo_knows_that_multipathd_made_the_recovery_short(void**) {
+  const Tree tree;
+  make_initiator(tree);
+  tune_once(tree);
+  tree.add_map({"sda"});
+  tree.write(recovery_path, "5\n");
+  tune_once(tree);
+  undo_once(tree);
+  assert_string_equal(tree.read(recovery_path).c_str(), "120\n");
+}
+
 void multipathd_gets_a_section_and_reads_it(void**) {
   const Tree tree;
   make_paths(tree);
@@ -501,6 +512,7 @@ int main() {
       cmocka_unit_test(iscsid_conf_is_changed_only_when_told_to),
       cmocka_unit_test(a_path_keeps_its_short_recovery),
       cmocka_unit_test(a_path_that_was_tuned_before_it_was_one_gets_a_short_recovery),
+      cmocka_unit_test(undo_knows_that_multipathd_made_the_recovery_short),
       cmocka_unit_test(multipathd_gets_a_section_and_reads_it),
       cmocka_unit_test(what_an_operator_says_to_multipathd_is_reported_and_left),
       cmocka_unit_test(an_operator_who_says_the_same_needs_no_section),

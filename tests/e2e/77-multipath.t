@@ -52,16 +52,17 @@ each_portal() { # iscsiadm -m node, for each
     for portal in "${PORTALS[@]}"; do bounded 60 iscsiadm -m node -T "$IQN" -p "$portal" "$@" || return 1; done
 }
 log_in() {
-    discover && each_portal --login >&9 2>&1 || return 1
+    each_portal --login >&9 2>&1 || return 1
     local PORTAL
     for PORTAL in "${PORTALS[@]}"; do
         wait_for 30 "the disk by $PORTAL" test -b "$(by_path 0)" || return 1
     done
 }
 recovery() { cat /sys/class/iscsi_session/session*/recovery_tmo | tr '\n' ' '; }
+path_of() { basename "$(PORTAL=$1 dev 0)"; } # PORTAL
 timeouts() {
-    local PORTAL
-    for PORTAL in "${PORTALS[@]}"; do cat "/sys/block/$(basename "$(dev 0)")/device/timeout"; done | tr '\n' ' '
+    local portal
+    for portal in "${PORTALS[@]}"; do cat "/sys/block/$(path_of "$portal")/device/timeout"; done | tr '\n' ' '
 }
 status_of() { "$@" > "$TEST_DIR/said" 2>&1; echo $?; }
 said() { tee /dev/fd/9 < "$TEST_DIR/said"; }
@@ -80,6 +81,8 @@ load_end() { # SECONDS
     # Its status is that of a program that was interrupted.
     grep -q 'err= 0:' "$TEST_DIR/load.log" || { tail -n 20 "$TEST_DIR/load.log"; return 1; }
 }
+done_by() { awk '{print $1 + $5}' "/sys/block/$1/stat"; } # DISK
+moves() { (($(done_by "$1") > $2)); }                      # DISK, its number before
 done_by_map() { awk '{print $1 + $5}' "/sys/block/$(basename "$(readlink -e "/dev/mapper/$map_name")")/stat"; }
 beyond() { (($(done_by_map) > $1)); }
 
@@ -92,7 +95,7 @@ modprobe -a dm-multipath dm-service-time || bail "no dm-multipath"
 mkdir -p /etc/multipath
 
 # --- tuned before there was a multipathd ---
-ok "a session to each portal" log_in
+ok "a session to each portal" eval "discover && log_in"
 is "$(status_of "$CTL" tune) $(recovery)" "0 600 600 " "tuned as disks with one path, the sessions are waited for"
 # By default multipathd takes only disks that it knows.
 multipath -a "$(dev 0)" >&9 2>&1
@@ -123,10 +126,17 @@ echo 'all freeze' > "$FAULT"
 pause 40
 : > "$FAULT"
 ok "the store was frozen for 40 s: the load goes on" wait_for 30 "load" beyond "$(($(done_by_map) + 20))"
-# Packets to one portal are lost from now on. A NOP-out finds that after 35 s, and its commands go by the other.
-tc qdisc add dev lo clsact && tc filter add dev lo egress protocol ip u32 match ip dst 127.0.0.2/32 action drop ||
+# Packets to the portal in use are lost from now on. A NOP-out finds that after 35 s, and its commands go by the
+# other.
+used=${PORTALS[0]} other=${PORTALS[1]}
+at=$(done_by "$(path_of "$other")")
+pause 3
+! moves "$(path_of "$other")" $((at + 10)) || { used=${PORTALS[1]}; other=${PORTALS[0]}; }
+at=$(done_by "$(path_of "$other")")
+tc qdisc add dev lo clsact &&
+    tc filter add dev lo egress protocol ip u32 match ip dst "${used%:*}/32" match ip dport 3260 0xffff action drop ||
     bail "no way to cut off a portal"
-ok "one portal is cut off: the load goes on by the other" wait_for 90 "load" beyond "$(($(done_by_map) + 100))"
+ok "the portal in use is cut off: the load goes on by the other" wait_for 90 "I/O by $other" moves "$(path_of "$other")" $((at + 100))
 kill -INT "$load"
 ok "it saw no error, and every block that it read was as it was written" load_end 30
 multipath_end

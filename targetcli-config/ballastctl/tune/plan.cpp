@@ -80,6 +80,8 @@ class Planner {
     if (now != good) {
       plan_.record.add(change);
       plan_.changes.push_back(std::move(change));
+    } else if (old_.find(change) != nullptr) {
+      plan_.record.add(change);  // multipathd may have put there what is good now
     }
   }
 
@@ -129,8 +131,7 @@ class Planner {
                                      request_.goal)) {
         plan_.notes.push_back(fmt::format(
             "{} says {} {} for disks of Ballast, and is left as it is; to outlive {}, change it "
-            "there "
-            "to {}, then multipathd reconfigure",
+            "there to {}, then multipathd reconfigure",
             said->path, setting, said->value, config::format_duration(request_.goal.survive),
             multipath::good_value(setting)));
       }
@@ -139,12 +140,10 @@ class Planner {
         "# Written by ballastctl tune, for Ballast's disks that are paths of dm-multipath.\n"
         "# `ballastctl tune --undo` puts back what was here before.\n"
         "#\n"
-        "# fast_io_fail_tmo: so many seconds after a session is lost, I/O goes by another path. It "
-        "is\n"
-        "# not the time that a frozen store is waited for: that store is behind every path.\n"
-        "# no_path_retry queue: when no path is left, as while the target restarts, I/O waits. To "
-        "let\n"
-        "# it fail, because the target is gone for good: multipathd disablequeueing map NAME\n"
+        "# fast_io_fail_tmo: so many seconds after a session is lost, I/O goes by another path.\n"
+        "# It has nothing to do with a frozen store, which is behind every path.\n"
+        "# no_path_retry queue: when no path is left, as while the target restarts, I/O waits.\n"
+        "# If the target is gone for good: multipathd disablequeueing map NAME\n"
         "devices {{\n"
         "  device {{\n"
         "    vendor \"BALLAST\"\n"
