@@ -58,6 +58,7 @@ log_in() {
         wait_for 30 "the disk by $PORTAL" test -b "$(by_path 0)" || return 1
     done
 }
+both_sessions() { (($(cat /sys/class/iscsi_session/session*/state | grep -c LOGGED_IN) == 2)); }
 recovery() { cat /sys/class/iscsi_session/session*/recovery_tmo | tr '\n' ' '; }
 path_of() { basename "$(PORTAL=$1 dev 0)"; } # PORTAL
 timeouts() {
@@ -140,6 +141,9 @@ ok "the portal in use is cut off: the load goes on by the other" wait_for 90 "I/
 kill -INT "$load"
 ok "it saw no error, and every block that it read was as it was written" load_end 30
 multipath_end
+# The kernel takes no recovery_tmo for a session that has failed (EBUSY).
+tc qdisc del dev lo clsact
+wait_for 60 "both sessions" both_sessions
 
 # --- undo ---
 is "$(status_of "$CTL" tune --undo)" 0 "undo"
