@@ -191,6 +191,178 @@ void a_disk_can_be_named(void**) {
   assert_string_equal(report.value().disks.at(0).disk.name.c_str(), "sda");
 }
 
+// --- dm-multipath --------------------------------------------------------------------------------
+
+constexpr const char* good_section =
+    "devices {\n device {\n vendor BALLAST\n product .*\n no_path_retry queue\n "
+    "fast_io_fail_tmo 5\n }\n}\n";
+
+// As tune leaves it.
+void make_good_paths(const Tree& tree) {
+  make_good(tree);
+  tree.add_map({"sda"});
+  tree.write(session + "recovery_tmo", "5\n");
+  tree.write(multipath::file_path, good_section);
+}
+
+void a_good_path_of_multipath_has_nothing_to_change(void**) {
+  const Tree tree;
+  make_good_paths(tree);
+  const Report report = report_of(tree);
+  assert_int_equal(report.changes(), 0);
+  const std::vector<Finding>& findings = report.disks.at(0).findings;
+  assert_string_equal(finding(findings, "multipathd").value.c_str(), "runs");
+  assert_string_equal(finding(findings, "no_path_retry").value.c_str(), "queue");
+  assert_string_equal(finding(findings, "fast_io_fail_tmo").value.c_str(), "5");
+  assert_non_null(
+      strstr(doctor::as_text(report).c_str(), "These are errors of one path of mpatha, sda."));
+  assert_string_equal(
+      doctor::as_json(report)["disks"][0]["multipath"]["name"].get<std::string>().c_str(),
+      "mpatha");
+}
+
+// A long recovery_tmo, which a disk with one path needs, keeps I/O from going by another one.
+void a_path_that_waits_long_for_its_session_is_found(void**) {
+  for (const char* const text : {"600\n", "off\n"}) {
+    const Tree tree;
+    make_good_paths(tree);
+    tree.write(session + "recovery_tmo", text);
+    const Report report = report_of(tree);
+    const Finding& found = finding(report.disks.at(0).findings, "replacement_timeout");
+    assert_int_equal(found.verdict, Verdict::change);
+    assert_string_equal(found.wanted.c_str(), "5 s");
+  }
+}
+
+void multipaths_own_defaults_do_not_outlive_a_restart_of_the_target(void**) {
+  const Tree tree;
+  make_good_paths(tree);
+  tree.remove(multipath::file_path);
+  const Report report = report_of(tree);
+  const Finding& found = finding(report.disks.at(0).findings, "no_path_retry");
+  assert_int_equal(found.verdict, Verdict::change);
+  assert_string_equal(found.value.c_str(), "fail");
+  assert_string_equal(found.wanted.c_str(), "queue");
+  assert_string_equal(found.how.c_str(), "sudo ballastctl tune");
+  assert_int_equal(finding(report.disks.at(0).findings, "fast_io_fail_tmo").verdict, Verdict::ok);
+}
+
+struct Said {
+  const char* setting;
+  const char* value;
+  Verdict verdict;
+};
+
+void each_value_of_multipathd_is_judged(void**) {
+  for (const Said& said :
+       {Said{"no_path_retry", "120", Verdict::ok}, Said{"no_path_retry", "119", Verdict::change},
+        Said{"no_path_retry", "queue", Verdict::ok}, Said{"no_path_retry", "fail", Verdict::change},
+        Said{"fast_io_fail_tmo", "30", Verdict::ok},
+        Said{"fast_io_fail_tmo", "31", Verdict::change},
+        Said{"fast_io_fail_tmo", "0", Verdict::change},
+        Said{"fast_io_fail_tmo", "off", Verdict::change}}) {
+    const Tree tree;
+    make_good_paths(tree);
+    tree.write("/etc/multipath/conf.d/zz.conf",
+               fmt::format("overrides {{\n {} \"{}\"\n}}\n", said.setting, said.value));
+    const Report report = report_of(tree);
+    const Finding& found = finding(report.disks.at(0).findings, said.setting);
+    assert_string_equal(found.value.c_str(), said.value);
+    assert_int_equal(found.verdict, said.verdict);
+    if (said.verdict == Verdict::change) {
+      assert_string_equal(found.how.c_str(),
+                          fmt::format("/etc/multipath/conf.d/zz.conf says {} for this disk: change "
+                                      "it there, then multipathd reconfigure",
+                                      said.value)
+                              .c_str());
+    }
+  }
+}
+
+void a_map_without_multipathd_is_found(void**) {
+  const Tree tree;
+  make_good_paths(tree);
+  tree.remove("/proc/812");
+  const Report report = report_of(tree);
+  const std::vector<Finding>& findings = report.disks.at(0).findings;
+  assert_int_equal(finding(findings, "multipathd").verdict, Verdict::change);
+  assert_int_equal(finding(findings, "no_path_retry").verdict, Verdict::unknown);
+}
+
+// Its session's recovery_tmo is short for the other disk's sake.
+void a_disk_beside_a_path_is_found(void**) {
+  const Tree tree;
+  make_good_paths(tree);
+  tree.add_disk("sdb", 1);
+  tree.write(session + "recovery_tmo", "5\n");
+  const Result<Report> report = doctor::examine(tree.files(), {"sdb"}, Goal{});
+  assert_true(report.ok());
+  const Finding& found = finding(report.value().disks.at(0).findings, "replacement_timeout");
+  assert_int_equal(found.verdict, Verdict::change);
+  assert_string_equal(found.how.c_str(), "multipath -a /dev/sdb && multipath -r");
+}
+
+void a_device_mapper_disk_that_is_no_multipath_does_not_count(void**) {
+  const Tree tree;
+  make_good(tree);
+  tree.add_map({"sda"});
+  tree.write("/sys/block/dm-0/dm/uuid", "LVM-36001405b5f9e7d\n");
+  const Report report = report_of(tree);
+  assert_int_equal(report.changes(), 0);
+  assert_false(report.disks.at(0).disk.map.has_value());
+}
+
+// multipathd's own words, and what they mean.
+void multipath_conf_is_read_as_multipathd_reads_it(void**) {
+  const multipath::Section conf = multipath::parse(R"(# a comment {
+defaults{
+  no_path_retry "fail"  ! another one
+}
+devices {
+  device {
+    vendor "BALL.*"
+    product "^vol"
+    no_path_retry 7
+  }
+  device {
+    vendor "BALLAST"
+    product "vol1"
+    no_path_retry 8
+  }
+  device {
+    vendor "^LAST"
+    no_path_retry 9
+  }
+}
+overrides {
+  fast_io_fail_tmo 11
+  protocol {
+    type "scsi:fcp"
+    fast_io_fail_tmo 12
+  }
+  protocol {
+    type "scsi:iscsi"
+    fast_io_fail_tmo 13
+  }
+}
+multipaths {
+  multipath {
+    wwid 36001
+    no_path_retry queue
+  }
+}
+)");
+  const auto of = [&](const char* product, const char* wwid, const char* setting) {
+    return multipath::value_for(conf, {"BALLAST", product, wwid}, setting).value_or("none");
+  };
+  assert_string_equal(of("vol0", "", "no_path_retry").c_str(), "7");
+  assert_string_equal(of("vol1", "", "no_path_retry").c_str(), "8");
+  assert_string_equal(of("disk", "", "no_path_retry").c_str(), "fail");
+  assert_string_equal(of("vol0", "36001", "no_path_retry").c_str(), "queue");
+  assert_string_equal(of("vol0", "", "fast_io_fail_tmo").c_str(), "13");
+  assert_string_equal(of("vol0", "", "dev_loss_tmo").c_str(), "none");
+}
+
 // --- the target
 // ------------------------------------------------------------------------------------
 
@@ -336,6 +508,14 @@ int main() {
       cmocka_unit_test(other_backstores_are_left_alone),
       cmocka_unit_test(json_has_all_of_it),
       cmocka_unit_test(what_is_wanted_is_enough_and_stable),
+      cmocka_unit_test(a_good_path_of_multipath_has_nothing_to_change),
+      cmocka_unit_test(a_path_that_waits_long_for_its_session_is_found),
+      cmocka_unit_test(multipaths_own_defaults_do_not_outlive_a_restart_of_the_target),
+      cmocka_unit_test(each_value_of_multipathd_is_judged),
+      cmocka_unit_test(a_map_without_multipathd_is_found),
+      cmocka_unit_test(a_disk_beside_a_path_is_found),
+      cmocka_unit_test(a_device_mapper_disk_that_is_no_multipath_does_not_count),
+      cmocka_unit_test(multipath_conf_is_read_as_multipathd_reads_it),
   };
   return cmocka_run_group_tests_name("doctor", tests, nullptr, nullptr);
 }

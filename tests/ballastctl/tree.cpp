@@ -63,6 +63,38 @@ node.conn[0].timeo.noop_out_interval = 5
 node.conn[0].timeo.noop_out_timeout = 5
 )";
 
+// As multipathd's own, which shows what it has read, and answers "ok".
+constexpr const char* multipathd = R"(#!/bin/sh
+root="$(dirname "$0")/../.."
+case $* in
+  "show config local")
+    cat "$root/run/fake-defaults"
+    for file in "$root/etc/multipath.conf" "$root/etc/multipath/conf.d/"*.conf; do
+      [ ! -f "$file" ] || cat "$file"
+    done ;;
+  reconfigure) echo ok | tee -a "$root/run/fake-reconfigured" ;;
+  *) exit 1 ;;
+esac
+)";
+
+// Of `multipathd show config local`, what matters here and some of the rest.
+constexpr const char* multipath_defaults = R"(defaults {
+	verbosity 2
+	polling_interval 5
+	path_selector "service-time 0"
+	features "0"
+	fast_io_fail_tmo 5
+	find_multipaths "strict"
+}
+devices {
+  device {
+    vendor "LIO-ORG" product "TCMU device" no_path_retry 12
+  }
+}
+overrides {
+}
+)";
+
 }  // namespace
 
 Tree::Tree() {
@@ -160,6 +192,25 @@ void Tree::add_open_iscsi() const {
                   fs::perms::owner_all | fs::perms::others_exec | fs::perms::others_read);
   write(node_record, record);
   write("/etc/iscsi/iscsid.conf", iscsid_conf);
+}
+
+void Tree::add_map(const std::vector<std::string>& disks) const {
+  write("/sys/block/dm-0/dm/uuid", "mpath-36001405b5f9e7d\n");
+  write("/sys/block/dm-0/dm/name", "mpatha\n");
+  for (const std::string& disk : disks) {
+    link("/sys/block/" + disk + "/holders/dm-0", "/sys/block/dm-0");
+    link("/sys/block/dm-0/slaves/" + disk, "/sys/block/" + disk);
+  }
+  add_multipathd();
+}
+
+void Tree::add_multipathd() const {
+  write("/usr/sbin/multipathd", multipathd);
+  fs::permissions(root_ + "/usr/sbin/multipathd",
+                  fs::perms::owner_all | fs::perms::others_exec | fs::perms::others_read);
+  write("/run/fake-defaults", multipath_defaults);
+  write("/run/multipathd.pid", "812");
+  write("/proc/812/comm", "multipathd\n");
 }
 
 void Tree::add_backstore(const std::string& name, unsigned hba,

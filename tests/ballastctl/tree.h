@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "targetcli-config/ballastctl/machine/files.h"
 
@@ -37,6 +38,10 @@ class Tree {
   void add_other_disk(const std::string& name, std::string_view vendor) const;
   void add_machine() const;  // /proc
   void add_open_iscsi() const;
+  // Makes the disks paths of one dm-multipath map, "mpatha". A multipathd runs, and has
+  // multipath-tools' default settings and those of the files in /etc/multipath.
+  void add_map(const std::vector<std::string>& disks) const;
+  void add_multipathd() const;
   // Adds a backstore of Ballast with LIO's default settings, but hw_max_sectors 2048.
   void add_backstore(const std::string& name, unsigned hba, const std::string& configuration) const;
   // Adds a target with a TPG, LUNs 0, 1, … on these backstores, and one ACL that has all of them.
@@ -46,6 +51,8 @@ class Tree {
   static constexpr const char* session = "/sys/class/iscsi_session/session1/";
   static constexpr const char* connection = "/sys/class/iscsi_connection/connection1:0/";
   static constexpr const char* iqn = "iqn.2026-01.org.ballast:test";
+  // A line for each `multipathd reconfigure`.
+  static constexpr const char* reconfigured = "/run/fake-reconfigured";
   static constexpr const char* node_record = "/var/lib/fake-nodes/record";
   static constexpr const char* acl =
       "/sys/kernel/config/target/iscsi/iqn.2026-01.org.ballast:test/tpgt_1/acls/iqn.2026-01.org.a/";

@@ -34,7 +34,10 @@ std::string done(const Result<tune::Outcome>& outcome) {
 }
 
 std::string tune_once(const Tree& tree, const Goal& goal = {}) {
-  return done(tune::tune(tree.files(), goal, false));
+  return done(tune::tune(tree.files(), {goal}, false));
+}
+std::string tune_all_targets(const Tree& tree, const Goal& goal = {}) {
+  return done(tune::tune(tree.files(), {goal, true}, false));
 }
 std::string undo_once(const Tree& tree) {
   return done(tune::undo(tree.files(), false));
@@ -52,10 +55,9 @@ void a_dry_run_says_all_and_changes_nothing(void**) {
   const Tree tree;
   make_initiator(tree);
   const auto before = tree.contents();
-  const std::string text = done(tune::tune(tree.files(), Goal{}, true));
+  const std::string text = done(tune::tune(tree.files(), {}, true));
   const char* const golden =
       "/etc/udev/rules.d/60-ballast.rules: would be written\n"
-      "/etc/iscsi/iscsid.conf: the block of ballastctl would be added\n"
       "node record of iqn.2026-01.org.ballast:test at 192.0.2.10:3260, "
       "node.conn[0].timeo.noop_out_timeout: 5 -> 30\n"
       "node record of iqn.2026-01.org.ballast:test at 192.0.2.10:3260, "
@@ -92,7 +94,7 @@ void tune_and_undo_leave_every_byte_as_it_was(void**) {
 void iscsid_reads_what_the_block_says(void**) {
   const Tree tree;
   make_initiator(tree);
-  tune_once(tree);
+  tune_all_targets(tree);
   const std::string content = tree.read(tune::configuration_path);
   const tune::NodeSettings settings = tune::parse_configuration(content);
   assert_string_equal(settings.at("node.session.timeo.replacement_timeout").c_str(), "600");
@@ -122,11 +124,11 @@ void two_at_once_is_one_too_many(void**) {
     const Result<UniqueFd> other = tree.files().lock("/etc");
     assert_true(other.ok());
     for (const auto& outcome :
-         {tune::tune(tree.files(), Goal{}, false), tune::undo(tree.files(), false)}) {
+         {tune::tune(tree.files(), {}, false), tune::undo(tree.files(), false)}) {
       assert_false(outcome.ok());
       assert_non_null(strstr(outcome.error().message.c_str(), "another ballastctl tune"));
     }
-    assert_true(tune::tune(tree.files(), Goal{}, true).ok());
+    assert_true(tune::tune(tree.files(), {}, true).ok());
     assert_true(tree.contents() == before);
   }
   tune_once(tree);
@@ -140,7 +142,7 @@ void another_length_keeps_the_first_undo(void**) {
   // No newline at its end: the block brings one, and takes it away.
   tree.write(tune::configuration_path, "node.startup = manual");
   const auto before = tree.contents();
-  tune_once(tree);
+  tune_all_targets(tree);
   Goal goal;
   goal.survive = std::chrono::hours{1};
   tune_once(tree, goal);
@@ -195,7 +197,7 @@ void lines_others_add_to_iscsid_conf_stay(void**) {
   const Tree tree;
   make_initiator(tree);
   const std::string before = tree.read(tune::configuration_path);
-  tune_once(tree);
+  tune_all_targets(tree);
   tree.write(tune::configuration_path, tree.read(tune::configuration_path) + "# mine\n");
   undo_once(tree);
   assert_string_equal(tree.read(tune::configuration_path).c_str(), (before + "# mine\n").c_str());
@@ -219,7 +221,7 @@ void half_a_record_is_refused(void**) {
   const auto before = tree.contents();
   for (const bool undoing : {false, true}) {
     const Result<tune::Outcome> outcome =
-        undoing ? tune::undo(tree.files(), false) : tune::tune(tree.files(), Goal{}, false);
+        undoing ? tune::undo(tree.files(), false) : tune::tune(tree.files(), {}, false);
     assert_false(outcome.ok());
     assert_non_null(strstr(outcome.error().message.c_str(), "is damaged"));
     assert_true(tree.contents() == before);
@@ -254,7 +256,7 @@ void a_mark_without_its_partner_is_refused(void**) {
   make_initiator(tree);
   tree.write(tune::configuration_path, "node.startup = manual\n# END ballast\n");
   const auto before = tree.contents();
-  const Result<tune::Outcome> outcome = tune::tune(tree.files(), Goal{}, false);
+  const Result<tune::Outcome> outcome = tune::tune(tree.files(), {{}, true}, false);
   assert_false(outcome.ok());
   assert_non_null(strstr(outcome.error().message.c_str(), "/etc/iscsi/iscsid.conf"));
   assert_true(tree.contents() == before);
@@ -271,7 +273,7 @@ void without_rights_nothing_is_changed(void**) {
   const pid_t child = ::fork();
   if (child == 0) {
     const bool dropped = ::setresuid(65534, 65534, 65534) == 0;
-    const Result<tune::Outcome> outcome = tune::tune(tree.files(), Goal{}, false);
+    const Result<tune::Outcome> outcome = tune::tune(tree.files(), {}, false);
     const bool said =
         !outcome.ok() && outcome.error().message.find("run it as root") != std::string::npos;
     ::_exit(dropped && said ? 0 : 1);
@@ -286,7 +288,7 @@ void a_machine_without_disks_is_set_for_those_to_come(void**) {
   const Tree tree;
   tree.add_open_iscsi();
   const auto before = tree.contents();
-  const std::string text = tune_once(tree);
+  const std::string text = tune_all_targets(tree);
   assert_non_null(strstr(text.c_str(), "60-ballast.rules: written"));
   assert_non_null(strstr(text.c_str(), "iscsid.conf: the block of ballastctl added"));
   undo_once(tree);
@@ -296,7 +298,7 @@ void a_machine_without_disks_is_set_for_those_to_come(void**) {
 void a_machine_without_open_iscsi_is_told_so(void**) {
   const Tree tree;
   tree.add_disk("sda", 0);
-  const std::string text = tune_once(tree);
+  const std::string text = tune_all_targets(tree);
   assert_non_null(strstr(text.c_str(), "is open-iscsi installed?"));
   assert_non_null(strstr(text.c_str(), "has no node record"));
   assert_false(tree.files().exists(tune::configuration_path));
@@ -358,10 +360,126 @@ void a_file_keeps_its_mode(void**) {
   make_initiator(tree);
   const std::string path = tree.root() + tune::configuration_path;
   assert_int_equal(::chmod(path.c_str(), 0600), 0);
-  tune_once(tree);
+  tune_all_targets(tree);
   struct stat found {};
   assert_int_equal(::stat(path.c_str(), &found), 0);
   assert_int_equal(found.st_mode & 07777, 0600);
+}
+
+void iscsid_conf_is_changed_only_when_told_to(void**) {
+  const Tree tree;
+  make_initiator(tree);
+  const std::string before = tree.read(tune::configuration_path);
+  tune_once(tree);
+  assert_string_equal(tree.read(tune::configuration_path).c_str(), before.c_str());
+  tune_all_targets(tree);
+  assert_non_null(strstr(tree.read(tune::configuration_path).c_str(), "timeout = 600\n# END"));
+  Goal goal;
+  goal.survive = std::chrono::hours{1};
+  tune_once(tree, goal);
+  assert_non_null(strstr(tree.read(tune::configuration_path).c_str(), "timeout = 3600\n# END"));
+  undo_once(tree);
+  assert_string_equal(tree.read(tune::configuration_path).c_str(), before.c_str());
+}
+
+// --- dm-multipath --------------------------------------------------------------------------------
+
+// multipathd has made the session's recovery_tmo short, as it does by default.
+void make_paths(const Tree& tree) {
+  make_initiator(tree);
+  tree.add_map({"sda", "sdb"});
+  tree.write(recovery_path, "5\n");
+}
+
+void a_path_keeps_its_short_recovery(void**) {
+  const Tree tree;
+  make_paths(tree);
+  auto before = tree.contents();
+  tune_once(tree);
+  assert_string_equal(tree.read(recovery_path).c_str(), "5\n");
+  assert_string_equal(tree.read(timeout_path).c_str(), "310\n");
+  assert_non_null(
+      strstr(tree.read(Tree::node_record).c_str(), "node.session.timeo.replacement_timeout = 5\n"));
+  assert_non_null(strstr(tune_once(tree).c_str(), "nothing to change"));
+  undo_once(tree);
+  tree.remove(Tree::reconfigured);
+  assert_true(tree.contents() == before);
+}
+
+void a_path_that_was_tuned_before_it_was_one_gets_a_short_recovery(void**) {
+  const Tree tree;
+  make_initiator(tree);
+  tune_once(tree);
+  assert_string_equal(tree.read(recovery_path).c_str(), "600\n");
+  tree.add_map({"sda"});
+  tune_once(tree);
+  assert_string_equal(tree.read(recovery_path).c_str(), "5\n");
+  undo_once(tree);
+  assert_string_equal(tree.read(recovery_path).c_str(), "120\n");
+}
+
+void undo_knows_that_multipathd_made_the_recovery_short(void**) {
+  const Tree tree;
+  make_initiator(tree);
+  tune_once(tree);
+  tree.add_map({"sda"});
+  tree.write(recovery_path, "5\n");
+  tune_once(tree);
+  undo_once(tree);
+  assert_string_equal(tree.read(recovery_path).c_str(), "120\n");
+}
+
+void multipathd_gets_a_section_and_reads_it(void**) {
+  const Tree tree;
+  make_paths(tree);
+  const std::string text = tune_once(tree);
+  assert_non_null(strstr(text.c_str(), "/etc/multipath/conf.d/ballast.conf: written\n"));
+  const multipath::Section written = multipath::parse(tree.read(multipath::file_path));
+  const multipath::Identity disk{"BALLAST", "vol7", ""};
+  assert_string_equal(multipath::said_of(written, disk, "no_path_retry")->c_str(), "queue");
+  assert_string_equal(multipath::said_of(written, disk, "fast_io_fail_tmo")->c_str(), "5");
+  assert_false(multipath::said_of(written, {"OTHER", "vol7", ""}, "no_path_retry").has_value());
+  assert_string_equal(tree.read(Tree::reconfigured).c_str(), "ok\n");
+  undo_once(tree);
+  assert_false(tree.files().exists(multipath::file_path));
+  assert_string_equal(tree.read(Tree::reconfigured).c_str(), "ok\nok\n");
+}
+
+void what_an_operator_says_to_multipathd_is_reported_and_left(void**) {
+  const Tree tree;
+  make_paths(tree);
+  const char* const mine = "/etc/multipath/conf.d/mine.conf";
+  tree.write(mine,
+             "devices {\n device {\n  vendor \"BALLAST\"\n  product \"vol0\"\n"
+             "  no_path_retry fail # we like errors\n }\n}\n");
+  const std::string before = tree.read(mine);
+  const std::string text = tune_once(tree);
+  assert_non_null(strstr(text.c_str(),
+                         "note: /etc/multipath/conf.d/mine.conf says no_path_retry fail for disks "
+                         "of Ballast, and is left as it is; to outlive 10min, change it there to "
+                         "queue, then multipathd reconfigure\n"));
+  assert_string_equal(tree.read(mine).c_str(), before.c_str());
+  const multipath::Section written = multipath::parse(tree.read(multipath::file_path));
+  assert_false(multipath::said_of(written, {"BALLAST", "vol0", ""}, "no_path_retry").has_value());
+  assert_true(multipath::said_of(written, {"BALLAST", "vol0", ""}, "fast_io_fail_tmo").has_value());
+}
+
+void an_operator_who_says_the_same_needs_no_section(void**) {
+  const Tree tree;
+  make_paths(tree);
+  tree.write("/etc/multipath.conf",
+             "devices {\n device {\n  vendor \"BALLAST\"\n  product \".*\"\n"
+             "  no_path_retry 120\n  fast_io_fail_tmo 5\n }\n}\n");
+  const std::string text = tune_once(tree);
+  assert_null(strstr(text.c_str(), "multipath"));
+  assert_false(tree.files().exists(multipath::file_path));
+}
+
+void a_machine_without_multipath_tools_gets_no_section(void**) {
+  const Tree tree;
+  make_initiator(tree);
+  tune_once(tree);
+  assert_false(tree.files().exists(multipath::file_path));
 }
 
 }  // namespace
@@ -391,6 +509,14 @@ int main() {
       cmocka_unit_test(the_goal_of_the_last_tune_is_kept),
       cmocka_unit_test(a_record_with_a_wrong_goal_is_refused),
       cmocka_unit_test(a_file_keeps_its_mode),
+      cmocka_unit_test(iscsid_conf_is_changed_only_when_told_to),
+      cmocka_unit_test(a_path_keeps_its_short_recovery),
+      cmocka_unit_test(a_path_that_was_tuned_before_it_was_one_gets_a_short_recovery),
+      cmocka_unit_test(undo_knows_that_multipathd_made_the_recovery_short),
+      cmocka_unit_test(multipathd_gets_a_section_and_reads_it),
+      cmocka_unit_test(what_an_operator_says_to_multipathd_is_reported_and_left),
+      cmocka_unit_test(an_operator_who_says_the_same_needs_no_section),
+      cmocka_unit_test(a_machine_without_multipath_tools_gets_no_section),
   };
   return cmocka_run_group_tests_name("tune", tests, nullptr, nullptr);
 }

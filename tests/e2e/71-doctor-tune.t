@@ -52,7 +52,7 @@ ok "a dry run" "$CTL" tune --dry-run
 is "$(disk timeout) $(sha256sum < "$CONF") $(ls $RULE $RECORD 2> /dev/null)" "30 $conf_before " "changed nothing"
 
 # --- tune ---
-is "$(status_of "$CTL" tune)" 0 "tune"
+is "$(status_of "$CTL" tune --all-targets)" 0 "tune"
 like "$(said)" '^sd[a-z]+ timeout: 30 -> 310$' "it says what it changes"
 is "$(disk timeout) $(session recovery_tmo)" "310 600" "disk and session have it"
 is "$(node node.session.timeo.replacement_timeout)" 600 "so has the node record"

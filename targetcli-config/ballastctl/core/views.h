@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a core file can tell and a live plugin is not asked for. Each returns a document in the form
-// of ballast-json(5), and each has a table for people. ballast-json(5) explains the members.
+// What a core file can tell and a live plugin is not asked for. Each returns a document, which
+// ballast-json(5) explains, and has a table for people.
 #pragma once
 
 #include <nlohmann/json.hpp>

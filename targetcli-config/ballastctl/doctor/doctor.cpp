@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 
 #include "targetcli-config/ballastctl/commands.h"
@@ -38,8 +39,14 @@ Result<Report> examine(const Files& files, const std::vector<std::string>& names
   if (!found) {
     return found.error();
   }
+  std::optional<multipath::Daemon> daemon;
   for (const Disk& disk : found.value()) {
     report.disks.push_back({disk, judge(disk, goal)});
+    if (disk.map) {
+      daemon = daemon ? daemon : multipath::daemon(files);
+      std::ranges::move(judge(disk, *daemon, goal),
+                        std::back_inserter(report.disks.back().findings));
+    }
   }
   if (!report.disks.empty()) {
     report.machine = judge(machine(files), goal);

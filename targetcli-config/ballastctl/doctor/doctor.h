@@ -48,6 +48,8 @@ struct Report {
 };
 
 std::vector<Finding> judge(const Disk& disk, const Goal& goal);
+// What multipathd does with a disk that is a path of one of its maps.
+std::vector<Finding> judge(const Disk& disk, const multipath::Daemon& daemon, const Goal& goal);
 std::vector<Finding> judge(const Machine& machine, const Goal& goal);
 std::vector<Finding> judge(const TargetLun& lun);
 Finding judge(const CommandWindow& window);

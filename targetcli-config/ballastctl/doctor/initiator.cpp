@@ -84,15 +84,28 @@ Finding max_retries(const Disk& disk, const Settings& found, const Settings& goo
 Finding replacement_timeout(const Disk& disk, const Settings& found, const Settings& good,
                             const Goal& goal) {
   const Nanoseconds nothing{};
-  Finding finding = time_setting("replacement_timeout", disk.replacement_timeout,
-                                 found.replacement_timeout.value_or(nothing),
-                                 good.replacement_timeout.value_or(nothing),
-                                 fmt::format("if the target itself does not answer for {}, the "
-                                             "session is lost, and I/O fails this long afterwards",
-                                             config::format_duration(goal.survive)),
-                                 tune);
-  if (disk.replacement_timeout.text == "off") {
-    finding.verdict = Verdict::ok;
+  const bool several = disk.paths == Paths::several;
+  Finding finding = time_setting(
+      "replacement_timeout", disk.replacement_timeout, found.replacement_timeout.value_or(nothing),
+      good.replacement_timeout.value_or(nothing),
+      several ? "this long after the session is lost, I/O goes by another path; fast_io_fail_tmo "
+                "of multipathd sets it"
+              : fmt::format("if the target itself does not answer for {}, the session is lost, and "
+                            "I/O fails this long afterwards",
+                            config::format_duration(goal.survive)),
+      tune);
+  if (several && !disk.map) {
+    // Whatever is set here, multipathd sets it again for the other disk.
+    finding.verdict = Verdict::change;
+    finding.why =
+        "another disk of this session is a path of dm-multipath, so multipathd makes this time "
+        "short; but this disk has no other path, and fails";
+    finding.wanted = "a path of dm-multipath, too";
+    finding.how = fmt::format("multipath -a /dev/{} && multipath -r", disk.name);
+  } else if (disk.replacement_timeout.text == "off") {
+    finding.verdict = several ? Verdict::change : Verdict::ok;
+    finding.wanted = several ? in_seconds(good_failover) : "";
+    finding.how = several ? tune : "";
   }
   return finding;
 }
@@ -202,7 +215,7 @@ Finding hung_task(const Machine& machine, const Goal& goal) {
 
 std::vector<Finding> judge(const Disk& disk, const Goal& goal) {
   const Settings found = timeline_settings(disk);
-  const Settings good = wanted(found, goal);
+  const Settings good = wanted(found, goal, disk.paths);
   const std::string tmf =
       "time to wait for LIO, which answers only when Ballast has answered the command, at its "
       "deadline at the latest";

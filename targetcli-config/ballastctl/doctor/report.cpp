@@ -59,6 +59,12 @@ std::string text_of(const DiskReport& report, const Goal& goal, const View& view
   text += fmt::format("A target that does not answer at all is outlived {}:\n",
                       length(timeline::survives_unanswered(settings)));
   text += timeline_text(timeline::unanswered(settings));
+  if (disk.map) {
+    text += fmt::format(
+        "These are errors of one path of {}, {}. Applications see one only if "
+        "no_path_retry lets it through.\n",
+        printable(disk.map->name), fmt::join(disk.map->paths, " and "));
+  }
   return text + "\n";
 }
 
@@ -112,6 +118,10 @@ nlohmann::json json_of(const DiskReport& report, const Goal& goal) {
           {"target", disk.target},
           {"portal", disk.portal},
           {"session", disk.session},
+          {"multipath", disk.map ? nlohmann::json{{"name", disk.map->name},
+                                                  {"wwid", disk.map->wwid},
+                                                  {"paths", disk.map->paths}}
+                                 : nlohmann::json{}},
           {"settings", json_of(report.findings)},
           {"survives_ns", json_of(timeline::survives(settings, goal.deadline))},
           {"survives_unanswered_ns", json_of(timeline::survives_unanswered(settings))},

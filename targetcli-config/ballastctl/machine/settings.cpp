@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <filesystem>
+#include <set>
 #include <sstream>
 
 #include "lib/base/values.h"
@@ -60,6 +61,7 @@ Disk read_disk(const Files& files, const std::string& name, const std::string& w
   disk.target = files.value(session + "/targetname").value_or("");
   disk.portal = portal_of(files, connection);
   disk.interface = files.value(session + "/ifacename").value_or("default");
+  disk.map = multipath::map_of(files, name);
   disk.timeout = read(files, where + "/timeout");
   disk.eh_timeout = read(files, where + "/eh_timeout");
   disk.queue_depth = read(files, where + "/queue_depth");
@@ -121,17 +123,27 @@ std::optional<std::uint64_t> available_memory(const Files& files) {
 }  // namespace
 
 Result<std::vector<Disk>> disks(const Files& files, const std::vector<std::string>& names) {
-  std::vector<Disk> found;
-  if (names.empty()) {
-    for (const std::string& name : files.list("/sys/block")) {
-      if (Result<Disk> disk = examine(files, name)) {
-        found.push_back(std::move(disk).value());
+  std::vector<Disk> all;
+  std::set<std::string> sessions_of_paths;
+  for (const std::string& name : files.list("/sys/block")) {
+    if (Result<Disk> disk = examine(files, name)) {
+      all.push_back(std::move(disk).value());
+      if (all.back().map) {
+        sessions_of_paths.insert(all.back().session);
       }
     }
-    return found;
   }
+  for (Disk& disk : all) {
+    disk.paths = sessions_of_paths.contains(disk.session) ? Paths::several : Paths::one;
+  }
+  if (names.empty()) {
+    return all;
+  }
+  std::vector<Disk> found;
   for (const std::string& name : names) {
-    Result<Disk> disk = examine(files, kernel_name(files, name));
+    const std::string kernel = kernel_name(files, name);
+    const auto known = std::ranges::find(all, kernel, &Disk::name);
+    Result<Disk> disk = known == all.end() ? examine(files, kernel) : Result<Disk>{*known};
     if (!disk) {
       return disk.error();
     }
@@ -150,6 +162,10 @@ Machine machine(const Files& files) {
   machine.dirty_background_ratio = read(files, "/proc/sys/vm/dirty_background_ratio");
   machine.available_bytes = available_memory(files);
   return machine;
+}
+
+multipath::Identity identity_of(const Disk& disk) {
+  return {std::string{vendor}, disk.model, disk.map ? disk.map->wwid : std::string{}};
 }
 
 timeline::Settings timeline_settings(const Disk& disk) {

@@ -17,6 +17,7 @@
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "targetcli-config/ballastctl/machine/files.h"
+#include "targetcli-config/ballastctl/machine/multipath.h"
 #include "targetcli-config/ballastctl/machine/timeline.h"
 
 namespace ballast::ctl {
@@ -38,6 +39,9 @@ struct Disk {
   std::string target;     // IQN
   std::string portal;     // "192.0.2.10:3260", "[2001:db8::1]:3260"; in the form of the node record
   std::string interface;  // the name of open-iscsi's interface, "default"
+  std::optional<multipath::Map> map;  // that the disk is a path of
+  // The disk, or another disk of its session, is a path of a map.
+  Paths paths = Paths::one;
   // Attributes of the disk.
   Value timeout, eh_timeout, max_retries, queue_depth, write_zeroes_max_bytes;
   // Of the disk's host.
@@ -59,6 +63,9 @@ struct Machine {
 // says which name is no such disk, and why.
 Result<std::vector<Disk>> disks(const Files& files, const std::vector<std::string>& names);
 Machine machine(const Files& files);
+
+// What multipath.conf matches the disk with.
+multipath::Identity identity_of(const Disk& disk);
 
 // The settings for the model of timeline.h. An unknown one has the default of Linux or of iscsid.
 timeline::Settings timeline_settings(const Disk& disk);

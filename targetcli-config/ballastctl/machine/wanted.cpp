@@ -22,7 +22,7 @@ std::int64_t whole_seconds(Nanoseconds time) {
   return std::chrono::ceil<seconds>(time).count();
 }
 
-timeline::Settings wanted(const timeline::Settings& found, const Goal& goal) {
+timeline::Settings wanted(const timeline::Settings& found, const Goal& goal, Paths paths) {
   BALLAST_ASSERT(goal.survive > Nanoseconds{} && goal.survive <= longest_survive);
   BALLAST_ASSERT(goal.deadline > Nanoseconds{} && goal.deadline <= longest_survive);
   timeline::Settings good = found;
@@ -35,7 +35,11 @@ timeline::Settings wanted(const timeline::Settings& found, const Goal& goal) {
   good.lu_reset_timeout = std::max(good.lu_reset_timeout, patience);
   good.tgt_reset_timeout = std::max(good.tgt_reset_timeout, patience);
   good.eh_deadline.reset();
-  if (good.replacement_timeout) {
+  if (paths == Paths::several) {
+    if (!good.replacement_timeout || *good.replacement_timeout > longest_failover) {
+      good.replacement_timeout = good_failover;
+    }
+  } else if (good.replacement_timeout) {
     good.replacement_timeout = std::max(*good.replacement_timeout, rounded_up(goal.survive));
   }
   // A NOP must find a dead connection before the timeout of the command.

@@ -15,7 +15,10 @@
 //                          settings are, and no data is lost by that.
 //   eh_deadline            off: otherwise it would end the wait early and set the disk offline.
 //   replacement_timeout    As long as the freeze. Then the freeze is also outlived if the whole
-//                          target stops and the session is lost.
+//                          target stops and the session is lost. The disk of a session that is one
+//                          of several paths (dm-multipath) needs the contrary: a short time, after
+//                          which its commands go by another path. If none is left, multipathd holds
+//                          them (multipath.h).
 //   abort, lu, tgt reset   Longer than Ballast's deadline, because LIO answers a task management
 //                          request only after Ballast has answered the command.
 //   NOP-outs               On: without them the error handler begins after half the time. LIO
@@ -41,13 +44,22 @@ struct Goal {
 };
 inline constexpr Nanoseconds longest_survive = std::chrono::hours{24 * 30};
 
+// Whether the session is the only way to its LUNs, or dm-multipath has others.
+enum class Paths : std::uint8_t { one, several };
+
+// After this time without a session, I/O should go by another path; a longer one is good enough up
+// to longest_failover.
+inline constexpr Nanoseconds good_failover = std::chrono::seconds{5};
+inline constexpr Nanoseconds longest_failover = std::chrono::seconds{30};
+
 // The time that an answer may take to arrive after the deadline.
 inline constexpr Nanoseconds answer_margin = std::chrono::seconds{10};
 
 // Returns `found` with the settings changed that have to change; one that is good enough stays. The
 // changed values are whole seconds. eh_timeout is never changed. Applied to its own result it
 // changes nothing.
-timeline::Settings wanted(const timeline::Settings& found, const Goal& goal);
+timeline::Settings wanted(const timeline::Settings& found, const Goal& goal,
+                          Paths paths = Paths::one);
 
 // Rounded up.
 std::int64_t whole_seconds(Nanoseconds time);

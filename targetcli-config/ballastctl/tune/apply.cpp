@@ -112,7 +112,7 @@ Result<UniqueFd> alone(const Files& files, bool dry_run) {
 
 }  // namespace
 
-Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run) {
+Result<Outcome> tune(const Files& files, const Request& request, bool dry_run) {
   const Result<UniqueFd> lock = alone(files, dry_run);
   if (!lock) {
     return lock.error();
@@ -122,7 +122,7 @@ Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run) {
     return old.error();
   }
   const std::vector<Disk> found = disks(files, {}).value();
-  const Result<Plan> plan = make_plan(files, found, old.value().value_or(Record{}), goal);
+  const Result<Plan> plan = make_plan(files, found, old.value().value_or(Record{}), request);
   if (!plan) {
     return plan.error();
   }
@@ -148,12 +148,12 @@ Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run) {
   for (const std::string& note : plan.value().notes) {
     outcome.text += "note: " + printable(note) + "\n";
   }
-  for (const std::string& sentence : waiting_for_login(found, goal)) {
+  for (const std::string& sentence : waiting_for_login(found, request.goal)) {
     outcome.text += "note: " + printable(sentence) + "\n";
   }
   if (plan.value().changes.empty()) {
     outcome.text += fmt::format("nothing to change: a freeze of {} is outlived\n",
-                                config::format_duration(goal.survive));
+                                config::format_duration(request.goal.survive));
   } else {
     outcome.text +=
         dry_run ? "a dry run: nothing was changed\n"

@@ -43,6 +43,12 @@ Result<Current> current_block(const Files& files, const std::string& path) {
   return Current{true, block.value()};
 }
 
+Result<void> put_file(const Files& files, const std::string& path,
+                      const std::optional<std::string>& text) {
+  const Result<void> done = text ? files.replace(path, *text) : files.remove(path);
+  return done && path == multipath::file_path ? multipath::reconfigure(files) : done;
+}
+
 Result<void> put_block(const Files& files, const Change& change,
                        const std::optional<std::string>& block) {
   const std::optional<std::string> content = files.read(change.name);
@@ -108,7 +114,7 @@ Result<void> Places::put(const Change& change, const std::optional<std::string>&
       return update_node(files_, {change.target, change.portal, change.interface}, change.name,
                          text.value_or(""));
     case Kind::file:
-      return text ? files_.replace(change.name, *text) : files_.remove(change.name);
+      return put_file(files_, change.name, text);
     case Kind::block:
       return put_block(files_, change, text);
   }

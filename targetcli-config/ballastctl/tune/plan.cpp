@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <tuple>
 
@@ -22,14 +23,15 @@ std::string seconds_text(Nanoseconds time) {
 // gives the same plan.
 class Planner {
  public:
-  Planner(const Files& files, std::vector<Disk> disks, const Record& old, const Goal& goal)
-      : files_{files}, disks_{std::move(disks)}, places_{files, disks_}, old_{old}, goal_{goal} {
+  Planner(const Files& files, std::vector<Disk> disks, const Record& old, const Request& request)
+      : files_{files}, disks_{std::move(disks)}, old_{old}, request_{request} {
     plan_.record = old;
-    plan_.record.goal = goal;
+    plan_.record.goal = request.goal;
   }
 
   Result<Plan> plan() {
     add_rule();
+    add_multipath();
     if (Result<void> done = add_configuration(); !done) {
       return done.error();
     }
@@ -78,6 +80,8 @@ class Planner {
     if (now != good) {
       plan_.record.add(change);
       plan_.changes.push_back(std::move(change));
+    } else if (old_.find(change) != nullptr) {
+      plan_.record.add(change);  // multipathd may have put there what is good now
     }
   }
 
@@ -88,7 +92,7 @@ class Planner {
   }
 
   void add_rule() {
-    const Settings good = wanted(Settings{}, goal_);
+    const Settings good = wanted(Settings{}, request_.goal);
     const std::string timeout = seconds_text(good.timeout);
     const std::string retries = fmt::format("{}", good.max_retries);
     plan_.record.rule_timeout = timeout;
@@ -103,13 +107,63 @@ class Planner {
         "ATTR{{timeout}}=\"{}\"\n"
         "SUBSYSTEM==\"scsi_disk\", ATTRS{{vendor}}==\"BALLAST\", ATTR{{max_retries}}=\"{}\"\n"
         "LABEL=\"ballast_end\"\n",
-        config::format_duration(goal_.survive), timeout, retries);
+        config::format_duration(request_.goal.survive), timeout, retries);
     add(place, files_.read(rule_path), rule);
   }
 
-  // Discovery makes new node records from iscsid.conf, and updates old ones from it.
+  // A setting of which an operator's file says otherwise is left to that file.
+  void add_multipath() {
+    const multipath::Daemon daemon = multipath::daemon(files_);
+    if (!daemon.installed) {
+      return;
+    }
+    std::vector<multipath::Identity> all{{"BALLAST", "DISK", ""}};  // those that come later
+    std::ranges::transform(disks_, std::back_inserter(all), identity_of);
+    std::string settings;
+    for (const char* const setting : {multipath::fast_io_fail_tmo, multipath::no_path_retry}) {
+      std::optional<multipath::Said> said;
+      for (const multipath::Identity& disk : all) {
+        said = said ? said : multipath::operator_says(daemon, disk, setting);
+      }
+      if (!said) {
+        settings += fmt::format("    {} {}\n", setting, multipath::good_value(setting));
+      } else if (!multipath::is_good(setting, said->value, multipath::polling_interval(daemon),
+                                     request_.goal)) {
+        plan_.notes.push_back(fmt::format(
+            "{} says {} {} for disks of Ballast, and is left as it is; to outlive {}, change it "
+            "there to {}, then multipathd reconfigure",
+            said->path, setting, said->value, config::format_duration(request_.goal.survive),
+            multipath::good_value(setting)));
+      }
+    }
+    const std::string file = fmt::format(
+        "# Written by ballastctl tune, for Ballast's disks that are paths of dm-multipath.\n"
+        "# `ballastctl tune --undo` puts back what was here before.\n"
+        "#\n"
+        "# fast_io_fail_tmo: so many seconds after a session is lost, I/O goes by another path.\n"
+        "# It has nothing to do with a frozen store, which is behind every path.\n"
+        "# no_path_retry queue: when no path is left, as while the target restarts, I/O waits.\n"
+        "# If the target is gone for good: multipathd disablequeueing map NAME\n"
+        "devices {{\n"
+        "  device {{\n"
+        "    vendor \"BALLAST\"\n"
+        "    product \".*\"\n"
+        "{}"
+        "  }}\n"
+        "}}\n",
+        settings);
+    const Change place = change_at(Kind::file, multipath::file_path);
+    const std::optional<std::string> now = files_.read(multipath::file_path);
+    add(place, now, settings.empty() ? first(place, now) : file);
+  }
+
+  // Discovery makes new node records from iscsid.conf, and updates old ones from it. That is every
+  // target, so tune does it only if it is told to, and keeps up what it was told to do once.
   Result<void> add_configuration() {
     const std::optional<std::string> content = files_.read(configuration_path);
+    if (!content && !request_.all_targets) {
+      return {};
+    }
     if (!content) {
       plan_.notes.push_back(
           fmt::format("{} cannot be read (is open-iscsi installed?): targets that are discovered "
@@ -122,13 +176,16 @@ class Planner {
       return Error{now.error().errno_value,
                    std::string{configuration_path} + ": " + now.error().message};
     }
+    if (!now.value() && !request_.all_targets) {
+      return {};
+    }
     const Change place = change_at(Kind::block, configuration_path);
     const Result<std::string> without = with_block(*content, std::nullopt, std::nullopt);
     const NodeSettings found = parse_configuration(without.value());
     const Settings before = timeline_settings(found);
     std::string lines;
     const NodeSettings unchanged = node_settings(before);
-    for (const auto& [name, value] : node_settings(wanted(before, goal_))) {
+    for (const auto& [name, value] : node_settings(wanted(before, request_.goal))) {
       if (unchanged.at(name) != value) {
         lines += fmt::format("{} = {}\n", name, value);
       }
@@ -168,7 +225,8 @@ class Planner {
     for (auto& [name, value] : before) {
       value = first(change_at(Kind::node, name, disk), value).value_or(value);
     }
-    for (const auto& [name, value] : node_settings(wanted(timeline_settings(before), goal_))) {
+    for (const auto& [name, value] :
+         node_settings(wanted(timeline_settings(before), request_.goal, disk.paths))) {
       if (const auto place = now.find(name); place != now.end()) {
         add(change_at(Kind::node, name, disk), place->second, value);
       }
@@ -190,13 +248,13 @@ class Planner {
   }
 
   void add_session(const Disk& disk) {
-    const Settings good = wanted(ctl::timeline_settings(original(disk)), goal_);
+    const Settings good = wanted(ctl::timeline_settings(original(disk)), request_.goal, disk.paths);
     add_value(change_at(Kind::session, "recovery_tmo", disk), disk.replacement_timeout,
               good.replacement_timeout ? seconds_text(*good.replacement_timeout) : "off");
   }
 
   void add_disk(const Disk& disk) {
-    const Settings good = wanted(ctl::timeline_settings(original(disk)), goal_);
+    const Settings good = wanted(ctl::timeline_settings(original(disk)), request_.goal, disk.paths);
     add_value(change_at(Kind::disk, "timeout", disk), disk.timeout, seconds_text(good.timeout));
     add_value(change_at(Kind::disk, "max_retries", disk), disk.max_retries,
               fmt::format("{}", good.max_retries));
@@ -205,17 +263,16 @@ class Planner {
 
   const Files& files_;
   const std::vector<Disk> disks_;
-  const Places places_;
   const Record& old_;
-  const Goal& goal_;
+  const Request& request_;
   Plan plan_;
 };
 
 }  // namespace
 
 Result<Plan> make_plan(const Files& files, const std::vector<Disk>& disks, const Record& old,
-                       const Goal& goal) {
-  return Planner{files, disks, old, goal}.plan();
+                       const Request& request) {
+  return Planner{files, disks, old, request}.plan();
 }
 
 std::vector<std::string> waiting_for_login(const std::vector<Disk>& disks, const Goal& goal) {

@@ -16,6 +16,7 @@ namespace {
 
 struct Options {
   GoalOptions goal;
+  bool all_targets = false;
   bool dry_run = false;
   bool undo = false;
 };
@@ -25,9 +26,9 @@ void run(const Options& options) {
   if (!options.dry_run && !files.is_fake() && ::geteuid() != 0) {
     fail("tune changes kernel settings and files in /etc, which needs root: sudo ballastctl tune");
   }
-  const Goal goal = options.goal.over(tune::recorded_goal(files));
-  const Result<tune::Outcome> outcome =
-      options.undo ? tune::undo(files, options.dry_run) : tune::tune(files, goal, options.dry_run);
+  const tune::Request request{options.goal.over(tune::recorded_goal(files)), options.all_targets};
+  const Result<tune::Outcome> outcome = options.undo ? tune::undo(files, options.dry_run)
+                                                     : tune::tune(files, request, options.dry_run);
   if (!outcome) {
     fail(outcome.error().message);
   }
@@ -51,6 +52,8 @@ void add_tune(CLI::App& app) {
       app.add_subcommand("tune", "set up this initiator so that it outlives a freeze (needs root)");
   const auto options = std::make_shared<Options>();
   add_goal_options(*command, options->goal);
+  command->add_flag("--all-targets", options->all_targets,
+                    "also for every target that is discovered later, of Ballast or not");
   command->add_flag("--dry-run", options->dry_run, "say what would be changed, and change nothing");
   command->add_flag("--undo", options->undo, "put back everything that tune has changed");
   command->callback([options] { run(*options); });

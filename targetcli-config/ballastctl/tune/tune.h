@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // ballastctl tune: sets this initiator so that it outlives a freeze, and undoes that again.
 //
-// It writes to three kinds of place. sysfs holds the settings of disks that are there now. A udev
-// rule is for disks that come later. Node records and a block in iscsid.conf are for later logins.
+// It writes to four kinds of place. sysfs holds the settings of disks that are there now. A udev
+// rule is for disks that come later. Node records are for later logins, and, if the operator wants
+// that, a block in iscsid.conf for targets that are discovered later. A device section in a file of
+// multipathd is for disks that are paths of dm-multipath, now or later.
 // wanted.h says which values are right, and record.h how undoing works. Blocks; single-threaded.
 #pragma once
 
@@ -16,6 +18,13 @@
 
 namespace ballast::ctl::tune {
 
+// What the operator asks for.
+struct Request {
+  Goal goal;
+  // Also targets that are discovered later, of Ballast or not: iscsid.conf.
+  bool all_targets = false;
+};
+
 inline constexpr const char* rule_path = "/etc/udev/rules.d/60-ballast.rules";
 
 struct Plan {
@@ -26,7 +35,7 @@ struct Plan {
 
 // Looks at all places and changes nothing. `old`: the record, empty if there is none.
 Result<Plan> make_plan(const Files& files, const std::vector<Disk>& disks, const Record& old,
-                       const Goal& goal);
+                       const Request& request);
 
 // Returns whole sentences: one for each session that has settings which count only from the next
 // login.
@@ -37,7 +46,7 @@ struct Outcome {
   std::string text;
   std::vector<std::string> errors;
 };
-Result<Outcome> tune(const Files& files, const Goal& goal, bool dry_run);
+Result<Outcome> tune(const Files& files, const Request& request, bool dry_run);
 Result<Outcome> undo(const Files& files, bool dry_run);
 
 }  // namespace ballast::ctl::tune
