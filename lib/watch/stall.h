@@ -36,8 +36,8 @@ inline std::uint64_t all_store_errors(const LunSnapshot& lun) {
 }
 
 // Commands that were answered before they were done.
-inline std::uint64_t answered_early(const LunCounters& counters) {
-  return counters.deadlines + counters.shed + counters.aborted;
+inline std::uint64_t answered_early(const LunCounters& counted) {
+  return counted.deadlines + counted.shed + counted.aborted;
 }
 
 }  // namespace ballast::watch

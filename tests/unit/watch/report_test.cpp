@@ -528,6 +528,20 @@ void a_stall_tells_of_the_command_that_waits(void**) {
   assert_true(lun["counters"].contains("commands") && lun["store_errors"] == json::array());
 }
 
+void the_manual_has_every_member_of_a_signal(void**) {
+  StallNews news{.lun = lun_named("vol0"), .begin = {now, {}, 0}, .oldest = CommandRecord{}};
+  for (const char* kind : {"stalled", "recovered"}) {
+    json document = json::parse(report::stall(news));
+    assert_true(document["report"] == kind);
+    document["luns"][0]["counters"] = nullptr;
+    if (document["luns"][0].contains("command")) {
+      document["luns"][0]["command"] = nullptr;  // as in inflight
+    }
+    test::expect_in_manual(document, {"DOCUMENTS OF THE DAEMON", kind});
+    news.oldest.reset();
+  }
+}
+
 void a_recovery_tells_what_the_stall_cost(void**) {
   StallNews news{
       .lun = lun_named("vol0"), .begin = {TimePoint{now.since_start - 9s}, {}, 1}, .oldest = {}};
@@ -573,6 +587,7 @@ int main() {
       cmocka_unit_test(what_is_not_utf8_is_replaced),
       cmocka_unit_test(any_bytes_in_any_name_give_json),
       cmocka_unit_test(a_stall_tells_of_the_command_that_waits),
+      cmocka_unit_test(the_manual_has_every_member_of_a_signal),
       cmocka_unit_test(a_recovery_tells_what_the_stall_cost),
   };
   return cmocka_run_group_tests_name("report", tests, nullptr, nullptr);
