@@ -454,6 +454,7 @@ void json_has_all_of_it(void**) {
   const Tree tree;
   tree.add_machine();
   tree.add_disk("sda", 0);
+  tree.add_map({"sda"});
   tree.add_backstore("vol0", 0, "memory");
   const nlohmann::json document = doctor::as_json(report_of(tree));
   assert_int_equal(document.at("version").get<int>(), 1);
@@ -469,7 +470,7 @@ void json_has_all_of_it(void**) {
 }
 
 // --- what is wanted
-// --------------------------------------------------------------------------------
+// -------------------------------------------------------------------------------
 
 void what_is_wanted_is_enough_and_stable(void**) {
   for (const std::int64_t seconds : {1, 59, 180, 181, 600, 3600, 86400}) {
