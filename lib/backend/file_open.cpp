@@ -4,9 +4,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "lib/backend/file_label.h"
@@ -45,6 +50,35 @@ Result<void> check_size(const FileConfig& config, bool block_device, Bytes has, 
                "with size={} or less, or grow the file with truncate -s {} {}",
                config.path, format_bytes(has), format_bytes(wants), has.value(), wants.value(),
                config.path);
+}
+
+// The format of an image whose first bytes these are; null: none that is known.
+const char* image_format(std::string_view head) {
+  struct Magic {
+    std::string_view bytes;
+    const char* format;
+  };
+  constexpr Magic magics[] = {{"QFI\xfb", "qcow2"}, {"KDMV", "VMDK"}, {"vhdxfile", "VHDX"}};
+  for (const Magic& magic : magics) {
+    if (head.starts_with(magic.bytes)) {
+      return magic.format;
+    }
+  }
+  return nullptr;
+}
+
+// Other targets know such formats (tcmu-runner's user:qcow), so somebody may expect it here.
+void warn_of_image(const FileConfig& config, int fd) {
+  alignas(4096) std::array<char, 4096> head{};
+  const ssize_t got = ::pread(fd, head.data(), head.size(), 0);
+  const char* const format =
+      image_format(std::string_view{head.data(), got < 0 ? 0 : static_cast<std::size_t>(got)});
+  if (format != nullptr) {
+    log(LogLevel::warning,
+        "{} begins as a {} image does. Ballast serves the bytes of the file, not the disk in it: "
+        "to have that disk, convert the image (qemu-img convert -O raw) and use the new file",
+        config.path, format);
+  }
 }
 
 // Checks whether the LUN's blocks suit the alignment that the probe found.
@@ -132,6 +166,9 @@ Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_b
   if (const Result<void> enough = check_size(config, file.block_device, has.value(), size);
       !enough) {
     return enough.error();
+  }
+  if (!expected.record.has_value()) {
+    warn_of_image(config, file.fd.get());
   }
   file.reach = expected.record.has_value() ? std::max(expected.record->reach, size) : size;
   if (Result<void> labelled = settle(config, size, expected, &file); !labelled) {

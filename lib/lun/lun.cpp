@@ -107,8 +107,12 @@ void Lun::begin_not_ready(scsi::Command& command) {
     return;
   }
   expect();
-  front_end_.answer(command, expected_ == nullptr ? scsi::Status::busy
-                                                  : expected_->disk.answer_becoming_ready(command));
+  scsi::Status status = scsi::Status::busy;
+  if (expected_ != nullptr) {
+    status = refused_ ? expected_->disk.answer_refused(command)
+                      : expected_->disk.answer_becoming_ready(command);
+  }
+  front_end_.answer(command, status);
 }
 
 std::size_t Lun::abort(const std::function<bool(const scsi::Command&)>& meant) {

@@ -5,7 +5,8 @@
 //
 // Life. use() gives the LUN a store. wait_for() gives it a source that will have one; until then
 // the LUN is "becoming ready". In this time it answers INQUIRY, and nearly everything else BUSY
-// (Disk::answer_becoming_ready). close() answers every command in bounded time. If the storage
+// (Disk::answer_becoming_ready). If the store that was found is of no use, the LUN says so from
+// then on (Disk::answer_refused). close() answers every command in bounded time. If the storage
 // neither finishes nor ends an operation, the LUN departs all the same: it does not touch the front
 // end any more. The rest of it stays, and the store stays locked, until the last operation has
 // ended. is_gone() says when the LUN may be destroyed.
@@ -175,6 +176,7 @@ class Lun final : private backend::AccessWatcher {
   co::Task<void> find_store();
   co::Task<bool> finish_store();
   void use_found();
+  void refuse(std::string_view why);
   void make_task_set();
   void expect();
   scsi::DiskConfig disk_config(const backend::Geometry& geometry) const;
@@ -226,6 +228,7 @@ class Lun final : private backend::AccessWatcher {
   co::Event not_opening_;      // nobody waits for a store, or opens one
   co::Event closed_;           // the backend is closed and every task has ended
   co::Event ended_;            // every command is answered, and further ones are answered BUSY
+  bool refused_ = false;       // the store was found, and is of no use
   bool ending_ = false;
   bool departed_ = false;
   std::atomic<bool> gone_{false};

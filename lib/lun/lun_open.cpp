@@ -82,9 +82,7 @@ co::Task<void> Lun::find_store() {
       co_return;
     }
     if (state == backend::StoreSource::State::refused) {
-      log(LogLevel::error,
-          "{}: cannot be opened: {}; delete the backstore and create it anew (the data stays)",
-          name(), source_->error().message);
+      refuse(source_->error().message);
       co_return;
     }
   }
@@ -93,21 +91,23 @@ co::Task<void> Lun::find_store() {
 co::Task<bool> Lun::finish_store() {
   const Result<void> finished = co_await source_->finish(executor_, no_store_.token());
   if (!finished.ok() && finished.error().errno_value != ECANCELED) {
-    log(LogLevel::error,
-        "{}: cannot be opened: {}; delete the backstore and create it anew (the data stays)",
-        name(), finished.error().message);
+    refuse(finished.error().message);
   }
   co_return finished.ok();
+}
+
+void Lun::refuse(std::string_view why) {
+  refused_ = true;
+  log(LogLevel::error,
+      "{}: cannot be opened: {}; delete the backstore and create it anew (the data stays)", name(),
+      why);
 }
 
 void Lun::use_found() {
   try {
     use(source_->take());
   } catch (const std::bad_alloc&) {
-    log(LogLevel::error,
-        "{}: cannot be opened: out of memory; delete the backstore and create it "
-        "anew (the data stays)",
-        name());
+    refuse("out of memory");
   }
 }
 

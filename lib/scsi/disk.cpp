@@ -170,6 +170,18 @@ Status Disk::answer_becoming_ready(Command& command) {
   return Status::busy;
 }
 
+Status Disk::answer_refused(Command& command) {
+  const Judgement judgement = judge(command);
+  if (judgement.operation == nullptr) {
+    return judgement.refusal;
+  }
+  if (judgement.operation->immediate == &Disk::inquiry) {
+    return inquiry(command);
+  }
+  return fail(command,
+              Sense{.key = SenseKey::not_ready, .what = asc::manual_intervention_required});
+}
+
 std::optional<Status> Disk::refuse(Command& command, const Operation& operation) {
   if (attention_count_ > 0 && operation.answers_unit_attention) {
     const Sense attention{.key = SenseKey::unit_attention, .what = attentions_[0]};

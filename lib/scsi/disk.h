@@ -106,6 +106,9 @@ class Disk {
   // its refusal. All others get BUSY. The reason is Linux's scan for LUNs: it waits for the INQUIRY
   // of each LUN. It would repeat a TEST UNIT READY that got BUSY, and its REPORT LUNS comes later.
   Status answer_becoming_ready(Command& command);
+  // The same once it is known that the storage will never be there: NOT READY, manual intervention
+  // required, to all but INQUIRY.
+  Status answer_refused(Command& command);
   // Does all of that: execute() judges the command when it is called, and the task does the work
   // when it is awaited.
   co::Task<Status> execute(Command& command);

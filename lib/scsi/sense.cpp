@@ -22,6 +22,7 @@ constexpr Name names[] = {
     {asc::cause_not_reportable, "LOGICAL UNIT NOT READY, CAUSE NOT REPORTABLE"},
     {asc::becoming_ready, "LOGICAL UNIT IS IN PROCESS OF BECOMING READY"},
     {asc::initializing_command_required, "LOGICAL UNIT NOT READY, INITIALIZING COMMAND REQUIRED"},
+    {asc::manual_intervention_required, "LOGICAL UNIT NOT READY, MANUAL INTERVENTION REQUIRED"},
     {asc::access_state_transition,
      "LOGICAL UNIT NOT ACCESSIBLE, ASYMMETRIC ACCESS STATE TRANSITION"},
     {asc::port_in_standby_state, "LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN STANDBY STATE"},

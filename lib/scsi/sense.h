@@ -38,6 +38,7 @@ inline constexpr AdditionalSense no_additional_sense{0x00, 0x00};
 inline constexpr AdditionalSense cause_not_reportable{0x04, 0x00};
 inline constexpr AdditionalSense becoming_ready{0x04, 0x01};
 inline constexpr AdditionalSense initializing_command_required{0x04, 0x02};
+inline constexpr AdditionalSense manual_intervention_required{0x04, 0x03};
 inline constexpr AdditionalSense access_state_transition{0x04, 0x0a};
 inline constexpr AdditionalSense port_in_standby_state{0x04, 0x0b};
 inline constexpr AdditionalSense warning{0x0b, 0x00};

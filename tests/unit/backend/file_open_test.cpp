@@ -56,6 +56,17 @@ void make_file(const std::string& path, std::uint64_t size) {
   std::filesystem::resize_file(path, size);
 }
 
+std::string warnings;
+
+// What it logs, beside opening well.
+std::string open_warns(const FileConfig& config, const Expected& expected = {}) {
+  warnings.clear();
+  set_log_sink([](LogLevel, std::string_view line) { warnings += line; });
+  const Result<OpenFile> opened = open_file(config, 1_MiB, 512_B, expected);
+  set_log_sink(nullptr);
+  return opened ? warnings : "refused: " + opened.error().message;
+}
+
 // Runs `work` in a child; what it returns comes back. For what must not happen to the test itself.
 std::string in_a_child(const std::function<std::string()>& work) {
   std::array<int, 2> ends{};
@@ -370,6 +381,41 @@ void a_check_looks_at_the_store_and_at_the_control_file(void**) {
   expect_in(check_now(order).error().message, {"/nowhere/control"});
 }
 
+// --- what is no error, but likely a mistake
+
+void an_image_of_another_format_is_pointed_out(void**) {
+  const Folder folder;
+  FileConfig config{.path = folder.file("image")};
+  for (const auto& [magic, format] :
+       {std::pair{"QFI\xfb", "a qcow2 image"}, std::pair{"KDMV", "a VMDK image"},
+        std::pair{"vhdxfile", "a VHDX image"}}) {
+    std::ofstream{config.path} << magic;
+    std::filesystem::resize_file(config.path, 1 << 20);
+    for (const CacheMode mode : {CacheMode::direct, CacheMode::buffered}) {
+      config.cache = mode;
+      expect_in(open_warns(config), {config.path, format, "qemu-img convert -O raw"});
+    }
+  }
+}
+
+void a_raw_file_is_not(void**) {
+  const Folder folder;
+  const FileConfig config{.path = folder.file("raw")};
+  make_file(config.path, 1 << 20);
+  assert_string_equal(open_warns(config).c_str(), "");
+}
+
+// It may be an initiator that has written it there.
+void nor_what_is_known_as_the_store_of_a_lun(void**) {
+  const Folder folder;
+  const FileConfig config{.path = folder.file("known")};
+  std::ofstream{config.path} << "QFI\xfb";
+  std::filesystem::resize_file(config.path, 1 << 20);
+  Expected known;
+  known.record = StoreRecord{.path = config.path, .lun = "vol0", .size = 1_MiB, .reach = 1_MiB};
+  assert_string_equal(open_warns(config, known).c_str(), "");
+}
+
 }  // namespace
 
 int main() {
@@ -403,6 +449,9 @@ int main() {
       cmocka_unit_test(what_the_device_tells_reaches_the_geometry),
       cmocka_unit_test(the_factory_refuses_sizes_that_cannot_be),
       cmocka_unit_test(a_check_looks_at_the_store_and_at_the_control_file),
+      cmocka_unit_test(an_image_of_another_format_is_pointed_out),
+      cmocka_unit_test(a_raw_file_is_not),
+      cmocka_unit_test(nor_what_is_known_as_the_store_of_a_lun),
   };
   return cmocka_run_group_tests_name("file_open", tests, nullptr, nullptr);
 }

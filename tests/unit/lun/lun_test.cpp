@@ -74,11 +74,15 @@ void closed_while_becoming_ready_it_is_gone_at_once_and_wants_nothing(void**) {
   assert_false(waiting.source.wanted);
 }
 
-void a_refused_store_leaves_a_lun_that_can_be_closed(void**) {
+void a_refused_store_leaves_a_lun_that_says_so_and_can_be_closed(void**) {
   Waiting waiting;
   waiting.source.state = backend::StoreSource::State::refused;
   waiting.rig.sim.run_for(1s);
-  assert_true(busy(waiting.rig.ask(read_10())));
+  assert_true(waiting.rig.ask(inquiry).good());
+  for (const Bytes8& cdb : {read_10(), test_unit_ready, start_unit}) {
+    assert_true(
+        waiting.rig.ask(cdb).failed(SenseKey::not_ready, scsi::asc::manual_intervention_required));
+  }
   waiting.rig.close(5s);
   assert_true(waiting.rig.lun->is_gone());
 }
@@ -317,7 +321,7 @@ int main() {
       cmocka_unit_test(becoming_ready_it_says_who_it_is_and_that_it_is_becoming_ready),
       cmocka_unit_test(without_an_identity_everything_is_busy),
       cmocka_unit_test(closed_while_becoming_ready_it_is_gone_at_once_and_wants_nothing),
-      cmocka_unit_test(a_refused_store_leaves_a_lun_that_can_be_closed),
+      cmocka_unit_test(a_refused_store_leaves_a_lun_that_says_so_and_can_be_closed),
       cmocka_unit_test(a_store_that_turns_out_different_is_announced),
       cmocka_unit_test(idle_it_is_closed_at_once),
       cmocka_unit_test(a_closing_lun_waits_for_its_commands_and_no_longer_than_its_patience),
