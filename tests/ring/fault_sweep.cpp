@@ -180,8 +180,12 @@ State state_of(Lun& lun) {
   State state = State::neither;
   std::string said;
   (void)eventually([&] {
+    const Answer answer = lun.execute(test_unit_ready());
     said += take_log();
-    if (!lun.execute(test_unit_ready()).becoming_ready()) {
+    if (answer.becoming_ready()) {
+      return false;
+    }
+    if (!answer.refused_for_good()) {
       state = State::ready;
     } else if (said.find("cannot be opened") != std::string::npos) {
       state = State::given_up;

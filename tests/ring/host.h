@@ -45,6 +45,10 @@ struct Answer {
   bool becoming_ready() const {
     return status == 0x02 && sense_key() == 0x2 && additional_sense() == 0x0401;
   }
+  // The same, MANUAL INTERVENTION REQUIRED.
+  bool refused_for_good() const {
+    return status == 0x02 && sense_key() == 0x2 && additional_sense() == 0x0403;
+  }
   unsigned additional_sense() const { return unsigned{sense[12]} << 8 | sense[13]; }
 };
 

@@ -116,7 +116,7 @@ void a_store_is_not_opened_without_its_log(void**) {
   assert_true(reads(*lun, 0, 5));
 }
 
-// The log is looked at after the LUN was made, so it stays "becoming ready".
+// The log is looked at after the LUN was made, so the LUN is there, and of no use.
 void assert_refused(const std::string& config, const char* why) {
   (void)take_log();
   const auto lun = Lun::add(config);
@@ -130,7 +130,7 @@ void assert_refused(const std::string& config, const char* why) {
     std::fprintf(stderr, "%s\n", said.c_str());
     assert_true(false);
   }
-  assert_true(lun->execute(test_unit_ready()).becoming_ready());
+  assert_true(lun->execute(test_unit_ready()).refused_for_good());
 }
 
 // The label of the log is behind the LUN's end, where data comes.

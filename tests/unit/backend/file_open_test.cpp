@@ -13,6 +13,7 @@
 #include <fstream>
 #include <functional>
 
+#include "lib/base/log.h"
 #include "tests/unit/backend/lab.h"
 #include "tests/unit/backend/loop_device.h"
 #include "tests/unit/backend/small_mount.h"
@@ -412,7 +413,9 @@ void nor_what_is_known_as_the_store_of_a_lun(void**) {
   std::ofstream{config.path} << "QFI\xfb";
   std::filesystem::resize_file(config.path, 1 << 20);
   Expected known;
-  known.record = StoreRecord{.path = config.path, .lun = "vol0", .size = 1_MiB, .reach = 1_MiB};
+  known.record.emplace();
+  known.record->path = config.path;
+  known.record->size = known.record->reach = 1_MiB;
   assert_string_equal(open_warns(config, known).c_str(), "");
 }
 
