@@ -7,9 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <thread>
 #include <utility>
 
 #include "lib/base/assert.h"
@@ -62,8 +66,29 @@ pid_t daemon(const std::string& name) {
   return pid;
 }
 
+void stop(pid_t process) {
+  BALLAST_ASSERT(::kill(process, SIGSTOP) == 0);
+  const std::filesystem::path tasks = "/proc/" + std::to_string(process) + "/task";
+  const auto stands = [](const std::filesystem::path& task) {
+    std::ifstream stat{task / "stat"};
+    const std::string text{std::istreambuf_iterator<char>{stat}, {}};
+    const std::size_t name_end = text.rfind(") ");
+    return name_end == std::string::npos || text.compare(name_end + 2, 1, "T") == 0;
+  };
+  for (int i = 0; i < 1000; ++i) {
+    bool all = true;
+    for (const auto& task : std::filesystem::directory_iterator{tasks}) {
+      all = all && stands(task.path());
+    }
+    if (all) {
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{5});
+  }
+}
+
 Frozen::Frozen(const std::string& name) : pid_{daemon(name)} {
-  BALLAST_ASSERT(::kill(pid_, SIGSTOP) == 0);
+  stop(pid_);
 }
 
 Frozen::~Frozen() {

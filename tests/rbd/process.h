@@ -21,6 +21,10 @@ bool shell(const std::string& command, std::string* output = nullptr);
 // The process number of a daemon of the cluster: "osd.0", "mon".
 pid_t daemon(const std::string& name);
 
+// Stops a process, and waits until each of its threads stands still: on a busy machine that takes
+// long enough to answer a request.
+void stop(pid_t process);
+
 // A daemon that stands still while this object lives.
 class Frozen {
  public:

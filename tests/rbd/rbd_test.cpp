@@ -492,7 +492,7 @@ int end(const std::string& string, bool before) {
   }
   std::vector<std::byte> data = bytes_of(16384, 7);
   const pid_t osd = ballast::rbd_test::daemon("osd.0");
-  (void)::kill(osd, SIGSTOP);
+  ballast::rbd_test::stop(osd);
   if (write(*lun, 0, data).status != busy) {
     return 2;
   }
