@@ -154,7 +154,7 @@ void Oracle::record(const Issued& command) {
   for_each_block(wish, [&](std::uint32_t block, std::uint32_t index) {
     Access access{.certain = command.good()};
     if (wish.kind == Kind::compare_and_write) {
-      access.kind = Access::Kind::swap;
+      access.kind = lost_during(command, block) ? Access::Kind::put : Access::Kind::swap;
       access.expected = wish.expected[index];
       access.content = wish.data[index];
     } else if (wish.changes()) {
@@ -168,6 +168,15 @@ void Oracle::record(const Issued& command) {
       access.content = wish.kind == Kind::read ? command.found[index] : wish.expected[index];
     }
     add(command, block, access);
+  });
+}
+
+// Whether the server forgot what the block had while the command was under way. Then a COMPARE AND
+// WRITE may compare before that and write after it: one with a volatile cache promises no more.
+bool Oracle::lost_during(const Issued& command, std::uint32_t block) const {
+  const std::vector<Access>& all = accesses_[block];
+  return std::any_of(all.begin(), all.end(), [&](const Access& access) {
+    return access.kind == Access::Kind::lose && access.ended > command.began;
   });
 }
 

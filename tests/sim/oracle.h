@@ -92,6 +92,7 @@ class Oracle final : public StoreWatcher {
  private:
   void record(const Issued& command);
   void record_miscompare(const Issued& command);
+  bool lost_during(const Issued& command, std::uint32_t block) const;
   void add(const Issued& command, std::uint32_t block, Access access);
   void add_of_store(std::uint32_t block, Access access);
   void promise(std::uint32_t block, std::uint32_t landing) {
