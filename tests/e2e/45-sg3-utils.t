@@ -46,6 +46,15 @@ for claim in 'Unmap command supported \(LBPU\): 1' 'Write same \(16\) with unmap
 done
 ok "Block Device Characteristics" sg_vpd -p bdc "$DEV"
 
+# ---- log pages, defects ----
+for page in 0 0,0xff 2 3 0x19 0x2f; do
+    ok "LOG SENSE, page $page" sg_logs --page="$page" "$DEV"
+done
+like "$(sg_logs --page=0x19 "$DEV")" 'number of write commands *[=:] *[1-9]' "it has counted writes"
+like "$(sg_logs --page=0x2f "$DEV")" 'asc *= *0x0' "and nothing is exceptional"
+refused "LOG SENSE, a page that there is not" "$INVALID_FIELD|invalid field" sg_logs --page=0x0d "$DEV"
+like "$(sg_reassign --grown "$DEV" 2>&1)" 'Elements in .*: 0' "no defect has grown"
+
 # ---- capacity, mode pages, state ----
 like "$(sg_readcap "$DEV")" "Last LBA=$((blocks - 1)) .*Number of logical blocks=$blocks" "READ CAPACITY(10)"
 capacity=$(sg_readcap --16 "$DEV")
