@@ -42,6 +42,9 @@ constexpr Nanoseconds warm_up = 3s;          // of the load, before the freeze
 constexpr Nanoseconds after_the_thaw = 60s;  // until the load has gone on, and until it has ended
 constexpr std::size_t most_messages = 40;
 
+// Stays, unlike the folder of a drill.
+constexpr const char* locked = "/var/lib/ballast";
+
 struct Options {
   std::string freeze = "90s", size = "64MiB";
   bool yes = false, clean_up = false, json = false;
@@ -76,7 +79,7 @@ Wanted wanted_by(const Options& options) {
 
 // Nobody else may make or remove what a drill makes while this is held.
 UniqueFd alone(const Files& files) {
-  Result<UniqueFd> lock = files.lock(folder);
+  Result<UniqueFd> lock = files.lock(locked);
   if (!lock && lock.error().errno_value == EWOULDBLOCK) {
     fail("another drill is running, or is being removed: try again when it has ended");
   }

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <thread>
 
 #include "targetcli-config/ballastctl/drill/rig.h"
 
@@ -56,12 +57,27 @@ void wait_for_the_end(const Files& files, int alive, Nanoseconds freeze) {
   }
 }
 
+// A program that the drill has started may outlive it, and make something when all seems removed:
+// so it looks once more a second later.
+std::vector<std::string> remove_for_good(const Files& files) {
+  constexpr int most_rounds = 5;
+  std::vector<std::string> problems;
+  for (int round = 0; round < most_rounds; ++round) {
+    problems = remove_all(files);
+    std::this_thread::sleep_for(1s);
+    if (leftovers(files).empty()) {
+      return {};
+    }
+  }
+  return problems.empty() ? leftovers(files) : problems;
+}
+
 [[noreturn]] void guard(const Files& files, UniqueFd alive, UniqueFd said, Nanoseconds freeze) {
   ::setsid();
   for (const int ignored : {SIGHUP, SIGINT, SIGTERM, SIGQUIT, SIGPIPE}) {
     ::signal(ignored, SIG_IGN);
   }
-  ::prctl(PR_SET_NAME, "drill-guardian");
+  ::prctl(PR_SET_NAME, "drill-guard");
   (void)files.write_value("/proc/self/oom_score_adj", "-1000");
   // Whoever reads the drill's output must not wait for the guardian.
   if (const UniqueFd nothing{::open("/dev/null", O_RDWR | O_CLOEXEC)}; nothing) {
@@ -70,7 +86,7 @@ void wait_for_the_end(const Files& files, int alive, Nanoseconds freeze) {
     ::dup2(nothing.get(), STDERR_FILENO);
   }
   wait_for_the_end(files, alive.get(), freeze);
-  for (const std::string& problem : remove_all(files)) {
+  for (const std::string& problem : remove_for_good(files)) {
     const std::string line = problem + "\n";
     (void)!::write(said.get(), line.data(), line.size());
   }

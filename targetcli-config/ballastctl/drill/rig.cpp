@@ -223,6 +223,9 @@ void remove_backstore(const Files& files, std::vector<std::string>& problems) {
 // --- making ---
 
 Result<void> make_file(Bytes size) {
+  if (::mkdir(folder, 0700) != 0 && errno != EEXIST) {
+    return failed("made", folder);
+  }
   const UniqueFd file{::open(store, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)};
   if (!file) {
     return failed("made", store);
@@ -455,6 +458,8 @@ std::vector<std::string> remove_all(const Files& files) {
   note(thaw(files));
   for (const std::string& each : sessions(files)) {
     constexpr std::string_view prefix = "session";
+    // udev looks at a disk that was written, and the kernel would log errors if it went meanwhile.
+    (void)run({"udevadm", "settle", "--timeout=20"});
     note(run_silently({"iscsiadm", "-m", "session", "-r", each.substr(prefix.size()), "--logout"}));
   }
   if (has_node_record(files)) {
