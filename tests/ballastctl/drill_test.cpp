@@ -49,7 +49,13 @@ json lun(const std::string& name, const json& changes = json::object()) {
   json all{{"name", name},
            {"state", "ok"},
            {"open_for_ns", 1000},
-           {"counters", {{"stuck", 0}, {"stalls", 3}, {"deadlines", 0}, {"shed", 0}}},
+           {"counters",
+            {{"stuck", 0},
+             {"stalls", 3},
+             {"deadlines", 0},
+             {"shed", 0},
+             {"busy", 2},
+             {"task_set_full", 0}}},
            {"latency", latency(900 * ms, {{10 * ms, 4}, {1000 * ms, 1}})}};
   all.merge_patch(changes);
   return all;
@@ -144,10 +150,14 @@ void a_lun_that_goes_on_has_outlived_it(void**) {
   const Files files = tree.files();
   Onlooker onlooker{files, "mine"};
   onlooker.look(answer({lun("mine"), lun("vol0")}));
-  const json busy{{"state", "stalled"}, {"counters", {{"stalls", 4}, {"deadlines", 9}}}};
+  const json busy{
+      {"state", "stalled"},
+      {"counters", {{"stalls", 4}, {"deadlines", 9}, {"busy", 9}, {"task_set_full", 1}}}};
   onlooker.look(answer({lun("mine", busy), lun("vol0")}));
   assert_string_equal(troubles(witness(onlooker, "LUN", "mine")).c_str(), "");
+  assert_int_equal(witness(onlooker, "LUN", "mine").busy, 8);
   assert_string_equal(troubles(witness(onlooker, "LUN", "vol0")).c_str(), "");
+  assert_int_equal(witness(onlooker, "LUN", "vol0").busy, 0);
   assert_string_equal(troubles(witness(onlooker, "daemon", "tcmu-runner")).c_str(), "");
 }
 
@@ -244,10 +254,10 @@ Verdict good() {
   verdict.size = Bytes{64 << 20};
   verdict.load = {.writes = 5, .reads = 6, .longest = std::chrono::seconds{20}};
   verdict.witnesses = {
-      {"daemon", "tcmu-runner", "", std::nullopt, {}},
-      {"LUN", "vol0", "", std::chrono::milliseconds{400}, {}},
-      {"LUN", "idle", "", Nanoseconds{}, {}},
-      {"session", "session1", "to iqn.a", std::nullopt, {}},
+      {"daemon", "tcmu-runner", "", std::nullopt, 0, {}},
+      {"LUN", "vol0", "", std::chrono::milliseconds{400}, 7, {}},
+      {"LUN", "idle", "", Nanoseconds{}, 0, {}},
+      {"session", "session1", "to iqn.a", std::nullopt, 0, {}},
   };
   return verdict;
 }
@@ -259,7 +269,8 @@ void all_have_outlived_it(void**) {
       "the program that wrote to the frozen LUN: outlived it; 5 writes and 6 reads, "
       "the longest of which took 20 s\n"
       "daemon tcmu-runner: outlived it\n"
-      "LUN vol0: outlived it; longest answer 400 ms\n"
+      "LUN vol0: outlived it; longest answer 400 ms; 7 commands were answered BUSY, to be sent "
+      "again\n"
       "LUN idle: outlived it; it was asked for nothing\n"
       "session session1 (to iqn.a): outlived it\n"
       "ok: all have outlived a freeze of 21 s\n");

@@ -114,7 +114,7 @@ Witness* Onlooker::find(const char* kind, const std::string& name) {
 }
 
 Witness& Onlooker::add(const char* kind, const std::string& name, std::string about) {
-  return all_[{rank_of(kind), name}] = {kind, name, std::move(about), std::nullopt, {}};
+  return all_[{rank_of(kind), name}] = {kind, name, std::move(about), std::nullopt, 0, {}};
 }
 
 // Each trouble is told once, however long it lasts.
@@ -182,6 +182,7 @@ void Onlooker::look_at_lun(const json& lun) {
     before->second = lun;
   }
   witness->longest = longest_between(before->second.at("latency"), lun.at("latency"));
+  witness->busy = grown(before->second, lun, "busy") + grown(before->second, lun, "task_set_full");
   if (grown(before->second, lun, "stuck") > 0) {
     trouble(*witness, "had a thread that did not go on for 5 s");
   }

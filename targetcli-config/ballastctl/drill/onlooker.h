@@ -26,11 +26,14 @@ namespace ballast::ctl::drill {
 
 // Something that has outlived the drill, or has not.
 struct Witness {
-  std::string kind;                    // "daemon", "LUN", "session", "disk", "initiator"
-  std::string name;                    // "vol0", "session1", "sda", "iqn.…"
-  std::string about;                   // whose it is; may be empty
-  std::optional<Nanoseconds> longest;  // of a LUN: its longest answer during the drill
-  std::vector<std::string> troubles;   // each in a few words; none: it has outlived it
+  std::string kind;   // "daemon", "LUN", "session", "disk", "initiator"
+  std::string name;   // "vol0", "session1", "sda", "iqn.…"
+  std::string about;  // whose it is; may be empty
+  // Of a LUN, during the drill: its longest answer among those that were GOOD, and how many were
+  // BUSY or TASK SET FULL, to be asked for again.
+  std::optional<Nanoseconds> longest;
+  std::uint64_t busy = 0;
+  std::vector<std::string> troubles;  // each in a few words; none: it has outlived it
 };
 
 class Onlooker {

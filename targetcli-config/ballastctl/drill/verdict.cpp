@@ -27,11 +27,16 @@ std::string sentence(const std::string& subject, const std::vector<std::string>&
 
 std::string text_of(const Witness& witness) {
   const std::string about = witness.about.empty() ? "" : fmt::format(" ({})", witness.about);
-  const std::string longest = !witness.longest ? ""
-                              : witness.longest->count() == 0
-                                  ? "; it was asked for nothing"
-                                  : fmt::format("; longest answer {}", length(*witness.longest));
-  return sentence(witness.kind + " " + witness.name + about, witness.troubles, longest);
+  std::string rest;
+  if (witness.longest && witness.longest->count() == 0 && witness.busy == 0) {
+    rest = "; it was asked for nothing";
+  } else if (witness.longest) {
+    rest = fmt::format("; longest answer {}", length(*witness.longest));
+  }
+  if (witness.busy > 0) {
+    rest += fmt::format("; {} commands were answered BUSY, to be sent again", witness.busy);
+  }
+  return sentence(witness.kind + " " + witness.name + about, witness.troubles, rest);
 }
 
 std::string list_of(const char* title, const std::vector<std::string>& lines) {
@@ -99,6 +104,7 @@ nlohmann::ordered_json as_json(const Verdict& verdict) {
          {"outlived", witness.troubles.empty()},
          {"longest_ns", witness.longest ? nlohmann::ordered_json(witness.longest->count())
                                         : nlohmann::ordered_json{}},
+         {"busy", witness.busy},
          {"troubles", witness.troubles}});
   }
   return {{"version", 1},
