@@ -25,6 +25,7 @@ void add_set(CLI::App& app);
 void add_check(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_tune(CLI::App& app);
+void add_drill(CLI::App& app);
 void add_watch(CLI::App& app);
 void add_history(CLI::App& app);
 void add_report(CLI::App& app);

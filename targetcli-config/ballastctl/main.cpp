@@ -49,7 +49,8 @@ int run(int argc, char** argv) {
   // These look at the kernel and at open-iscsi.
   add_doctor(app);
   add_tune(app);
-  // This one uses all of these sources.
+  // These use all of these sources.
+  add_drill(app);
   add_watch(app);
   add_metrics(app);
   // This one reads what watch has recorded.
