@@ -5,6 +5,7 @@
 # their store is frozen; a session that does not outlive one; what one has left, removed; and what it refuses.
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our plugin answers"
+[[ -n ${BALLAST_LONG-} ]] || skip_all "takes two minutes: BALLAST_LONG=1"
 plan 36
 
 CTL=$LAB_BUILD/ballastctl
