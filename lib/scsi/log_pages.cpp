@@ -21,8 +21,8 @@ enum Page : std::uint8_t {
   general_statistics = 0x19,
   informational_exceptions = 0x2f,
 };
-constexpr std::array<std::uint8_t, 6> pages = {supported_pages, write_errors,
-                                               read_errors,     provisioning,
+constexpr std::array<std::uint8_t, 6> pages = {supported_pages,    write_errors,
+                                               read_errors,        provisioning,
                                                general_statistics, informational_exceptions};
 constexpr std::uint8_t all_subpages = 0xff;
 
@@ -149,8 +149,7 @@ std::optional<std::size_t> put_log_page(std::uint8_t page, std::uint8_t subpage,
   std::size_t length = 0;
   switch (page) {
     case supported_pages:
-      length =
-          first == 0 ? put_pages(body, subpage == all_subpages, statistics.tells_room) : 0;
+      length = first == 0 ? put_pages(body, subpage == all_subpages, statistics.tells_room) : 0;
       break;
     case write_errors:
       put_errors(parameters, statistics.written, statistics.write_errors);

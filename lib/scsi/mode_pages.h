@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ModePages: the mode pages of a LUN and their current values. These are Caching (08), Control (0A),
-// Informational Exceptions Control (1C) and, if the store tells how much room it has, Logical Block
-// Provisioning (1C, subpage 02).
+// ModePages: the mode pages of a LUN and their current values. These are Caching (08), Control
+// (0A), Informational Exceptions Control (1C) and, if the store tells how much room it has, Logical
+// Block Provisioning (1C, subpage 02).
 //
 // Initiators can change WCE (if the backend has a volatile cache), D_SENSE and SWP. Changes last
 // until the LUN is closed; nothing is saved. MODE SELECT first checks the whole list and then

@@ -64,8 +64,8 @@ Status Disk::log_sense(Command& command) {
     return fail(command, invalid_field_in_cdb(3));
   }
   std::array<std::uint8_t, longest_log_page> data{};
-  const std::optional<std::size_t> length = put_log_page(
-      page, subpage, be16(command.cdb, 5), done, volume_.logical_block(), data);
+  const std::optional<std::size_t> length =
+      put_log_page(page, subpage, be16(command.cdb, 5), done, volume_.logical_block(), data);
   if (!length) {
     return fail(command, invalid_field_in_cdb(5));
   }

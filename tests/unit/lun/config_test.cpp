@@ -36,10 +36,10 @@ void expect_words(const std::string& message, std::initializer_list<const char*>
 }
 
 void the_limits_are_what_may_change_while_it_is_open(void**) {
-  assert_string_equal(
-      live_keys().c_str(),
-      "read_expire, write_expire, target_latency, soft_threshold, poll, deadline, slow, stall_after, "
-      "stall_window, busy_for, max_iops, max_bandwidth and burst");
+  assert_string_equal(live_keys().c_str(),
+                      "read_expire, write_expire, target_latency, soft_threshold, poll, deadline, "
+                      "slow, stall_after, "
+                      "stall_window, busy_for, max_iops, max_bandwidth and burst");
 }
 
 void limits_that_no_command_can_keep_are_refused(void**) {
