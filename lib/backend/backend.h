@@ -47,6 +47,7 @@ struct Capabilities {
   bool write_through = false;  // the LUN begins with its write cache off (WCE 0)
   bool block_status = false;
   bool exclusive = false;  // we hold a lock, so no other program should be writing
+  bool room = false;       // room() can tell
 };
 
 enum class Fua : bool { no, yes };       // yes: the data is durable when the operation ends
@@ -57,6 +58,12 @@ struct Extent {
   Bytes offset;
   Bytes length;
   bool allocated;
+};
+
+// What a store that allocates blocks as they are written has left for them.
+struct Room {
+  Bytes free;  // for all who share it, as the other files of a file system
+  Bytes used;  // allocated for this store
 };
 
 // How a backend is connected to a store on another machine.
@@ -125,6 +132,8 @@ class Backend {
   // gaps: at most `limit`, so they may end early. After a failure `out` is unchanged.
   virtual co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                           std::vector<Extent>* out) = 0;
+  // Only if capabilities().room. Nothing: it could not be found out now.
+  virtual co::Task<std::optional<Room>> room() { co_return std::nullopt; }
   // Grows or shrinks the backend to `size`, a multiple of logical_block. geometry() shows the new
   // size once this ended with ok.
   virtual co::Task<IoStatus> resize(Bytes size) = 0;

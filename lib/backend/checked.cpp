@@ -44,6 +44,7 @@ class Checked final : public Filter, private co::TaskListener<IoStatus> {
   co::Task<IoStatus> resize(Bytes size) override;
   co::Task<Result<void>> write_label(std::optional<Label> label) override;
   co::Task<std::string> waits_for(Nanoseconds patience) override;
+  co::Task<std::optional<Room>> room() override;
   co::Task<void> close() override;
 
  private:
@@ -209,6 +210,13 @@ co::Task<std::string> Checked::waits_for(Nanoseconds patience) {
   const co::Gate::Guard inside{running_};
   std::string text = co_await inner_->waits_for(patience);
   co_return std::move(text);
+}
+
+co::Task<std::optional<Room>> Checked::room() {
+  BALLAST_ASSERT(!running_.closed() && inner_->capabilities().room);
+  const co::Gate::Guard inside{running_};
+  const std::optional<Room> room = co_await inner_->room();
+  co_return room;
 }
 
 co::Task<void> Checked::close() {

@@ -51,6 +51,7 @@ class File final : public Backend {
   co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<Extent>* out) override;
+  co::Task<std::optional<Room>> room() override;
   co::Task<IoStatus> resize(Bytes size) override;
   co::Task<Result<void>> write_label(std::optional<Label> label) override;
   co::Task<void> close() override;

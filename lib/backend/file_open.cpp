@@ -208,7 +208,8 @@ Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_b
                                    .fua = true,
                                    .volatile_cache = true,
                                    .block_status = !file.block_device,
-                                   .exclusive = taken.value().exclusive};
+                                   .exclusive = taken.value().exclusive,
+                                   .room = !file.block_device};
   return file;
 }
 

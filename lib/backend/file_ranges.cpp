@@ -6,6 +6,8 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <array>
@@ -153,6 +155,27 @@ co::Task<IoStatus> File::block_status(Bytes offset, Bytes length, std::size_t li
   }
   out->insert(out->end(), found.begin(), found.end());
   co_return IoStatus::ok;
+}
+
+co::Task<std::optional<Room>> File::room() {
+  const co::Gate::Guard inside{running_};
+  Room found{};
+  std::function<int()> work = [fd = handle_.fd, &found] {
+    struct statvfs system {};
+    struct stat file {};
+    if (::fstatvfs(fd, &system) != 0 || ::fstat(fd, &file) != 0) {
+      return -errno;
+    }
+    if (system.f_blocks == 0) {
+      return -EOPNOTSUPP;  // as ramfs does, which has no end
+    }
+    constexpr std::uint64_t unit_of_blocks = 512;  // stat(2)
+    found.free = Bytes{std::uint64_t{system.f_bavail} * system.f_frsize};
+    found.used = Bytes{static_cast<std::uint64_t>(file.st_blocks) * unit_of_blocks};
+    return 0;
+  };
+  const int result = co_await helper_.run(std::move(work));
+  co_return result == 0 ? std::optional{found} : std::nullopt;
 }
 
 co::Task<IoStatus> File::resize(Bytes size) {

@@ -50,6 +50,7 @@ class Filter : public Backend {
                                   std::vector<Extent>* out) override {
     return inner_.block_status(offset, length, limit, out);
   }
+  co::Task<std::optional<Room>> room() override { return inner_.room(); }
   co::Task<IoStatus> resize(Bytes size) override { return inner_.resize(size); }
   co::Task<Result<void>> write_label(std::optional<Label> label) override {
     return inner_.write_label(std::move(label));

@@ -19,6 +19,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "lib/base/never_destroyed.h"
 #include "lib/base/unique_fd.h"
 
 namespace ballast::backend {
@@ -139,7 +140,8 @@ std::string text_of(const StoreRecord& record) {
 // Renames `aside` to `file`, or removes it if a later turn was there first. Returns errno, or 0.
 int put_in_order(const std::string& aside, const std::string& file, std::uint64_t turn) {
   static std::mutex mutex;
-  static std::map<std::string, std::uint64_t> latest;  // of each file; as many as there were stores
+  // Of each file; as many as there were stores. An errand may come here when main() has ended.
+  auto& latest = never_destroyed<std::map<std::string, std::uint64_t>>();
   const std::lock_guard lock{mutex};
   std::uint64_t& last = latest[file];
   if (turn < last) {

@@ -41,6 +41,9 @@ Keys keys_of(LunConfig& config) {
                                                  "the name of a profile in ballast.conf"}});
   // A multiple of 4096 is a multiple of every block size. 32 MiB bounds the work of one command.
   keys.push_back({"write_same_max", config::Size{config.write_same_max, 4_KiB, 32768_KiB, 4_KiB}});
+  constexpr Bytes most_room{std::uint64_t{1} << 50};
+  keys.push_back(
+      {"soft_threshold", config::Size{config.soft_threshold, Bytes{}, most_room, Bytes{1}}, true});
   keys.push_back({"queue_depth", config::Number{config.queue_depth, 1, 1024}});
   static constexpr std::array poll_words{config::Word{"off", poll_off},
                                          config::Word{"auto", poll_auto}};

@@ -50,6 +50,8 @@ struct LunConfig : config::Limits {
   backend::ElevatorConfig elevator;
   std::string profile;                              // "": none; see profiles.h
   Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096: of every block size
+  // The room of the store below which initiators and the log are told; 0: they are not.
+  Bytes soft_threshold{};
   std::uint32_t queue_depth = 128;
   // How much of one processor the LUN may poll away in vain, in percent; poll_off or poll_auto.
   std::uint32_t poll = poll_auto;

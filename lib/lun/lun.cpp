@@ -71,6 +71,7 @@ Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
       opened_{executor_.now()},
       slow_log_{setup_.name, setup_.logical_block},
       store_wait_{executor_, slow_log_},
+      room_watch_{executor_, setup_.name, setup_.config.soft_threshold},
       resizes_{executor_},
       moves_{executor_},
       closing_{executor_},
@@ -183,6 +184,10 @@ Result<void> Lun::reconfigure(const LunConfig& wanted) {
   setup_.config = std::move(changed);
   if (task_set_ != nullptr) {
     task_set_->set_limits(limits());
+  }
+  room_watch_.set_threshold(setup_.config.soft_threshold);
+  if (disk_ != nullptr) {
+    disk_->set_soft_threshold(setup_.config.soft_threshold);
   }
   if (elevator_ != nullptr) {
     elevator_->set_rules(setup_.config.elevator);

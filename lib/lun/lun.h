@@ -38,6 +38,7 @@
 #include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/lun/config.h"
+#include "lib/lun/room_watch.h"
 #include "lib/lun/store_wait.h"
 #include "lib/scsi/disk.h"
 #include "lib/scsi/stalled_luns.h"
@@ -178,6 +179,7 @@ class Lun final : private backend::AccessWatcher {
   void use_found();
   void refuse(std::string_view why);
   void make_task_set();
+  void room_is(std::optional<backend::Room> room, bool threshold_reached);
   void expect();
   scsi::DiskConfig disk_config(const backend::Geometry& geometry) const;
   scsi::TaskSetLimits limits() const;
@@ -216,6 +218,7 @@ class Lun final : private backend::AccessWatcher {
   std::unique_ptr<volume::Volume> volume_;
   watch::SlowLog slow_log_;
   StoreWait store_wait_;
+  RoomWatch room_watch_;
   std::unique_ptr<scsi::Disk> disk_;
   std::unique_ptr<scsi::TaskSet> task_set_;
   std::unique_ptr<Expected> expected_;

@@ -64,6 +64,7 @@ co::Task<void> Lun::close_backend() {
   if (backend_ != nullptr) {
     volume_->shut();
     store_wait_.stop();
+    room_watch_.stop();
     co_await co::yield(executor_);
     co_await backend_->close();
   }
@@ -72,6 +73,7 @@ co::Task<void> Lun::close_backend() {
   }
   co_await resizes_.join();
   co_await store_wait_.join();
+  co_await room_watch_.join();
   co_await moves_.join();
   if (ended_.is_set()) {
     log(LogLevel::info, "{}: the last operation has ended, and the storage is free for others",

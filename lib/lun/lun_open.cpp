@@ -38,6 +38,9 @@ void Lun::use(backend::Store store) {
                                         .unheard_flush = std::move(store.unheard_flush)});
     store_ = backend_->description();
     store_wait_.use(*backend_);
+    room_watch_.watch(*backend_, [this](std::optional<backend::Room> room, bool reached) {
+      room_is(room, reached);
+    });
     if (backend_->shared() != nullptr) {
       executor_.post(co::Message{.run = &start_shared, .context = this});
     }
@@ -111,6 +114,16 @@ void Lun::use_found() {
   }
 }
 
+void Lun::room_is(std::optional<backend::Room> room, bool threshold_reached) {
+  if (disk_ == nullptr) {
+    return;
+  }
+  disk_->set_room(room);
+  if (threshold_reached) {
+    disk_->post_unit_attention(scsi::asc::soft_threshold_reached);
+  }
+}
+
 // Does nothing until both the store and the identity are there. If memory runs out, the next
 // command tries again.
 void Lun::make_task_set() {
@@ -126,6 +139,8 @@ void Lun::make_task_set() {
     }
     task_set_ = std::make_unique<scsi::TaskSet>(*disk_, front_end_, buffers_, slow_log_,
                                                 stalled_luns_, limits(), setup_.sabotage);
+    disk_->set_room(room_watch_.room());
+    disk_->set_soft_threshold(setup_.config.soft_threshold);
     expected_.reset();
   } catch (const std::bad_alloc&) {
     disk_.reset();

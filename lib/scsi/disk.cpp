@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/scsi/cdb.h"
+#include "lib/scsi/thresholds.h"
 
 namespace ballast::scsi {
 namespace {
@@ -42,7 +43,8 @@ Disk::Disk(volume::Volume& volume, DiskConfig config)
       access_{config_.shared != nullptr ? &config_.shared->access() : &always_active},
       largest_transfer_{std::max(config_.max_transfer_blocks, config_.tolerated_transfer_blocks)},
       modes_{volume.capabilities().volatile_cache,
-             volume.capabilities().volatile_cache && !volume.capabilities().write_through} {
+             volume.capabilities().volatile_cache && !volume.capabilities().write_through,
+             volume.capabilities().room ? std::optional<std::uint32_t>{0} : std::nullopt} {
   BALLAST_ASSERT(volume.capacity().value() > 0);
   BALLAST_ASSERT(config_.physical_block_exponent <= 15);
   BALLAST_ASSERT(config_.write_same_max >= volume.logical_block());
@@ -310,6 +312,12 @@ void Disk::post_unit_attention(AdditionalSense what) {
     --attention_count_;
   }
   attentions_[attention_count_++] = what;
+}
+
+void Disk::set_soft_threshold(Bytes free) {
+  if (modes_.has_threshold()) {
+    modes_.set_threshold(sets_in(Bytes{free.value() + threshold_set.value() - 1}));
+  }
 }
 
 Status Disk::test_unit_ready(Command& command) {

@@ -24,6 +24,7 @@
 #include <string>
 #include <string_view>
 
+#include "lib/backend/backend.h"
 #include "lib/backend/shared_store.h"
 #include "lib/base/units.h"
 #include "lib/co/task.h"
@@ -152,6 +153,12 @@ class Disk {
   // the disk, or takes itself back.
   void set_statistics(const StatisticsSource* source) { statistics_ = source; }
 
+  // How much room the store has. Only if its capabilities have `room`.
+  void set_room(std::optional<backend::Room> room) { room_ = room; }
+  // The room below which somebody posts THIN PROVISIONING SOFT THRESHOLD REACHED; 0: nobody does.
+  // A mode page shows it.
+  void set_soft_threshold(Bytes free);
+
   // Whether all vital product data pages of both disks are equal.
   bool looks_like(const Disk& other) const;
 
@@ -222,7 +229,7 @@ class Disk {
   // Each checks one thing. If it does not hold, it ends the command and returns the status.
   std::optional<Status> refuse(Command& command, const Operation& operation);
   std::optional<Status> refuse_bits(Command& command, const Operation& operation);
-  // As the source counts it, with the errors that the disk itself has counted.
+  // As the source counts it, with what the disk itself knows.
   Statistics statistics() const;
   // NOT READY, and why: who has the store, where others may own it.
   Sense not_ready() const;
@@ -273,6 +280,7 @@ class Disk {
   std::uint32_t largest_transfer_;  // the largest transfer that is accepted, in blocks
   ModePages modes_;
   const StatisticsSource* statistics_ = nullptr;
+  std::optional<backend::Room> room_;
   std::uint64_t read_errors_ = 0;  // commands that ended because of a medium error
   std::uint64_t write_errors_ = 0;
   volume::Request nobody_;

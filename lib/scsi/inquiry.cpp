@@ -6,6 +6,7 @@
 #include "lib/scsi/cdb.h"
 #include "lib/scsi/disk.h"
 #include "lib/scsi/naa.h"
+#include "lib/scsi/thresholds.h"
 
 namespace ballast::scsi {
 
@@ -110,6 +111,7 @@ std::size_t Disk::vital_page(std::uint8_t code, std::span<std::uint8_t> out) con
     case logical_block_provisioning: {  // SBC-4, 6.6.7
       length = 4;
       const bool write_same = write_same_unmaps();
+      body[0] = modes_.has_threshold() ? threshold_exponent(volume_.logical_block()) : 0;
       body[1] = static_cast<std::uint8_t>((unmaps() ? 0x80 : 0) | (write_same ? 0x60 : 0) |
                                           (unmapped_reads_zero() ? 0x04 : 0));
       body[2] = unmaps() ? 0x02 : 0x00;  // PROVISIONING TYPE: thin; not reported

@@ -7,6 +7,7 @@
 #include "lib/base/assert.h"
 #include "lib/base/big_endian.h"
 #include "lib/scsi/sense.h"
+#include "lib/scsi/thresholds.h"
 
 namespace ballast::scsi {
 
@@ -16,10 +17,12 @@ enum Page : std::uint8_t {
   supported_pages = 0x00,
   write_errors = 0x02,
   read_errors = 0x03,
+  provisioning = 0x0c,
   general_statistics = 0x19,
   informational_exceptions = 0x2f,
 };
-constexpr std::array<std::uint8_t, 5> pages = {supported_pages, write_errors, read_errors,
+constexpr std::array<std::uint8_t, 6> pages = {supported_pages,    write_errors,
+                                               read_errors,        provisioning,
                                                general_statistics, informational_exceptions};
 constexpr std::uint8_t all_subpages = 0xff;
 
@@ -68,6 +71,19 @@ void put_errors(Parameters& parameters, Bytes processed, std::uint64_t uncorrect
   parameters.add_counter(0x0006, uncorrected);
 }
 
+// SBC-4, 6.4.5: the resources that are available and those that are used, in threshold sets.
+void put_provisioning(Parameters& parameters, const backend::Room& room) {
+  constexpr std::uint8_t dedicated = 0x01;  // the scope of a resource: of this LUN alone
+  constexpr std::uint8_t shared = 0x02;
+  const auto put = [&](std::uint16_t code, Bytes bytes, std::uint8_t scope) {
+    const std::span<std::uint8_t> value = parameters.add(code, binary_list, 8);
+    put32(value, 0, sets_in(bytes));
+    value[4] = scope;
+  };
+  put(0x0001, room.free, shared);
+  put(0x0002, room.used, dedicated);
+}
+
 // SPC-5, 7.3.10. The intervals are microseconds.
 void put_statistics(Parameters& parameters, const Statistics& done, Bytes logical_block) {
   const auto microseconds = [](Nanoseconds time) {
@@ -96,26 +112,30 @@ void put_exceptions(Parameters& parameters, bool stalled) {
 }
 
 // The pages, each with its subpage if `with_subpages`. Returns the length.
-std::size_t put_pages(std::span<std::uint8_t> out, bool with_subpages) {
-  if (!with_subpages) {
-    std::copy(pages.begin(), pages.end(), out.begin());
-    return pages.size();
-  }
-  std::size_t length = 2;  // page 00, subpage 00
-  out[length++] = supported_pages;
-  out[length++] = all_subpages;
-  for (const std::uint8_t page : std::span{pages}.subspan(1)) {
-    out[length] = page;
-    length += 2;
+std::size_t put_pages(std::span<std::uint8_t> out, bool with_subpages, bool tells_room) {
+  std::size_t length = 0;
+  for (const std::uint8_t page : pages) {
+    if (!has_log_page(page, 0, tells_room)) {
+      continue;
+    }
+    out[length++] = page;
+    length += with_subpages ? 1 : 0;
+    if (with_subpages && page == supported_pages) {
+      out[length++] = supported_pages;
+      out[length++] = all_subpages;
+    }
   }
   return length;
 }
 
 }  // namespace
 
-bool has_log_page(std::uint8_t page, std::uint8_t subpage) {
+bool has_log_page(std::uint8_t page, std::uint8_t subpage, bool tells_room) {
   if (subpage != 0) {
     return page == supported_pages && subpage == all_subpages;
+  }
+  if (page == provisioning) {
+    return tells_room;
   }
   return std::find(pages.begin(), pages.end(), page) != pages.end();
 }
@@ -129,13 +149,18 @@ std::optional<std::size_t> put_log_page(std::uint8_t page, std::uint8_t subpage,
   std::size_t length = 0;
   switch (page) {
     case supported_pages:
-      length = first == 0 ? put_pages(body, subpage == all_subpages) : 0;
+      length = first == 0 ? put_pages(body, subpage == all_subpages, statistics.tells_room) : 0;
       break;
     case write_errors:
       put_errors(parameters, statistics.written, statistics.write_errors);
       break;
     case read_errors:
       put_errors(parameters, statistics.read, statistics.read_errors);
+      break;
+    case provisioning:
+      if (statistics.room.has_value()) {
+        put_provisioning(parameters, *statistics.room);
+      }
       break;
     case general_statistics:
       put_statistics(parameters, statistics, logical_block);
@@ -147,7 +172,7 @@ std::optional<std::size_t> put_log_page(std::uint8_t page, std::uint8_t subpage,
       BALLAST_ASSERT(false);
   }
   length += parameters.length();
-  if (length == 0) {
+  if (length == 0 && first != 0) {
     return std::nullopt;
   }
   out[0] = static_cast<std::uint8_t>(page | (page == supported_pages ? 0 : disable_save) |

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The log pages of a LUN, which LOG SENSE shows (SPC-5, 7.3): supported pages (00), errors of
-// writes (02) and reads (03), general statistics and performance (19), and informational exceptions
-// (2F). Nothing is saved and nothing can be set: each number counts since the LUN was opened.
+// writes (02) and reads (03), logical block provisioning (0C, if the store tells how much room it
+// has), general statistics and performance (19), and informational exceptions (2F). Nothing is
+// saved and nothing can be set: what counts, counts since the LUN was opened.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,7 @@
 #include <optional>
 #include <span>
 
+#include "lib/backend/backend.h"
 #include "lib/base/units.h"
 
 namespace ballast::scsi {
@@ -24,6 +26,8 @@ struct Statistics {
   std::uint64_t read_errors = 0;  // commands that failed because of the store
   std::uint64_t write_errors = 0;
   bool stalled = false;  // now
+  bool tells_room = false;
+  std::optional<backend::Room> room{};  // of the store, lately; nothing: not known yet
 };
 
 // Whoever counts.
@@ -36,11 +40,11 @@ class StatisticsSource {
 inline constexpr std::size_t longest_log_page = 128;
 
 // Whether LOG SENSE may ask for this page.
-bool has_log_page(std::uint8_t page, std::uint8_t subpage);
+bool has_log_page(std::uint8_t page, std::uint8_t subpage, bool tells_room);
 
 // Writes the page, with its parameters from the code `first` on, to the front of `out`, which has
-// longest_log_page bytes, all 0. Returns the length, or nothing if no parameter has such a code.
-// Only for pages that there are.
+// longest_log_page bytes, all 0. Returns the length, or nothing if no parameter has such a code or
+// a higher one. Only for pages that there are.
 std::optional<std::size_t> put_log_page(std::uint8_t page, std::uint8_t subpage,
                                         std::uint16_t first, const Statistics& statistics,
                                         Bytes logical_block, std::span<std::uint8_t> out);

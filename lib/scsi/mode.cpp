@@ -55,10 +55,11 @@ Status Disk::mode_sense(Command& command) {
   const bool long_lba = (command.cdb[1] & 0x10) != 0;
   const auto which = static_cast<PageControl>(command.cdb[2] >> 6);
   const std::uint8_t page = command.cdb[2] & 0x3f;
-  if (!ModePages::has(page, 0)) {
+  if (!modes_.has(page, 0)) {
     return fail(command, invalid_field_in_cdb(2, 5));
   }
-  if (!ModePages::has(page, command.cdb[3])) {
+  const std::uint8_t subpage = command.cdb[3];
+  if (!modes_.has(page, subpage)) {
     return fail(command, invalid_field_in_cdb(3));
   }
   if (which == PageControl::saved) {
@@ -71,8 +72,9 @@ Status Disk::mode_sense(Command& command) {
     descriptor = put_block_descriptor(std::span{data}.subspan(header), volume_.capacity(),
                                       volume_.logical_block(), long_lba);
   }
+  const std::size_t before = header + descriptor;
   const std::size_t length =
-      header + descriptor + modes_.read(page, which, std::span{data}.subspan(header + descriptor));
+      before + modes_.read(page, subpage, which, std::span{data}.subspan(before));
   const auto specific = static_cast<std::uint8_t>(dpofua | (write_protected() ? wp : 0));
   if (six) {
     data[0] = static_cast<std::uint8_t>(length - 1);

@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "lib/base/assert.h"
+#include "lib/base/big_endian.h"
 
 namespace ballast::scsi {
 
@@ -14,7 +15,9 @@ namespace {
 constexpr std::size_t caching_length = 20;
 constexpr std::size_t control_length = 12;
 constexpr std::size_t exceptions_length = 12;
-static_assert(caching_length + control_length + exceptions_length == ModePages::longest);
+constexpr std::size_t provisioning_length = 24;
+static_assert(caching_length + control_length + exceptions_length + provisioning_length ==
+              ModePages::longest);
 
 // Caching (SBC-4, 6.5.6), byte 2.
 constexpr std::uint8_t wce = 0x04;
@@ -25,6 +28,13 @@ constexpr std::uint8_t swp = 0x08;
 constexpr std::uint8_t tas = 0x40;
 // Informational Exceptions Control (SPC-5, 7.5.13), byte 3: MRIE.
 constexpr std::uint8_t only_on_request = 0x06;
+// Logical Block Provisioning (SBC-4, 6.5.9): byte 4, and the bytes of its one threshold descriptor.
+constexpr std::uint8_t situa = 0x01;  // one initiator hears of it, not each
+constexpr std::size_t descriptor_at = 16;
+constexpr std::uint8_t enabled = 0x80;
+constexpr std::uint8_t available_resource = 0x01;  // a parameter's code in log page 0C
+
+constexpr std::uint8_t subpage_format = 0x40;
 
 void begin_page(std::span<std::uint8_t> out, std::uint8_t code, std::size_t length) {
   std::fill_n(out.begin(), length, std::uint8_t{0});
@@ -33,8 +43,11 @@ void begin_page(std::span<std::uint8_t> out, std::uint8_t code, std::size_t leng
 }
 
 // Of a page that there is.
-constexpr std::size_t length_of(std::uint8_t code) {
+constexpr std::size_t length_of(std::uint8_t code, std::uint8_t subpage) {
   static_assert(control_length == exceptions_length);
+  if (subpage != 0) {
+    return provisioning_length;
+  }
   return code == ModePages::caching ? caching_length : control_length;
 }
 
@@ -44,12 +57,15 @@ constexpr std::uint8_t flag(bool set, std::uint8_t bit) {
 
 }  // namespace
 
-bool ModePages::has(std::uint8_t page, std::uint8_t subpage) {
+bool ModePages::has(std::uint8_t page, std::uint8_t subpage) const {
+  if (page == exceptions && subpage == provisioning) {
+    return has_threshold();
+  }
   return (page == caching || page == control || page == exceptions || page == all_pages) &&
-         (subpage == 0 || subpage == 0xff);
+         (subpage == 0 || subpage == all_subpages);
 }
 
-std::size_t ModePages::read(std::uint8_t page, PageControl which,
+std::size_t ModePages::read(std::uint8_t page, std::uint8_t subpage, PageControl which,
                             std::span<std::uint8_t> out) const {
   BALLAST_ASSERT(which != PageControl::saved);
   BALLAST_ASSERT(out.size() >= longest);
@@ -60,8 +76,12 @@ std::size_t ModePages::read(std::uint8_t page, PageControl which,
   if (page == control || page == all_pages) {
     length += read_control(which, out.subspan(length));
   }
-  if (page == exceptions || page == all_pages) {
+  const bool is_exceptions = page == exceptions || page == all_pages;
+  if (is_exceptions && subpage != provisioning) {
     length += read_exceptions(which, out.subspan(length));
+  }
+  if (is_exceptions && subpage != 0 && has_threshold()) {
+    length += read_provisioning(which, out.subspan(length));
   }
   return length;
 }
@@ -98,18 +118,36 @@ std::size_t ModePages::read_exceptions(PageControl which, std::span<std::uint8_t
   return exceptions_length;
 }
 
+std::size_t ModePages::read_provisioning(PageControl which, std::span<std::uint8_t> out) const {
+  std::fill_n(out.begin(), provisioning_length, std::uint8_t{0});
+  out[0] = exceptions | subpage_format;
+  out[1] = provisioning;
+  put16(out, 2, provisioning_length - 4);
+  if (which == PageControl::changeable) {
+    return provisioning_length;
+  }
+  out[4] = situa;
+  // A soft threshold that is armed while the room gets less (both 0).
+  const std::span<std::uint8_t> descriptor = out.subspan(descriptor_at);
+  descriptor[0] = flag(*threshold_ != 0, enabled);
+  descriptor[1] = available_resource;
+  put32(descriptor, 4, *threshold_);
+  return provisioning_length;
+}
+
 std::optional<Sense> ModePages::judge_page(std::span<const std::uint8_t> page, std::size_t offset,
                                            Selection* selection) const {
   const std::uint8_t code = page[0] & 0x3f;
+  const std::uint8_t subpage = (page[0] & subpage_format) != 0 ? page[1] : std::uint8_t{0};
   if ((page[0] & 0x80) != 0) {
     return invalid_field_in_parameter_list(offset, 7);  // PS is reserved in MODE SELECT
   }
   std::array<std::uint8_t, longest> current;
   std::array<std::uint8_t, longest> changeable;
-  const std::size_t length = read(code, PageControl::current, current);
-  (void)read(code, PageControl::changeable, changeable);
+  const std::size_t length = read(code, subpage, PageControl::current, current);
+  (void)read(code, subpage, PageControl::changeable, changeable);
   BALLAST_ASSERT(length == page.size());
-  for (std::size_t i = 2; i < length; ++i) {
+  for (std::size_t i = subpage == 0 ? 2 : 4; i < length; ++i) {
     const std::uint8_t changed = static_cast<std::uint8_t>((page[i] ^ current[i]) & ~changeable[i]);
     if (changed != 0) {
       return invalid_field_in_parameter_list(offset + i, std::bit_width(changed) - 1);
@@ -130,16 +168,24 @@ std::optional<Sense> ModePages::judge(std::span<const std::uint8_t> pages, std::
                                       Selection* selection) const {
   while (!pages.empty()) {
     const std::uint8_t code = pages[0] & 0x3f;
-    const bool subpage_format = (pages[0] & 0x40) != 0;
-    if (code == all_pages || !has(code, 0) || subpage_format) {
-      return invalid_field_in_parameter_list(offset, subpage_format ? 6 : 5);
+    const bool with_subpage = (pages[0] & subpage_format) != 0;
+    if (code == all_pages || !has(code, 0)) {
+      return invalid_field_in_parameter_list(offset, 5);
     }
-    if (pages.size() < 2) {
+    if (with_subpage && !(code == exceptions && has_threshold())) {
+      return invalid_field_in_parameter_list(offset, 6);
+    }
+    const std::size_t header = with_subpage ? 4 : 2;
+    if (pages.size() < header) {
       return illegal_request(asc::parameter_list_length_error);
     }
-    const std::size_t length = length_of(code);
-    if (pages[1] != length - 2) {
+    if (with_subpage && pages[1] != provisioning) {
       return invalid_field_in_parameter_list(offset + 1);
+    }
+    const std::size_t length = length_of(code, with_subpage ? pages[1] : std::uint8_t{0});
+    const std::size_t claimed = with_subpage ? be16(pages, 2) : pages[1];
+    if (claimed != length - header) {
+      return invalid_field_in_parameter_list(offset + header - (with_subpage ? 2 : 1));
     }
     if (pages.size() < length) {
       return illegal_request(asc::parameter_list_length_error);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ModePages: the mode pages of a LUN, Caching (08), Control (0A) and Informational Exceptions
-// Control (1C), and their current values.
+// ModePages: the mode pages of a LUN and their current values. These are Caching (08), Control
+// (0A), Informational Exceptions Control (1C) and, if the store tells how much room it has, Logical
+// Block Provisioning (1C, subpage 02).
 //
 // Initiators can change WCE (if the backend has a volatile cache), D_SENSE and SWP. Changes last
 // until the LUN is closed; nothing is saved. MODE SELECT first checks the whole list and then
@@ -30,23 +31,34 @@ class ModePages {
   static constexpr std::uint8_t caching = 0x08;
   static constexpr std::uint8_t control = 0x0a;
   static constexpr std::uint8_t exceptions = 0x1c;
+  static constexpr std::uint8_t provisioning = 0x02;  // a subpage of `exceptions`
   static constexpr std::uint8_t all_pages = 0x3f;
-  static constexpr std::size_t longest = 20 + 12 + 12;  // of all pages together, in bytes
+  static constexpr std::uint8_t all_subpages = 0xff;
+  static constexpr std::size_t longest = 20 + 12 + 12 + 24;  // of all pages together, in bytes
 
-  ModePages(bool volatile_cache, bool write_cache)
+  // `threshold`: see set_threshold(). Nothing: there are none.
+  ModePages(bool volatile_cache, bool write_cache, std::optional<std::uint32_t> threshold)
       : volatile_cache_{volatile_cache},
         begins_with_cache_{write_cache},
+        threshold_{threshold},
         values_{.write_cache = write_cache} {}
 
   bool write_cache() const { return values_.write_cache; }
   bool descriptor_sense() const { return values_.descriptor_sense; }
   bool software_write_protect() const { return values_.software_write_protect; }
 
-  // Whether MODE SENSE may ask for this page. Page 3F stands for all pages.
-  static bool has(std::uint8_t page, std::uint8_t subpage);
-  // Writes the page (or all pages, in ascending order) to the front of `out`, which has at least
-  // `longest` bytes. Returns the length. Not for PageControl::saved.
-  std::size_t read(std::uint8_t page, PageControl which, std::span<std::uint8_t> out) const;
+  bool has_threshold() const { return threshold_.has_value(); }
+  // The soft threshold for the room that is left, in threshold sets (thresholds.h); 0: none
+  // is set. Only if has_threshold(). The operator sets it, not the initiator.
+  void set_threshold(std::uint32_t sets) { threshold_ = sets; }
+
+  // Whether MODE SENSE may ask for this page. Page 3F stands for all pages, and subpage FF for all
+  // subpages.
+  bool has(std::uint8_t page, std::uint8_t subpage) const;
+  // Writes the page (or all that are meant, in ascending order) to the front of `out`, which has at
+  // least `longest` bytes. Returns the length. Not for PageControl::saved.
+  std::size_t read(std::uint8_t page, std::uint8_t subpage, PageControl which,
+                   std::span<std::uint8_t> out) const;
 
   // The values that a MODE SELECT sets. Only those of the pages in its list count.
   struct Selection {
@@ -68,10 +80,12 @@ class ModePages {
   std::size_t read_caching(PageControl which, std::span<std::uint8_t> out) const;
   std::size_t read_control(PageControl which, std::span<std::uint8_t> out) const;
   static std::size_t read_exceptions(PageControl which, std::span<std::uint8_t> out);
+  std::size_t read_provisioning(PageControl which, std::span<std::uint8_t> out) const;
   std::optional<Sense> judge_page(std::span<const std::uint8_t> page, std::size_t offset,
                                   Selection* selection) const;
   bool volatile_cache_;
   bool begins_with_cache_;
+  std::optional<std::uint32_t> threshold_;
   Values values_;
   std::uint64_t turns_ = 0;
   std::uint64_t caching_set_ = 0;  // the turn that set the page

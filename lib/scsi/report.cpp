@@ -44,6 +44,8 @@ Statistics Disk::statistics() const {
   Statistics all = statistics_ != nullptr ? statistics_->statistics() : Statistics{};
   all.read_errors = read_errors_;
   all.write_errors = write_errors_;
+  all.tells_room = volume_.capabilities().room;
+  all.room = room_;
   return all;
 }
 
@@ -54,15 +56,16 @@ Status Disk::log_sense(Command& command) {
   if ((command.cdb[2] & 0xc0) != cumulative_values) {
     return fail(command, invalid_field_in_cdb(2, 7));
   }
-  if (!has_log_page(page, 0)) {
+  const Statistics done = statistics();
+  if (!has_log_page(page, 0, done.tells_room)) {
     return fail(command, invalid_field_in_cdb(2, 5));
   }
-  if (!has_log_page(page, subpage)) {
+  if (!has_log_page(page, subpage, done.tells_room)) {
     return fail(command, invalid_field_in_cdb(3));
   }
   std::array<std::uint8_t, longest_log_page> data{};
-  const std::optional<std::size_t> length = put_log_page(
-      page, subpage, be16(command.cdb, 5), statistics(), volume_.logical_block(), data);
+  const std::optional<std::size_t> length =
+      put_log_page(page, subpage, be16(command.cdb, 5), done, volume_.logical_block(), data);
   if (!length) {
     return fail(command, invalid_field_in_cdb(5));
   }

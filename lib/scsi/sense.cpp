@@ -43,6 +43,7 @@ constexpr Name names[] = {
     {asc::mode_parameters_changed, "MODE PARAMETERS CHANGED"},
     {asc::access_state_changed, "ASYMMETRIC ACCESS STATE CHANGED"},
     {asc::capacity_data_has_changed, "CAPACITY DATA HAS CHANGED"},
+    {asc::soft_threshold_reached, "THIN PROVISIONING SOFT THRESHOLD REACHED"},
     {asc::saving_parameters_not_supported, "SAVING PARAMETERS NOT SUPPORTED"},
     {asc::inquiry_data_has_changed, "INQUIRY DATA HAS CHANGED"},
     {asc::internal_target_failure, "INTERNAL TARGET FAILURE"},

@@ -30,6 +30,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -96,6 +97,7 @@ class LoggedStore final : public backend::Backend,
   co::Task<IoStatus> flush(co::CancelToken cancel) override;
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<backend::Extent>* out) override;
+  co::Task<std::optional<backend::Room>> room() override { return store_->room(); }
   co::Task<IoStatus> resize(Bytes size) override;
   co::Task<void> close() override;
 

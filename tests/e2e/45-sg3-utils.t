@@ -47,7 +47,7 @@ done
 ok "Block Device Characteristics" sg_vpd -p bdc "$DEV"
 
 # ---- log pages, defects ----
-for page in 0 0,0xff 2 3 0x19 0x2f; do
+for page in 0 0,0xff 2 3 0x0c 0x19 0x2f; do
     ok "LOG SENSE, page $page" sg_logs --page="$page" "$DEV"
 done
 # sg_logs 1.46 decodes the page only with the idle time, which nobody measures.

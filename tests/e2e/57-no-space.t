@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The file system under a sparse volume runs full: the initiator is told that there is no space, at
-# once; nothing else suffers; and once there is room again, writing goes on.
+# once; nothing else suffers; and once there is room again, writing goes on. Before that, the log and
+# the initiator's kernel say that little room is left.
 # timeout: 180
 . "$(dirname "$0")/disk.sh"
-plan 11
+plan 16
 
 mib=$((1 << 20))
 small=/srv/$TEST_NAME.small
@@ -19,12 +20,25 @@ mount -o loop "$small.img" "$small"
 
 fresh_daemon
 pid=$(daemon_pid)
-make_lun vol0 128M "file:$small/vol0.raw" && thin vol0
+make_lun vol0 128M "file:$small/vol0.raw;soft_threshold=24MiB" && thin vol0
 file_lun vol1 64M
 export_luns
 ok "login" login
 head -c $((8 * mib)) /dev/urandom > "$MODEL"
 ok "while there is room, writing works" dd if="$MODEL" of="$DEV" bs=1M oflag=direct conv=notrunc status=none
+
+room_told() { [[ $(sg_logs --page=lbp "$DEV" | tr '\n' ' ') =~ Available[^:]*:\ 3[0-9]\ .*Used[^:]*:\ 8\  ]]; }
+ok "the initiator sees how many MiB there are, and how many its LUN takes" wait_for 30 "the look" room_told
+like "$(sg_modes -p 0x1c,2 "$DEV" 2>&1)" '80 01 00 00 00 00 00 18' "and the threshold"
+threshold_told() { dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p" | grep -q 'reached a thin provisioning soft threshold'; }
+ok "nobody has been told that there is little" eval '! threshold_told'
+dd if=/dev/urandom of="$DEV" bs=1M seek=8 count=16 oflag=direct conv=notrunc status=none
+told_with_next() {
+    dd if="$DEV" of=/dev/null bs=4096 count=1 iflag=direct status=none
+    threshold_told
+}
+ok "below the threshold, the initiator's kernel is told" wait_for 30 "the notice" told_with_next
+like "$(cat "$DAEMON_LOG")" 'vol0: file=.* has only [0-9.]+[A-Za-z]+ of room left .* less than soft_threshold=24MiB' "and the log says it"
 
 said=$(bounded 90 dd if=/dev/urandom of="$DEV" bs=1M seek=8 count=100 oflag=direct conv=notrunc 2>&1)
 isnt $? 0 "when there is none, it fails"

@@ -130,6 +130,33 @@ void block_status_tells_data_from_holes(void**) {
   assert_string_equal(lun.extents(2).c_str(), "hole 64KiB data 64KiB ");
 }
 
+void a_file_tells_what_its_file_system_has_left_and_what_it_takes_itself(void**) {
+  const SmallMount mount{"tmpfs", "size=1m"};
+  if (!mount.ok()) {
+    skip();
+  }
+  Lun lun{file_config(mount.file("vol")), 4_MiB};
+  assert_true(lun.backend->capabilities().room);
+  const auto expect = [&lun](Bytes free, Bytes used) {
+    const std::optional<Room> room = lun.lab.run(lun.backend->room());
+    assert_true(room.has_value());
+    assert_int_equal(room->free.value(), free.value());
+    assert_int_equal(room->used.value(), used.value());
+  };
+  expect(1_MiB, 0_B);
+  assert_int_equal(lun.write(512_KiB, 65536, std::byte{1}, Fua::yes), IoStatus::ok);
+  expect(960_KiB, 64_KiB);
+}
+
+void a_file_system_without_an_end_tells_no_room(void**) {
+  const SmallMount mount{"ramfs", ""};
+  if (!mount.ok()) {
+    skip();
+  }
+  Lun lun{file_config(mount.file("vol"), CacheMode::buffered), 1_MiB};
+  assert_false(lun.lab.run(lun.backend->room()).has_value());
+}
+
 void a_block_device_zeroes_discards_and_knows_no_block_status(void**) {
   const LoopDevice device{1_MiB};
   if (device.path().empty()) {
@@ -145,6 +172,7 @@ void a_block_device_zeroes_discards_and_knows_no_block_status(void**) {
   }
   assert_int_equal(lun.lab.run(lun.backend->discard(0_B, 64_KiB)), IoStatus::ok);
   assert_string_equal(lun.extents().c_str(), "failed");
+  assert_false(lun.backend->capabilities().room);
 }
 
 // --- alignment
@@ -380,6 +408,8 @@ int main() {
       cmocka_unit_test(discard_gives_the_space_back_and_reads_zeros),
       cmocka_unit_test(a_file_system_without_zero_range_says_not_supported_and_changes_nothing),
       cmocka_unit_test(block_status_tells_data_from_holes),
+      cmocka_unit_test(a_file_tells_what_its_file_system_has_left_and_what_it_takes_itself),
+      cmocka_unit_test(a_file_system_without_an_end_tells_no_room),
       cmocka_unit_test(a_block_device_zeroes_discards_and_knows_no_block_status),
       cmocka_unit_test(misaligned_memory_longer_than_a_buffer_is_bounced_whole),
       cmocka_unit_test(a_file_cut_short_is_a_medium_error_and_one_line),

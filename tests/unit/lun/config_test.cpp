@@ -36,10 +36,10 @@ void expect_words(const std::string& message, std::initializer_list<const char*>
 }
 
 void the_limits_are_what_may_change_while_it_is_open(void**) {
-  assert_string_equal(
-      live_keys().c_str(),
-      "read_expire, write_expire, target_latency, poll, deadline, slow, stall_after, "
-      "stall_window, busy_for, max_iops, max_bandwidth and burst");
+  assert_string_equal(live_keys().c_str(),
+                      "read_expire, write_expire, target_latency, soft_threshold, poll, deadline, "
+                      "slow, stall_after, "
+                      "stall_window, busy_for, max_iops, max_bandwidth and burst");
 }
 
 void limits_that_no_command_can_keep_are_refused(void**) {
@@ -92,6 +92,9 @@ void every_key_reaches_its_field_and_no_other(void**) {
           {"cache",
            {"file=/a;cache=buffered",
             [](const LunConfig& c) { return c.store.file.cache == CacheMode::buffered; }}},
+          {"soft_threshold",
+           {"file=/a;soft_threshold=5GiB",
+            [](const LunConfig& c) { return c.soft_threshold == Bytes{std::uint64_t{5} << 30}; }}},
           {"port", {"nbd=h;port=7", [](const LunConfig& c) { return c.store.nbd.port == 7; }}},
           {"export",
            {"nbd=h;export=a%3Ab%2Cc%25",

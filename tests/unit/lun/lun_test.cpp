@@ -314,6 +314,79 @@ void an_operator_who_asks_is_told_what_the_store_waits_for(void**) {
   assert_int_equal(told.size(), 4);
 }
 
+// A LUN on a store that tells how much room it has, and wants to hear when that is below 8 MiB.
+struct Thin {
+  LunRig rig{with_threshold(), false};
+  backend::Store store = rig.make_store(with_threshold());
+  Thin() {
+    rig.spy->pretend().room = true;
+    has(9);
+    rig.lun->use(std::move(store));
+    rig.sim.run_ready();
+  }
+  static lun::LunSetup with_threshold() {
+    lun::LunSetup setup = usual_setup();
+    setup.config.soft_threshold = Bytes{8 << 20};
+    return setup;
+  }
+  void has(std::uint64_t mebibytes) {
+    rig.spy->has_room = backend::Room{.free = Bytes{mebibytes << 20}, .used = Bytes{}};
+  }
+  void becomes(std::uint64_t mebibytes) {
+    has(mebibytes);
+    rig.sim.run_for(lun::RoomWatch::interval);
+  }
+  bool says_so() {
+    return rig.ask(read_10()).failed(SenseKey::unit_attention, scsi::asc::soft_threshold_reached);
+  }
+};
+
+void below_the_soft_threshold_it_says_so_once(void**) {
+  Thin thin;
+  assert_true(thin.rig.ask(read_10()).good());
+  thin.becomes(8);
+  assert_true(thin.rig.ask(read_10()).good());
+  thin.becomes(7);
+  assert_true(thin.says_so());
+  assert_true(thin.rig.ask(read_10()).good());
+  thin.becomes(3);
+  assert_true(thin.rig.ask(read_10()).good());
+  thin.becomes(20);
+  assert_true(thin.rig.ask(read_10()).good());
+  thin.becomes(7);
+  assert_true(thin.says_so());
+}
+
+void another_threshold_counts_at_once(void**) {
+  Thin thin;
+  assert_true(thin.rig.ask(read_10()).good());
+  lun::LunConfig wanted = thin.rig.lun->config();
+  wanted.soft_threshold = Bytes{10 << 20};
+  assert_true(thin.rig.lun->reconfigure(wanted).ok());
+  thin.rig.sim.run_ready();
+  assert_true(thin.says_so());
+  assert_true(thin.rig.ask(read_10()).good());
+}
+
+void the_room_that_was_found_before_the_first_command_is_in_the_log_page(void**) {
+  Thin thin;
+  assert_int_equal(be32(thin.rig.ask({0x4d, 0, 0x4c, 0, 0, 0, 0, 0, 0xff, 0}).reply, 8), 9);
+}
+
+void a_store_that_does_not_tell_its_room_holds_up_nothing_but_its_own_end(void**) {
+  Thin thin;
+  thin.rig.spy->gate.reset();
+  thin.rig.sim.run_for(lun::RoomWatch::interval);
+  assert_true(thin.rig.ask({0x4d, 0, 0x4c, 0, 0, 0, 0, 0, 0xff, 0}).good());
+  thin.rig.close(1s);
+  thin.rig.sim.run_for(lun::Lun::close_patience);
+  assert_true(thin.rig.lun->has_departed());
+  assert_false(thin.rig.lun->is_gone());
+  thin.rig.spy->gate.set();
+  thin.rig.sim.run_for(1s);
+  assert_true(thin.rig.lun->is_gone());
+}
+
 }  // namespace
 
 int main() {
@@ -337,6 +410,10 @@ int main() {
       cmocka_unit_test(a_snapshot_has_the_lists_that_were_asked_for),
       cmocka_unit_test(a_slow_command_has_the_log_say_what_the_store_waits_for),
       cmocka_unit_test(an_operator_who_asks_is_told_what_the_store_waits_for),
+      cmocka_unit_test(below_the_soft_threshold_it_says_so_once),
+      cmocka_unit_test(another_threshold_counts_at_once),
+      cmocka_unit_test(the_room_that_was_found_before_the_first_command_is_in_the_log_page),
+      cmocka_unit_test(a_store_that_does_not_tell_its_room_holds_up_nothing_but_its_own_end),
   };
   return cmocka_run_group_tests_name("lun", tests, nullptr, nullptr);
 }

@@ -155,6 +155,40 @@ void a_stalled_lun_is_a_warning(void**) {
   assert_int_equal(be16(page_of(rig, 0x2f), 8), 0);
 }
 
+void only_a_store_that_tells_its_room_has_the_page_of_it(void**) {
+  DiskRig rig;
+  assert_true(rig.ask(log_sense(0x0c)).bad_field(2, 5));
+  DiskRig told{usual_config(), Bytes{4 << 20}, {}, thin};
+  const Bytes8 expected{0x00, 0x02, 0x03, 0x0c, 0x19, 0x2f};
+  const Bytes8 list = told.ask(log_sense(0x00)).reply;
+  assert_true(Bytes8(list.begin() + 4, list.end()) == expected);
+}
+
+void the_room_is_shown_in_threshold_sets(void**) {
+  DiskRig rig{usual_config(), Bytes{4 << 20}, {}, thin};
+  assert_int_equal(be16(rig.ask(log_sense(0x0c)).reply, 2), 0);  // not known yet
+  rig.disk->set_room(backend::Room{.free = Bytes{(7 << 20) + 5}, .used = Bytes{3 << 20}});
+  const Bytes8 page = rig.ask(log_sense(0x0c)).reply;
+  assert_int_equal(be16(page, 2), 24);
+  assert_int_equal(be16(page, 4), 0x0001);  // available
+  assert_int_equal(page[6], 0x23);
+  assert_int_equal(page[7], 8);
+  assert_int_equal(be32(page, 8), 7);
+  assert_int_equal(page[12], 0x02);          // shared with other logical units
+  assert_int_equal(be16(page, 16), 0x0002);  // used
+  assert_int_equal(be32(page, 20), 3);
+  assert_int_equal(page[24], 0x01);  // by this one
+  // The block is 512 bytes, so 2 to the power of 11 of them are a set of 1 MiB.
+  assert_int_equal(rig.ask({0x12, 0x01, 0xb2, 0, 0xff, 0}).reply[4], 11);
+  assert_true(rig.ask(log_sense(0x0c, 0, 3)).bad_field(5));
+}
+
+void more_room_than_can_be_told_is_told_as_the_most(void**) {
+  DiskRig rig{usual_config(), Bytes{4 << 20}, {}, thin};
+  rig.disk->set_room(backend::Room{.free = Bytes{std::uint64_t{1} << 60}, .used = Bytes{}});
+  assert_int_equal(be32(rig.ask(log_sense(0x0c)).reply, 8), 0xffffffff);
+}
+
 void a_disk_alone_has_counted_nothing(void**) {
   DiskRig rig;
   assert_int_equal(be64(rig.ask(log_sense(0x19)).reply, 8), 0);
@@ -194,6 +228,9 @@ int main() {
       cmocka_unit_test(the_time_of_a_command_is_told_in_the_unit_that_the_page_names),
       cmocka_unit_test(errors_of_the_store_are_counted),
       cmocka_unit_test(a_stalled_lun_is_a_warning),
+      cmocka_unit_test(only_a_store_that_tells_its_room_has_the_page_of_it),
+      cmocka_unit_test(the_room_is_shown_in_threshold_sets),
+      cmocka_unit_test(more_room_than_can_be_told_is_told_as_the_most),
       cmocka_unit_test(a_disk_alone_has_counted_nothing),
       cmocka_unit_test(there_are_no_defects),
       cmocka_unit_test(a_defect_list_in_no_known_format_is_refused),

@@ -204,6 +204,58 @@ void each_mistake_in_the_cdb_is_pointed_at(void**) {
   assert_true(rig->send(select_6(0)).good());
 }
 
+void a_store_that_tells_its_room_has_a_page_with_the_threshold(void**) {
+  const Rig rig{new DiskRig{usual_config(), Bytes{4 << 20}, {}, thin}};
+  const auto page = [&rig] { return rig->ask(sense_6(0x1c, dbd, 0x02)).reply; };
+  Bytes8 expected(4 + 24);
+  expected[0] = 27;
+  expected[2] = 0x10;
+  expected[4] = 0x5c;
+  expected[5] = 0x02;
+  expected[7] = 20;
+  expected[8] = 0x01;   // SITUA
+  expected[21] = 0x01;  // the available resource
+  assert_true(page() == expected);
+  rig->disk->set_soft_threshold(Bytes{(5 << 20) + 1});
+  expected[20] = 0x80;  // ENABLED
+  expected[27] = 6;
+  assert_true(page() == expected);
+}
+
+void all_pages_have_their_subpages_only_if_they_are_asked_for(void**) {
+  const Rig rig{new DiskRig{usual_config(), Bytes{4 << 20}, {}, thin}};
+  assert_int_equal(rig->ask(sense_6(0x3f)).transferred, 4 + 20 + 12 + 12);
+  assert_int_equal(rig->ask(sense_6(0x3f, dbd, 0xff)).transferred, 4 + 20 + 12 + 12 + 24);
+  assert_int_equal(rig->ask(sense_6(0x1c)).transferred, 4 + 12);
+  assert_int_equal(rig->ask(sense_6(0x1c, dbd, 0xff)).transferred, 4 + 12 + 24);
+  assert_true(rig->ask(sense_6(0x1c, dbd, 0x03)).bad_field(3));
+  assert_true(rig->ask(sense_6(0x0a, dbd, 0x02)).bad_field(3));
+  const Rig other{cached_rig()};
+  assert_true(other->ask(sense_6(0x1c, dbd, 0x02)).bad_field(3));
+}
+
+void an_initiator_cannot_set_the_threshold(void**) {
+  const Rig rig{new DiskRig{usual_config(), Bytes{4 << 20}, {}, thin}};
+  Bytes8 list = rig->ask(sense_6(0x3f, dbd, 0xff)).reply;
+  list[0] = 0;
+  const std::size_t at = list.size() - 24;
+  const auto with = [&](std::size_t byte, std::uint8_t value) {
+    Bytes8 changed = list;
+    changed[at + byte] = value;
+    return changed;
+  };
+  const auto send = [&rig](const Bytes8& sent) { return rig->send(select_6(sent.size()), sent); };
+  assert_true(send(list).good());
+  assert_true(send(with(1, 0x03)).bad_parameter(at + 1));
+  assert_true(send(with(3, 21)).bad_parameter(at + 2));
+  assert_true(send(with(16, 0x80)).bad_parameter(at + 16, 7));
+  assert_true(send(with(23, 1)).bad_parameter(at + 23, 0));
+  for (std::size_t length = at + 1; length < list.size(); ++length) {
+    const Bytes8 cut{list.begin(), list.begin() + static_cast<std::ptrdiff_t>(length)};
+    assert_true(send(cut).illegal(asc::parameter_list_length_error));
+  }
+}
+
 void a_block_descriptor_may_say_only_what_is(void**) {
   const Rig rig{cached_rig()};
   Bytes8 list = rig->ask(sense_6(0x08, 0)).reply;
@@ -247,6 +299,9 @@ int main() {
       cmocka_unit_test(a_list_with_an_error_changes_nothing),
       cmocka_unit_test(each_mistake_in_a_list_has_its_own_sense),
       cmocka_unit_test(each_mistake_in_the_cdb_is_pointed_at),
+      cmocka_unit_test(a_store_that_tells_its_room_has_a_page_with_the_threshold),
+      cmocka_unit_test(all_pages_have_their_subpages_only_if_they_are_asked_for),
+      cmocka_unit_test(an_initiator_cannot_set_the_threshold),
       cmocka_unit_test(a_block_descriptor_may_say_only_what_is),
       cmocka_unit_test(mode_select_10_takes_what_mode_sense_10_gave),
   };

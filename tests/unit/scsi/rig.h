@@ -191,6 +191,12 @@ inline void like_a_file(SpyBackend& spy) {
   spy.pretend().volatile_cache = true;
 }
 
+// It tells how much room it has.
+inline void thin(SpyBackend& spy) {
+  like_a_file(spy);
+  spy.pretend().room = true;
+}
+
 inline void without_unmap(SpyBackend& spy) {
   spy.pretend().discard = false;
   spy.pretend().discard_zeroes = false;

@@ -47,6 +47,7 @@ class SpyBackend final : public backend::Backend {
   std::size_t running() const { return at_work_.count(); }
   std::size_t most_running = 0;
   std::string client_waits_for;                    // what waits_for() says, at once
+  std::optional<backend::Room> has_room;           // what room() says
   const backend::LogCoverage* coverage = nullptr;  // the spy plays the log, too
 
   backend::Capabilities& pretend() { return capabilities_; }
@@ -59,6 +60,10 @@ class SpyBackend final : public backend::Backend {
   const backend::LogCoverage* log_coverage() const override { return coverage; }
   backend::Connection connection() const override { return {.state = "connected", .since = {}}; }
   co::Task<std::string> waits_for(Nanoseconds) override { co_return client_waits_for; }
+  co::Task<std::optional<backend::Room>> room() override {
+    co_await gate.wait();
+    co_return has_room;
+  }
 
   co::Task<IoStatus> read(Bytes offset, io::SgView to, co::CancelToken cancel) override {
     const IoStatus early = co_await begin("read", offset, Bytes{to.size()}, false, cancel);
