@@ -49,7 +49,8 @@ class Absent final : public Backend {
                                    .zero_unmaps = true,
                                    .fua = true,
                                    .block_status = true,
-                                   .exclusive = true};
+                                   .exclusive = true,
+                                   .room = true};
 };
 
 }  // namespace

@@ -18,6 +18,16 @@ constexpr std::size_t limits =
 
 }  // namespace
 
+constinit const anatomy::Type Anatomy::room{
+    "room",
+    sizeof(RoomWatch),
+    {
+        {"is_known", BALLAST_AT(RoomWatch, is_known_)},
+        {"free", offsetof(RoomWatch, room_) + offsetof(backend::Room, free), sizeof(Bytes)},
+        {"used", offsetof(RoomWatch, room_) + offsetof(backend::Room, used), sizeof(Bytes)},
+        {"threshold", BALLAST_AT(RoomWatch, threshold_)},
+    }};
+
 constinit const anatomy::Type Anatomy::lun{
     "LUN",
     sizeof(Lun),
@@ -37,6 +47,7 @@ constinit const anatomy::Type Anatomy::lun{
         {"volume", BALLAST_AT(Lun, volume_), &volume::Anatomy::volume},
         {"task_set", BALLAST_AT(Lun, task_set_), &scsi::Anatomy::task_set},
         {"departed", BALLAST_AT(Lun, departed_)},
+        {"room", BALLAST_AT(Lun, room_watch_), &Anatomy::room},
     }};
 BALLAST_END_ANATOMY
 

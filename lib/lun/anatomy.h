@@ -8,6 +8,7 @@ namespace ballast::lun {
 
 struct Anatomy {
   static const anatomy::Type lun;
+  static const anatomy::Type room;
 };
 
 }  // namespace ballast::lun

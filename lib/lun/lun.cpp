@@ -246,6 +246,10 @@ void Lun::describe(const watch::Lists& lists, watch::LunSnapshot* snapshot) cons
   } else {
     snapshot->backend = "waiting for " + configuration_;
   }
+  if (const std::optional<backend::Room> room = room_watch_.room(); room.has_value()) {
+    snapshot->room = watch::RoomView{
+        .free = room->free, .used = room->used, .soft_threshold = config.soft_threshold};
+  }
   if (volume_ != nullptr) {
     snapshot->logical_block = volume_->logical_block();
     snapshot->capacity = Bytes{volume_->capacity().value() * volume_->logical_block().value()};

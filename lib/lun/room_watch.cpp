@@ -44,11 +44,13 @@ void RoomWatch::stop() {
 
 co::Task<void> RoomWatch::look_again() {
   while (!stopped_) {
-    room_ = co_await store_->room();
+    const std::optional<backend::Room> found = co_await store_->room();
     if (stopped_) {
       co_return;
     }
-    looked_(room_, judge());
+    is_known_ = found.has_value();
+    room_ = found.value_or(backend::Room{});
+    looked_(found, judge());
     (void)co_await hurry_.wait_until(executor_.now() + interval);
     hurry_.reset();
   }
@@ -57,10 +59,10 @@ co::Task<void> RoomWatch::look_again() {
 // Returns whether the threshold has just been reached.
 bool RoomWatch::judge() {
   const bool was_below = is_below_;
-  if (!room_.has_value()) {
+  if (!is_known_) {
     return false;
   }
-  is_below_ = room_->free < threshold_;
+  is_below_ = room_.free < threshold_;
   if (is_below_ == was_below) {
     return false;
   }
@@ -68,11 +70,11 @@ bool RoomWatch::judge() {
     log(LogLevel::warning,
         "{}: {} has only {} of room left for all who share it, less than soft_threshold={}: make "
         "room, or writes to blocks that are not allocated yet will fail",
-        lun_, store_->description(), config::format_bytes(room_->free),
+        lun_, store_->description(), config::format_bytes(room_.free),
         config::format_bytes(threshold_));
   } else {
     log(LogLevel::info, "{}: {} has {} of room again", lun_, store_->description(),
-        config::format_bytes(room_->free));
+        config::format_bytes(room_.free));
   }
   return is_below_;
 }

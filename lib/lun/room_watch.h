@@ -35,13 +35,16 @@ class RoomWatch {
   void watch(backend::Backend& store, Looked looked);
   void set_threshold(Bytes threshold);
   // As it was found last.
-  std::optional<backend::Room> room() const { return room_; }
+  std::optional<backend::Room> room() const {
+    return is_known_ ? std::optional{room_} : std::nullopt;
+  }
   // From now on the store is not asked. Call it before it is closed.
   void stop();
   // Ends when the store has answered.
   co::Task<void> join() { return looks_.join(); }
 
  private:
+  friend struct Anatomy;
   co::Task<void> look_again();
   bool judge();
 
@@ -50,7 +53,9 @@ class RoomWatch {
   Bytes threshold_;
   backend::Backend* store_ = nullptr;
   Looked looked_;
-  std::optional<backend::Room> room_;
+  // Not an optional, whose layout a core file does not tell.
+  bool is_known_ = false;
+  backend::Room room_{};
   bool is_below_ = false;
   co::Event hurry_;  // look now
   bool stopped_ = false;

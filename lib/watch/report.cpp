@@ -225,6 +225,15 @@ Json store_errors(const LunSnapshot& lun) {
   return all;
 }
 
+Json room_of(const LunSnapshot& lun) {
+  if (!lun.room.has_value()) {
+    return nullptr;
+  }
+  return {{"free_bytes", lun.room->free.value()},
+          {"used_bytes", lun.room->used.value()},
+          {"soft_threshold_bytes", lun.room->soft_threshold.value()}};
+}
+
 Json log_of(const LunSnapshot& lun) {
   if (!lun.log.has_value()) {
     return nullptr;
@@ -266,6 +275,7 @@ std::string list(std::span<const LunSnapshot> luns, const FromOutside& outside) 
     json["logical_block_bytes"] = lun.logical_block.value();
     json["connection"] = connection_of(lun);
     json["log"] = log_of(lun);
+    json["room"] = room_of(lun);
     json["open_for_ns"] = ns(lun.now - lun.opened);
     add_limits(lun, json);
     json["queue_depth"] = lun.queue_depth;

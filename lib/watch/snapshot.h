@@ -59,6 +59,13 @@ struct StoreErrors {
   TimePoint last{};  // when the last one ended
 };
 
+// What the store of a LUN has left for blocks that are not allocated yet.
+struct RoomView {
+  Bytes free{};
+  Bytes used{};            // by the LUN
+  Bytes soft_threshold{};  // 0: there is none
+};
+
 // Which of the snapshot's lists to copy. They may be long, so only those asked for are.
 struct Lists {
   bool in_flight = false;
@@ -82,6 +89,7 @@ struct LunSnapshot : config::Limits {
   TimePoint opened{};
   std::string connection;  // to a store on another machine: "connected", ...; empty: there is none
   TimePoint connection_since{};
+  std::optional<RoomView> room;            // nothing: the store does not tell, or not yet
   std::optional<LogView> log;              // the write log; nothing: there is none
   std::optional<TimePoint> stalled_since;  // now stalled
   std::uint32_t unanswered = 0;            // now

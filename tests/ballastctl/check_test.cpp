@@ -246,6 +246,18 @@ void a_lun_that_lost_its_store_or_log_is_told(void**) {
   assert_true(found_in(found).empty());
 }
 
+void little_room_below_a_lun_is_told(void**) {
+  const Tree tree;
+  Found found = good(tree);
+  json& lun = found.list.luns[0];
+  lun["room"] = {
+      {"free_bytes", 3 << 20}, {"used_bytes", 1 << 20}, {"soft_threshold_bytes", 4 << 20}};
+  is_only(found_in(found), Severity::warning, "vol0",
+          "only 3 MiB left, less than soft_threshold=4 MiB");
+  lun["room"]["free_bytes"] = 4 << 20;
+  assert_true(found_in(found).empty());
+}
+
 void only_errors_of_the_last_hour_count(void**) {
   const Tree tree;
   Found found = good(tree);
@@ -429,6 +441,7 @@ int main() {
       cmocka_unit_test(a_machine_that_is_no_target_is_unknown),
       cmocka_unit_test(a_lun_that_does_not_serve_is_critical),
       cmocka_unit_test(a_lun_that_lost_its_store_or_log_is_told),
+      cmocka_unit_test(little_room_below_a_lun_is_told),
       cmocka_unit_test(only_errors_of_the_last_hour_count),
       cmocka_unit_test(io_uring_that_is_switched_off_is_critical),
       cmocka_unit_test(settings_that_systemd_has_read_are_ok),

@@ -197,6 +197,7 @@ watch::LunSnapshot lun_with_everything() {
   lun.access = "owner";
   lun.connection = "connected";
   lun.log = watch::LogView{};
+  lun.room = watch::RoomView{};
   lun.log->store_speed = 1 << 20;
   lun.store_errors = {{"write", "no space", 3}};
   watch::CommandRecord record;

@@ -58,6 +58,19 @@ void judge_log(const std::string& name, const json& lun, Findings& findings) {
   }
 }
 
+void judge_room(const std::string& name, const json& lun, Findings& findings) {
+  const json room = lun.value("room", json{});
+  if (!room.is_object() || room.at("free_bytes") >= room.at("soft_threshold_bytes")) {
+    return;
+  }
+  findings.push_back(
+      {Severity::warning, name,
+       fmt::format("the file system of its file has only {} left, less than "
+                   "soft_threshold={}",
+                   bytes_cell(room.at("free_bytes")), bytes_cell(room.at("soft_threshold_bytes"))),
+       "make room there before writes fail, or discard in the initiators"});
+}
+
 void judge_errors(const json& lun, Findings& findings) {
   for (const json& errors : lun.value("store_errors", json::array())) {
     // A plugin that is older than this program does not say when.
@@ -117,6 +130,7 @@ Findings judge_luns(const Found& found) {
     known.insert(name);
     judge_state(name, lun, findings);
     judge_log(name, lun, findings);
+    judge_room(name, lun, findings);
   }
   for (const json& lun : found.stats.luns) {
     judge_errors(lun, findings);

@@ -154,6 +154,14 @@ void set_store(const Object& lun, LunSnapshot& snapshot) {
   }
 }
 
+void set_room(const std::optional<Object>& room, LunSnapshot& snapshot) {
+  if (room.has_value() && room->number("is_known") != 0) {
+    snapshot.room = watch::RoomView{.free = Bytes{room->number("free")},
+                                    .used = Bytes{room->number("used")},
+                                    .soft_threshold = Bytes{room->number("threshold")}};
+  }
+}
+
 void set_mailbox(const DeadLun& dead, watch::Mailbox& mailbox) {
   const std::optional<Object> ring = dead.device ? dead.device->target("ring") : std::nullopt;
   const std::optional<Object> head = ring ? ring->part("mailbox") : std::nullopt;
@@ -172,6 +180,7 @@ LunSnapshot snapshot_of(const DeadLun& dead, const watch::Lists& lists, TimePoin
   const Object& lun = *dead.lun;
   snapshot.name = lun.string("name");
   set_store(lun, snapshot);
+  set_room(lun.part("room"), snapshot);
   if (lun.number("backend") != 0) {
     describe_store(dead, now, snapshot);
   }

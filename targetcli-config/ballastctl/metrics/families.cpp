@@ -200,6 +200,16 @@ void add_list(Collection& all, const json& lun) {
     all.gauge("ballast_lun_connected", "1 while a store on another machine is connected.", of_lun,
               connection.at("state") == "connected" ? 1 : 0);
   }
+  if (const json room = lun.value("room", json{}); room.is_object()) {
+    all.gauge("ballast_lun_room_free_bytes",
+              "What the file system of the LUN's file has left, for it and all others.", of_lun,
+              room.at("free_bytes"));
+    all.gauge("ballast_lun_room_used_bytes", "What the LUN's file takes on its file system.",
+              of_lun, room.at("used_bytes"));
+    all.gauge("ballast_lun_room_soft_threshold_bytes",
+              "The room below which the log and the initiators are told; 0 if they are not.",
+              of_lun, room.at("soft_threshold_bytes"));
+  }
   if (const json log = lun.value("log", json{}); log.is_object()) {
     all.gauge("ballast_lun_log_used_ratio", "How full the write log is, 0 to 1.", of_lun,
               log.at("used_per_mille").get<double>() / 1000);

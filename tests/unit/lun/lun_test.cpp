@@ -39,6 +39,7 @@ struct Waiting {
   Waiting() { rig.lun->wait_for(std::make_unique<RigSource>(source)); }
   void opens() {
     source.store = rig.make_store(usual_setup());
+    rig.spy->pretend().room = true;  // as a file, which it was taken for
     source.state = backend::StoreSource::State::opened;
     rig.sim.run_for(lun::Lun::look_interval);
   }

@@ -133,6 +133,7 @@ void the_manual_has_every_report_and_member(void**) {
   lun.connection = "connected";
   lun.tasks = {{"patrol", "", "task_set.cpp:9", 0s}};
   lun.log = LogView{};
+  lun.room = RoomView{};
   lun.store_errors = {{"write", "no space", 1, now}};
   for (const report::Report& report : report::all()) {
     json document = json::parse(report.write({&lun, 1}, {{}, {{.lun = "vol0"}}}));
@@ -162,7 +163,7 @@ void list_has_a_line_for_each_lun(void**) {
        "connection",  "access",       "log",           "owner",          "logical_block_bytes",
        "open_for_ns", "deadline_ns",  "slow_ns",       "stall_after_ns", "stall_window",
        "busy_for_ns", "max_iops",     "max_bandwidth", "burst_ns",       "queue_depth",
-       "oldest_ns",   "orphan_bytes", "mailbox",       "counters"});
+       "oldest_ns",   "orphan_bytes", "mailbox",       "counters",       "room"});
   assert_true(told["at_ns"] == 1000'000'000'000);
   assert_true(told["open_for_ns"] == 600'000'000'000);
   assert_true(told["deadline_ns"] == 20'000'000'000);
@@ -210,6 +211,14 @@ void what_is_known_of_the_store_is_told(void**) {
   }
   assert_true(only_lun(&report::inflight, lun)["waits_for"] == "osd.3");
   assert_true(only_lun(&report::slow, lun)["requests"][0]["waited_for"] == "osd.4");
+}
+
+void the_list_says_how_much_room_the_store_has(void**) {
+  LunSnapshot lun = lun_named("vol0");
+  assert_true(only_lun(&report::list, lun)["room"].is_null());
+  lun.room = RoomView{.free = Bytes{7}, .used = Bytes{5}, .soft_threshold = Bytes{9}};
+  assert_true(only_lun(&report::list, lun)["room"] ==
+              json({{"free_bytes", 7}, {"used_bytes", 5}, {"soft_threshold_bytes", 9}}));
 }
 
 void the_list_says_how_full_a_write_log_is(void**) {
@@ -571,6 +580,7 @@ int main() {
       cmocka_unit_test(list_has_a_line_for_each_lun),
       cmocka_unit_test(a_stalled_lun_says_since_when),
       cmocka_unit_test(what_is_known_of_the_store_is_told),
+      cmocka_unit_test(the_list_says_how_much_room_the_store_has),
       cmocka_unit_test(the_list_says_how_full_a_write_log_is),
       cmocka_unit_test(the_log_says_what_waits_in_it),
       cmocka_unit_test(inflight_is_oldest_first),
