@@ -12,6 +12,7 @@
 
 #include "lib/backend/file_missing.h"
 #include "lib/backend/pr_device.h"
+#include "lib/backend/trusted_path.h"
 #include "lib/base/log.h"
 #include "lib/base/values.h"
 
@@ -110,10 +111,11 @@ int open_flags(const FileConfig& config) {
 // Opens the file so that reads do not change its access time: that change would be a write to the
 // journal. A thread that answers commands may submit reads, and must not wait for the journal
 // (lane_choice.h). Only the owner of a file may use O_NOATIME.
-UniqueFd open_quietly(const std::string& path, int flags) {
-  UniqueFd fd{::open(path.c_str(), flags | O_NOATIME, 0600)};
+template <class Open>
+UniqueFd open_quietly(int flags, Open open) {
+  UniqueFd fd = open(flags | O_NOATIME);
   if (!fd && errno == EPERM) {
-    fd = UniqueFd{::open(path.c_str(), flags, 0600)};
+    fd = open(flags);
   }
   return fd;
 }
@@ -197,11 +199,7 @@ Result<Taken> take_open(UniqueFd fd, const FileConfig& config, const Expected& e
   if (::fstat(taken.fd.get(), &status) != 0) {
     return error(errno, "{} cannot be examined: {}", config.path, std::strerror(errno));
   }
-  // fstat() tells what was opened. After the stat() before, the path may name another file by now.
   taken.block_device = S_ISBLK(status.st_mode);
-  if (!taken.block_device && !S_ISREG(status.st_mode)) {
-    return error(EAGAIN, "{} comes and goes while it is being opened: try again", config.path);
-  }
   if (config.lock == FileLock::pr) {
     if (Result<void> usable = check_reservations(config, taken); !usable) {
       return usable.error();
@@ -230,9 +228,22 @@ Result<Taken> take_open(UniqueFd fd, const FileConfig& config, const Expected& e
   return taken;
 }
 
-Result<Taken> take_existing(const FileConfig& config, Kind kind, const Expected& expected) {
-  const int flags = open_flags(config) | (kind == Kind::block ? O_EXCL : 0);
-  UniqueFd fd = open_quietly(config.path, flags);
+Error comes_and_goes(const std::string& path) {
+  return error(EAGAIN, "{} comes and goes while it is being opened: try again", path);
+}
+
+Result<Taken> take_existing(const FileConfig& config, const Expected& expected) {
+  const Result<PathEnd> end = follow(config.path);
+  if (!end) {
+    return end.error();
+  }
+  struct stat status {};
+  const bool is_there = end.value().file && ::fstat(end.value().file.get(), &status) == 0;
+  if (!is_there || !(S_ISBLK(status.st_mode) || S_ISREG(status.st_mode))) {
+    return comes_and_goes(config.path);
+  }
+  const int flags = open_flags(config) | (S_ISBLK(status.st_mode) ? O_EXCL : 0);
+  UniqueFd fd = open_quietly(flags, [&](int all) { return open_end(end.value(), all); });
   if (!fd) {
     return cannot_open(config.path, errno, config.cache == CacheMode::direct);
   }
@@ -241,8 +252,9 @@ Result<Taken> take_existing(const FileConfig& config, Kind kind, const Expected&
 
 // The fsync of the directory makes the new name durable, the fsync of the file makes its size
 // durable.
-Result<void> make_durable(int fd, const std::string& path) {
-  const UniqueFd parent{::open(parent_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+Result<void> make_durable(int fd, const PathEnd& end, const std::string& path) {
+  const UniqueFd parent{
+      ::openat(end.folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (::fsync(fd) != 0 || !parent || ::fsync(parent.get()) != 0) {
     const int why = errno;
     return error(why, "{} was created but could not be made durable: {}", path, std::strerror(why));
@@ -268,10 +280,10 @@ Result<void> give_size(int fd, const std::string& path, Bytes size) {
 // halfway would leave an empty file for the next attempt.
 class Unfinished {
  public:
-  explicit Unfinished(const std::string& path) : path_{path} {}
+  explicit Unfinished(const PathEnd& end) : end_{end} {}
   ~Unfinished() {
     if (!finished_) {
-      ::unlink(path_.c_str());
+      ::unlinkat(end_.folder.get(), end_.name.c_str(), 0);
     }
   }
   Unfinished(const Unfinished&) = delete;
@@ -279,14 +291,22 @@ class Unfinished {
   void finish() { finished_ = true; }
 
  private:
-  const std::string& path_;
+  const PathEnd& end_;
   bool finished_ = false;
 };
 
 // Returns nullopt if another program created the file meanwhile.
 Result<std::optional<Taken>> create(const FileConfig& config, Bytes size) {
   const std::string& path = config.path;
-  UniqueFd fd = open_quietly(path, open_flags(config) | O_CREAT | O_EXCL);
+  const Result<PathEnd> found = follow(path);
+  if (!found) {
+    return found.error();
+  }
+  const PathEnd& end = found.value();
+  const auto make = [&end](int flags) {
+    return UniqueFd{::openat(end.folder.get(), end.name.c_str(), flags, 0600)};
+  };
+  UniqueFd fd = open_quietly(open_flags(config) | O_CREAT | O_EXCL, make);
   if (!fd) {
     const int why = errno;
     if (why == EEXIST) {
@@ -294,18 +314,18 @@ Result<std::optional<Taken>> create(const FileConfig& config, Bytes size) {
     }
     // Linux creates the file before it finds that the file system has no O_DIRECT.
     if (why == EINVAL) {
-      ::unlink(path.c_str());
+      ::unlinkat(end.folder.get(), end.name.c_str(), 0);
     }
     return cannot_open(path, why, config.cache == CacheMode::direct);
   }
-  Unfinished created{path};
+  Unfinished created{end};
   Result<Taken> taken = take_open(std::move(fd), config, Expected{});
   if (!taken) {
     return taken.error();
   }
   Result<void> done = give_size(taken.value().fd.get(), path, size);
   if (done) {
-    done = make_durable(taken.value().fd.get(), path);
+    done = make_durable(taken.value().fd.get(), end, path);
   }
   if (!done) {
     return done.error();
@@ -352,9 +372,9 @@ Result<Taken> take_store(const FileConfig& config, Bytes size, const Expected& e
     return kind.error();
   }
   if (kind.value() == Kind::missing) {
-    return error(EAGAIN, "{} comes and goes while it is being opened: try again", config.path);
+    return comes_and_goes(config.path);
   }
-  return take_existing(config, kind.value(), expected);
+  return take_existing(config, expected);
 }
 
 Result<std::optional<Taken>> check_store(const FileConfig& config, const Expected& expected) {
@@ -366,16 +386,20 @@ Result<std::optional<Taken>> check_store(const FileConfig& config, const Expecte
     return kind.error();
   }
   if (kind.value() != Kind::missing) {
-    Result<Taken> taken = take_existing(config, kind.value(), expected);
+    Result<Taken> taken = take_existing(config, expected);
     if (!taken) {
       return taken.error();
     }
     return std::optional<Taken>{std::move(taken).value()};
   }
+  const Result<PathEnd> end = follow(config.path);
+  if (!end) {
+    return end.error();
+  }
   // Opening an unnamed file fails for the reasons for which creating a named one would. It is gone
   // when it is closed.
   const UniqueFd unnamed{
-      ::open(parent_of(config.path).c_str(), open_flags(config) | O_TMPFILE, 0600)};
+      ::openat(end.value().folder.get(), ".", open_flags(config) | O_TMPFILE, 0600)};
   const int why = errno;
   const bool no_unnamed_files = why == EOPNOTSUPP || why == EISDIR || why == ENOENT;
   if (!unnamed && !no_unnamed_files) {

@@ -10,6 +10,9 @@
 //   because it may belong to an empty mount point. A device that is not the recorded one is
 //   refused. All these refusals have errno ENOENT, as for a missing file.
 //
+// Symbolic links that do not belong to root or to the daemon's user are not followed
+// (trusted_path.h).
+//
 // Ownership against a second user
 //   regular file  an open-file-description lock (F_OFD_SETLK, fcntl(2)) on the whole file. It also
 //                 conflicts with the locks of qemu, and with those of a second LUN in this process.
