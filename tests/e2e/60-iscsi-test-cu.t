@@ -24,7 +24,7 @@ known() {
 }
 families=()
 for suite in TestUnitReady Inquiry ReadCapacity10 ReadCapacity16 ModeSense6 ReportSupportedOpcodes Read16 \
-    Write16 WriteSame16 Unmap CompareAndWrite; do
+    Write16 WriteSame16 Unmap CompareAndWrite ExtendedCopy ReceiveCopyResults; do
     families+=("SCSI.$suite")
 done
 [[ -z ${BALLAST_LONG-} ]] || families=(SCSI)
