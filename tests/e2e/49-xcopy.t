@@ -7,6 +7,7 @@
 . "$(dirname "$0")/freeze.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "LIO copies by itself, and between LUNs, too"
 plan 24
+bus_policy
 
 mib=$((1 << 20))
 # xcopy FROM-LUN TO-LUN FROM-BLOCK TO-BLOCK COUNT [OPTION...]
@@ -29,16 +30,17 @@ ok "one block" xcopy 0 0 7 100 1
 model_copy 7 100 1
 ok "an odd number of blocks at odd places, in one segment" traced xcopy 0 0 1001 20003 4099 bpt=8192
 model_copy 1001 20003 4099
-is "$(sent 0 '(READ|WRITE)_')" 0 "no data crossed the network"
+# udev reads a disk that was open for writing.
+is "$(sent 0 WRITE_)" 0 "no data was sent"
 ok "in many commands" xcopy 0 0 0 16384 8192 bpt=100
 model_copy 0 16384 8192
 copied "copies"
 
-unreachable='not reachable|copy target device'
-refused "a copy to another LUN is refused" "$unreachable" xcopy 0 1 0 0 8
-refused "a copy from another LUN is refused" "$unreachable" xcopy 0 1 0 0 8 --on_dst
-refused "what overlaps is refused" 'Invalid field in parameter list' xcopy 0 0 0 4 8
-refused "beyond the end" 'aborted' xcopy 0 0 0 $((128 * mib / 512 - 4)) 8
+# sg_xcopy does not show the additional sense code.
+refused "a copy to another LUN is refused" 'Copy aborted' xcopy 0 1 0 0 8
+refused "a copy from another LUN is refused" 'Copy aborted' xcopy 0 1 0 0 8 --on_src
+refused "what overlaps is refused" 'Illegal request' xcopy 0 0 0 4 8
+refused "beyond the end" 'Copy aborted' xcopy 0 0 0 $((128 * mib / 512 - 4)) 8
 copied "what was refused"
 is "$(head -c $mib "$(dev 1)" | tr -d '\0' | wc -c)" 0 "and nothing was written to the other LUN"
 
