@@ -65,9 +65,6 @@ std::optional<Sense> refuse_cscds(Span list, std::size_t length) {
     if (header_length + length - at < cscd_length) {
       return invalid_field_in_parameter_list(2);
     }
-    if ((list[at + 1] & 0xc0) != 0) {  // LU ID TYPE: not a logical unit number
-      return invalid_field_in_parameter_list(at + 1, 7);
-    }
   }
   if (length / cscd_length > most_cscd_descriptors) {
     return illegal_request(asc::too_many_target_descriptors);
@@ -98,7 +95,7 @@ std::optional<Sense> refuse_segments(const CopyLun& lun, Span list, Lengths leng
   return std::nullopt;
 }
 
-// Whether this descriptor names the LUN; else why not.
+// Why this descriptor does not name the LUN, if so. SPC-4 ignores LU ID TYPE; NUL is of SPC-3.
 std::optional<AdditionalSense> refuse_unit(const CopyLun& lun, Span cscd) {
   constexpr std::uint8_t null_device = 0x20;
   constexpr std::uint8_t binary = 0x01;
