@@ -44,7 +44,8 @@ Disk::Disk(volume::Volume& volume, DiskConfig config)
       largest_transfer_{std::max(config_.max_transfer_blocks, config_.tolerated_transfer_blocks)},
       modes_{volume.capabilities().volatile_cache,
              volume.capabilities().volatile_cache && !volume.capabilities().write_through,
-             volume.capabilities().room ? std::optional<std::uint32_t>{0} : std::nullopt} {
+             volume.capabilities().room ? std::optional<std::uint32_t>{0} : std::nullopt},
+      copy_buffers_{executor_, "a buffer to copy with"} {
   BALLAST_ASSERT(volume.capacity().value() > 0);
   BALLAST_ASSERT(config_.physical_block_exponent <= 15);
   BALLAST_ASSERT(config_.write_same_max >= volume.logical_block());
@@ -113,6 +114,9 @@ volume::Tier Disk::tier_with_log(const Command& command, const Operation& operat
       operation.transfer == Transfer::read || operation.suspending == &Disk::verify || compares;
   const bool changes = operation.changes_medium || operation.flushes || operation.changes_modes ||
                        operation.suspending == &Disk::start_stop_unit;
+  if (operation.suspending == &Disk::extended_copy) {
+    return volume::Tier::store;  // what it reads may be there
+  }
   volume::Tier tier = looks || changes ? volume::Tier::log : volume::Tier::store;
   if (looks) {
     const Range range = command.range;
@@ -137,6 +141,8 @@ bool Disk::supports(const Operation& operation) const {
       return config_.kernel_reserves;
     case Needs::groups:
       return has_groups();
+    case Needs::name:
+      return has_name();
   }
   return false;
 }

@@ -28,7 +28,9 @@
 #include "lib/backend/shared_store.h"
 #include "lib/base/units.h"
 #include "lib/co/task.h"
+#include "lib/io/scratch.h"
 #include "lib/scsi/command.h"
+#include "lib/scsi/copy_list.h"
 #include "lib/scsi/log_pages.h"
 #include "lib/scsi/mode_pages.h"
 #include "lib/scsi/opcode_table.h"
@@ -120,6 +122,9 @@ class Disk {
     return volume_.has_log() ? tier_with_log(command, operation) : volume::Tier::store;
   }
 
+  // How many bytes a copy reads and writes; 0 for all other commands.
+  Bytes copied_bytes(const Command& command, const Operation& operation) const;
+
   // Ends a command that has more data than the front end can take.
   Status refuse_length(Command& command) {
     return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
@@ -163,6 +168,7 @@ class Disk {
   bool looks_like(const Disk& other) const;
 
   const DiskConfig& config() const { return config_; }
+  bool has_name() const { return !config_.unit_serial.empty(); }
   bool has_groups() const { return config_.shared != nullptr && !config_.groups.empty(); }
   volume::Volume& volume() { return volume_; }
   const volume::Volume& volume() const { return volume_; }
@@ -210,6 +216,8 @@ class Disk {
   co::Task<Status> unmap(Command& command);
   co::Task<Status> compare_and_write(Command& command);
   co::Task<Status> get_lba_status(Command& command);
+  co::Task<Status> extended_copy(Command& command);
+  Status receive_copy_operating_parameters(Command& command);
 
  private:
   co::Task<Status> answer(Status status);
@@ -253,6 +261,8 @@ class Disk {
   // Call it after a change that has no FUA. If the disk writes through, it flushes. `since` is the
   // value of Volume::flush_mark() when the change began.
   co::Task<IoStatus> settle(Command& command, IoStatus status, std::uint64_t since);
+  CopyList read_copy(const Command& command) const;
+  Status end_copy(Command& command, IoStatus status, std::size_t segment, bool writes);
   // The parameter list of a MODE SELECT, after it was checked.
   struct ModeList {
     std::optional<Sense> error;
@@ -284,6 +294,7 @@ class Disk {
   std::uint64_t read_errors_ = 0;  // commands that ended because of a medium error
   std::uint64_t write_errors_ = 0;
   volume::Request nobody_;
+  io::ScratchPool copy_buffers_;  // one for each copy, so that no more are made at once
   // Commands that take effect late have a turn, so that they do not undo the effect of a newer one.
   bool stopped_ = false;               // by START STOP UNIT
   std::uint64_t start_stops_ = 0;      // START STOP UNITs that have begun

@@ -71,8 +71,9 @@ Status Disk::inquiry(Command& command) {
   data[2] = 0x06;  // SPC-4
   data[3] = 0x02;
   data[4] = static_cast<std::uint8_t>(data.size() - 5);
-  data[5] = has_groups() ? 0x20 : 0x00;  // TPGS: explicit
-  data[7] = 0x02;                        // CMDQUE
+  // TPGS: explicit; 3PC
+  data[5] = static_cast<std::uint8_t>((has_groups() ? 0x20 : 0) | (has_name() ? 0x08 : 0));
+  data[7] = 0x02;  // CMDQUE
   put_ascii(std::span{data}.subspan(8, 8), config_.vendor);
   put_ascii(std::span{data}.subspan(16, 16), config_.product);
   put_ascii(std::span{data}.subspan(32, 4), config_.revision);

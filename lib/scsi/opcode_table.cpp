@@ -155,6 +155,17 @@ constexpr Operation table[] = {
     in_standby(mode_select("MODE SELECT (10)", Usage{0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0xff})),
     in_standby(immediate("MODE SENSE (10)", Usage{0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff},
                          &Disk::mode_sense)),
+    // The CSCD descriptors of its list name LUNs.
+    if_lun(Needs::name,
+           with_service_action(ranged(RangeAt::nowhere, changing("EXTENDED COPY (LID1)",
+                                                                 Usage{0x83, 0, 0, 0, 0, 0, 0, 0, 0,
+                                                                       0, 0xff, 0xff, 0xff, 0xff},
+                                                                 &Disk::extended_copy)))),
+    // SPC-3 has a LIST IDENTIFIER in byte 2, which this service action ignores.
+    if_lun(Needs::name, with_service_action(immediate(
+                            "RECEIVE COPY OPERATING PARAMETERS",
+                            Usage{0x84, 3, 0xff, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff},
+                            &Disk::receive_copy_operating_parameters))),
     read("READ (16)", lba_16(0x88, dpo_fua)),
     ranged(RangeAt::short_count, changing("COMPARE AND WRITE",
                                           Usage{0x89, dpo_fua, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,

@@ -23,7 +23,7 @@ namespace ballast::scsi {
 class Disk;
 
 // The property that a LUN must have to serve, and so to report, a command.
-enum class Needs : std::uint8_t { nothing, unmap, block_status, kernel_reserves, groups };
+enum class Needs : std::uint8_t { nothing, unmap, block_status, kernel_reserves, groups, name };
 
 // Distinguishes READ and WRITE of any CDB length from all other commands.
 enum class Transfer : std::uint8_t { other, read, write };

@@ -178,7 +178,9 @@ co::Task<void> TaskSet::wait_for_limit(Slot& slot) {
   const Bytes block = disk_.volume().logical_block();
   const Bytes range{slot.inner.range.count.value() * block.value()};
   slot.enter(watch::Stage::limit);
-  co_await throttle_.pass(std::max(range, Bytes{slot.inner.data.size()}), slot.request.token());
+  const Bytes work = std::max(
+      {range, Bytes{slot.inner.data.size()}, disk_.copied_bytes(slot.inner, slot.operation)});
+  co_await throttle_.pass(work, slot.request.token());
   slot.enter(watch::Stage::queue);
 }
 

@@ -6,9 +6,27 @@
 #include <cstdlib>
 
 #include "tests/unit/lun/hostile.h"
+#include "tests/unit/scsi/copy_list.h"
 
 using ballast::test::Bytes8;
+using ballast::test::copy_serial;
+using ballast::test::cscd_at;
 using ballast::test::HostileRig;
+
+namespace {
+
+// A list of EXTENDED COPY that names a LUN names ours, whose designator nobody would guess.
+void name_the_lun(const Bytes8& cdb, Bytes8& data) {
+  constexpr std::size_t names = 2;
+  const ballast::scsi::Naa naa = ballast::scsi::naa_of(copy_serial);
+  for (std::size_t at = cscd_at; at < cscd_at + names * 32 && at + 32 <= data.size(); at += 32) {
+    if (!cdb.empty() && cdb[0] == 0x83 && data[at] == 0xe4 && data[at + 7] == naa.size()) {
+      std::copy(naa.begin(), naa.end(), data.begin() + static_cast<std::ptrdiff_t>(at) + 8);
+    }
+  }
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
   constexpr std::size_t header = 20;
@@ -22,6 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     const std::size_t given = std::min(data.size(), left.size());
     std::copy_n(left.begin(), given, data.begin());
     left = left.subspan(given);
+    name_the_lun(cdb, data);
     const char* const wrong = rig.run(cdb, data, head[17]);
     if (wrong != nullptr) {
       std::fprintf(stderr, "opcode %02x: %s\n", cdb.empty() ? 0u : unsigned{cdb[0]}, wrong);

@@ -515,7 +515,7 @@ void commands_that_the_daemon_tracks_are_refused(void**) {
 using Opcode = std::pair<unsigned, unsigned>;  // and service action
 
 bool has_service_action(unsigned opcode) {
-  return opcode == 0x9e || opcode == 0xa3;
+  return opcode == 0x83 || opcode == 0x84 || opcode == 0x9e || opcode == 0xa3;
 }
 
 // By REPORT SUPPORTED OPERATION CODES, but for what the kernel answers itself.
@@ -548,6 +548,21 @@ void every_operation_has_a_way_through(void**) {
   unmap[11] = std::byte{64};
   unmap[15] = std::byte{8};
   std::vector<std::byte> in(512);
+  // One block within the LUN, which the list names by the NAA designator of its page 83.
+  std::vector<std::byte> copy(16 + 32 + 28);
+  copy[3] = std::byte{32};
+  copy[11] = std::byte{28};
+  copy[16] = std::byte{0xe4};
+  copy[20] = std::byte{0x01};
+  copy[21] = std::byte{0x03};
+  copy[23] = std::byte{16};
+  copy[48] = std::byte{0x02};
+  copy[51] = std::byte{24};
+  copy[59] = std::byte{1};
+  copy[75] = std::byte{9};
+  assert_int_equal(lun->execute(inquiry_page(0x83, 512), Direction::from_device, in).status, 0);
+  const std::size_t naa = 4 + 4 + static_cast<std::size_t>(in[7]) + 4;
+  std::copy_n(in.begin() + static_cast<std::ptrdiff_t>(naa), 16, copy.begin() + 24);
   // The Caching page as MODE SENSE (6) gives it, with PS and MODE DATA LENGTH cleared.
   std::vector<std::byte> mode(255);
   const Answer sensed = lun->execute(Cdb{0x1a, 8, 8, 0, 255, 0}, Direction::from_device, mode);
@@ -612,6 +627,9 @@ void every_operation_has_a_way_through(void**) {
       {"WRITE SAME (10)", cdb_10(0x41, 8, 4), write, &block},
       {"WRITE SAME (16)", cdb_16(0x93, 8, 4), write, &block},
       {"COMPARE AND WRITE", cdb_16(0x89, 5, 1), write, &pair},
+      {"EXTENDED COPY (LID1)", cdb_16(0x83, 0, static_cast<std::uint32_t>(copy.size())), write,
+       &copy},
+      {"RECEIVE COPY OPERATING PARAMETERS", cdb_16(0x84, 0, 512, 0x03), read, &in},
       {"UNMAP", {0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0}, write, &unmap},
       {"PRE-FETCH (10)", cdb_10(0x34, 0, 8), none, nullptr},
       {"PRE-FETCH (16)", cdb_16(0x90, 0, 8), none, nullptr},

@@ -39,7 +39,10 @@ class HostileRig {
     if (!unchanged_beyond(answer, data)) {
       return "data-in beyond what was transferred, or data-out, was written to";
     }
-    return judge_medium(cdb, data, check);
+    // A copy is aborted after the segments that were good.
+    const bool aborted = check && (answer.sense[0] < 0x72 ? answer.sense[2] : answer.sense[1]) ==
+                                      static_cast<std::uint8_t>(scsi::SenseKey::copy_aborted);
+    return judge_medium(cdb, data, check && !aborted);
   }
 
  private:
@@ -85,6 +88,14 @@ class HostileRig {
         std::vector<Range> all;
         for (std::size_t at = 8; at + 16 <= data.size(); at += 16) {
           all.push_back({be64(data, at), be32(data, at + 8)});
+        }
+        return all;
+      }
+      case 0x83: {
+        std::vector<Range> all;
+        const std::size_t begin = data.size() < 16 ? data.size() : 16 + be16(data, 2);
+        for (std::size_t at = begin; at + 28 <= data.size(); at += 28) {
+          all.push_back({be64(data, at + 20), be16(data, at + 10)});
         }
         return all;
       }

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "tests/unit/lun/hostile.h"
+#include "tests/unit/scsi/copy_list.h"
 
 #include "tests/cmocka.h"
 
@@ -53,8 +54,25 @@ Bytes8 random_cdb(Random& random) {
   return cdb;
 }
 
-// An UNMAP mostly gets the list that its CDB speaks of.
+// The parameter list of a copy within the LUN, with a few random bytes.
+Bytes8 random_copy(Random& random, Bytes8& cdb) {
+  std::vector<CopyRange> ranges(random() % 4);
+  for (CopyRange& range : ranges) {
+    range = {random() % 70, random() % 70, random() % 8};
+  }
+  Bytes8 list = copy_list(ranges);
+  for (std::uint64_t n = random() % 3; n > 0 && one_in(random, 2); --n) {
+    list[random() % list.size()] = static_cast<std::uint8_t>(random());
+  }
+  put32(cdb, 10, list.size() - random() % 2);
+  return list;
+}
+
+// An UNMAP or EXTENDED COPY mostly gets the list that its CDB speaks of.
 Bytes8 random_data(Random& random, Bytes8& cdb) {
+  if (cdb.size() == 16 && cdb[0] == 0x83 && !one_in(random, 4)) {
+    return random_copy(random, cdb);
+  }
   static constexpr std::size_t lengths[] = {0,   8,    24,    40,   100,  511,
                                             512, 1024, 16384, 5000, 2048, 20480};
   Bytes8 data(lengths[random() % std::size(lengths)]);

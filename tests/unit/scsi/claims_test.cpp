@@ -91,7 +91,7 @@ void every_other_opcode_is_invalid(void**) {
 
 void every_other_service_action_is_an_invalid_field(void**) {
   DiskRig rig{with_groups()};
-  for (const std::uint8_t opcode : Bytes8{0x9e, 0xa3, 0xa4}) {
+  for (const std::uint8_t opcode : Bytes8{0x83, 0x84, 0x9e, 0xa3, 0xa4}) {
     for (std::uint8_t action = 0; action < 0x20; ++action) {
       bool other = false;
       if (scsi::find_operation(opcode, action, &other) == nullptr) {

@@ -32,6 +32,27 @@ void fixed_format_points_at_the_field(void**) {
   assert_int_equal(ballast::be16(out, 16), 300);
 }
 
+// SPC-5, 4.4.2.4.5: SKSV, SD; and the number of the segment (SPC-4, 5.17.7.4).
+void copy_aborted_points_into_the_segment_in_both_formats(void**) {
+  std::array<std::uint8_t, 96> out{};
+  const Sense sense{.key = SenseKey::copy_aborted,
+                    .what = asc::unreachable_copy_target,
+                    .command_specific = 3,
+                    .field = FieldPointer{.in_cdb = false, .in_segment = true, .byte = 6}};
+  assert_int_equal(encode(sense, false, out), 18);
+  assert_int_equal(out[2], 0x0a);
+  assert_int_equal(ballast::be32(out, 8), 3);
+  assert_int_equal(out[15], 0xa0);
+  assert_int_equal(ballast::be16(out, 16), 6);
+  assert_int_equal(encode(sense, true, out), 28);
+  assert_int_equal(out[8], 0x01);
+  assert_int_equal(out[9], 0x0a);
+  assert_true(ballast::be64(out, 12) == 3);
+  assert_int_equal(out[20], 0x02);
+  assert_int_equal(out[24], 0xa0);
+  assert_int_equal(ballast::be16(out, 25), 6);
+}
+
 void fixed_format_has_information_of_32_bits_only(void**) {
   std::array<std::uint8_t, 96> out{};
   Sense sense{.key = SenseKey::medium_error, .what = asc::write_error, .information = 0xfffffffe};
@@ -93,6 +114,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(fixed_format_has_key_and_code_in_their_places),
       cmocka_unit_test(fixed_format_points_at_the_field),
+      cmocka_unit_test(copy_aborted_points_into_the_segment_in_both_formats),
       cmocka_unit_test(fixed_format_has_information_of_32_bits_only),
       cmocka_unit_test(descriptor_format_has_a_descriptor_for_each),
       cmocka_unit_test(descriptor_format_without_descriptors_is_eight_bytes),

@@ -207,9 +207,9 @@ void a_command_that_comes_too_late_is_not_ready_as_well(void**) {
 
 void inquiry_and_designators_tell_of_the_group(void**) {
   DiskRig alone{usual_config()};
-  assert_int_equal(alone.ask({0x12, 0, 0, 0, 96, 0}).reply[5], 0x00);
+  assert_int_equal(alone.ask({0x12, 0, 0, 0, 96, 0}).reply[5], 0x08);  // 3PC
   DiskRig rig{with_groups()};
-  assert_int_equal(rig.ask({0x12, 0, 0, 0, 96, 0}).reply[5], 0x20);  // TPGS 10b
+  assert_int_equal(rig.ask({0x12, 0, 0, 0, 96, 0}).reply[5], 0x28);  // TPGS 10b, 3PC
   const Bytes8 page = rig.ask({0x12, 1, 0x83, 1, 0, 0}).reply;
   const Bytes8 before = alone.ask({0x12, 1, 0x83, 1, 0, 0}).reply;
   assert_int_equal(page.size(), before.size() + 16);

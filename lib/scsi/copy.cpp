@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Third-party copy (SPC-4, 5.17): EXTENDED COPY (LID1) within the LUN, and what it is limited to.
+//
+// The copy is made of reads and writes of the volume with the command's request, one after the
+// other, so fences, deadlines and orphans treat it like any other change. The command is answered
+// when the copy has ended. So no copy goes on behind an answer but the one operation that the
+// backend cannot end, and there is no status to be kept for a later command.
+#include <algorithm>
+#include <utility>
+
+#include "lib/scsi/cdb.h"
+#include "lib/scsi/copy_list.h"
+#include "lib/scsi/disk.h"
+
+namespace ballast::scsi {
+
+CopyList Disk::read_copy(const Command& command) const {
+  std::array<std::uint8_t, longest_copy_list> bytes;
+  const std::size_t given = std::min<std::size_t>(be32(command.cdb, 10), command.data.size());
+  const std::span<std::uint8_t> list = std::span{bytes}.first(std::min(given, bytes.size()));
+  io::copy(std::as_writable_bytes(list), command.data.slice(0, list.size()));
+  return read_copy_list({.naa = naa_of(config_.unit_serial),
+                         .logical_block = volume_.logical_block(),
+                         .capacity = volume_.capacity()},
+                        list);
+}
+
+Bytes Disk::copied_bytes(const Command& command, const Operation& operation) const {
+  Bytes total{};
+  if (operation.suspending == &Disk::extended_copy) {
+    const CopyList list = read_copy(command);
+    for (std::size_t i = 0; i < list.count; ++i) {
+      const Bytes length = bytes_of(list.segments[i].count);
+      total = total + length + length;
+    }
+  }
+  return total;
+}
+
+// LIST ID, STR and PRIORITY make no difference here.
+co::Task<Status> Disk::extended_copy(Command& command) {
+  const std::size_t length = be32(command.cdb, 10);
+  if (length == 0) {
+    co_return Status::good;
+  }
+  if (command.data.size() < length) {
+    co_return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
+  }
+  const CopyList list = read_copy(command);
+  if (list.count == 0) {
+    co_return list.error.has_value() ? fail(command, *list.error) : Status::good;
+  }
+  volume::Request& request = request_of(command);
+  co::Semaphore::Guard slot = co_await copy_buffers_.slot(request.token());
+  if (!slot) {
+    co_return Status::busy;
+  }
+  const io::ScratchPool::Buffer buffer{copy_buffers_, std::move(slot)};
+  if (!buffer) {
+    co_return Status::task_set_full;
+  }
+  command.transferred = length;
+  const std::uint64_t mark = volume_.flush_mark();
+  const std::uint64_t most = volume_.blocks_in(Bytes{buffer.bytes().size()}).value();
+  for (std::size_t i = 0; i < list.count; ++i) {
+    const CopySegment& segment = list.segments[i];
+    std::uint64_t done = 0;
+    while (done < segment.count.value()) {
+      const BlockCount piece{std::min(most, segment.count.value() - done)};
+      const BlockCount before{done};
+      const iovec memory{buffer.bytes().data(), bytes_of(piece).value()};
+      const io::SgView data{std::span{&memory, 1}};
+      const IoStatus read = co_await volume_.read(request, segment.from + before, data);
+      if (!ok(read)) {
+        co_return end_copy(command, read, i, false);
+      }
+      const IoStatus written =
+          co_await volume_.write(request, segment.to + before, data, backend::Fua::no);
+      if (!ok(written)) {
+        co_return end_copy(command, written, i, true);
+      }
+      done += piece.value();
+    }
+  }
+  const IoStatus status = co_await settle(command, IoStatus::ok, mark);
+  if (!ok(status)) {
+    co_return finish(command, status, list.segments[0].to, true);
+  }
+  co_return list.error.has_value() ? fail(command, *list.error) : Status::good;
+}
+
+// A bad block ends the copy, and it says in which segment. All else is said as to any command.
+Status Disk::end_copy(Command& command, IoStatus status, std::size_t segment, bool writes) {
+  const Status ended = finish(command, status, Lba{0}, writes);
+  return status == IoStatus::medium_error
+             ? fail(command, copy_aborted(asc::third_party_device_failure, segment))
+             : ended;
+}
+
+Status Disk::receive_copy_operating_parameters(Command& command) {
+  std::array<std::uint8_t, copy_parameters_length> data;
+  write_copy_parameters(volume_.logical_block(), io::ScratchPool::buffer_count, data);
+  return reply(command, data, be32(command.cdb, 10));
+}
+
+}  // namespace ballast::scsi
