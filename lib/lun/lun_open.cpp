@@ -38,9 +38,7 @@ void Lun::use(backend::Store store) {
                                         .unheard_flush = std::move(store.unheard_flush)});
     store_ = backend_->description();
     store_wait_.use(*backend_);
-    room_watch_.watch(*backend_, [this](std::optional<backend::Room> room, bool reached) {
-      room_is(room, reached);
-    });
+    executor_.post(co::Message{.run = &start_room_watch, .context = this});
     if (backend_->shared() != nullptr) {
       executor_.post(co::Message{.run = &start_shared, .context = this});
     }
@@ -111,6 +109,18 @@ void Lun::use_found() {
     use(source_->take());
   } catch (const std::bad_alloc&) {
     refuse("out of memory");
+  }
+}
+
+void Lun::start_room_watch(void* self, std::int64_t) {
+  Lun& lun = *static_cast<Lun*>(self);
+  try {
+    lun.room_watch_.watch(*lun.backend_, [&lun](std::optional<backend::Room> room, bool reached) {
+      lun.room_is(room, reached);
+    });
+  } catch (const std::bad_alloc&) {
+    log(LogLevel::warning, "{}: out of memory, so nobody watches how much room its store has",
+        lun.name());
   }
 }
 

@@ -16,6 +16,9 @@ RoomWatch::RoomWatch(co::Executor& executor, std::string lun, Bytes threshold)
       looks_{executor} {}
 
 void RoomWatch::watch(backend::Backend& store, Looked looked) {
+  if (stopped_) {
+    return;
+  }
   if (!store.capabilities().room) {
     if (threshold_ > Bytes{}) {
       log(LogLevel::warning,
