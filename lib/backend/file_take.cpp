@@ -253,8 +253,7 @@ Result<Taken> take_existing(const FileConfig& config, const Expected& expected) 
 // The fsync of the directory makes the new name durable, the fsync of the file makes its size
 // durable.
 Result<void> make_durable(int fd, const PathEnd& end, const std::string& path) {
-  const UniqueFd parent{
-      ::openat(end.folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const UniqueFd parent{::openat(end.folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (::fsync(fd) != 0 || !parent || ::fsync(parent.get()) != 0) {
     const int why = errno;
     return error(why, "{} was created but could not be made durable: {}", path, std::strerror(why));

@@ -20,7 +20,8 @@ struct PathEnd {
   UniqueFd file;     // as O_PATH opens it; empty: there is none of that name
 };
 
-// `path` is absolute. EPERM: somebody else's link is on the way. Other errors: errno of what failed.
+// `path` is absolute. EPERM: somebody else's link is on the way. Other errors: errno of what
+// failed.
 Result<PathEnd> follow(const std::string& path);
 
 // Opens what follow() has found, with `flags` and O_CLOEXEC. errno says why not.
