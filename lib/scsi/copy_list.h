@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parameter list of EXTENDED COPY (LID1) and the limits that RECEIVE COPY OPERATING PARAMETERS
-// tells of it (SPC-4, 6.4 and 6.20).
+// tells of it (SPC-4, 6.5 and 6.22).
 //
 // The list names units (CSCD descriptors) and ranges of blocks (segment descriptors). It may name
 // only the LUN that the command was sent to, by its NAA designator. TCMU does not tell which

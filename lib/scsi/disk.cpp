@@ -192,9 +192,7 @@ Status Disk::answer_refused(Command& command) {
 
 std::optional<Status> Disk::refuse(Command& command, const Operation& operation) {
   if (attention_count_ > 0 && operation.answers_unit_attention) {
-    const Sense attention{.key = SenseKey::unit_attention, .what = attentions_[0]};
-    std::move(attentions_.begin() + 1, attentions_.end(), attentions_.begin());
-    --attention_count_;
+    const Sense attention = take_unit_attention();
     return fail(command, attention);
   }
   const std::optional<Status> bits = refuse_bits(command, operation);
@@ -320,6 +318,16 @@ void Disk::post_unit_attention(AdditionalSense what) {
   attentions_[attention_count_++] = what;
 }
 
+Sense Disk::take_unit_attention() {
+  Sense sense{.key = SenseKey::unit_attention, .what = attentions_[0]};
+  if (sense.what == asc::soft_threshold_reached) {
+    sense.information = ModePages::threshold_at;  // SBC-4, 4.7.3.7.6
+  }
+  std::move(attentions_.begin() + 1, attentions_.end(), attentions_.begin());
+  --attention_count_;
+  return sense;
+}
+
 void Disk::set_soft_threshold(Bytes free) {
   if (modes_.has_threshold()) {
     modes_.set_threshold(sets_in(Bytes{free.value() + threshold_set.value() - 1}));
@@ -338,9 +346,7 @@ Status Disk::request_sense(Command& command) {
   const bool descriptor_format = (command.cdb[1] & 0x01) != 0;
   Sense sense;
   if (attention_count_ > 0) {
-    sense = Sense{.key = SenseKey::unit_attention, .what = attentions_[0]};
-    std::move(attentions_.begin() + 1, attentions_.end(), attentions_.begin());
-    --attention_count_;
+    sense = take_unit_attention();
   } else if (stopped_) {
     sense = Sense{.key = SenseKey::not_ready, .what = asc::initializing_command_required};
   } else if (statistics().stalled) {

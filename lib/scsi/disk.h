@@ -227,6 +227,8 @@ class Disk {
   volume::Request& request_of(Command& command) {
     return command.request != nullptr ? *command.request : nobody_;
   }
+  // The oldest one. Only if there is one.
+  [[gnu::cold]] Sense take_unit_attention();
   // Ends the command with CHECK CONDITION and this sense data.
   [[gnu::cold]] Status fail(Command& command, const Sense& sense);
   // Returns the status for an I/O result of a command on blocks from `from` on, and fills in the

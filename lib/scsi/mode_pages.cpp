@@ -12,13 +12,17 @@ namespace ballast::scsi {
 
 namespace {
 
+constexpr std::size_t error_recovery_length = 12;
 constexpr std::size_t caching_length = 20;
 constexpr std::size_t control_length = 12;
 constexpr std::size_t exceptions_length = 12;
 constexpr std::size_t provisioning_length = 24;
-static_assert(caching_length + control_length + exceptions_length + provisioning_length ==
+static_assert(error_recovery_length + caching_length + control_length + exceptions_length +
+                  provisioning_length ==
               ModePages::longest);
 
+// Read-Write Error Recovery (SBC-4, 6.5.10), byte 7.
+constexpr std::uint8_t lbpere = 0x80;
 // Caching (SBC-4, 6.5.6), byte 2.
 constexpr std::uint8_t wce = 0x04;
 // Control (SPC-5, 7.5.8), bytes 2 to 5.
@@ -30,7 +34,6 @@ constexpr std::uint8_t tas = 0x40;
 constexpr std::uint8_t only_on_request = 0x06;
 // Logical Block Provisioning (SBC-4, 6.5.9): byte 4, and the bytes of its one threshold descriptor.
 constexpr std::uint8_t situa = 0x01;  // one initiator hears of it, not each
-constexpr std::size_t descriptor_at = 16;
 constexpr std::uint8_t enabled = 0x80;
 constexpr std::uint8_t available_resource = 0x01;  // a parameter's code in log page 0C
 
@@ -44,7 +47,7 @@ void begin_page(std::span<std::uint8_t> out, std::uint8_t code, std::size_t leng
 
 // Of a page that there is.
 constexpr std::size_t length_of(std::uint8_t code, std::uint8_t subpage) {
-  static_assert(control_length == exceptions_length);
+  static_assert(control_length == exceptions_length && control_length == error_recovery_length);
   if (subpage != 0) {
     return provisioning_length;
   }
@@ -61,8 +64,9 @@ bool ModePages::has(std::uint8_t page, std::uint8_t subpage) const {
   if (page == exceptions && subpage == provisioning) {
     return has_threshold();
   }
-  return (page == caching || page == control || page == exceptions || page == all_pages) &&
-         (subpage == 0 || subpage == all_subpages);
+  const bool is_there = page == error_recovery || page == caching || page == control ||
+                        page == exceptions || page == all_pages;
+  return is_there && (subpage == 0 || subpage == all_subpages);
 }
 
 std::size_t ModePages::read(std::uint8_t page, std::uint8_t subpage, PageControl which,
@@ -70,8 +74,11 @@ std::size_t ModePages::read(std::uint8_t page, std::uint8_t subpage, PageControl
   BALLAST_ASSERT(which != PageControl::saved);
   BALLAST_ASSERT(out.size() >= longest);
   std::size_t length = 0;
+  if (page == error_recovery || page == all_pages) {
+    length += read_error_recovery(which, out);
+  }
   if (page == caching || page == all_pages) {
-    length += read_caching(which, out);
+    length += read_caching(which, out.subspan(length));
   }
   if (page == control || page == all_pages) {
     length += read_control(which, out.subspan(length));
@@ -84,6 +91,14 @@ std::size_t ModePages::read(std::uint8_t page, std::uint8_t subpage, PageControl
     length += read_provisioning(which, out.subspan(length));
   }
   return length;
+}
+
+// Whether and how often the store tries again is its own affair. LBPERE: somebody is told when the
+// threshold is reached.
+std::size_t ModePages::read_error_recovery(PageControl which, std::span<std::uint8_t> out) const {
+  begin_page(out, error_recovery, error_recovery_length);
+  out[7] = flag(which != PageControl::changeable && has_threshold(), lbpere);
+  return error_recovery_length;
 }
 
 std::size_t ModePages::read_caching(PageControl which, std::span<std::uint8_t> out) const {
@@ -128,7 +143,7 @@ std::size_t ModePages::read_provisioning(PageControl which, std::span<std::uint8
   }
   out[4] = situa;
   // A soft threshold that is armed while the room gets less (both 0).
-  const std::span<std::uint8_t> descriptor = out.subspan(descriptor_at);
+  const std::span<std::uint8_t> descriptor = out.subspan(threshold_at);
   descriptor[0] = flag(*threshold_ != 0, enabled);
   descriptor[1] = available_resource;
   put32(descriptor, 4, *threshold_);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ModePages: the mode pages of a LUN and their current values. These are Caching (08), Control
-// (0A), Informational Exceptions Control (1C) and, if the store tells how much room it has, Logical
-// Block Provisioning (1C, subpage 02).
+// ModePages: the mode pages of a LUN and their current values. These are Read-Write Error Recovery
+// (01), Caching (08), Control (0A), Informational Exceptions Control (1C) and, if the store tells
+// how much room it has, Logical Block Provisioning (1C, subpage 02).
 //
 // Initiators can change WCE (if the backend has a volatile cache), D_SENSE and SWP. Changes last
 // until the LUN is closed; nothing is saved. MODE SELECT first checks the whole list and then
@@ -28,13 +28,16 @@ class ModePages {
     bool software_write_protect = false;  // SWP, page 0A
   };
 
+  static constexpr std::uint8_t error_recovery = 0x01;
   static constexpr std::uint8_t caching = 0x08;
   static constexpr std::uint8_t control = 0x0a;
   static constexpr std::uint8_t exceptions = 0x1c;
   static constexpr std::uint8_t provisioning = 0x02;  // a subpage of `exceptions`
   static constexpr std::uint8_t all_pages = 0x3f;
   static constexpr std::uint8_t all_subpages = 0xff;
-  static constexpr std::size_t longest = 20 + 12 + 12 + 24;  // of all pages together, in bytes
+  static constexpr std::size_t longest = 12 + 20 + 12 + 12 + 24;  // of all pages, in bytes
+  // Where the threshold's descriptor begins in its page. A unit attention tells it.
+  static constexpr std::size_t threshold_at = 16;
 
   // `threshold`: see set_threshold(). Nothing: there are none.
   ModePages(bool volatile_cache, bool write_cache, std::optional<std::uint32_t> threshold)
@@ -77,6 +80,7 @@ class ModePages {
   void apply(const Selection& selection, std::uint64_t turn);
 
  private:
+  std::size_t read_error_recovery(PageControl which, std::span<std::uint8_t> out) const;
   std::size_t read_caching(PageControl which, std::span<std::uint8_t> out) const;
   std::size_t read_control(PageControl which, std::span<std::uint8_t> out) const;
   static std::size_t read_exceptions(PageControl which, std::span<std::uint8_t> out);

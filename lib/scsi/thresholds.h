@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The unit in which initiators see how much room a store has, and the soft threshold for it: a
-// threshold set (SBC-4, 4.7.3.9). All counts of sets have 32 bits.
+// threshold set (SBC-4, 4.7.3.7.2). All counts of sets have 32 bits.
 #pragma once
 
 #include <algorithm>

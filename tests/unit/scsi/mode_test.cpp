@@ -72,10 +72,11 @@ void all_pages_come_in_order(void**) {
   for (const std::uint8_t subpage : Bytes8{0x00, 0xff}) {
     const Answer answer = rig->ask(sense_6(0x3f, dbd, subpage));
     assert_true(answer.good());
-    assert_int_equal(answer.transferred, 4 + 20 + 12 + 12);
-    assert_int_equal(answer.reply[4], 0x08);
-    assert_int_equal(answer.reply[24], 0x0a);
-    assert_int_equal(answer.reply[36], 0x1c);
+    assert_int_equal(answer.transferred, 4 + 12 + 20 + 12 + 12);
+    assert_int_equal(answer.reply[4], 0x01);
+    assert_int_equal(answer.reply[16], 0x08);
+    assert_int_equal(answer.reply[36], 0x0a);
+    assert_int_equal(answer.reply[48], 0x1c);
   }
 }
 
@@ -86,7 +87,7 @@ void the_reply_is_cut_to_the_allocation_length(void**) {
   const Answer answer = rig->ask(cdb);
   assert_true(answer.good());
   assert_int_equal(answer.transferred, 5);
-  assert_int_equal(answer.reply[0], 47);  // the length of it all
+  assert_int_equal(answer.reply[0], 59);  // the length of it all
   cdb[4] = 0;
   assert_int_equal(rig->ask(cdb).transferred, 0);
 }
@@ -163,9 +164,9 @@ void a_list_with_an_error_changes_nothing(void**) {
   const Rig rig{cached_rig()};
   Bytes8 list = rig->ask(sense_6(0x3f)).reply;
   list[0] = 0;
-  list[4 + 2] = 0x00;       // WCE off: fine
-  list[4 + 20 + 3] = 0x00;  // another queue algorithm: not changeable
-  assert_true(rig->send(select_6(list.size()), list).bad_parameter(4 + 20 + 3, 4));
+  list[4 + 12 + 2] = 0x00;       // WCE off: fine
+  list[4 + 12 + 20 + 3] = 0x00;  // another queue algorithm: not changeable
+  assert_true(rig->send(select_6(list.size()), list).bad_parameter(4 + 12 + 20 + 3, 4));
   assert_int_equal(rig->ask(sense_6(0x08)).reply[4 + 2], 0x04);
 }
 
@@ -224,14 +225,34 @@ void a_store_that_tells_its_room_has_a_page_with_the_threshold(void**) {
 
 void all_pages_have_their_subpages_only_if_they_are_asked_for(void**) {
   const Rig rig{new DiskRig{usual_config(), Bytes{4 << 20}, {}, thin}};
-  assert_int_equal(rig->ask(sense_6(0x3f)).transferred, 4 + 20 + 12 + 12);
-  assert_int_equal(rig->ask(sense_6(0x3f, dbd, 0xff)).transferred, 4 + 20 + 12 + 12 + 24);
+  assert_int_equal(rig->ask(sense_6(0x3f)).transferred, 4 + 12 + 20 + 12 + 12);
+  assert_int_equal(rig->ask(sense_6(0x3f, dbd, 0xff)).transferred, 4 + 12 + 20 + 12 + 12 + 24);
   assert_int_equal(rig->ask(sense_6(0x1c)).transferred, 4 + 12);
   assert_int_equal(rig->ask(sense_6(0x1c, dbd, 0xff)).transferred, 4 + 12 + 24);
   assert_true(rig->ask(sense_6(0x1c, dbd, 0x03)).bad_field(3));
   assert_true(rig->ask(sense_6(0x0a, dbd, 0x02)).bad_field(3));
   const Rig other{cached_rig()};
   assert_true(other->ask(sense_6(0x1c, dbd, 0x02)).bad_field(3));
+}
+
+void notices_of_the_threshold_are_enabled_where_there_is_one(void**) {
+  Bytes8 expected(4 + 12);
+  expected[0] = 15;
+  expected[2] = 0x10;
+  expected[4] = 0x01;
+  expected[5] = 0x0a;
+  assert_true(Rig{cached_rig()}->ask(sense_6(0x01)).reply == expected);
+  expected[4 + 7] = 0x80;  // LBPERE
+  const Rig rig{new DiskRig{usual_config(), Bytes{4 << 20}, {}, thin}};
+  assert_true(rig->ask(sense_6(0x01)).reply == expected);
+}
+
+void the_notice_says_which_threshold_it_is(void**) {
+  const Rig rig{new DiskRig{usual_config(), Bytes{4 << 20}, {}, thin}};
+  rig->disk->post_unit_attention(asc::soft_threshold_reached);
+  const Answer answer = rig->ask(cdb_of(0x28, 0, 0, 1));
+  assert_true(answer.failed(SenseKey::unit_attention, asc::soft_threshold_reached));
+  assert_int_equal(answer.information().value(), 16);
 }
 
 void an_initiator_cannot_set_the_threshold(void**) {
@@ -301,6 +322,8 @@ int main() {
       cmocka_unit_test(each_mistake_in_the_cdb_is_pointed_at),
       cmocka_unit_test(a_store_that_tells_its_room_has_a_page_with_the_threshold),
       cmocka_unit_test(all_pages_have_their_subpages_only_if_they_are_asked_for),
+      cmocka_unit_test(notices_of_the_threshold_are_enabled_where_there_is_one),
+      cmocka_unit_test(the_notice_says_which_threshold_it_is),
       cmocka_unit_test(an_initiator_cannot_set_the_threshold),
       cmocka_unit_test(a_block_descriptor_may_say_only_what_is),
       cmocka_unit_test(mode_select_10_takes_what_mode_sense_10_gave),
