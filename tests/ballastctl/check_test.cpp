@@ -42,6 +42,10 @@ json saved_with(unsigned count) {
     mapped.push_back({{"index", i}, {"tpg_lun", i}, {"write_protect", false}});
   }
   const json tpg{{"tag", 1},
+                 {"enable", true},
+                 {"portals",
+                  {{{"ip_address", "0.0.0.0"}, {"iser", false}, {"port", 3260}},
+                   {{"ip_address", "::1"}, {"iser", false}, {"port", 3261}}}},
                  {"luns", luns},
                  {"node_acls", {{{"node_wwn", initiator}, {"mapped_luns", mapped}}}}};
   return {{"storage_objects", stores},
@@ -53,6 +57,9 @@ void add_target(const Tree& tree, unsigned count) {
     tree.add_backstore(fmt::format("vol{}", i), i, fmt::format("file=/srv/vol{}.raw", i));
   }
   tree.export_backstores(count, "64");
+  tree.write(group + "/enable", "1\n");
+  tree.write(group + "/np/0.0.0.0:3260/iser", "0\n");
+  tree.write(group + "/np/[::1]:3261/iser", "0\n");
 }
 
 // What a machine without daemon and systemd shows, with a plugin that answers.
@@ -244,6 +251,34 @@ void a_lun_that_lost_its_store_or_log_is_told(void**) {
   is_only(found_in(found), Severity::warning, "vol1", "its write log is failing");
   found.list.luns[1]["log"]["state"] = "working";
   assert_true(found_in(found).empty());
+}
+
+void a_portal_that_was_not_restored_is_critical(void**) {
+  const Tree tree;
+  (void)good(tree);
+  std::filesystem::remove_all(tree.root() + group + "/np/[::1]:3261");
+  is_only(found_in(found_on(tree)), Severity::critical, Tree::iqn,
+          "nobody can log in at portal [::1]:3261 of portal group 1, which "
+          "/etc/rtslib-fb-target/saveconfig.json has");
+}
+
+void a_portal_group_that_is_not_enabled_has_no_portals(void**) {
+  const Tree tree;
+  (void)good(tree);
+  tree.write(group + "/enable", "0\n");
+  const Findings findings = found_in(found_on(tree));
+  assert_int_equal(findings.size(), 2);
+  for (const Finding& finding : findings) {
+    assert_int_equal(finding.severity, Severity::critical);
+  }
+}
+
+void a_portal_that_is_not_saved_is_a_warning(void**) {
+  const Tree tree;
+  (void)good(tree);
+  tree.write(group + "/np/192.0.2.1:3260/iser", "0\n");
+  is_only(found_in(found_on(tree)), Severity::warning, Tree::iqn,
+          "portal 192.0.2.1:3260 of portal group 1 is not in");
 }
 
 void little_room_below_a_lun_is_told(void**) {
@@ -441,6 +476,9 @@ int main() {
       cmocka_unit_test(a_machine_that_is_no_target_is_unknown),
       cmocka_unit_test(a_lun_that_does_not_serve_is_critical),
       cmocka_unit_test(a_lun_that_lost_its_store_or_log_is_told),
+      cmocka_unit_test(a_portal_that_was_not_restored_is_critical),
+      cmocka_unit_test(a_portal_group_that_is_not_enabled_has_no_portals),
+      cmocka_unit_test(a_portal_that_is_not_saved_is_a_warning),
       cmocka_unit_test(little_room_below_a_lun_is_told),
       cmocka_unit_test(only_errors_of_the_last_hour_count),
       cmocka_unit_test(io_uring_that_is_switched_off_is_critical),

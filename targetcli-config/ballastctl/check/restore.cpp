@@ -14,6 +14,7 @@ struct Differences {
   std::map<std::string, std::string> backstores;
   std::set<PortalLun> luns;  // of other backstores
   std::set<Export> mapped;   // of other LUNs
+  std::set<Portal> portals;  // of portal groups that both have
 };
 
 // What `one` has and `other` has not. What goes with a backstore or LUN that is named is not named.
@@ -39,6 +40,14 @@ Differences missing(const Inventory& one, const Inventory& other) {
       differences.mapped.insert(each);
     }
   }
+  for (const Portal& portal : one.portals) {
+    const bool both_have_its_group = std::ranges::any_of(other.luns, [&](const PortalLun& lun) {
+      return lun.target == portal.target && lun.portal_group == portal.portal_group;
+    });
+    if (!other.portals.contains(portal) && both_have_its_group) {
+      differences.portals.insert(portal);
+    }
+  }
   return differences;
 }
 
@@ -49,6 +58,10 @@ std::string place(const PortalLun& lun) {
 std::string place(const Export& each) {
   return fmt::format("LUN {} of {}, portal group {}, for {}", each.number, each.target,
                      each.portal_group, each.initiator);
+}
+
+std::string place(const Portal& portal) {
+  return fmt::format("portal {} of portal group {}", portal.address, portal.portal_group);
 }
 
 // Restoring all of the file would take away every LUN for a moment (rtslib/root.py: restore).
@@ -93,6 +106,13 @@ Findings judge_restored(const Saved& saved, const Inventory& now) {
   };
   std::ranges::for_each(lost.luns, add);
   std::ranges::for_each(lost.mapped, add);
+  for (const Portal& portal : lost.portals) {
+    findings.push_back({Severity::critical, portal.target,
+                        fmt::format("nobody can log in at {}, which {} has: it is not there, or "
+                                    "its portal group is not enabled",
+                                    place(portal), saved.file),
+                        restore_target(saved.file, portal.target)});
+  }
   return findings;
 }
 
@@ -117,6 +137,13 @@ Findings judge_saved(const std::optional<Saved>& saved, const Inventory& now) {
   };
   std::ranges::for_each(unsaved.luns, add);
   std::ranges::for_each(unsaved.mapped, add);
+  for (const Portal& portal : unsaved.portals) {
+    findings.push_back({Severity::warning, portal.target,
+                        fmt::format("{} is not in {}, or not enabled there: after the next boot "
+                                    "nobody can log in at it",
+                                    place(portal), file),
+                        how});
+  }
   for (const auto& [name, configuration] : now.backstores) {
     const auto kept = saved ? saved->inventory.backstores.find(name) : now.backstores.find(name);
     const auto none = saved ? saved->inventory.backstores.end() : now.backstores.end();

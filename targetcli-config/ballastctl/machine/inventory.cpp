@@ -40,6 +40,15 @@ void add_group(const json& group, const std::string& target, Inventory& all) {
       all.luns.insert({backstores[number], target, tag, number});
     }
   }
+  if (!backstores.empty() && group.value("enable", false)) {
+    for (const json& portal : array_of(group, "portals")) {
+      const auto host = portal.at("ip_address").get<std::string>();
+      const bool bare = host.find(':') != std::string::npos && !host.starts_with('[');
+      all.portals.insert(
+          {target, tag,
+           fmt::format("{}:{}", bare ? "[" + host + "]" : host, number_of(portal, "port"))});
+    }
+  }
   for (const json& acl : array_of(group, "node_acls")) {
     for (const json& mapped : array_of(acl, "mapped_luns")) {
       if (const auto found = backstores.find(number_of(mapped, "tpg_lun"));
@@ -79,6 +88,9 @@ Inventory inventory_now(const Files& files) {
   }
   for (const PortalLun& lun : portal_luns(files, luns)) {
     all.luns.insert(lun);
+  }
+  for (const Portal& portal : portals(files, luns)) {
+    all.portals.insert(portal);
   }
   for (const Export& each : exports(files, luns)) {
     if (!each.initiator.empty()) {

@@ -17,7 +17,8 @@ namespace ballast::ctl {
 struct Inventory {
   std::map<std::string, std::string> backstores;  // name, configuration without "ballast/"
   std::set<PortalLun> luns;
-  std::set<Export> mapped;  // by an ACL
+  std::set<Export> mapped;   // by an ACL
+  std::set<Portal> portals;  // of the enabled portal groups that have such a LUN
 };
 
 // As configfs has it.

@@ -215,6 +215,20 @@ std::vector<PortalLun> portal_luns(const Files& files, const std::vector<TargetL
   return all;
 }
 
+std::vector<Portal> portals(const Files& files, const std::vector<TargetLun>& luns) {
+  std::vector<Portal> all;
+  for (const PortalGroup& group : portal_groups(files)) {
+    const std::string folder = iscsi_folder(group.target, group.number);
+    if (files.value(folder + "/enable") != "1" || luns_of(files, luns, group).empty()) {
+      continue;
+    }
+    for (const std::string& address : files.list(folder + "/np")) {
+      all.push_back({group.target, group.number, address});
+    }
+  }
+  return all;
+}
+
 std::vector<Export> exports(const Files& files, const std::vector<TargetLun>& luns) {
   std::vector<Export> all;
   for (const PortalGroup& group : portal_groups(files)) {

@@ -38,6 +38,14 @@ struct PortalLun {
   auto operator<=>(const PortalLun&) const = default;
 };
 
+// An address where initiators log in.
+struct Portal {
+  std::string target;        // IQN
+  std::string portal_group;  // "1"
+  std::string address;       // "0.0.0.0:3260", "[::0]:3260"
+  auto operator<=>(const Portal&) const = default;
+};
+
 // Where an initiator sees a backstore.
 struct Export {
   std::string backstore;
@@ -63,6 +71,8 @@ std::vector<TargetLun> target_luns(const Files& files);
 Result<lun::Profiles> profiles(const Files& files);
 // Of these LUNs.
 std::vector<PortalLun> portal_luns(const Files& files, const std::vector<TargetLun>& luns);
+// Of the portal groups that are enabled and have one of these LUNs.
+std::vector<Portal> portals(const Files& files, const std::vector<TargetLun>& luns);
 std::vector<Export> exports(const Files& files, const std::vector<TargetLun>& luns);
 std::vector<CommandWindow> command_windows(const Files& files, const std::vector<TargetLun>& luns);
 
