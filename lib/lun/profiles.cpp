@@ -37,11 +37,12 @@ Result<std::string> name_of(const std::string& section) {
     return std::string{};
   }
   if (!section.starts_with(profile_word)) {
-    return Error{EINVAL, fmt::format("there is a section [{}]; sections are [defaults] and "
+    return Error{EINVAL, fmt::format("there is a section {}; sections are [defaults] and "
                                      "[profile NAME]",
-                                     section)};
+                                     quote("[" + section + "]"))};
   }
-  std::string name = section.substr(section.find_last_of(' ') + 1);
+  std::string name =
+      section.substr(std::min(section.find_first_not_of(' ', profile_word.size()), section.size()));
   if (const Result<void> good = check_profile_name("the name of a profile", name); !good) {
     return good.error();
   }

@@ -112,7 +112,9 @@ void a_mistake_in_the_file_is_named_with_its_place(void**) {
   expect_words(refusal("[defaults]\nslow=1s\nslow=2s\n"), {"line 3", "duplicate key"});
   expect_words(refusal("[defaults]\nslow=1s\n[defaults]\nburst=1s\n"), {"line 3", "duplicate"});
   expect_words(refusal("[profile a]\nslow=1s\n[profile  a]\nslow=1s\n"), {"is there twice"});
-  expect_words(refusal("[default]\nslow=1s\n"), {"a section [default]", "[profile NAME]"});
+  expect_words(refusal("[default]\nslow=1s\n"), {"a section \"[default]\"", "[profile NAME]"});
+  expect_words(refusal("[profil\xe9 a]\nslow=1s\n"), {"\"[profil\\xe9 a]\""});
+  expect_words(refusal("[profile a b]\nslow=1s\n"), {"\"a b\"", "letters"});
   expect_words(refusal("[profile a/b]\nslow=1s\n"), {"\"a/b\"", "letters"});
   expect_words(refusal("[defaults\nslow=1s\n"), {"line 1"});
 }
