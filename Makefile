@@ -179,7 +179,7 @@ check-long: deps-build deps-check deps-lab deps-long
 	@ci/step "images in a real Ceph, 1000 takeovers" $(sub) check-rbd-long
 	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim
 	@ci/step "core files of processes that die under load" $(sub) check-core-sweep
-	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 fuzz-cdb fuzz-ring fuzz-log fuzz-core
+	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 $(fuzz_targets)
 	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
 	@BALLAST_LONG=1 ci/step "Ceph and two gateways, in guests" $(sub) check-ceph
 	@$(sub) check-trixie

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fuzzers: tests/fuzz/<name>_fuzz.cpp becomes the target fuzz-<name>. It runs for FUZZ_SECONDS, and
-# begins with the corpus of earlier runs in the build folder. It links clang's libFuzzer with the
+# begins with the corpus of earlier runs in the build folder, and with the examples in
+# tests/fuzz/corpus/<name>. It links clang's libFuzzer with the
 # objects of the asan variant, whose code records for libFuzzer which places were reached.
 
 FUZZ_SECONDS ?= 20
@@ -23,7 +24,7 @@ build-fuzz: $(fuzz_names:%=$(fuzz)/%_fuzz)
 $(fuzz_targets): fuzz-%: $(fuzz)/%_fuzz
 	@mkdir -p $(fuzz)/corpus/$* $(fuzz)/found
 	@$< -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 -print_funcs=0 -verbosity=0 \
-	  -artifact_prefix=$(fuzz)/found/$*- $(fuzz)/corpus/$*
+	  -artifact_prefix=$(fuzz)/found/$*- $(fuzz)/corpus/$* $(wildcard tests/fuzz/corpus/$*)
 else
 build-fuzz:
 	@$(MAKE) --no-print-directory VARIANT=asan $@

@@ -241,7 +241,7 @@ void notices_of_the_threshold_are_enabled_where_there_is_one(void**) {
   expected[2] = 0x10;
   expected[4] = 0x01;
   expected[5] = 0x0a;
-  assert_true(Rig{cached_rig()}->ask(sense_6(0x01)).reply == expected);
+  assert_true(Rig { cached_rig() } -> ask(sense_6(0x01)).reply == expected);
   expected[4 + 7] = 0x80;  // LBPERE
   const Rig rig{new DiskRig{usual_config(), Bytes{4 << 20}, {}, thin}};
   assert_true(rig->ask(sense_6(0x01)).reply == expected);
