@@ -284,6 +284,7 @@ help:
 	@echo 'make check-ballastctl  its doctor, tune and watch, on made-up machines'
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
 	@echo 'make coverage        branches that the native tests reach, by room'
+	@echo 'make mutate          whether the tests notice mistakes that are made on purpose (ONLY=pattern); hours'
 	@echo 'make tidy            clang-tidy'
 	@echo 'make install         the plugin, the tools, manuals, systemd and D-Bus files (DESTDIR, PREFIX, PLUGIN_DIR)'
 	@echo 'make deb             Debian packages, in build/deb'
