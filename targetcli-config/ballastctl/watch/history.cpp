@@ -60,8 +60,13 @@ Result<Nanoseconds> parse_since(const std::string& text) {
   return config::parse_duration("--since", text);
 }
 
+std::string text_cell(const Incident& incident, const char* member) {
+  const json value = incident.value(member, json{});
+  return value.is_string() ? value.get<std::string>() : "";
+}
+
 std::string note_of(const Incident& incident) {
-  const std::string ended = incident.value("ended", "");
+  const std::string ended = text_cell(incident, "ended");
   std::string note;
   if (ended == "closed") {
     note = "the LUN was closed";
@@ -70,16 +75,11 @@ std::string note_of(const Incident& incident) {
   } else if (ended == "watch ended") {
     note = "still stalled when the watch ended";
   }
-  if (incident.value("begun_before", false)) {
+  if (incident.value("begun_before", json{}) == true) {
     note += note.empty() ? "" : ", and ";
     note += "had begun before it was noticed: numbers are of the rest";
   }
   return note;
-}
-
-std::string text_cell(const Incident& incident, const char* member) {
-  const json value = incident.value(member, json{});
-  return value.is_string() ? value.get<std::string>() : "";
 }
 
 std::string count_cell(const Incident& incident, const char* member) {
