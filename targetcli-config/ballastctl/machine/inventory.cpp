@@ -115,8 +115,8 @@ Result<std::optional<Saved>> inventory_saved(const Files& files) {
     return std::optional{Saved{path, read_saved(json::parse(*text).get<json::object_t>())}};
   } catch (const json::parse_error& error) {
     // error.what() has all that was read of the wrong value, whatever bytes that were.
-    return Error{EINVAL, fmt::format("{} is not JSON: it is wrong, or ends, at byte {}", path,
-                                     error.byte)};
+    return Error{EINVAL,
+                 fmt::format("{} is not JSON: it is wrong, or ends, at byte {}", path, error.byte)};
   } catch (const json::exception& error) {
     return Error{EINVAL, fmt::format("{} is not what targetcli saves: {}", path, error.what())};
   }
