@@ -3,13 +3,10 @@
 // /var/lib/ballast. The first byte of the input says which, and with its high bit the checksum of
 // the label is put right, so that the fuzzer gets behind it. What is decoded must come back as it
 // was.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <span>
@@ -20,6 +17,7 @@
 #include "lib/backend/label.h"
 #include "lib/backend/store_record.h"
 #include "lib/base/crc32c.h"
+#include "tests/unit/backend/lab.h"
 
 using namespace ballast;
 using namespace ballast::backend;
@@ -34,21 +32,6 @@ void check(bool holds, const char* what) {
     std::abort();
   }
 }
-
-// A folder for records, which is removed at the end.
-class Folder {
- public:
-  Folder() {
-    char name[] = "/dev/shm/ballast-fuzz-XXXXXX";
-    check(::mkdtemp(name) != nullptr, "no temporary folder");
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // Gives the bytes the beginning, the length and the checksum of a label (label.cpp).
 void seal(std::span<std::byte> bytes) {
@@ -79,7 +62,7 @@ void try_label(std::span<const std::byte> bytes) {
 }
 
 void try_record(std::string_view text) {
-  static const Folder folder;
+  static const test::Folder folder{"/dev/shm"};
   static const StoreRecords records{folder.path()};
   static const std::string file = records.file_of(store);
   std::ofstream{file, std::ios::trunc}.write(text.data(),
