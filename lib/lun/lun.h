@@ -180,7 +180,7 @@ class Lun final : private backend::AccessWatcher {
   void refuse(std::string_view why);
   void make_task_set();
   static void start_room_watch(void* self, std::int64_t);
-  void room_is(std::optional<backend::Room> room, bool threshold_reached);
+  void looked_at_room(bool threshold_reached);
   void expect();
   scsi::DiskConfig disk_config(const backend::Geometry& geometry) const;
   scsi::TaskSetLimits limits() const;

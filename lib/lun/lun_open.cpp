@@ -115,20 +115,18 @@ void Lun::use_found() {
 void Lun::start_room_watch(void* self, std::int64_t) {
   Lun& lun = *static_cast<Lun*>(self);
   try {
-    lun.room_watch_.watch(*lun.backend_, [&lun](std::optional<backend::Room> room, bool reached) {
-      lun.room_is(room, reached);
-    });
+    lun.room_watch_.watch(*lun.backend_, [&lun](bool reached) { lun.looked_at_room(reached); });
   } catch (const std::bad_alloc&) {
     log(LogLevel::warning, "{}: out of memory, so nobody watches how much room its store has",
         lun.name());
   }
 }
 
-void Lun::room_is(std::optional<backend::Room> room, bool threshold_reached) {
+void Lun::looked_at_room(bool threshold_reached) {
   if (disk_ == nullptr) {
     return;
   }
-  disk_->set_room(room);
+  disk_->set_room(room_watch_.room());
   if (threshold_reached) {
     disk_->post_unit_attention(scsi::asc::soft_threshold_reached);
   }

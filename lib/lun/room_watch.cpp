@@ -53,7 +53,7 @@ co::Task<void> RoomWatch::look_again() {
     }
     is_known_ = found.has_value();
     room_ = found.value_or(backend::Room{});
-    looked_(found, judge());
+    looked_(judge());
     (void)co_await hurry_.wait_until(executor_.now() + interval);
     hurry_.reset();
   }

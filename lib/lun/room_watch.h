@@ -29,9 +29,9 @@ class RoomWatch {
 
   co::Executor& executor() { return executor_; }
 
-  // Calls `looked` after each look with what was found, and whether the threshold has been reached
-  // with it. Does nothing if the store cannot tell.
-  using Looked = std::function<void(std::optional<backend::Room> room, bool reached)>;
+  // Calls `looked` after each look, with whether the threshold has been reached. Does nothing if
+  // the store cannot tell.
+  using Looked = std::function<void(bool reached)>;
   void watch(backend::Backend& store, Looked looked);
   void set_threshold(Bytes threshold);
   // As it was found last.
