@@ -13,6 +13,7 @@
 #include "lib/backend/log_control.h"
 #include "lib/backend/op_errors.h"
 #include "lib/base/log.h"
+#include "lib/base/values.h"
 #include "lib/co/awaiters.h"
 #include "lib/lun/anatomy.h"
 
@@ -179,6 +180,13 @@ Result<void> Lun::reconfigure(const LunConfig& wanted) {
         fmt::format("cannot change from \"{}\" to \"{}\" while the LUN is open: only {} can be "
                     "changed; delete the backstore and create it anew (the data stays)",
                     to_string(setup_.config), to_string(wanted), live_keys())};
+  }
+  if (changed.soft_threshold != setup_.config.soft_threshold &&
+      changed.soft_threshold > Bytes{} && backend_ != nullptr && !backend_->capabilities().room) {
+    return Error{EOPNOTSUPP,
+                 fmt::format("cannot change soft_threshold to {}: {} does not tell how much room "
+                             "it has; nothing was changed",
+                             config::format_bytes(changed.soft_threshold), store_)};
   }
   configuration_ = to_string(changed);
   setup_.config = std::move(changed);

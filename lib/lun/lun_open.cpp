@@ -124,7 +124,7 @@ void Lun::start_room_watch(void* self, std::int64_t) {
 
 void Lun::looked_at_room(bool threshold_reached) {
   if (disk_ == nullptr) {
-    return;
+    return;  // make_task_set tells it
   }
   disk_->set_room(room_watch_.room());
   if (threshold_reached) {
@@ -149,6 +149,9 @@ void Lun::make_task_set() {
                                                 stalled_luns_, limits(), setup_.sabotage);
     disk_->set_room(room_watch_.room());
     disk_->set_soft_threshold(setup_.config.soft_threshold);
+    if (room_watch_.is_below()) {
+      disk_->post_unit_attention(scsi::asc::soft_threshold_reached);
+    }
     expected_.reset();
   } catch (const std::bad_alloc&) {
     disk_.reset();

@@ -38,6 +38,8 @@ class RoomWatch {
   std::optional<backend::Room> room() const {
     return is_known_ ? std::optional{room_} : std::nullopt;
   }
+  // Whether the last look found less room than the threshold.
+  bool is_below() const { return is_below_; }
   // From now on the store is not asked. Call it before it is closed.
   void stop();
   // Ends when the store has answered.

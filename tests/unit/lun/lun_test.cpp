@@ -319,9 +319,9 @@ void an_operator_who_asks_is_told_what_the_store_waits_for(void**) {
 struct Thin {
   LunRig rig{with_threshold(), false};
   backend::Store store = rig.make_store(with_threshold());
-  Thin() {
+  explicit Thin(std::uint64_t mebibytes = 9) {
     rig.spy->pretend().room = true;
-    has(9);
+    has(mebibytes);
     rig.lun->use(std::move(store));
     rig.sim.run_ready();
   }
@@ -374,6 +374,23 @@ void the_room_that_was_found_before_the_first_command_is_in_the_log_page(void**)
   assert_int_equal(be32(thin.rig.ask({0x4d, 0, 0x4c, 0, 0, 0, 0, 0, 0xff, 0}).reply, 8), 9);
 }
 
+void below_the_threshold_from_the_beginning_it_says_so_to_the_first_command(void**) {
+  Thin thin{7};
+  assert_true(thin.says_so());
+  assert_true(thin.rig.ask(read_10()).good());
+}
+
+void a_threshold_for_a_store_that_cannot_tell_its_room_is_refused(void**) {
+  LunRig rig;
+  lun::LunConfig wanted = rig.lun->config();
+  wanted.soft_threshold = Bytes{8 << 20};
+  wanted.deadline = 7s;
+  const Result<void> refused = rig.lun->reconfigure(wanted);
+  assert_false(refused.ok());
+  assert_non_null(std::strstr(refused.error().message.c_str(), "cannot change soft_threshold to 8"));
+  assert_true(rig.lun->config().deadline != 7s);
+}
+
 void a_store_that_does_not_tell_its_room_holds_up_nothing_but_its_own_end(void**) {
   Thin thin;
   thin.rig.spy->gate.reset();
@@ -414,6 +431,8 @@ int main() {
       cmocka_unit_test(below_the_soft_threshold_it_says_so_once),
       cmocka_unit_test(another_threshold_counts_at_once),
       cmocka_unit_test(the_room_that_was_found_before_the_first_command_is_in_the_log_page),
+      cmocka_unit_test(below_the_threshold_from_the_beginning_it_says_so_to_the_first_command),
+      cmocka_unit_test(a_threshold_for_a_store_that_cannot_tell_its_room_is_refused),
       cmocka_unit_test(a_store_that_does_not_tell_its_room_holds_up_nothing_but_its_own_end),
   };
   return cmocka_run_group_tests_name("lun", tests, nullptr, nullptr);
