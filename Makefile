@@ -99,7 +99,7 @@ build-packages:
 	  { ci/deps --missing build; echo "make: a package is missing: run ci/deps build" >&2; exit 1; }
 
 $(B)/obj/tests/%.o: product = $(CXXFLAGS_tests_$(VARIANT))
-$(B)/obj/targetcli-config/ballastctl/core/%.o: product = $(CXXFLAGS_parser_$(VARIANT))
+$(B)/obj/targetcli-config/ballastctl/%.o: product = $(CXXFLAGS_parser_$(VARIANT))
 $(B)/obj/lib/%.o $(B)/obj/handler/%.o: product = $(CXXFLAGS_product_$(VARIANT))
 $(B)/obj/%.o: %.cpp $(precompiled) | build-packages
 	@mkdir -p $(@D)

@@ -48,7 +48,7 @@ $(eval $(call step,unit-asan,built-asan,unit tests under ASan and UBSan,$(part) 
 $(eval $(call step,handler,,parts of the plugin that read foreign memory$(,) ASan,$(part) VARIANT=asan check-handler))
 $(eval $(call step,ring-asan,,plugin over a shared-memory ring$(,) ASan,$(part) VARIANT=asan check-ring))
 $(eval $(call step,sim-asan,,simulation$(,) ASan,$(part) VARIANT=asan SIM_SECONDS=10 check-sim))
-$(eval $(call step,fuzz,,fuzz,$(part) VARIANT=asan FUZZ_SECONDS=12 $$(fuzz_targets)))
+$(eval $(call step,fuzz,,fuzz,$(part) VARIANT=asan FUZZ_SECONDS=20 $$(fuzz_targets)))
 # Packing the debug symbols takes a minute, and tests nothing.
 $(eval $(call step,packages,,Debian packages,env DEB_BUILD_OPTIONS=noautodbgsym ci/deb))
 # This is not the last step, so that the TSan build can run while tests in the guest wait for a

@@ -181,8 +181,8 @@ Result<void> Lun::reconfigure(const LunConfig& wanted) {
                     "changed; delete the backstore and create it anew (the data stays)",
                     to_string(setup_.config), to_string(wanted), live_keys())};
   }
-  if (changed.soft_threshold != setup_.config.soft_threshold &&
-      changed.soft_threshold > Bytes{} && backend_ != nullptr && !backend_->capabilities().room) {
+  if (changed.soft_threshold != setup_.config.soft_threshold && changed.soft_threshold > Bytes{} &&
+      backend_ != nullptr && !backend_->capabilities().room) {
     return Error{EOPNOTSUPP,
                  fmt::format("cannot change soft_threshold to {}: {} does not tell how much room "
                              "it has; nothing was changed",

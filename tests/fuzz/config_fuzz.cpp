@@ -4,37 +4,22 @@
 // is not much longer than what was given.
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
-#include "lib/base/values.h"
 #include "lib/lun/config.h"
 #include "lib/lun/profiles.h"
+#include "tests/fuzz/check.h"
 
 using namespace ballast;
 using namespace ballast::lun;
 
 namespace {
 
-[[noreturn]] void stop(const char* what, std::string_view text) {
-  std::fprintf(stderr, "%s: %.*s\n", what, static_cast<int>(text.size()), text.data());
-  std::abort();
-}
-
 // The longest messages list all keys and repeat the value.
-void check_sentence(const Error& error, std::string_view given) {
-  const std::string& message = error.message;
-  if (message.empty() || error.errno_value == 0) {
-    stop("no sentence", given);
-  }
-  if (message.size() > 2000 + 8 * given.size()) {
-    stop("a sentence that is too long", message);
-  }
-  if (!config::parse_text("", config::format_text(message)).ok()) {
-    stop("a message that is not printable UTF-8", message);
-  }
+void check_refusal(const Error& error, std::string_view given) {
+  test::check(error.errno_value != 0, "no errno", given);
+  test::check_sentence(error.message, 2000 + 8 * given.size());
 }
 
 void check_comes_back(const LunConfig& config) {
@@ -42,12 +27,9 @@ void check_comes_back(const LunConfig& config) {
   own.profile.clear();  // its settings are in `own` now
   const std::string text = to_string(own);
   const Result<LunConfig> again = parse(text);
-  if (!again.ok() && again.error().errno_value != ENAMETOOLONG) {
-    stop("what was accepted is refused", text);
-  }
-  if (again.ok() && !(again.value() == own)) {
-    stop("it has become another configuration", text);
-  }
+  test::check(again.ok() || again.error().errno_value == ENAMETOOLONG,
+              "what was accepted is refused", text);
+  test::check(!again.ok() || again.value() == own, "it has become another configuration", text);
 }
 
 }  // namespace
@@ -61,18 +43,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   if (alone.ok()) {
     check_comes_back(alone.value());
   } else {
-    check_sentence(alone.error(), text);
+    check_refusal(alone.error(), text);
   }
   const Result<Profiles> profiles = Profiles::parse(file, "/etc/ballast/ballast.conf");
   if (!profiles.ok()) {
-    check_sentence(profiles.error(), file);
+    check_refusal(profiles.error(), file);
     return 0;
   }
   const Result<LunConfig> with = parse(text, profiles.value());
   if (with.ok()) {
     check_comes_back(with.value());
   } else {
-    check_sentence(with.error(), all);
+    check_refusal(with.error(), all);
   }
   (void)settings(text, &profiles.value());
   return 0;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fuzzers: tests/fuzz/<name>_fuzz.cpp becomes the target fuzz-<name>. It runs for FUZZ_SECONDS, and
 # begins with the corpus of earlier runs in the build folder, and with the examples in
-# tests/fuzz/corpus/<name>. It links clang's libFuzzer with the
-# objects of the asan variant, whose code records for libFuzzer which places were reached.
+# tests/fuzz/corpus/<name>. It links clang's libFuzzer with the objects of the asan variant, whose
+# code records for libFuzzer which places were reached.
 
 FUZZ_SECONDS ?= 20
 fuzz_names := $(patsubst tests/fuzz/%_fuzz.cpp,%,$(sort $(wildcard tests/fuzz/*_fuzz.cpp)))
@@ -14,7 +14,12 @@ fuzz := $(BUILD)/fuzz
 $(fuzz)/ring_fuzz: $(patsubst %,$(B)/obj/handler/%.o,ring_entries ring_cursor passed_over)
 $(fuzz)/core_fuzz: $(patsubst %.cpp,$(B)/obj/%.o,$(filter-out %/core.cpp,$(wildcard targetcli-config/ballastctl/core/*.cpp)) \
   $(wildcard targetcli-config/ballastctl/text/*.cpp))
-$(fuzz)/core_fuzz: fuzz_libs = $(call pkg,--libs,smartcols gio-2.0)
+# Parts of ballastctl, since all of it would take minutes to compile.
+ctl_parts = $(patsubst %,$(B)/obj/targetcli-config/ballastctl/%.o,$(1))
+$(fuzz)/saved_fuzz: $(B)/obj/handler/saved_configuration.o $(call ctl_parts,check/restore machine/files machine/inventory machine/target)
+$(fuzz)/history_fuzz: $(call ctl_parts,machine/files text/cells text/output text/table watch/history watch/incident_file)
+$(fuzz)/set_fuzz: $(call ctl_parts,machine/files machine/target settings/lun_named settings/set text/output)
+$(fuzz)/core_fuzz $(fuzz)/saved_fuzz $(fuzz)/history_fuzz $(fuzz)/set_fuzz: fuzz_libs = $(call pkg,--libs,smartcols gio-2.0)
 $(fuzz_names:%=$(fuzz)/%_fuzz): $(fuzz)/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.o $(all_archives)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"

@@ -3,26 +3,14 @@
 // input says how to go on: with its low bit the checksum is put right, so that the fuzzer gets
 // behind it. What is decoded must be well formed (encode() asserts that), and come back as it was.
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "lib/base/crc32c.h"
 #include "lib/write_log/format.h"
+#include "tests/fuzz/check.h"
 
 using namespace ballast;
 using namespace ballast::write_log;
-
-namespace {
-
-void check(bool same, const char* what) {
-  if (!same) {
-    std::fprintf(stderr, "a %s is not what it was after encoding and decoding\n", what);
-    std::abort();
-  }
-}
-
-}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
   if (size == 0) {
@@ -43,7 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   if (superblock.ok()) {
     encode(superblock.value(), again);
     const Result<Superblock> same = decode_superblock(again, "again");
-    check(same.ok() && same.value() == superblock.value(), "superblock");
+    test::check(same.ok() && same.value() == superblock.value(),
+                "decoded, encoded and decoded again, it has changed", "superblock");
   }
   const Sizes sizes{.block = 512, .unit = page, .segments = 64};
   std::uint64_t offset = 0;
@@ -52,7 +41,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
   if (header.ok()) {
     (void)encode(header.value(), sizes, again);
     const Result<Header> same = decode_header(again, sizes, offset, "again");
-    check(same.ok() && same.value() == header.value(), "header");
+    test::check(same.ok() && same.value() == header.value(),
+                "decoded, encoded and decoded again, it has changed", "header");
   }
   return 0;
 }

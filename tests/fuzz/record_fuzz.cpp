@@ -4,8 +4,6 @@
 // the label is put right, so that the fuzzer gets behind it. What is decoded must come back as it
 // was.
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <optional>
@@ -17,6 +15,7 @@
 #include "lib/backend/label.h"
 #include "lib/backend/store_record.h"
 #include "lib/base/crc32c.h"
+#include "tests/fuzz/check.h"
 #include "tests/unit/backend/lab.h"
 
 using namespace ballast;
@@ -25,13 +24,7 @@ using namespace ballast::backend;
 namespace {
 
 const std::string store = "/srv/vol0.raw";
-
-void check(bool holds, const char* what) {
-  if (!holds) {
-    std::fprintf(stderr, "%s\n", what);
-    std::abort();
-  }
-}
+constexpr std::size_t longest_sentence = 400;
 
 // Gives the bytes the beginning, the length and the checksum of a label (label.cpp).
 void seal(std::span<std::byte> bytes) {
@@ -51,14 +44,14 @@ void seal(std::span<std::byte> bytes) {
 void try_label(std::span<const std::byte> bytes) {
   const Result<Label> label = decode_label(bytes, "input");
   if (!label.ok()) {
-    check(!label.error().message.empty(), "no sentence");
+    test::check_sentence(label.error().message, longest_sentence);
     return;
   }
   const Result<std::vector<std::byte>> again = encode_label(label.value(), offset_of_label(bytes));
-  check(again.ok(), "a label that was decoded cannot be encoded");
+  test::check(again.ok(), "a label that was decoded cannot be encoded");
   // Behind it there are only zeros.
-  check(std::ranges::equal(again.value(), bytes.first(again.value().size())),
-        "a label has changed");
+  test::check(std::ranges::equal(again.value(), bytes.first(again.value().size())),
+              "a label has changed");
 }
 
 void try_record(std::string_view text) {
@@ -69,13 +62,13 @@ void try_record(std::string_view text) {
                                              static_cast<std::streamsize>(text.size()));
   const Result<std::optional<StoreRecord>> found = records.find(store);
   if (!found.ok()) {
-    check(!found.error().message.empty(), "no sentence");
+    test::check_sentence(found.error().message, longest_sentence);
     return;
   }
   if (found.value().has_value()) {
-    check(records.keep(*found.value()).ok(), "a record that was read cannot be kept");
+    test::check(records.keep(*found.value()).ok(), "a record that was read cannot be kept");
     const Result<std::optional<StoreRecord>> same = records.find(store);
-    check(same.ok() && same.value() == found.value(), "a record has changed");
+    test::check(same.ok() && same.value() == found.value(), "a record has changed");
   }
 }
 

@@ -387,7 +387,8 @@ void a_threshold_for_a_store_that_cannot_tell_its_room_is_refused(void**) {
   wanted.deadline = 7s;
   const Result<void> refused = rig.lun->reconfigure(wanted);
   assert_false(refused.ok());
-  assert_non_null(std::strstr(refused.error().message.c_str(), "cannot change soft_threshold to 8"));
+  assert_non_null(
+      std::strstr(refused.error().message.c_str(), "cannot change soft_threshold to 8"));
   assert_true(rig.lun->config().deadline != 7s);
 }
 
