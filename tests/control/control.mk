@@ -24,7 +24,8 @@ $(B)/tests/control/output_test: $(B)/obj/tests/control/output_test.o \
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(ballastctl_libs) $(libs) $(call pkg,--libs,cmocka)
 
-$(B)/tests/control/other_version: $(B)/obj/tests/control/other_version.o $(call archives_upto,watch)
+bus_programs := $(addprefix $(B)/tests/control/,other_version any_call)
+$(bus_programs): $(B)/%: $(B)/obj/%.o $(call archives_upto,watch)
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
 	@$(CXX) $(LDFLAGS_$(VARIANT)) -pthread -o $@ $^ $(libs) $(call pkg,--libs,gio-2.0)
@@ -38,9 +39,10 @@ $(exporter_tests): $(B)/%: $(B)/obj/%.o $(B)/libexporter.a $(B)/libballastctl.a 
 
 control_tests := $(addprefix $(B)/tests/control/,lun_directory_test output_test) $(exporter_tests)
 .PHONY: check-control build-control
-build-control: $(control_tests) $(control_host) $(B)/tests/control/other_version $(B)/ballastctl \
+build-control: $(control_tests) $(control_host) $(bus_programs) $(B)/ballastctl \
                $(B)/ballast-exporter
 check-control: build-control
 	@CONTROL_HOST=$(control_host) BALLASTCTL=$(B)/ballastctl EXPORTER=$(B)/ballast-exporter \
-	  OTHER_VERSION=$(B)/tests/control/other_version ci/run-tests control-$(VARIANT) \
-	  $(control_tests) tests/control/ballastctl_test tests/control/exporter_test
+	  OTHER_VERSION=$(B)/tests/control/other_version ANY_CALL=$(B)/tests/control/any_call \
+	  ci/run-tests control-$(VARIANT) \
+	  $(control_tests) tests/control/ballastctl_test tests/control/any_call_test tests/control/exporter_test
