@@ -194,6 +194,45 @@ void misaligned_memory_longer_than_a_buffer_is_bounced_whole(void**) {
   assert_false(io::first_difference(out.view(), in.view()).has_value());
 }
 
+// `hold` waits for the whole pool, so a write of several pieces waits for the pool after its first.
+co::Task<void> take_all(co::Executor&, io::BufferPool& pool, io::Buffer* hold) {
+  *hold = co_await pool.acquire(io::BufferPool::largest, {});
+}
+
+void a_bounced_write_that_is_cancelled_after_a_piece_does_not_count_as_not_done(void**) {
+  const Folder folder;
+  const FileConfig config = file_config(folder.file("vol"), CacheMode::direct);
+  if (!check_file(config)) {
+    skip();
+  }
+  Lun lun{config, 8_MiB};
+  std::mt19937_64 random{seed()};
+  RandomList out{std::size_t{3} << 20, random, 1};
+  const std::byte ones{0xFF};
+  io::fill(out.view(), std::span{&ones, 1}, 0);
+  io::BufferPool& pool = lun.lab.context(8_MiB, 512_B).buffers;
+  co::CancelSource cancel;
+  std::optional<IoStatus> status;
+  co::TaskGroup group{lun.lab.executor()};
+  group.spawn("write",
+              Lab::store(lun.lab.executor(),
+                         lun.backend->write(0_B, out.view(), Fua::no, cancel.token()), &status));
+  while (pool.stats().in_use_bytes == 0) {
+    lun.lab.step();
+  }
+  io::Buffer hold;
+  group.spawn("hold", take_all(lun.lab.executor(), pool, &hold));
+  while (!hold) {
+    lun.lab.step();
+  }
+  cancel.request();
+  lun.lab.drain(group);
+  hold.reset();
+  assert_true(lun.byte_at(0_B) == ones);
+  assert_true(lun.byte_at(1_MiB) == std::byte{});
+  assert_int_equal(*status, IoStatus::medium_error);
+}
+
 // --- errors
 // ---------------------------------------------------------------------------------------
 
@@ -412,6 +451,7 @@ int main() {
       cmocka_unit_test(a_file_system_without_an_end_tells_no_room),
       cmocka_unit_test(a_block_device_zeroes_discards_and_knows_no_block_status),
       cmocka_unit_test(misaligned_memory_longer_than_a_buffer_is_bounced_whole),
+      cmocka_unit_test(a_bounced_write_that_is_cancelled_after_a_piece_does_not_count_as_not_done),
       cmocka_unit_test(a_file_cut_short_is_a_medium_error_and_one_line),
       cmocka_unit_test(a_full_file_system_is_no_space),
       cmocka_unit_test(an_error_of_the_disk_is_a_medium_error_and_names_the_place),
