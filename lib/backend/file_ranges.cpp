@@ -204,20 +204,23 @@ Result<void> File::give_size(Bytes size) {
   if (!has) {
     return has.error();
   }
+  const UniqueFd own = file_.direct ? UniqueFd{} : open_again(handle_.fd);
+  if (!own && !file_.direct) {
+    return Error{errno, std::strerror(errno)};
+  }
   if (has.value() < size) {
     if (file_.block_device) {
       return Error{EFBIG, fmt::format("the device has {}: make it larger first",
                                       config::format_bytes(has.value()))};
     }
     if (::ftruncate(handle_.fd, static_cast<off_t>(size.value())) != 0 ||
-        ::fsync(handle_.fd) != 0) {
+        ::fsync(own ? own.get() : handle_.fd) != 0) {
       return Error{errno, std::strerror(errno)};
     }
   }
   // The label of a device is behind the LUN. That of a shared one belongs to whoever has it.
   const bool moves = file_.block_device && file_.label.has_value() && access_ == nullptr;
   if (moves && size > file_.reach) {
-    const UniqueFd own = file_.direct ? UniqueFd{} : open_again(handle_.fd);
     const Result<bool> moved = backend::move_label(label_of(own), size, *file_.label);
     if (!moved) {
       return moved.error();

@@ -180,6 +180,22 @@ std::set<int> descriptors_of(const std::string& path) {
 
 // With the page cache not by way of the LUN's own descriptor: fsync(2) says once for each opening
 // that data was lost, and the LUN's next flush must hear it.
+void a_larger_size_is_made_durable(void**) {
+  for (const CacheMode cache : modes) {
+    const Folder folder;
+    const std::string path = folder.file("vol");
+    Lun lun{path, cache};
+    const std::set<int> own = descriptors_of(path);
+    assert_int_equal(own.size(), 1);
+    seen().synced.clear();
+    seen().synced_by.clear();
+    assert_true(ok(lun.lab.run(lun.backend->resize(2_MiB))));
+    assert_true(was_synced(path));
+    assert_int_equal(seen().synced_by.contains(*own.begin()), cache == CacheMode::direct);
+  }
+}
+
+// As above.
 void a_label_is_made_durable(void**) {
   for (const CacheMode cache : {CacheMode::direct, CacheMode::buffered}) {
     const Folder folder;
@@ -236,6 +252,7 @@ int main() {
       cmocka_unit_test(a_durable_write_tells_the_kernel_so),
       cmocka_unit_test(a_flush_reaches_the_kernel),
       cmocka_unit_test(a_new_file_and_its_name_are_made_durable),
+      cmocka_unit_test(a_larger_size_is_made_durable),
       cmocka_unit_test(a_label_is_made_durable),
       cmocka_unit_test(a_label_of_a_device_is_made_durable),
       cmocka_unit_test(a_discard_that_the_device_finds_too_small_is_done),
