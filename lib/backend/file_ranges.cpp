@@ -85,8 +85,7 @@ co::Task<IoStatus> File::zero(Bytes offset, Bytes length, MayUnmap may_unmap,
   if (is_robbed(here, result)) {
     co_return IoStatus::not_ready;
   }
-  // After an interruption a part may be zeroed, and `cancelled` promises that nothing was done.
-  co_return result == -EINTR ? IoStatus::medium_error : status_from_errno(OpKind::zero, -result);
+  co_return status_from_errno(OpKind::zero, -result);
 }
 
 co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken cancel) {
@@ -99,8 +98,7 @@ co::Task<IoStatus> File::discard(Bytes offset, Bytes length, co::CancelToken can
     }
     const int punched =
         co_await fallocate(running_, FALLOC_FL_PUNCH_HOLE, no_punch_hole_, offset, length, cancel);
-    co_return punched == -EINTR ? IoStatus::medium_error
-                                : status_from_errno(OpKind::discard, -punched);
+    co_return status_from_errno(OpKind::discard, -punched);
   }
   if (no_discard_) {
     co_return IoStatus::not_supported;

@@ -64,6 +64,7 @@ IoStatus usual_meaning(int errno_value) {
     case EAGAIN:
     case EBUSY:
       return IoStatus::no_resource;
+    // Not EINTR: a part may be done then, and `cancelled` promises that nothing is.
     case ECANCELED:
       return IoStatus::cancelled;
     case ESHUTDOWN:

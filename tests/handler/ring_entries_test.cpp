@@ -46,8 +46,10 @@ void a_command_without_a_known_length_is_droppable(void**) {
 void an_entry_of_no_length_is_none(void**) {
   MadeUpRing ring{8};
   ring.command(1);
-  set_length(ring, 0, abi::TCMU_OP_CMD);
-  assert_false(readable(ring, 0));
+  for (const auto operation : {abi::TCMU_OP_CMD, abi::TCMU_OP_PAD, abi::TCMU_OP_TMR}) {
+    set_length(ring, 0, operation);
+    assert_false(readable(ring, 0));
+  }
 }
 
 void an_entry_beyond_the_ring_is_none(void**) {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs out of each resource at each place. A LUN's whole life runs again and again, each time in a
-// process of its own. Each time the next allocation, descriptor, thread or mapping that the plugin
-// asks for is refused, until a life ends before the refusal. Whatever is refused, nothing may abort
-// or hang: the LUN or the command must be refused with a message, or served.
+// Lets each thing fail that can, at each place. A LUN's whole life (life.h) runs again and again,
+// each time in a process of its own. Each time the next allocation, descriptor, thread, mapping or
+// operation on the store that the plugin asks for fails, until a life ends before that. Whatever
+// fails, nothing may abort or hang: the LUN or the command must be refused with a message, or
+// served. Then the LUN is made anew, and must have what was answered GOOD.
 //
 // With `log` the LUN has a write log. All lives have the same store and log then, so that each
 // opens what the one before left, and in each the LUN grows.
 //
 // usage: fault_sweep plain|log [KIND [FIRST [once|on]]]
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <liburing.h>
 #include <link.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -29,16 +32,18 @@
 
 #include "lib/base/assert.h"
 #include "tests/ring/configfs.h"
+#include "tests/ring/life.h"
 #include "tests/ring/support.h"
 
 using namespace ballast::ring_test;
 
 namespace {
 
-enum class Kind : int { memory, eventfd, thread, mapping, file, uring, count };
+enum class Kind : int { memory, eventfd, thread, mapping, file, uring, store, count };
 constexpr std::uint64_t first_size = std::uint64_t{64} << 20;
 constexpr std::uint64_t growth = 1 << 20;  // of a life
-constexpr const char* kind_names[] = {"memory", "eventfd", "thread", "mapping", "file", "uring"};
+constexpr const char* kind_names[] = {"memory", "eventfd", "thread", "mapping",
+                                      "file",   "uring",   "store"};
 
 struct Range {
   std::uintptr_t begin = 0;
@@ -82,6 +87,38 @@ bool refuse(Kind kind, const void* caller) {
     }
   }
   return false;
+}
+
+void* liburing() {
+  static void* const library = ::dlopen("liburing.so.2", RTLD_NOW | RTLD_NOLOAD);
+  return library;
+}
+
+// A descriptor, or a number of a registered file, that there is not: the kernel answers EBADF.
+constexpr int no_file = 1 << 30;
+
+// Reads of an eventfd are not.
+bool is_for_store(const io_uring_sqe& sqe) {
+  constexpr unsigned least = 512;
+  switch (sqe.opcode) {
+    case IORING_OP_READ:
+    case IORING_OP_WRITE:
+    case IORING_OP_READ_FIXED:
+    case IORING_OP_WRITE_FIXED:
+      return sqe.len >= least;
+    case IORING_OP_READV:
+    case IORING_OP_WRITEV:
+    case IORING_OP_FSYNC:
+    case IORING_OP_FALLOCATE:
+      return true;
+    default:
+      return false;
+  }
+}
+
+long fail_with(int error) {
+  errno = error;
+  return -1;
 }
 
 }  // namespace
@@ -155,11 +192,41 @@ void* mmap(void* at, std::size_t length, int protection, int flags, int fd, off_
   }
   return reinterpret_cast<void*>(::syscall(SYS_mmap, at, length, protection, flags, fd, offset));
 }
-int io_uring_queue_init_params(unsigned entries, void* ring, void* parameters) {
+int io_uring_queue_init_params(unsigned entries, io_uring* ring, io_uring_params* parameters) {
   static const auto real = reinterpret_cast<decltype(&io_uring_queue_init_params)>(
-      ::dlsym(::dlopen("liburing.so.2", RTLD_NOW | RTLD_NOLOAD), "io_uring_queue_init_params"));
+      ::dlsym(liburing(), "io_uring_queue_init_params"));
   return refuse(Kind::uring, __builtin_return_address(0)) ? -ENOMEM
                                                           : real(entries, ring, parameters);
+}
+int io_uring_submit(io_uring* ring) {
+  static const auto real =
+      reinterpret_cast<decltype(&io_uring_submit)>(::dlsym(liburing(), "io_uring_submit"));
+  for (unsigned at = ring->sq.sqe_head; at != ring->sq.sqe_tail; ++at) {
+    io_uring_sqe& sqe = ring->sq.sqes[at & *ring->sq.kring_mask];
+    if (is_for_store(sqe) && refuse(Kind::store, __builtin_return_address(0))) {
+      sqe.fd = no_file;
+    }
+  }
+  return real(ring);
+}
+ssize_t pread(int fd, void* into, std::size_t length, off_t offset) {
+  return refuse(Kind::store, __builtin_return_address(0))
+             ? fail_with(EIO)
+             : ::syscall(SYS_pread64, fd, into, length, offset);
+}
+ssize_t pwrite(int fd, const void* from, std::size_t length, off_t offset) {
+  return refuse(Kind::store, __builtin_return_address(0))
+             ? fail_with(EIO)
+             : ::syscall(SYS_pwrite64, fd, from, length, offset);
+}
+int fsync(int fd) {
+  return static_cast<int>(
+      refuse(Kind::store, __builtin_return_address(0)) ? fail_with(EIO) : ::syscall(SYS_fsync, fd));
+}
+int ftruncate(int fd, off_t size) noexcept {
+  return static_cast<int>(refuse(Kind::store, __builtin_return_address(0))
+                              ? fail_with(EIO)
+                              : ::syscall(SYS_ftruncate, fd, size));
 }
 }
 #pragma GCC visibility pop
@@ -213,28 +280,10 @@ const char* life(const Site& site) {
   if (state == State::neither) {
     return "the LUN is becoming ready for ever";
   }
-  std::vector<std::byte> data(64 << 10, std::byte{7});
-  const std::span<std::byte> part = std::span{data}.first(4096);
-  Countdown answers{96};
-  for (unsigned i = 0; i < 32; ++i) {
-    (void)lun->queue(write_16(i * 8, 8), Direction::to_device, part, answers.done());
-    (void)lun->queue(read_16(i * 8, 8), Direction::from_device, part, answers.done());
-    (void)lun->queue(test_unit_ready(), Direction::none, {}, answers.done());
+  Life commands;
+  if (const char* const wrong = commands.run(*lun)) {
+    return wrong;
   }
-  lun->raise();
-  if (!answers.wait()) {
-    return "commands were not answered";
-  }
-  (void)lun->execute(write_16(1, 127), Direction::to_device, std::span{data}.first(127 * 512));
-  (void)lun->execute(cdb_10(0x35, 0, 0));
-  (void)lun->execute(cdb_16(0x93, 0, 64, 0x08), Direction::to_device, std::span{data}.first(512));
-  // A pattern to repeat, and blocks to compare: both take scratch memory.
-  (void)lun->execute(cdb_16(0x93, 64, 64, 0), Direction::to_device, std::span{data}.first(512));
-  (void)lun->execute(cdb_16(0x8f, 64, 64, 0x02), Direction::to_device,
-                     std::span{data}.first(64 * 512));
-  (void)lun->execute(Cdb{0x12, 1, 0xb0, 0, 255, 0}, Direction::from_device,
-                     std::span{data}.first(255));
-  (void)lun->execute(Cdb{0xc0, 0, 0, 0, 0, 0});
   if (state == State::ready && lun->reconfigure_size(*site.size + growth) == 0) {
     *site.size += growth;
   }
@@ -252,6 +301,10 @@ const char* life(const Site& site) {
       lun->execute(test_unit_ready()).status != 0) {
     std::fprintf(stderr, "%s\n", take_log().c_str());
     return "the next LUN does not work";
+  }
+  if (const std::string wrong = commands.compare(*lun); !wrong.empty()) {
+    std::fprintf(stderr, "%s\n%s\n", take_log().c_str(), wrong.c_str());
+    return "the next LUN has not what was answered GOOD";
   }
   return nullptr;
 }

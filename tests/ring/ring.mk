@@ -10,6 +10,7 @@
 ring_tests := ring_test freeze_test log_test kernel_test open_test passed_over_test watchdog_test
 $(foreach p,$(ring_tests) fault_sweep kill_sweep bench core_host,$(eval $(call host_program,ring/$(p))))
 $(B)/tests/ring/kernel_test: $(B)/obj/tests/ring/kernel.o
+$(B)/tests/ring/fault_sweep: $(B)/obj/tests/ring/life.o
 
 # It has a main loop, in which the plugin answers on the bus.
 $(B)/tests/ring/core_host: host_packages := gio-2.0

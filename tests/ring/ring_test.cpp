@@ -391,19 +391,34 @@ void short_data_in_leaves_a_residual(void**) {
   assert_int_equal(static_cast<int>(data[answer.transferred]), 0xee);
 }
 
-void without_short_reads_the_rest_is_zero_and_nothing_old(void**) {
+// A LUN in whose buffers of the kernel lies what somebody has written.
+std::unique_ptr<Lun> lun_with_secrets(std::uint16_t flags) {
   LunOptions options;
-  options.flags = abi::TCMU_MAILBOX_FLAG_CAP_OOOC;
+  options.flags = flags;
   options.data_pages = 4;
-  const auto lun = Lun::add("memory", options);
+  auto lun = Lun::add("memory", options);
   std::vector<std::byte> secret(16 * kib, std::byte{0x5a});
   assert_int_equal(lun->execute(write_16(0, 32), Direction::to_device, secret).status, 0);
+  return lun;
+}
+
+void without_short_reads_the_rest_is_zero_and_nothing_old(void**) {
+  const auto lun = lun_with_secrets(abi::TCMU_MAILBOX_FLAG_CAP_OOOC);
   std::vector<std::byte> data(4 * kib, std::byte{0xee});
   const Answer answer = lun->execute(inquiry(4 * kib), Direction::from_device, data);
   assert_int_equal(answer.transferred, 4 * kib);
   for (std::size_t i = 255; i < data.size(); ++i) {
     assert_int_equal(static_cast<int>(data[i]), 0);
   }
+}
+
+// The kernel takes a READ_LEN of 0 for none, and hands out the whole buffer.
+void no_data_in_at_all_is_zero_and_nothing_old(void**) {
+  const auto lun = lun_with_secrets(LunOptions{}.flags);
+  std::vector<std::byte> data(4 * kib, std::byte{0xee});
+  const Answer answer = lun->execute(inquiry(0), Direction::from_device, data);
+  assert_int_equal(answer.status, 0);
+  assert_true(std::ranges::all_of(data, [](std::byte b) { return b == std::byte{}; }));
 }
 
 void the_unit_serial_comes_from_configfs(void**) {
@@ -705,6 +720,7 @@ int main() {
       cmocka_unit_test(the_configuration_string_stays_what_it_is),
       cmocka_unit_test(short_data_in_leaves_a_residual),
       cmocka_unit_test(without_short_reads_the_rest_is_zero_and_nothing_old),
+      cmocka_unit_test(no_data_in_at_all_is_zero_and_nothing_old),
       cmocka_unit_test(the_unit_serial_comes_from_configfs),
       cmocka_unit_test(two_luns_with_one_name_are_warned_of),
       cmocka_unit_test(a_megabyte_is_offered_unless_somebody_asks_for_something_else),

@@ -88,6 +88,13 @@ void what_makes_no_sense_for_an_operation_is_a_medium_error(void**) {
   assert_int_equal(status_from_errno(OpKind::zero, EOPNOTSUPP), IoStatus::not_supported);
 }
 
+void a_change_that_was_interrupted_does_not_count_as_not_done(void**) {
+  for (const OpKind kind : {OpKind::write, OpKind::zero, OpKind::discard}) {
+    assert_int_equal(status_from_errno(kind, EINTR), IoStatus::medium_error);
+    assert_int_equal(status_from_errno(kind, ECANCELED), IoStatus::cancelled);
+  }
+}
+
 // All operations of a file under one errno value. open() has put `checked` around it, which aborts
 // at a status that the operation may not have.
 void fail_all(Lab& lab, Backend& file, int value) {
@@ -128,6 +135,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(every_errno_means_something_that_the_operation_may_end_with),
       cmocka_unit_test(what_makes_no_sense_for_an_operation_is_a_medium_error),
+      cmocka_unit_test(a_change_that_was_interrupted_does_not_count_as_not_done),
       cmocka_unit_test(no_errno_of_the_kernel_ends_the_daemon),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
