@@ -24,6 +24,7 @@
 #include "lib/backend/store_source.h"
 #include "lib/base/assert.h"
 #include "lib/base/errand.h"
+#include "lib/base/log.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 
@@ -144,11 +145,11 @@ class Attempts {
       try {
         return note(plan.attempt(is_unwanted), said);
       } catch (const std::bad_alloc&) {
-        return out_of_memory();
+        return out_of_memory(said);
       }
     }
 
-    bool out_of_memory() {
+    bool out_of_memory(std::string& said) {
       const std::lock_guard lock{mutex};
       if (state == State::opened) {  // what runs afterwards has failed
         return false;
@@ -156,6 +157,15 @@ class Attempts {
       error = Error{ENOMEM, "out of memory"};
       state = State::waiting;
       changed.notify_all();
+      if (said != error.message) {
+        said = error.message;
+        try {
+          plan.complain(error);
+        } catch (const std::bad_alloc&) {
+          log_plain(LogLevel::warning,
+                    "out of memory: a store is not open yet; Ballast tries again");
+        }
+      }
       return true;
     }
 

@@ -65,6 +65,10 @@ struct Room {
   Bytes free;  // for all who share it, as the other files of a file system
   Bytes used;  // allocated for this store
 };
+// A task that returns a room ends with this when memory runs out (lib/co/task.h).
+constexpr std::optional<Room> when_out_of_memory(const std::optional<Room>*) {
+  return std::nullopt;
+}
 
 // How a backend is connected to a store on another machine.
 struct Connection {

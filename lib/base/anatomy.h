@@ -30,10 +30,9 @@ inline constexpr std::uint32_t format = 1;
 inline constexpr std::size_t most_fields = 24;
 inline constexpr std::size_t longest_name = 23;
 
-// Within libstdc++'s containers, where offsetof() does not reach: a deque's pointers to the first
-// element and behind the last one, and the number of a map's elements.
+// Within libstdc++'s containers, where offsetof() does not reach: a deque's pointer to the first
+// element, and the number of a map's elements.
 inline constexpr std::size_t deque_first = 2 * sizeof(void*);
-inline constexpr std::size_t deque_end = 6 * sizeof(void*);
 inline constexpr std::size_t map_size = 5 * sizeof(void*);
 
 // The beginning of a Root; 16 bytes with the zero.

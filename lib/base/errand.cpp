@@ -51,7 +51,7 @@ bool start(Errand* errand) {
 
 }  // namespace
 
-bool send_errand(const char* name, std::function<void()> work) noexcept {
+bool send_errand_function(const char* name, std::function<void()> work) noexcept {
   if (under_way.fetch_add(1) >= most_errands) {
     under_way.fetch_sub(1);
     return false;

@@ -12,11 +12,13 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -27,10 +29,20 @@ namespace ballast {
 // The most errands under way at once. A store that hangs keeps one for each question asked of it.
 inline constexpr std::size_t most_errands = 4096;
 
+bool send_errand_function(const char* name, std::function<void()> work) noexcept;
+
 // Starts `work` on a detached thread with all signals blocked, called `name` (cut to 15
-// characters). Returns false, and starts nothing, if there are too many errands or the thread
-// cannot be made. `work` must not throw anything but std::bad_alloc, which ends the errand.
-bool send_errand(const char* name, std::function<void()> work) noexcept;
+// characters). Returns false, and starts nothing, if there are too many errands, if memory has run
+// out, or if the thread cannot be made; `work` is destroyed then. `work` must not throw anything
+// but std::bad_alloc, which ends the errand.
+template <std::invocable Work>
+bool send_errand(const char* name, Work work) noexcept {
+  try {
+    return send_errand_function(name, std::function<void()>{std::move(work)});
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
 
 std::size_t errands_under_way() noexcept;
 

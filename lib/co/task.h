@@ -10,7 +10,7 @@
 //
 // Errors here are values. Only std::bad_alloc may leave the body of a task, and only if its type
 // has a value for it: the task then ends with the value of when_out_of_memory(T*), which is found
-// by name, or with -ENOMEM if T is int. Any other exception ends the process.
+// by name. Any other exception ends the process.
 //
 //   Task<IoStatus> File::read(Bytes offset, io::SgView to);   // File has executor()
 //   const IoStatus status = co_await file.read(offset, to);   // never inside a condition
@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <new>
 #include <optional>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -91,6 +92,14 @@ Executor& executor_of(First& first, Rest&... rest) {
   }
 }
 
+constexpr int when_out_of_memory(const int*) {
+  return -ENOMEM;
+}
+// Of a text that explains something, nothing is left.
+inline std::string when_out_of_memory(const std::string*) {
+  return {};
+}
+
 [[noreturn]] inline void exception_left_task() noexcept {
   assertion_failed("an exception left a task", __FILE__, __LINE__);
 }
@@ -150,9 +159,7 @@ struct Promise final : PromiseBase {
     return std::move(*value_);
   }
   void unhandled_exception() noexcept {
-    if constexpr (std::is_same_v<T, int>) {
-      out_of_memory(-ENOMEM);
-    } else if constexpr (requires(T * type) { when_out_of_memory(type); }) {
+    if constexpr (requires(T * type) { when_out_of_memory(type); }) {
       out_of_memory(when_out_of_memory(static_cast<T*>(nullptr)));
     } else {
       exception_left_task();

@@ -2,7 +2,6 @@
 #include "lib/write_log/ages.h"
 
 #include <cstddef>
-#include <utility>
 
 namespace ballast::write_log {
 
@@ -11,12 +10,10 @@ void Ages::wrote(std::uint64_t sequence, TimePoint now) {
     return;
   }
   if (marks_.size() == most) {
-    std::vector<Mark> every_second;
-    every_second.reserve(most);
-    for (std::size_t i = 0; i < marks_.size(); i += 2) {
-      every_second.push_back(marks_[i]);
+    for (std::size_t i = 0; i < most / 2; ++i) {
+      marks_[i] = marks_[2 * i];
     }
-    marks_ = std::move(every_second);
+    marks_.resize(most / 2);
     spacing_ *= 2;
   }
   marks_.push_back({sequence, now});

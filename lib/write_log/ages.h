@@ -25,6 +25,8 @@ class Ages {
     TimePoint at;
   };
 
+  Ages() { marks_.reserve(most); }
+
   // The block was written now. Numbers and times rise.
   void wrote(std::uint64_t sequence, TimePoint now);
   // When the block was written, or a little earlier. Nothing: no block was written since.

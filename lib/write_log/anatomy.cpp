@@ -43,9 +43,9 @@ constinit const anatomy::Type Anatomy::contents{
     "contents of a log",
     sizeof(Contents),
     {
-        // Of libstdc++'s deque: pointers to the first element, and behind the last.
+        // Of libstdc++'s deque: a pointer to the first element.
         {"blocks", offsetof(Contents, blocks_) + anatomy::deque_first, sizeof(void*), &position},
-        {"blocks_end", offsetof(Contents, blocks_) + anatomy::deque_end, sizeof(void*)},
+        {"block_count", BALLAST_AT(Contents, count_)},
         {"end", BALLAST_AT(Contents, end_), &position},
         {"runs", offsetof(Contents, index_) + offsetof(Index, runs_) + anatomy::map_size,
          sizeof(std::size_t)},

@@ -3,10 +3,18 @@
 
 namespace ballast::write_log {
 
+void Contents::reserve(std::size_t records, std::size_t blocks) {
+  index_.reserve(records);
+  while (blocks_.size() < count_ + blocks) {
+    blocks_.emplace_back();
+  }
+}
+
 void Contents::add(const Header& header, const Position& next) {
   BALLAST_ASSERT(header.self.sequence == end_.sequence && header.self.link == end_.link);
   BALLAST_ASSERT(next.sequence == end_.sequence + 1);
-  blocks_.push_back(header.self);
+  reserve(0, 1);
+  blocks_[count_++] = header.self;
   end_ = next;
   for (const Record& record : header.all_records()) {
     const std::uint64_t payload =
@@ -18,8 +26,9 @@ void Contents::add(const Header& header, const Position& next) {
 
 void Contents::drop_before(std::uint64_t sequence) {
   BALLAST_ASSERT(sequence <= end_.sequence);
-  while (!blocks_.empty() && blocks_.front().sequence < sequence) {
+  while (count_ > 0 && blocks_.front().sequence < sequence) {
     blocks_.pop_front();
+    --count_;
   }
   ages_.drop_before(sequence);
 }

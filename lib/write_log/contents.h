@@ -21,11 +21,14 @@ class Contents {
   // `tail`: the first block that will be added.
   Contents(std::uint32_t block, const Position& tail) : block_{block}, index_{block}, end_{tail} {}
 
+  // Takes the memory that so many more records, in so many more blocks, need. Throws
+  // std::bad_alloc.
+  void reserve(std::size_t records, std::size_t blocks);
   // The block behind those that are there. `next`: what comes behind it.
   void add(const Header& header, const Position& next);
 
   // The first block that is needed, or the end if there is none.
-  const Position& tail() const { return blocks_.empty() ? end_ : blocks_.front(); }
+  const Position& tail() const { return count_ == 0 ? end_ : blocks_.front(); }
   // What comes behind the last block.
   const Position& end() const { return end_; }
   // Of a block that is needed.
@@ -56,7 +59,8 @@ class Contents {
   friend struct Anatomy;
   std::uint32_t block_;
   Index index_;
-  std::deque<Position> blocks_;
+  std::deque<Position> blocks_;  // behind the first `count_` of them is reserved memory
+  std::size_t count_ = 0;
   Position end_;
   Ages ages_;
 };

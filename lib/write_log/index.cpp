@@ -3,17 +3,43 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "lib/base/assert.h"
 
 namespace ballast::write_log {
+
+void Index::reserve(std::size_t inserts) {
+  constexpr std::size_t most_runs_each = 2;
+  const std::size_t wanted = inserts * most_runs_each;
+  if (spares_.capacity() < wanted) {
+    spares_.reserve(2 * wanted);
+  }
+  while (spares_.size() < wanted) {
+    Runs one;
+    one.emplace();
+    spares_.push_back(one.extract(one.begin()));
+  }
+}
+
+void Index::put(Lba lba, const Run& run) {
+  if (spares_.empty()) {
+    runs_.emplace(lba, run);
+    return;
+  }
+  Runs::node_type node = std::move(spares_.back());
+  spares_.pop_back();
+  node.key() = lba;
+  node.mapped() = run;
+  runs_.insert(std::move(node));
+}
 
 void Index::insert(Lba lba, BlockCount blocks, const Source& source) {
   BALLAST_ASSERT(blocks.value() > 0);
   BALLAST_ASSERT(source.sequence >= newest_);
   newest_ = source.sequence;
   clear(lba, lba + blocks);
-  runs_.emplace(lba, Run{lba + blocks, source});
+  put(lba, Run{lba + blocks, source});
 }
 
 // Cuts [lba, end) out of the runs.
@@ -22,13 +48,13 @@ void Index::clear(Lba lba, Lba end) {
   if (run != runs_.begin()) {
     auto& [first, before] = *std::prev(run);
     if (before.end > end) {
-      runs_.emplace_hint(run, end, Run{before.end, behind(before.source, end - first)});
+      put(end, Run{before.end, behind(before.source, end - first)});
     }
     before.end = std::min(before.end, lba);
   }
   while (run != runs_.end() && run->first < end) {
     if (run->second.end > end) {
-      runs_.emplace(end, Run{run->second.end, behind(run->second.source, end - run->first)});
+      put(end, Run{run->second.end, behind(run->second.source, end - run->first)});
     }
     run = runs_.erase(run);
   }

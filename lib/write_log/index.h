@@ -8,12 +8,13 @@
 //
 // Each insert adds at most two runs: one for itself, and one where it cuts a run in two. So the
 // index has at most twice as many runs as the log has records. Driving thread only. A run is an
-// allocation of its own.
+// allocation of its own; reserve() makes it in advance, for whoever must not fail when it inserts.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <vector>
 
 #include "lib/base/units.h"
 
@@ -40,6 +41,8 @@ class Index {
 
   explicit Index(std::uint32_t block) : block_{block} {}  // the LUN's logical block, in bytes
 
+  // Takes the memory that the next `inserts` inserts need. Throws std::bad_alloc.
+  void reserve(std::size_t inserts);
   // `source.sequence` is not below that of any run (asserted): records are inserted in the order of
   // their blocks.
   void insert(Lba lba, BlockCount blocks, const Source& source);
@@ -68,11 +71,14 @@ class Index {
   Source behind(const Source& source, BlockCount by) const {
     return {source.sequence, source.payload == 0 ? 0 : source.payload + by.value() * block_};
   }
+  using Runs = std::map<Lba, Run>;
   void clear(Lba lba, Lba end);
+  void put(Lba lba, const Run& run);
 
   std::uint64_t block_;
   std::uint64_t newest_ = 0;
-  std::map<Lba, Run> runs_;
+  Runs runs_;
+  std::vector<Runs::node_type> spares_;
 };
 
 }  // namespace ballast::write_log

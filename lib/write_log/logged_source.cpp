@@ -101,11 +101,14 @@ co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
   if (!opened.ok()) {
     co_return opened;
   }
-  bool goes_alone = false;
+  Result<bool> goes_alone = false;
   if (!has_log) {
     goes_alone = co_await was_let_go();
   }
-  if (goes_alone) {
+  if (!goes_alone.ok()) {
+    co_return goes_alone.error();
+  }
+  if (goes_alone.value()) {
     log(LogLevel::warning,
         "{}: {} has let its write log {} go before, so the LUN works without one: remove log= from "
         "its configuration, or name a new file",
@@ -162,7 +165,7 @@ co::Task<Result<void>> LoggedSource::open_device(bool must_exist, co::CancelToke
   co_return Result<void>{};
 }
 
-co::Task<bool> LoggedSource::was_let_go() {
+co::Task<Result<bool>> LoggedSource::was_let_go() {
   Device device{*device_};
   Superblocks superblocks{device};
   const Result<Superblock> superblock = co_await superblocks.read();
@@ -197,20 +200,23 @@ co::Task<Result<void>> LoggedSource::make_log(co::CancelToken cancel) {
   if (!made.ok()) {
     co_return made;
   }
-  const bool flushed = co_await flush_store(cancel);
-  if (!flushed) {
-    co_return unwanted();
+  const Result<void> flushed = co_await flush_store(cancel);
+  if (!flushed.ok()) {
+    co_return flushed;
   }
   const Result<void> labelled = co_await store_.backend->write_label(label_);
   co_return labelled;
 }
 
 // With a log, flushes of the LUN need the log alone. So what was written before there was one must
-// not stay in the store's cache. Returns false if it was cancelled.
-co::Task<bool> LoggedSource::flush_store(co::CancelToken cancel) {
+// not stay in the store's cache.
+co::Task<Result<void>> LoggedSource::flush_store(co::CancelToken cancel) {
   const IoStatus status = co_await store_.backend->flush(cancel);
-  if (ok(status) || status == IoStatus::cancelled) {
-    co_return ok(status);
+  if (status == IoStatus::cancelled) {
+    co_return unwanted();
+  }
+  if (ok(status)) {
+    co_return Result<void>{};
   }
   log(LogLevel::error,
       "{}: {} was flushed before it got a write log, and reports: {}; what was written before may "
@@ -221,7 +227,7 @@ co::Task<bool> LoggedSource::flush_store(co::CancelToken cancel) {
     store_.unheard_flush = std::make_shared<backend::UnheardFlush>();
   }
   store_.unheard_flush->store(status, std::memory_order_relaxed);
-  co_return true;
+  co_return Result<void>{};
 }
 
 std::uint8_t store_threads_for(const backend::StoreConfig& store, const LogConfig& log) {

@@ -58,8 +58,8 @@ class LoggedSource final : public backend::StoreSource {
   co::Task<Result<void>> put_log_before(co::CancelToken cancel);
   co::Task<Result<void>> open_device(bool must_exist, co::CancelToken cancel);
   co::Task<Result<void>> make_log(co::CancelToken cancel);
-  co::Task<bool> flush_store(co::CancelToken cancel);
-  co::Task<bool> was_let_go();
+  co::Task<Result<void>> flush_store(co::CancelToken cancel);
+  co::Task<Result<bool>> was_let_go();
 
   co::Executor& executor_;
   const std::unique_ptr<backend::StoreSource> inner_;

@@ -223,6 +223,7 @@ class Rest {
   }
   co::Task<IoStatus> look_at_segment(std::uint64_t offset);
   co::Task<void> look_at_pages(std::size_t lane);
+  co::Task<IoStatus> look_at_page(std::span<std::byte> bytes, std::uint64_t offset);
 
   Device& device_;
   const Sizes sizes_;
@@ -260,18 +261,22 @@ co::Task<IoStatus> Rest::look_at_segment(std::uint64_t offset) {
 co::Task<void> Rest::look_at_pages(std::size_t lane) {
   const std::span<std::byte> bytes{pages_.get() + lane * page, page};
   while (next_ < sizes_.segments && ok(status_)) {
-    const std::uint64_t offset = offset_of(next_++);
-    IoStatus status = co_await device_.read(offset, bytes);
-    if (ok(status)) {
-      walk_.look_for_claims(bytes, offset);
-    }
-    if (ok(status) && walk_.is_behind_end(ConstPage{bytes}, offset)) {
-      status = co_await look_at_segment(offset);
-    }
+    const IoStatus status = co_await look_at_page(bytes, offset_of(next_++));
     if (!ok(status)) {
       status_ = status;
     }
   }
+}
+
+co::Task<IoStatus> Rest::look_at_page(std::span<std::byte> bytes, std::uint64_t offset) {
+  IoStatus status = co_await device_.read(offset, bytes);
+  if (ok(status)) {
+    walk_.look_for_claims(bytes, offset);
+  }
+  if (ok(status) && walk_.is_behind_end(ConstPage{bytes}, offset)) {
+    status = co_await look_at_segment(offset);
+  }
+  co_return status;
 }
 
 }  // namespace

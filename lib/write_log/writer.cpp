@@ -3,12 +3,16 @@
 
 #include <algorithm>
 #include <limits>
+#include <new>
 
 #include "lib/base/crc32c.h"
 #include "lib/co/sleep.h"
 
 namespace ballast::write_log {
 namespace {
+
+// One, and at the beginning another one.
+constexpr std::size_t seals_at_once = 2;
 
 std::size_t segments_of(io::SgView view) {
   std::size_t count = 0;
@@ -54,6 +58,7 @@ Writer::Writer(Device& device, Contents& contents, Ring& ring, Pacer& pacer,
     slot.header.log = superblock.log;
     slot.header.owner = superblock.owner;
   }
+  contents_.reserve(0, seals_at_once);
 }
 
 const char* Writer::lacks() const {
@@ -107,7 +112,17 @@ bool Writer::fits(const Entry& entry) const {
          open_segments_ + entry.segments <= most_segments;
 }
 
+bool Writer::has_memory() {
+  try {
+    contents_.reserve(unindexed_ + 1, unindexed_ + 1 + seals_at_once);
+    return true;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+}
+
 void Writer::enter(Entry& entry) {
+  ++unindexed_;
   open_.push_back(entry);
   open_bytes_ += entry.change.data.size();
   open_segments_ += entry.segments;
@@ -115,6 +130,7 @@ void Writer::enter(Entry& entry) {
 }
 
 void Writer::leave(Entry& entry) {
+  --unindexed_;
   open_.remove(entry);
   open_bytes_ -= entry.change.data.size();
   open_segments_ -= entry.segments;
@@ -148,6 +164,9 @@ co::Task<IoStatus> Writer::append(Change change, Until until, co::CancelToken ca
         goes_on = co_await closed_.wait(cancel);
       }
       status = goes_on ? failure_ : IoStatus::cancelled;
+      if (ok(status) && !has_memory()) {
+        status = IoStatus::no_resource;
+      }
       if (!ok(status)) {
         break;
       }
@@ -347,6 +366,7 @@ void Writer::has_ended(std::uint64_t number, IoStatus status) {
     if (!sabotage_.index_at_issue) {
       contents_.add(slot.header, slot.next);
     }
+    unindexed_ -= slot.header.record_count;
     contents_.wrote(retired_, last_activity_);
   }
   if (ok(failure_)) {

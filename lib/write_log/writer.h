@@ -128,6 +128,9 @@ class Writer {
   std::uint64_t bytes_of(BlockCount blocks) const { return blocks.value() * sizes_.block; }
   Change cut(Change* rest) const;
   bool fits(const Entry& entry) const;
+  // Whether there is the memory that the index needs when a block with one more record is written.
+  // Then it is too late to fail.
+  bool has_memory();
   void enter(Entry& entry);
   void leave(Entry& entry);
   std::uint64_t open_length() const;
@@ -164,7 +167,8 @@ class Writer {
   co::IntrusiveList<Entry> open_;
   std::uint64_t open_bytes_ = 0;
   std::size_t open_segments_ = 0;
-  bool full_ = false;  // somebody waits until it closes
+  std::size_t unindexed_ = 0;  // records that have entered, and are not in the index yet
+  bool full_ = false;          // somebody waits until it closes
   bool seal_due_ = false;
   bool starting_ = false;  // a task is about to close it
   co::Event pace_;         // set for a moment when it may close earlier than the pacer said

@@ -242,24 +242,30 @@ struct Site {
 
 enum class State { ready, given_up, neither };
 
-// A write log is opened in the background, where it may be refused with a sentence.
+// A write log is opened in the background, where it may be refused with a sentence. Without memory
+// it is not refused: that may come back, so Ballast says so and tries again.
 State state_of(Lun& lun) {
+  constexpr int usual = 3000;
+  constexpr int until_it_waits = 300;
+  const bool may_wait = armed && refused == Kind::memory && from_then_on;
   State state = State::neither;
   std::string said;
-  (void)eventually([&] {
-    const Answer answer = lun.execute(test_unit_ready());
-    said += take_log();
-    if (answer.becoming_ready()) {
-      return false;
-    }
-    if (!answer.refused_for_good()) {
-      state = State::ready;
-    } else if (said.find("cannot be opened") != std::string::npos) {
-      state = State::given_up;
-    }
-    return state != State::neither;
-  });
-  return state;
+  (void)eventually(
+      [&] {
+        const Answer answer = lun.execute(test_unit_ready());
+        said += take_log();
+        if (answer.becoming_ready()) {
+          return false;
+        }
+        if (!answer.refused_for_good()) {
+          state = State::ready;
+        } else if (said.find("cannot be opened") != std::string::npos) {
+          state = State::given_up;
+        }
+        return state != State::neither;
+      },
+      may_wait ? until_it_waits : usual);
+  return may_wait && said.find("out of memory") != std::string::npos ? State::given_up : state;
 }
 
 // Everything a LUN does, once. Whether it was refused is its own business; a sentence is not.

@@ -113,9 +113,8 @@ std::optional<DeadLog> DeadLog::of(const DeadLun& dead) {
 }
 
 Position DeadLog::tail() const {
-  const std::optional<Object> first = contents.number("blocks") != contents.number("blocks_end")
-                                          ? contents.target("blocks")
-                                          : std::nullopt;
+  const std::optional<Object> first =
+      contents.number("block_count") != 0 ? contents.target("blocks") : std::nullopt;
   return first.has_value()
              ? Position{.sequence = first->number("sequence"), .offset = first->number("offset")}
              : position(contents, "end");

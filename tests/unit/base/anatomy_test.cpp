@@ -63,10 +63,8 @@ void the_flag_of_an_optional_is_behind_its_value(void**) {
   assert_false(at<bool>(number, sizeof(std::uint64_t)));
 }
 
-void a_deque_has_pointers_to_its_ends(void**) {
+void a_deque_has_a_pointer_to_its_first_element(void**) {
   std::deque<std::uint64_t> numbers;
-  assert_true(at<const void*>(numbers, anatomy::deque_first) ==
-              at<const void*>(numbers, anatomy::deque_end));
   for (std::uint64_t i = 0; i < 1000; ++i) {  // its memory goes on elsewhere, and more than once
     numbers.push_back(i);
     if (i % 3 == 0) {
@@ -74,7 +72,6 @@ void a_deque_has_pointers_to_its_ends(void**) {
     }
     if (!numbers.empty()) {
       assert_ptr_equal(at<const std::uint64_t*>(numbers, anatomy::deque_first), &numbers.front());
-      assert_ptr_not_equal(at<const std::uint64_t*>(numbers, anatomy::deque_end), &numbers.front());
     }
   }
 }
@@ -110,7 +107,7 @@ int main() {
       cmocka_unit_test(a_span_is_a_pointer_and_a_length),
       cmocka_unit_test(a_unique_ptr_is_a_pointer),
       cmocka_unit_test(the_flag_of_an_optional_is_behind_its_value),
-      cmocka_unit_test(a_deque_has_pointers_to_its_ends),
+      cmocka_unit_test(a_deque_has_a_pointer_to_its_first_element),
       cmocka_unit_test(a_map_has_its_size),
       cmocka_unit_test(a_source_location_points_to_file_function_and_line),
   };
