@@ -306,6 +306,16 @@ void the_iovecs_of_a_view_name_its_bytes_in_order(void**) {
   }
 }
 
+void a_slice_that_is_one_segment_is_contiguous(void**) {
+  Flat first(sector);
+  Flat second(sector);
+  const iovec segments[] = {{first.data(), first.size()}, {second.data(), second.size()}};
+  const io::SgView both{segments};
+  assert_ptr_equal(both.slice(sector, sector).contiguous().data(), second.data());
+  assert_ptr_equal(both.slice(0, sector).contiguous().data(), first.data());
+  assert_true(both.slice(sector - 1, 2).contiguous().empty());
+}
+
 // A published driver bug: a copy loop that took every segment for a page handed out the first
 // sector again where the table of the partitions should have been.
 void a_gpt_header_in_sector_segments_is_not_returned_twice(void**) {
@@ -357,6 +367,7 @@ int main() {
       cmocka_unit_test(is_zero_sees_a_single_set_bit),
       cmocka_unit_test(slicing_a_slice_equals_slicing_once),
       cmocka_unit_test(the_iovecs_of_a_view_name_its_bytes_in_order),
+      cmocka_unit_test(a_slice_that_is_one_segment_is_contiguous),
       cmocka_unit_test(a_gpt_header_in_sector_segments_is_not_returned_twice),
       cmocka_unit_test(an_empty_view_is_equal_zero_and_without_pieces),
   };

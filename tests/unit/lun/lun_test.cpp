@@ -315,6 +315,58 @@ void an_operator_who_asks_is_told_what_the_store_waits_for(void**) {
   assert_int_equal(told.size(), 4);
 }
 
+void on_standby_its_commands_are_ended(void**) {
+  LunRig rig{usual_setup(), false};
+  FakeShared shared{rig.executor()};
+  backend::Store store = rig.make_store(usual_setup());
+  rig.spy->shared_store = &shared;
+  rig.lun->use(std::move(store));
+  rig.sim.run_ready();
+  assert_true(rig.ask(read_10()).good());
+  rig.spy->gate.reset();
+  assert_false(rig.send(write_10(), Bytes8(512)).ended);
+  assert_false(rig.send(read_10(), Bytes8(512)).ended);
+  shared.becomes(backend::Access::standby);
+  rig.sim.run_for(scsi::TaskSet::cancel_grace);
+  assert_int_equal(rig.lun->unanswered(), 0);
+  rig.spy->gate.set();
+  rig.close();
+}
+
+// The newest and the oldest in turn; notes if anything is left when the LUN is gone. Whoever waits
+// for that destroys the LUN then, on another thread.
+class BothEnds final : public co::ReadyOrder {
+ public:
+  explicit BothEnds(const lun::Lun& lun) : lun_{lun} {}
+  std::size_t pick(std::size_t ready_count) override {
+    left_ = left_ || lun_.is_gone();
+    newest_ = !newest_;
+    return newest_ ? ready_count - 1 : 0;
+  }
+  bool left() const { return left_; }
+
+ private:
+  const lun::Lun& lun_;
+  bool left_ = false;
+  bool newest_ = false;
+};
+
+void once_it_is_gone_nothing_of_it_is_queued(void**) {
+  LunRig rig;
+  rig.spy->gate.reset();
+  assert_false(rig.send(write_10(), Bytes8(512)).ended);
+  rig.sim.run_for(10s);
+  rig.lun->stop();
+  rig.sim.run_for(lun::Lun::close_patience);
+  BothEnds order{*rig.lun};
+  rig.executor().set_ready_order(&order);
+  rig.spy->gate.set();
+  rig.close();
+  assert_true(rig.lun->is_gone());
+  assert_false(order.left());
+  rig.executor().set_ready_order(nullptr);
+}
+
 // A LUN on a store that tells how much room it has, and wants to hear when that is below 8 MiB.
 struct Thin {
   LunRig rig{with_threshold(), false};
@@ -429,6 +481,8 @@ int main() {
       cmocka_unit_test(a_snapshot_has_the_lists_that_were_asked_for),
       cmocka_unit_test(a_slow_command_has_the_log_say_what_the_store_waits_for),
       cmocka_unit_test(an_operator_who_asks_is_told_what_the_store_waits_for),
+      cmocka_unit_test(on_standby_its_commands_are_ended),
+      cmocka_unit_test(once_it_is_gone_nothing_of_it_is_queued),
       cmocka_unit_test(below_the_soft_threshold_it_says_so_once),
       cmocka_unit_test(another_threshold_counts_at_once),
       cmocka_unit_test(the_room_that_was_found_before_the_first_command_is_in_the_log_page),

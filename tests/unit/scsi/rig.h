@@ -90,7 +90,12 @@ class FakeShared final : public backend::SharedStore {
   explicit FakeShared(co::Executor& executor) : gate{executor}, executor_{executor} { gate.set(); }
 
   co::Executor& executor() override { return executor_; }
-  void start(backend::AccessWatcher&) override {}
+  void start(backend::AccessWatcher& watcher) override { watcher_ = &watcher; }
+  // Tells it to the LUN, as of a change that no initiator has asked for.
+  void becomes(backend::Access access) {
+    now = access;
+    watcher_->access_changed(false);
+  }
   const backend::Access& access() const override { return now; }
   backend::StoreOwner owner() const override { return has_it; }
   const char* condition() const override { return ""; }
@@ -121,6 +126,7 @@ class FakeShared final : public backend::SharedStore {
     co_return ends;
   }
   co::Executor& executor_;
+  backend::AccessWatcher* watcher_ = nullptr;
 };
 
 class DiskRig : public VolumeRig {

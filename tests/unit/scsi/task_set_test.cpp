@@ -386,6 +386,17 @@ void what_is_held_is_aborted_at_once_and_its_retry_adopts(void**) {
   assert_int_equal(rig.backend_writes(), 1);
 }
 
+void a_command_that_is_aborted_alone_is_answered_within_the_grace(void**) {
+  TaskSetRig rig{{}};
+  rig.freeze();
+  Sent& frozen = rig.write(0, 1);
+  rig.wait(10ms);
+  assert_int_equal(rig.tasks->abort(any), 1);
+  rig.wait(scsi::TaskSet::cancel_grace);
+  assert_true(frozen.busy());
+  rig.thaw();
+}
+
 void commands_wait_for_a_limit_and_say_so(void**) {
   TaskSetRig rig{{{.max_iops = 1, .burst = 1ms}}};
   assert_true(rig.write(0, 1).good());
@@ -784,6 +795,7 @@ int main() {
       cmocka_unit_test(busy_ends_before_an_initiator_stops_believing_it),
       cmocka_unit_test(a_lun_that_holds_sheds_nothing),
       cmocka_unit_test(what_is_held_is_aborted_at_once_and_its_retry_adopts),
+      cmocka_unit_test(a_command_that_is_aborted_alone_is_answered_within_the_grace),
       cmocka_unit_test(commands_wait_for_a_limit_and_say_so),
       cmocka_unit_test(a_command_that_a_limit_lets_wait_for_too_long_is_answered_busy),
       cmocka_unit_test(trouble_is_over_once_nobody_needed_busy_for_a_deadline),

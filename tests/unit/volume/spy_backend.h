@@ -49,6 +49,7 @@ class SpyBackend final : public backend::Backend {
   std::string client_waits_for;                    // what waits_for() says, at once
   std::optional<backend::Room> has_room;           // what room() says
   const backend::LogCoverage* coverage = nullptr;  // the spy plays the log, too
+  backend::SharedStore* shared_store = nullptr;    // what shared() says
 
   backend::Capabilities& pretend() { return capabilities_; }
   backend::Geometry& pretend_geometry() { return geometry_; }
@@ -57,6 +58,7 @@ class SpyBackend final : public backend::Backend {
   const backend::Geometry& geometry() const override { return geometry_; }
   const backend::Capabilities& capabilities() const override { return capabilities_; }
   std::string description() const override { return "spy:"; }
+  backend::SharedStore* shared() override { return shared_store; }
   const backend::LogCoverage* log_coverage() const override { return coverage; }
   backend::Connection connection() const override { return {.state = "connected", .since = {}}; }
   co::Task<std::string> waits_for(Nanoseconds) override { co_return client_waits_for; }
@@ -122,6 +124,13 @@ class SpyBackend final : public backend::Backend {
     const IoStatus status = co_await inner_->resize(size);
     geometry_.size = inner_->geometry().size;
     co_return end(status);
+  }
+  co::Task<Result<void>> write_label(std::optional<backend::Label> label) override {
+    const IoStatus early = co_await begin("write_label", Bytes{}, Bytes{}, label.has_value(), {});
+    if (!ok(end(early))) {
+      co_return Error{EIO, "the test refuses the label"};
+    }
+    co_return Result<void>{};
   }
   co::Task<void> close() override {
     at_work_.close();
