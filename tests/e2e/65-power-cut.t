@@ -10,17 +10,17 @@
 . "$(dirname "$0")/power-cut.sh"
 
 # NAME, which begins with the file system, if it has one; SIZE; the LUN's cache
-stores=("device 32M direct" "ext4 96M direct" "ext4b 96M buffered")
+stores=("device 24M direct" "ext4 64M direct" "ext4b 64M buffered")
 ways=${E2E_WAYS:-usut}
 if [[ -n ${BALLAST_LONG-} ]]; then
-    stores+=("deviceb 32M buffered" "xfs 320M direct" "xfsb 320M buffered")
+    stores+=("deviceb 24M buffered" "xfs 320M direct" "xfsb 320M buffered")
     ways=${E2E_WAYS:-suusuususuuuusssuusuutttttttt}
 fi
 plan $((2 + 7 * ${#stores[@]}))
 cached=${ways%%t*}
 seed=${BALLAST_SEED:-$RANDOM}
 note "BALLAST_SEED=$seed"
-lun_size=$((24 << 20))
+lun_size=$((16 << 20))
 
 # What nobody asks to be durable stays in the cache.
 before=$(sysctl -n vm.dirty_writeback_centisecs)

@@ -38,7 +38,7 @@
 namespace {
 
 constexpr std::size_t kBlock = 4096;
-constexpr std::size_t kBlocks = 4096;  // that are written at all: 16 MiB
+constexpr std::size_t kBlocks = 2048;  // that are written at all: 8 MiB
 constexpr std::size_t kLongest = 16;   // blocks in one write
 constexpr char kSynced = 's';
 constexpr char kUnsynced = 'u';
