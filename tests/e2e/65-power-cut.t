@@ -5,8 +5,9 @@
 # Ballast has made for the LUN is there from the moment the LUN is. With the page cache and without,
 # on a block device and on file systems, which replay their journals.
 # BALLAST_LONG=1: all of these, and a power cut after each flush that the disk got, instead of one
-# after each batch. E2E_WAYS: of the batches, the letters of synced-writes.
-# timeout: 300
+# after each batch. E2E_WAYS: of the batches, the letters of synced-writes; E2E_EVERY: of the flushes
+# within a batch, only each so-manieth (1).
+# timeout: 6000
 . "$(dirname "$0")/power-cut.sh"
 
 # NAME, which begins with the file system, if it has one; SIZE; the LUN's cache
@@ -45,7 +46,7 @@ path_of() { case $1 in device*) echo "/dev/mapper/$1.recorded" ;; *) echo "$MNT.
 mark() { dmsetup message "$1.recorded" 0 mark "$2"; }
 # After mark 1 the LUN is there, after the next ones the batches.
 make_marked_lun() { make_lun "$1" $lun_size "file=$(path_of "$1");cache=$2" && mark "$1" 1; }
-cache_type() { echo "/sys/block/$(basename "$1")"/device/scsi_disk/*/cache_type; }
+cache_type() { compgen -G "/sys/block/$(basename "$1")/device/scsi_disk/*/cache_type"; }
 # write_batches NAME DISK: the cache goes off behind the last batch that is to have one.
 write_batches() {
     bounded 200 "$TOOLS/synced-writes" write "$2" "$seed" "$ways" ${#ways} \
@@ -74,13 +75,14 @@ look_at_cut() {
     return $status
 }
 cut_all() { # NAME
-    local entries mark said wrong='' cuts=0 lacking=0 each=0
-    [[ -z ${BALLAST_LONG-} ]] || each=1
+    local entries mark wrong='' cuts=0 lacking=0 every=0
+    [[ -z ${BALLAST_LONG-} ]] || every=${E2E_EVERY:-1}
     while read -r entries mark; do
         cuts=$((cuts + 1))
         cut_power "$1" "$entries" || { fail "$1: cut at $entries"; return 1; }
         look_at_cut "$1" $((mark - 1)) > "$SCRATCH/said" || wrong+="at entry $entries, batch $((mark - 1)): $(< "$SCRATCH/said")"$'\n'
-    done < <("$TOOLS/replay-writes" points "$MNT/$1.record" | awk -v each=$each '$2 > 0 && (each || $2 != last) { print; last = $2 }')
+    done < <("$TOOLS/replay-writes" points "$MNT/$1.record" | 
+        awk -v every="$every" '$2 > 0 && ($2 != last || (every && NR % every == 0)) { print; last = $2 }')
     is "$(head -c 3000 <<< "$wrong")" "" "$1: after each of $cuts power cuts all is there that must be"
     ok "$1: they came at each batch" test "$cuts" -gt ${#ways}
     isnt "$lacking" 0 "$1: and more was not there yet: the look at the blocks can fail"
@@ -99,7 +101,7 @@ loop_attach "${names[@]}"
 for ((n = 0; n < ${#names[@]}; n++)); do
     disk=$(loop_dev $n)
     ok "${names[n]}: written" write_batches "${names[n]}" "$disk"
-    is "$(cat $(cache_type "$disk"))" "write through" "${names[n]}: its cache is off in the end"
+    is "$(< "$(cache_type "$disk")")" "write through" "${names[n]}: its cache is off in the end"
 done
 clear_target
 for name in "${names[@]}"; do [[ $name == device* ]] || unmount "$MNT.$name"; done
