@@ -46,8 +46,8 @@ for n in 0 1; do
 
     # ---- how it wants to be used ----
     columns=LOG-SEC,PHY-SEC,MIN-IO,ALIGNMENT,DISC-ALN,DISC-GRAN,DISC-MAX,RO,RM,SIZE,TYPE,TRAN,MODEL,SERIAL,WWN
-    is "$(lsblk -dnbo $columns "$disk" | tr -s ' ')" \
-        "$(echo " $block 4096 4096 0 0 4096 $((512 * mib)) 0 0 $((64 * mib)) disk iscsi $name $serial 0x$naa" | cut -c 2-)" "$it lsblk"
+    is "$(lsblk -dnbo $columns "$disk" | xargs)" \
+        "$block 4096 4096 0 0 4096 $((512 * mib)) 0 0 $((64 * mib)) disk iscsi $name $serial 0x$naa" "$it lsblk"
     is "$(blockdev --getss --getpbsz --getiomin --getalignoff --getro --getmaxsect --getsize64 "$disk" | paste -sd ' ')" \
         "$block 4096 4096 0 0 2048 $((64 * mib))" "$it blockdev"
     properties=$(udevadm info -q property "$disk")
@@ -58,7 +58,7 @@ for n in 0 1; do
     is "$(readlink -e "/dev/disk/by-id/scsi-3$naa")" "$disk" "$it udev: the link by its serial number"
     said sg_vpd -a "$disk"
     is "$status" 0 "$it sg_vpd -a"
-    is "$(grep -c '^[A-Z].* VPD page' <<< "$said")" "$(grep -c '^  .* \[[a-z]*\]$' <<< "$said")" "$it it shows each page that the list names"
+    is "$(grep -c '^[A-Z].* VPD page' <<< "$said")" "$(grep -c '^  .* \[[a-z]\{2,4\}\]$' <<< "$said")" "$it it shows each page that the list names"
 
     # ---- mode pages ----
     said sdparm -a "$disk"
@@ -67,7 +67,8 @@ for n in 0 1; do
     for line in 'WCE +1 +\[cha: y, def: +1\]' 'RCD +0 ' 'SWP +0 +\[cha: y' 'D_SENSE +0 ' 'QERR +0 ' 'DEXCPT +0 '; do
         like "$said" "^ +$line" "$it sdparm -a: $line"
     done
-    cache_is() { [[ $(queue "$n" write_cache) == "$1" ]]; }
+    # Linux asks for the mode pages again when it reads the partitions again.
+    cache_is() { blockdev --rereadpt "$disk" && [[ $(queue "$n" write_cache) == "$1" ]]; }
     ok "$it sdparm switches the cache off" sdparm --quiet --clear=WCE "$disk"
     ok "$it and the initiator notices" wait_for 20 "write through" cache_is "write through"
     ok "$it sdparm switches it on" sdparm --quiet --set=WCE "$disk"
@@ -102,7 +103,7 @@ for n in 0 1; do
     mount "${disk}1" "$MNT"
     ok "$it what was not is there" cmp "$SCRATCH/kept" "$MNT/kept"
     umount "$MNT"
-    is "$(wipefs -n -o TYPE --noheadings "${disk}1" | paste -sd ' ')" ext4 "$it wipefs finds the file system"
+    is "$(wipefs --noheadings --output TYPE "${disk}1" | paste -sd ' ')" ext4 "$it wipefs finds the file system"
     ok "$it wipefs takes both signatures away" wipefs -q -a "${disk}1" "$disk"
     is "$(wipefs "$disk")" "" "$it and finds nothing then"
     ok "$it partprobe" partprobe "$disk"
