@@ -4,10 +4,10 @@
 # while the LUN's cache was off, is there afterwards, and nothing that nobody wrote. A file that
 # Ballast has made for the LUN is there from the moment the LUN is. With the page cache and without,
 # on a block device and on file systems, which replay their journals.
-# BALLAST_LONG=1: all of these, and a power cut after each flush that the disk got, instead of one
-# after each batch. E2E_WAYS: of the batches, the letters of synced-writes; E2E_EVERY: after one
-# flush in so many (1).
-# timeout: 1500
+# Power is cut after each batch of writes. BALLAST_LONG=1: all of these, and cuts within batches:
+# E2E_EVERY, after one of so many flushes that the disk got (10). E2E_WAYS: the letters of
+# synced-writes, of the batches.
+# timeout: 3000
 . "$(dirname "$0")/power-cut.sh"
 
 # NAME, which begins with the file system, if it has one; SIZE; the LUN's cache
@@ -76,7 +76,7 @@ look_at_cut() {
 }
 cut_all() { # NAME
     local entries mark wrong='' cuts=0 lacking=0 every=0
-    [[ -z ${BALLAST_LONG-} ]] || every=${E2E_EVERY:-1}
+    [[ -z ${BALLAST_LONG-} ]] || every=${E2E_EVERY:-10}
     while read -r entries mark; do
         cuts=$((cuts + 1))
         cut_power "$1" "$entries" || { fail "$1: cut at $entries"; return 1; }
