@@ -7,47 +7,14 @@
 # BALLAST_LONG=1; E2E_BATCHES: how many flushes of the LUN (60); E2E_POINTS: at most so many power
 # cuts (all).
 # timeout: 6000
-. "$(dirname "$0")/disk.sh"
-[[ $BACKSTORE == ballast ]] || skip_all "write logs are ours"
+. "$(dirname "$0")/power-cut.sh"
 [[ -n ${BALLAST_LONG-} ]] || skip_all "needs ten minutes and more: BALLAST_LONG=1"
-modprobe dm-log-writes || skip_all "this kernel has no log-writes target"
 plan 15
 
 batches=${E2E_BATCHES:-60}
 seed=${BALLAST_SEED:-$RANDOM}
 note "BALLAST_SEED=$seed"
-disks=(log store)
-declare -A loop=() record_loop=()
-
-# Cuts are made on copies that share their blocks.
-IMAGE=/srv/$TEST_NAME.xfs
-test_cleanup() {
-    local disk
-    clear_target
-    for disk in "${disks[@]}"; do
-        bounded 20 dmsetup remove --retry "$disk.recorded" 2>&9
-        losetup -d "${loop[$disk]}" "${record_loop[$disk]}" 2>&9
-    done
-    [[ -z ${try_loop-} ]] || losetup -d "$try_loop" 2>&9
-    bounded 20 umount "$MNT" 2>&9
-    rm -f "$IMAGE"
-}
-make_room() {
-    truncate -s 3G "$IMAGE" && mkfs.xfs -q -f "$IMAGE" && mkdir -p "$MNT" && mount -o loop "$IMAGE" "$MNT"
-}
-make_disk() { # NAME SIZE
-    truncate -s "$2" "$MNT/$1.raw" && truncate -s 1G "$MNT/$1.record" &&
-        loop[$1]=$(losetup -f --show "$MNT/$1.raw") && record_loop[$1]=$(losetup -f --show "$MNT/$1.record") &&
-        dmsetup create "$1.recorded" --table "0 $(blockdev --getsz "${loop[$1]}") linear ${loop[$1]} 0"
-}
-# From now on; $MNT/NAME.base is what it has now.
-record() { # NAME
-    local status=0
-    dmsetup suspend "$1.recorded" || return 1
-    cp --reflink=always "$MNT/$1.raw" "$MNT/$1.base" && dmsetup load "$1.recorded" --table \
-        "0 $(blockdev --getsz "${loop[$1]}") log-writes ${loop[$1]} ${record_loop[$1]}" || status=1
-    dmsetup resume "$1.recorded" && return $status
-}
+before_the_disks_go() { [[ -z ${try_loop-} ]] || losetup -d "$try_loop" 2>&9; }
 opened() { (($(grep -c 'vol0: open: ' "$DAEMON_LOG") > 0)); }
 
 ok "a file system whose files can share blocks" make_room
@@ -61,9 +28,9 @@ ok "the store is recorded" record store
 ok "the log is recorded" record log
 marks='m() { dmsetup message log.recorded 0 mark "$1" && dmsetup message store.recorded 0 mark "$1"; }; m'
 ok "$batches batches are written and flushed" bounded 900 \
-    "$TOOLS/synced-writes" write "$LOOP_DEV" "$seed" "$batches" "$marks"
+    "$TOOLS/synced-writes" write "$LOOP_DEV" "$seed" s "$batches" "$marks"
 clear_target
-for disk in "${disks[@]}"; do dmsetup remove --retry "$disk.recorded"; done
+end_records
 unlike "$(kernel_since)" 'log-writes: ' "all of it was recorded"
 
 "$TOOLS/replay-writes" points "$MNT/log.record" "$MNT/store.record" > "$TEST_DIR/points"
@@ -73,25 +40,17 @@ awk -v every="$((all / ${E2E_POINTS:-$all} + 1))" -v all="${E2E_POINTS:+some}" \
 note "$all states, of which $(wc -l < "$TEST_DIR/cuts") are tried"
 ok "there are states after each flush" test "$all" -gt $((2 * batches))
 
-# cut LOG-ENTRIES STORE-ENTRIES BATCH: makes the copies as the power cut leaves them.
-at_log=0 at_store=0
-cut() {
-    "$TOOLS/replay-writes" apply "$MNT/log.record" "$at_log" "$1" "$MNT/log.base" &&
-        "$TOOLS/replay-writes" apply "$MNT/store.record" "$at_store" "$2" "$MNT/store.base" || return 1
-    at_log=$1 at_store=$2
-    cp --reflink=always "$MNT/log.base" "$MNT/log.cut" && cp --reflink=always "$MNT/store.base" "$MNT/store.cut"
-}
 verified=0 drained=0 right=0 lacking=0 wrong=
 while read -r log_entries store_entries batch; do
-    cut "$log_entries" "$store_entries" || break
+    cut_power log "$log_entries" && cut_power store "$store_entries" || break
     # The label of a device is behind the LUN's end.
     try_loop=$(losetup -f --show "$MNT/store.cut") || break
     why="log $log_entries, store $store_entries, batch $batch:"
     if said=$("$LAB_BUILD/ballastctl" log verify "$MNT/log.cut" 2>&1); then verified=$((verified + 1)); else wrong+="$why $said"$'\n'; fi
     if said=$("$LAB_BUILD/ballastctl" log drain "$MNT/log.cut" "$try_loop" 2>&1); then drained=$((drained + 1)); else wrong+="$why $said"$'\n'; fi
-    if said=$("$TOOLS/synced-writes" check "$try_loop" "$seed" "$batch"); then right=$((right + 1)); else wrong+="$why $said"$'\n'; fi
+    if said=$("$TOOLS/synced-writes" check "$try_loop" "$seed" s "$batch"); then right=$((right + 1)); else wrong+="$why $said"$'\n'; fi
     # What is wanted next is not always there yet.
-    "$TOOLS/synced-writes" check "$try_loop" "$seed" "$((batch + 1))" > /dev/null || lacking=$((lacking + 1))
+    "$TOOLS/synced-writes" check "$try_loop" "$seed" s "$((batch + 1))" > /dev/null || lacking=$((lacking + 1))
     losetup -d "$try_loop"
     try_loop=
 done < "$TEST_DIR/cuts"

@@ -2,17 +2,23 @@
 // Reads what device-mapper's log-writes target recorded of a device: the states that a power
 // failure could have left it in, one after each flush.
 //
+//   replay-writes points RECORD
 //   replay-writes points RECORD-OF-LOG RECORD-OF-STORE
 //   replay-writes apply RECORD FROM TO FILE
 //
-// Each record has marks whose texts are numbers. The marks of a number are set when all before was
-// answered and flushed, first in the record of the log and then in that of the store.
+// Each record has marks whose texts are numbers, which count from 1. A mark is set when all before
+// was answered.
 //
-// "points" prints lines of three numbers: so many entries of the one record and so many of the
-// other make a state that both devices may have had, or one that is as hard; and the last mark
-// before it. The store is as old as the log or newer: whatever the log does not have any more, or
-// not yet, it has written to the store before or will write again. Both numbers never decrease.
-// "apply" does to FILE what the entries FROM to before TO did to the device.
+// "points" of one record prints lines of two numbers: so many entries make a state, and the last
+// mark before it. The first line of a mark is its own state: what was durable then, and no more.
+//
+// Of two records, those of a write log and its store, the marks of a number are set when all before
+// was flushed, too, first in the record of the log. "points" prints lines of three numbers: so many
+// entries of the one record and so many of the other make a state that both devices may have had,
+// or one that is as hard; and the last mark before it. The store is as old as the log or newer:
+// whatever the log does not have any more, or not yet, it has written to the store before or will
+// write again. Both numbers never decrease. "apply" does to FILE what the entries FROM to before TO
+// did to the device.
 //
 // The format is in Documentation/admin-guide/device-mapper/log-writes.rst and drivers/md/
 // dm-log-writes.c: sector 0 has magic, version, number of entries (64 bits each) and bytes of a
@@ -118,6 +124,18 @@ std::vector<std::vector<std::size_t>> states(const Record& record) {
   return by_mark;  // the last one ends with no mark
 }
 
+int points(const char* path) {
+  const auto device = states(read_record(path));
+  for (std::size_t mark = 0; mark < device.size(); ++mark) {
+    if (mark > 0)
+      std::printf("%zu %zu\n", device[mark - 1].back(), mark);
+    for (const std::size_t entries : device[mark])
+      if (mark + 1 == device.size() || entries != device[mark].back())  // the last is the next mark
+        std::printf("%zu %zu\n", entries, mark);
+  }
+  return 0;
+}
+
 int points(const char* log_path, const char* store_path) {
   const auto log = states(read_record(log_path));
   const auto store = states(read_record(store_path));
@@ -167,11 +185,13 @@ int apply(const char* path, std::size_t from, std::size_t to, const char* target
 
 int main(int count, char** words) {
   const std::string verb = count > 1 ? words[1] : "";
+  if (verb == "points" && count == 3)
+    return points(words[2]);
   if (verb == "points" && count == 4)
     return points(words[2], words[3]);
   if (verb == "apply" && count == 6)
     return apply(words[2], std::strtoull(words[3], nullptr, 10),
                  std::strtoull(words[4], nullptr, 10), words[5]);
-  std::printf("usage: replay-writes points RECORD RECORD | apply RECORD FROM TO FILE\n");
+  std::printf("usage: replay-writes points RECORD [RECORD] | apply RECORD FROM TO FILE\n");
   return 2;
 }
