@@ -5,7 +5,7 @@
 # timeout: 200
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our plugin answers"
-plan 31
+plan 32
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $LAB_BUILD/ballast-exporter ]] || bail "no ballast-exporter in $LAB_BUILD: run make first"
@@ -83,6 +83,7 @@ is "$(grep -cE '^ballast_up 1|^ballast_metrics_missing.* 0$' "$prom")" "$(grep -
 chown daemon: "$prom"
 ok "writes it again" bounded 60 systemctl start ballast-metrics.service
 is "$(stat -c '%U %a' "$prom")" "daemon 644" "and it still belongs to the same user"
+ok "it is exposed to little, too" systemd-analyze security --no-pager --threshold=20 ballast-metrics.service
 
 # --- who may do what ---
 like "$(as_reader List)" '"name\\?":\\?"vol0' "its user may ask"
