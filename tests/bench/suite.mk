@@ -3,4 +3,4 @@
 .PHONY: bench-suite
 bench-suite: deps-build deps-lab
 	@$(sub) all
-	@BUILD=$(abspath $(BUILD)) ci/lab exec tests/bench/suite/guest.sh
+	@BUILD=$(abspath $(BUILD)) LAB_TIMEOUT=$${LAB_TIMEOUT:-7200} ci/lab exec tests/bench/suite/guest.sh
