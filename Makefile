@@ -230,7 +230,7 @@ install: all
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/catalog targetcli-config/systemd/ballast.catalog
 	for unit in tcmu-runner rtslib-fb-targetctl; do \
 	  install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d \
-	    targetcli-config/systemd/$$unit.service.d/ballast.conf; done
+	    targetcli-config/systemd/$$unit.service.d/*.conf; done
 	install -D -m 0644 -t $(DESTDIR)$(MODULES_LOAD_DIR) kmodules/modules-load.d/ballast.conf
 
 # What `make install` installed; configuration that was written since stays.
@@ -248,7 +248,7 @@ uninstall:
 	rm -rf $(share)/ballast $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ballast
 	for unit in tcmu-runner rtslib-fb-targetctl; do \
 	  folder=$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service.d; \
-	  rm -f $$folder/ballast.conf; \
+	  rm -f $$folder/ballast.conf $$folder/ballast-hardening.conf; \
 	  rmdir --ignore-fail-on-non-empty $$folder 2> /dev/null || true; done
 
 # Debian packages, in $(BUILD)/deb.
@@ -265,6 +265,7 @@ help:
 	@echo 'make check           all tests'
 	@echo 'make check-long      slower proofs'
 	@echo 'make bench           against LIO and stock tcmu-runner, in a guest'
+	@echo 'make bench-suite     libiscsi'\''s conformance suite against LIO, stock tcmu-runner and Ballast, in a guest'
 	@echo 'make bench-trace     where the time of one command goes, in a guest'
 	@echo 'make bench-many      what a thousand LUNs in one daemon take, in a guest'
 	@echo 'make bench-freeze    one frozen disk in a session: LIO, stock tcmu-runner, Ballast'

@@ -1,19 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # timeout: 500
-# The systemd drop-ins are good, their limits hold, and a daemon that dies comes back with its LUNs.
+# The systemd drop-ins are good, their limits hold, what the daemon may not do is taken from it, and a daemon
+# that dies comes back with its LUNs.
 . "$(dirname "$0")/recipes.sh"
-plan 21
+plan 35
 
+late=/mnt/$TEST_NAME
 test_cleanup() {
+    ! mountpoint -q "$late" || umount -l "$late"
     rm -rf /etc/systemd/system/tcmu-runner.service.d /etc/systemd/system/rtslib-fb-targetctl.service.d
     systemctl daemon-reload
 }
 limit() { awk -v what="$1" 'index($0, what) == 1 { print $(NF - 1) }' "/proc/$(daemon_pid)/limits"; }
+no_loop_device() { [[ -z $(losetup -j /srv/late.img) ]]; }
 
 for unit in tcmu-runner rtslib-fb-targetctl; do
     mkdir -p "/etc/systemd/system/$unit.service.d"
-    cp "$CONFIG_DIR/systemd/$unit.service.d/ballast.conf" "/etc/systemd/system/$unit.service.d/"
+    cp "$CONFIG_DIR/systemd/$unit.service.d/"*.conf "/etc/systemd/system/$unit.service.d/"
 done
 systemctl daemon-reload
 is "$(systemd-analyze verify tcmu-runner.service rtslib-fb-targetctl.service 2>&1 | grep -i ballast)" "" "systemd has nothing to say against them"
@@ -26,6 +30,38 @@ is "$(systemctl show -P TasksMax tcmu-runner.service)" infinity "threads"
 like "$(systemctl show -P Before tcmu-runner.service)" rtslib-fb-targetctl.service "the daemon is up before targets are restored"
 like "$(systemctl show -P Wants rtslib-fb-targetctl.service)" tcmu-runner.service "and restoring starts it"
 
+# --- what it may not do ---
+of_daemon() { awk -v what="$1:" '$1 == what { print $2 }' "/proc/$(daemon_pid)/status"; }
+namespace() { readlink "/proc/$1/ns/$2"; }
+# CAP_DAC_OVERRIDE, FOWNER, NET_BIND_SERVICE, NET_ADMIN, SYS_RAWIO, SYS_ADMIN, SYS_RESOURCE
+is "$(of_daemon CapBnd)" 000000000122140a "its capabilities are those of the drop-in"
+is "$(of_daemon CapEff)" 000000000122140a "and it has no others"
+is "$(of_daemon NoNewPrivs)" 1 "it gets no more of them"
+is "$(of_daemon Seccomp)" 2 "system calls are filtered"
+is "$(namespace "$(daemon_pid)" mnt)" "$(namespace 1 mnt)" "it sees the file systems that everybody sees"
+ok "systemd's score of it is at most 5.0" systemd-analyze security --no-pager --threshold=50 tcmu-runner.service
+bounded 60 systemctl stop tcmu-runner.service
+rmmod target_core_user
+ok "it starts where its kernel module is not loaded" start_daemon
+ok "which is loaded then" test -d /sys/module/target_core_user
+
+truncate -s 64M /srv/late.img
+mkfs.ext4 -q /srv/late.img
+mkdir -p "$late"
+mount -o loop /srv/late.img "$late"
+useradd -M stranger 2>&9 || true
+install -o stranger -m 0600 /dev/null "$late/vol1.raw"
+truncate -s 8M "$late/vol1.raw"
+ok "a LUN on a file system mounted since, in a file of somebody else" make_lun vol1 8M "file:$late/vol1.raw"
+ok "is exported" export_luns
+ok "login" login
+ok "it can be written" dd if=/dev/zero of="$DEV" bs=64k count=4 oflag=direct conv=fsync status=none
+clear_target
+ok "the file system can be unmounted" wait_for 20 "nobody to use $late" bounded 60 umount "$late"
+ok "and its device is free" wait_for 20 "the end of the loop device" no_loop_device
+
+# --- a daemon that dies ---
+systemctl reset-failed tcmu-runner.service # five starts within a minute would be too many
 ok "a LUN" make_lun vol0 64M file:/srv/vol0.raw
 ok "is exported" export_luns
 ok "login" login

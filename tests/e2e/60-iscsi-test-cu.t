@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # libiscsi's conformance suite, by somebody else: one TAP test for each of its families, of those that
-# differ in the length of the CDB only, the 16-byte one. BALLAST_LONG=1 runs all there are for a disk. (Its iSCSI families judge the kernel's target: how it
-# counts residuals for a passthrough backstore, for one.)
+# differ in the length of the CDB only, the 16-byte one. BALLAST_LONG=1 runs all there are for a disk. (Its iSCSI
+# families judge the kernel's target: how it counts residuals for a passthrough backstore, for one.) `make
+# bench-suite` has the same suite on other targets, too.
 # timeout: 600
-. "$(dirname "$0")/disk.sh"
+. "$(dirname "$0")/libiscsi.sh"
 
 # Suite.Test, and why it fails. What stands here was looked at one by one.
 known() {
@@ -34,36 +35,20 @@ done
 [[ -z ${E2E_SUITES-} ]] || read -ra families <<< "$E2E_SUITES"
 
 fresh_daemon
-# The suite sends up to 256 blocks at once, whatever Block Limits says.
-file_lun vol0 64M hw_max_sectors=2048
-export_luns
-# Where the kernel keeps persistent reservations; without it every PERSISTENT RESERVE OUT fails.
-mkdir -p "$(< "$CONFIGFS/dbroot")/pr"
-# The suite logs in by itself, under a name of its own.
-tpg=$(tpg)
-suite=iqn.2007-10.com.github:sahlberg:libiscsi:iscsi-test
-for name in "$suite" "$suite-2"; do
-    mkdir -p "$tpg/acls/$name/lun_0" && ln -s "$tpg/lun/lun_0" "$tpg/acls/$name/lun_0/lun"
-done
-
-run_family() { # NAME
-    bounded 500 iscsi-test-cu --dataloss --test="$1" "iscsi://$PORTAL/$IQN/0" > "$TEST_DIR/$1.log" 2>&1
-}
-failed_tests() {
-    awk '$1 == "Suite:" {suite = $2} $1 == "Test:" {test = $2} /^FAILED|\.\.\.FAILED/ {print suite "." test}' "$1"
-}
+suite_target 512 || bail "no LUN: $(tail -n 3 "$DAEMON_LOG")"
 
 for family in "${families[@]}"; do
-    run_family "$family"
-    status=$?
     log=$TEST_DIR/$family.log
+    run_family "$family" "$log"
+    status=$?
+    mapfile -t failed < <(verdicts "$log" | sed -n 's/^failed //p')
     ran=$(awk '$1 == "tests" {print $3}' "$log")
     note "$family: ${ran:-no} tests, $(grep -c SKIPPED "$log") skipped something"
     unexplained=
     # The suite's own count, lest a failure hides in its chatter.
     count=$(awk '$1 == "tests" {print $5}' "$log")
-    [[ $count == "$(failed_tests "$log" | wc -l)" ]] || unexplained="$count failures by its summary "
-    for name in $(failed_tests "$log"); do
+    [[ $count == "${#failed[@]}" ]] || unexplained="$count failures by its summary "
+    for name in "${failed[@]}"; do
         if known "$name"; then note "$name fails: $why"; else unexplained+="$name "; fi
     done
     if [[ -n $ran && $ran != 0 && -z $unexplained ]] && ((status == 0 || status == 1)); then

@@ -5,7 +5,7 @@
 # timeout: 400
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our plugin answers"
-plan 56
+plan 57
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
@@ -125,6 +125,7 @@ for command in "${commands[@]}"; do
 done
 is "$(status_of "$CTL" check --restored)" 0 "then all of it is there"
 ok "and the check ends well" bounded 60 systemctl restart ballast-restore-check.service
+ok "it is exposed to little" systemd-analyze security --no-pager --threshold=20 ballast-restore-check.service
 ok "login" login 2
 
 # --- LUNs that go, a daemon that is not there ---

@@ -5,16 +5,17 @@
 # timeout: 200
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our plugin answers"
-plan 27
+plan 32
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $LAB_BUILD/ballast-exporter ]] || bail "no ballast-exporter in $LAB_BUILD: run make first"
 FAULT=/run/vol0.fault
 unit=/etc/systemd/system/ballast-exporter.service
+metrics_unit=/etc/systemd/system/ballast-metrics.service
 test_cleanup() {
     : > "$FAULT" # nothing ends while it is frozen
     systemctl stop ballast-exporter.service
-    rm -f "$unit" /usr/sbin/ballast-exporter /usr/share/dbus-1/system.d/org.ballast.Ballast1.readers.conf \
+    rm -rf "$unit" "$metrics_unit" /var/lib/prometheus /usr/sbin/ballastctl /usr/sbin/ballast-exporter /usr/share/dbus-1/system.d/org.ballast.Ballast1.readers.conf \
         /etc/sysusers.d/ballast-exporter.conf /etc/default/ballast-exporter
     systemctl daemon-reload
 }
@@ -69,6 +70,20 @@ like "$body" '^ballast_disk_survives_seconds\{disk="sd[a-z]+",.*\} [0-9]' "and o
 is "$(grep -c '^ballast_metrics_missing.* 1$' <<< "$body")" 0 "nothing is missing"
 get /
 like "$body" "<span class=\"state good\">ok</span>.*>file=/srv/$TEST_NAME.vol0.raw.*>$INITIATOR<" "the page has the LUN"
+
+# --- or a file for node-exporter, in a folder of its user ---
+cp "$LAB_SRC/targetcli-config/systemd/ballast-metrics.service" "$metrics_unit"
+ln -sf "$CTL" /usr/sbin/ballastctl
+systemctl daemon-reload
+prom=/var/lib/prometheus/node-exporter/ballast.prom
+mkdir -p "${prom%/*}"
+chown -R daemon: /var/lib/prometheus
+ok "the service that writes it" bounded 60 systemctl start ballast-metrics.service
+is "$(grep -cE '^ballast_up 1|^ballast_metrics_missing.* 0$' "$prom")" "$(grep -cE '^ballast_up|^ballast_metrics_missing' "$prom")" "has missed nothing"
+chown daemon: "$prom"
+ok "writes it again" bounded 60 systemctl start ballast-metrics.service
+is "$(stat -c '%U %a' "$prom")" "daemon 644" "and it still belongs to the same user"
+ok "it is exposed to little, too" systemd-analyze security --no-pager --threshold=20 ballast-metrics.service
 
 # --- who may do what ---
 like "$(as_reader List)" '"name\\?":\\?"vol0' "its user may ask"

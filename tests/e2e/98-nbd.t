@@ -29,7 +29,7 @@ for round in 1 2 3; do
     ok "restart $round: the other LUN is answered" bounded 10 dd if="$(dev 1)" of=/dev/null bs=4k count=1 iflag=direct status=none
 done
 ok "fio ends well, and every block is as it was written" wait "$fio"
-is "$(dmesg | grep -cE 'I/O error|offline')" 0 "no error in the initiator's log"
+is "$(kernel_since | grep -cE 'I/O error|offline')" 0 "no error in the initiator's log"
 expect_log "nbd0: .*connection"
 ok "what is written is in the server's file" eval "
     printf 'in the export' | dd of=$(dev 0) bs=4096 conv=sync,fsync status=none &&

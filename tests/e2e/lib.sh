@@ -196,7 +196,7 @@ daemon_answers() {
 daemon_ready() { busctl --system status org.kernel.TCMUService1; }
 
 # fresh_daemon: nothing configured in LIO, an empty daemon log, tcmu-runner
-# newly started with the plugin out of the build. Bails out if that fails.
+# newly started, hardened, with the plugin out of the build. Bails out if that fails.
 # E2E_LOG_LEVEL: 1 (errors) to 5 (every command); default 4.
 fresh_daemon() {
     [[ -n $found_clean ]] || clear_target
@@ -204,6 +204,7 @@ fresh_daemon() {
     load_modules || bail "the kernel modules do not load"
     bounded 30 systemctl stop tcmu-runner.service || bail "tcmu-runner does not stop"
     systemctl reset-failed tcmu-runner.service 2> /dev/null
+    harden || bail "tcmu-runner is not hardened"
     # A daemon writes them until its last LUN is closed.
     [[ ! -d $RECORDS ]] || rm -rf "$RECORDS"
     mkdir -p /etc/tcmu
@@ -211,6 +212,14 @@ fresh_daemon() {
     [[ $BACKSTORE != ballast ]] || install_plugin || bail "no plugin: run make first"
     : > "$DAEMON_LOG"
     start_daemon || bail "tcmu-runner does not start: $(tail -n 5 "$DAEMON_LOG")"
+}
+
+# Whatever is tested, is tested with the daemon as it is installed: with what it may not do.
+harden() {
+    local there=/run/systemd/system/tcmu-runner.service.d
+    [[ ! -d $there ]] || return 0
+    install -D -m 0644 -t "$there" \
+        "$LAB_SRC/targetcli-config/systemd/tcmu-runner.service.d/ballast-hardening.conf" && systemctl daemon-reload
 }
 
 start_daemon() {
