@@ -233,6 +233,24 @@ void lba_status_tells_mapped_from_deallocated(void**) {
   assert_true(rig.ask(cdb).illegal(asc::lba_out_of_range));
 }
 
+void a_block_of_which_a_part_is_allocated_is_mapped(void**) {
+  DiskRig rig{usual_config()};
+  const Bytes all{blocks * 512};
+  const Bytes hole{9 * 512 - 100};
+  const Bytes data{2 * 512};
+  rig.spy->extents = {{.offset = Bytes{}, .length = hole, .allocated = false},
+                      {.offset = hole, .length = data, .allocated = true},
+                      {.offset = hole + data, .length = all - hole - data, .allocated = false}};
+  const Answer answer = rig.ask(cdb_of(0x9e, 0x12, 0, 512));
+  assert_true(answer.good());
+  assert_int_equal(answer.transferred, 8 + 3 * 16);
+  assert_int_equal(be32(answer.reply, 8 + 8), 8);
+  assert_int_equal(be64(answer.reply, 8 + 16), 8);
+  assert_int_equal(be32(answer.reply, 8 + 16 + 8), 3);
+  assert_int_equal(answer.reply[8 + 16 + 12], 0);
+  assert_int_equal(be64(answer.reply, 8 + 32), 11);
+}
+
 void blocks_of_4096_bytes_have_their_own_limits(void**) {
   volume::VolumeConfig volume_config;
   volume_config.logical_block = Bytes{4096};
@@ -264,6 +282,7 @@ int main() {
       cmocka_unit_test(unmap_keeps_to_its_limits),
       cmocka_unit_test(a_failed_unmap_is_reported),
       cmocka_unit_test(lba_status_tells_mapped_from_deallocated),
+      cmocka_unit_test(a_block_of_which_a_part_is_allocated_is_mapped),
       cmocka_unit_test(blocks_of_4096_bytes_have_their_own_limits),
   };
   return cmocka_run_group_tests_name("provisioning", tests, nullptr, nullptr);

@@ -482,6 +482,15 @@ void a_compare_and_write_that_is_cut_off_by_closing_is_not_asked_for_again(void*
   assert_outcome_unknown(swap);
 }
 
+void nor_is_one_that_ends_because_it_is_told_to(void**) {
+  TaskSetRig rig;
+  rig.spy->cancellable = true;
+  rig.spy->gate_after("read");
+  const Sent& swap = rig.compare_and_write();
+  rig.shut();
+  assert_outcome_unknown(swap);
+}
+
 void nor_is_a_change_of_a_store_that_others_may_write_to(void**) {
   TaskSetRig rig{{}, [](test::SpyBackend& spy) { spy.pretend().exclusive = false; }};
   rig.freeze();
@@ -802,6 +811,7 @@ int main() {
       cmocka_unit_test(a_short_thaw_does_not_end_it),
       cmocka_unit_test(a_front_end_that_answers_by_itself_bounds_the_hold),
       cmocka_unit_test(a_compare_and_write_that_is_cut_off_by_closing_is_not_asked_for_again),
+      cmocka_unit_test(nor_is_one_that_ends_because_it_is_told_to),
       cmocka_unit_test(nor_is_a_change_of_a_store_that_others_may_write_to),
       cmocka_unit_test(a_store_that_is_lost_ends_every_command_that_needs_it),
       cmocka_unit_test(a_stalled_lun_can_be_told_to_give_its_store_away),

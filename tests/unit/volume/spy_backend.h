@@ -50,6 +50,7 @@ class SpyBackend final : public backend::Backend {
   std::optional<backend::Room> has_room;           // what room() says
   const backend::LogCoverage* coverage = nullptr;  // the spy plays the log, too
   backend::SharedStore* shared_store = nullptr;    // what shared() says
+  std::vector<backend::Extent> extents;            // what block_status() says, if there are any
 
   backend::Capabilities& pretend() { return capabilities_; }
   backend::Geometry& pretend_geometry() { return geometry_; }
@@ -113,6 +114,10 @@ class SpyBackend final : public backend::Backend {
   }
   co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                   std::vector<backend::Extent>* out) override {
+    if (!extents.empty()) {
+      *out = extents;
+      co_return IoStatus::ok;
+    }
     const IoStatus status = co_await inner_->block_status(offset, length, limit, out);
     co_return status;
   }
