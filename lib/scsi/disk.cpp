@@ -379,4 +379,22 @@ co::Task<Status> Disk::start_stop_unit(Command& command) {
   co_return finish(command, status, Lba{0}, true);
 }
 
+// The default self-test (SPC-5, 6.43) reads the first block and the last one.
+co::Task<Status> Disk::send_diagnostic(Command& command) {
+  const bool tests = (command.cdb[1] & 0x04) != 0;
+  if (!tests) {
+    co_return Status::good;
+  }
+  for (const Lba lba : {Lba{0}, Lba{volume_.capacity().value() - 1}}) {
+    const IoStatus status = co_await volume_.verify(request_of(command), lba, BlockCount{1});
+    if (!ok(status)) {
+      const Status ended = finish(command, status, lba, false);
+      co_return status == IoStatus::medium_error
+          ? fail(command, Sense{.key = SenseKey::hardware_error, .what = asc::failed_self_test})
+          : ended;
+    }
+  }
+  co_return Status::good;
+}
+
 }  // namespace ballast::scsi

@@ -206,6 +206,7 @@ class Disk {
   Status report_target_port_groups(Command& command);
   co::Task<Status> set_target_port_groups(Command& command);
   co::Task<Status> start_stop_unit(Command& command);
+  co::Task<Status> send_diagnostic(Command& command);
   co::Task<Status> read(Command& command);
   co::Task<Status> write(Command& command);
   co::Task<Status> write_and_verify(Command& command);

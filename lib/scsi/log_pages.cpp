@@ -18,12 +18,17 @@ enum Page : std::uint8_t {
   write_errors = 0x02,
   read_errors = 0x03,
   provisioning = 0x0c,
+  self_tests = 0x10,
   general_statistics = 0x19,
   informational_exceptions = 0x2f,
 };
-constexpr std::array<std::uint8_t, 6> pages = {supported_pages,    write_errors,
-                                               read_errors,        provisioning,
-                                               general_statistics, informational_exceptions};
+constexpr std::array<std::uint8_t, 7> pages = {supported_pages,
+                                               write_errors,
+                                               read_errors,
+                                               provisioning,
+                                               self_tests,
+                                               general_statistics,
+                                               informational_exceptions};
 constexpr std::uint8_t all_subpages = 0xff;
 
 constexpr std::size_t page_header = 4;
@@ -82,6 +87,15 @@ void put_provisioning(Parameters& parameters, const backend::Room& room) {
   };
   put(0x0001, room.free, shared);
   put(0x0002, room.used, dedicated);
+}
+
+// SPC-5, 7.3.18: of the last tests that a SELF-TEST CODE has begun. Nobody can begin one.
+void put_self_tests(Parameters& parameters) {
+  constexpr std::uint16_t most_results = 20;
+  constexpr std::size_t length = 16;
+  for (std::uint16_t result = 1; result <= most_results; ++result) {
+    (void)parameters.add(result, binary_list, length);
+  }
 }
 
 // SPC-5, 7.3.10. The intervals are microseconds.
@@ -161,6 +175,9 @@ std::optional<std::size_t> put_log_page(std::uint8_t page, std::uint8_t subpage,
       if (statistics.room.has_value()) {
         put_provisioning(parameters, *statistics.room);
       }
+      break;
+    case self_tests:
+      put_self_tests(parameters);
       break;
     case general_statistics:
       put_statistics(parameters, statistics, logical_block);

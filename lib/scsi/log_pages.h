@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The log pages of a LUN, which LOG SENSE shows (SPC-5, 7.3): supported pages (00), errors of
 // writes (02) and reads (03), logical block provisioning (0C, if the store tells how much room it
-// has), general statistics and performance (19), and informational exceptions (2F). Nothing is
-// saved and nothing can be set: what counts, counts since the LUN was opened.
+// has), self-test results (10), general statistics and performance (19), and informational
+// exceptions (2F). Nothing is saved and nothing can be set: what counts, counts since the LUN was
+// opened.
 #pragma once
 
 #include <cstddef>
@@ -37,7 +38,7 @@ class StatisticsSource {
   virtual Statistics statistics() const = 0;
 };
 
-inline constexpr std::size_t longest_log_page = 128;
+inline constexpr std::size_t longest_log_page = 512;
 
 // Whether LOG SENSE may ask for this page.
 bool has_log_page(std::uint8_t page, std::uint8_t subpage, bool tells_room);

@@ -135,6 +135,9 @@ constexpr Operation table[] = {
     in_standby(
         immediate("MODE SENSE (6)", usage_6(0x1a, 0x08, 0xff, 0xff, 0xff), &Disk::mode_sense)),
     suspending("START STOP UNIT", usage_6(0x1b, 0x01, 0, 0, 0x05), &Disk::start_stop_unit),
+    // The map refuses a SELF-TEST CODE: no test goes on behind its answer. Nor is there a
+    // diagnostic page, so PARAMETER LIST LENGTH is 0.
+    on_medium(suspending("SEND DIAGNOSTIC", usage_6(0x1d, 0x17, 0, 0, 0), &Disk::send_diagnostic)),
     in_standby(on_medium(immediate("READ CAPACITY (10)", Usage{0x25}, &Disk::read_capacity_10))),
     read("READ (10)", lba_10(0x28, dpo_fua)),
     write("WRITE (10)", lba_10(0x2a, dpo_fua)),

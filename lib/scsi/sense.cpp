@@ -54,6 +54,7 @@ constexpr Name names[] = {
     {asc::capacity_data_has_changed, "CAPACITY DATA HAS CHANGED"},
     {asc::soft_threshold_reached, "THIN PROVISIONING SOFT THRESHOLD REACHED"},
     {asc::saving_parameters_not_supported, "SAVING PARAMETERS NOT SUPPORTED"},
+    {asc::failed_self_test, "LOGICAL UNIT FAILED SELF-TEST"},
     {asc::inquiry_data_has_changed, "INQUIRY DATA HAS CHANGED"},
     {asc::internal_target_failure, "INTERNAL TARGET FAILURE"},
     {asc::set_target_port_groups_failed, "SET TARGET PORT GROUPS COMMAND FAILED"},

@@ -70,6 +70,7 @@ inline constexpr AdditionalSense access_state_changed{0x2a, 0x06};
 inline constexpr AdditionalSense capacity_data_has_changed{0x2a, 0x09};
 inline constexpr AdditionalSense soft_threshold_reached{0x38, 0x07};
 inline constexpr AdditionalSense saving_parameters_not_supported{0x39, 0x00};
+inline constexpr AdditionalSense failed_self_test{0x3e, 0x03};
 inline constexpr AdditionalSense inquiry_data_has_changed{0x3f, 0x03};
 inline constexpr AdditionalSense internal_target_failure{0x44, 0x00};
 inline constexpr AdditionalSense set_target_port_groups_failed{0x67, 0x0a};

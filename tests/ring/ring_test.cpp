@@ -654,6 +654,7 @@ void every_operation_has_a_way_through(void**) {
        {0xa3, 0x0d, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0},
        read,
        &in},
+      {"SEND DIAGNOSTIC", {0x1d, 0x04, 0, 0, 0, 0}, none, nullptr},
       {"START STOP UNIT", {0x1b, 0, 0, 0, 1, 0}, none, nullptr},
   };
   std::set<Opcode> tried;

@@ -31,7 +31,7 @@ Bytes8 report_codes(std::uint8_t options, std::uint8_t opcode = 0, std::uint16_t
 Bytes8 well_formed(const scsi::Operation& operation) {
   const bool counts = operation.needs_medium && operation.opcode != 0x25 &&
                       operation.opcode != 0x42 && operation.opcode != 0x89 &&
-                      !operation.has_service_action;
+                      operation.opcode != 0x1d && !operation.has_service_action;
   Bytes8 cdb =
       counts ? cdb_of(operation.opcode, 0, 0, 1) : Bytes8(scsi::cdb_length(operation.opcode));
   cdb[0] = operation.opcode;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // LOG SENSE, READ DEFECT DATA, and what they and REQUEST SENSE say of a LUN that is stalled.
+#include <algorithm>
+
 #include "tests/unit/scsi/task_set_rig.h"
 
 #include "tests/cmocka.h"
@@ -14,7 +16,7 @@ namespace {
 constexpr std::uint8_t cumulative = 0x40;
 
 Bytes8 log_sense(std::uint8_t page, std::uint8_t subpage = 0, std::uint8_t first = 0) {
-  return {0x4d, 0, static_cast<std::uint8_t>(cumulative | page), subpage, 0, 0, first, 0, 0xff, 0};
+  return {0x4d, 0, static_cast<std::uint8_t>(cumulative | page), subpage, 0, 0, first, 0x02, 0, 0};
 }
 Bytes8 page_of(TaskSetRig& rig, std::uint8_t page) {
   Sent& sent = rig.send(log_sense(page), Bytes8(255));
@@ -28,15 +30,15 @@ void the_supported_pages_are_listed(void**) {
   DiskRig rig;
   const Answer answer = rig.ask(log_sense(0));
   assert_true(answer.good());
-  assert_true((answer.reply == Bytes8{0x00, 0x00, 0, 5, 0x00, 0x02, 0x03, 0x19, 0x2f}));
+  assert_true((answer.reply == Bytes8{0x00, 0x00, 0, 6, 0x00, 0x02, 0x03, 0x10, 0x19, 0x2f}));
 }
 
 void and_with_their_subpages(void**) {
   DiskRig rig;
   const Answer answer = rig.ask(log_sense(0, 0xff));
   assert_true(answer.good());
-  assert_true(
-      (answer.reply == Bytes8{0x40, 0xff, 0, 12, 0, 0, 0, 0xff, 2, 0, 3, 0, 0x19, 0, 0x2f, 0}));
+  assert_true((answer.reply ==
+               Bytes8{0x40, 0xff, 0, 14, 0, 0, 0, 0xff, 2, 0, 3, 0, 0x10, 0, 0x19, 0, 0x2f, 0}));
 }
 
 void every_page_listed_is_there(void**) {
@@ -47,6 +49,20 @@ void every_page_listed_is_there(void**) {
     assert_true(answer.good());
     assert_int_equal(answer.reply[0] & 0x3f, list.reply[i]);
     assert_int_equal(be16(answer.reply, 2) + 4, answer.transferred);
+  }
+}
+
+void no_self_test_has_been_logged(void**) {
+  DiskRig rig;
+  const Answer answer = rig.ask(log_sense(0x10));
+  assert_int_equal(answer.transferred, 4 + 20 * 20);
+  for (std::size_t i = 0; i < 20; ++i) {
+    const std::size_t at = 4 + i * 20;
+    assert_int_equal(be16(answer.reply, at), i + 1);
+    assert_int_equal(answer.reply[at + 3], 0x10);
+    assert_true(std::all_of(answer.reply.begin() + static_cast<std::ptrdiff_t>(at) + 4,
+                            answer.reply.begin() + static_cast<std::ptrdiff_t>(at) + 20,
+                            [](std::uint8_t byte) { return byte == 0; }));
   }
 }
 
@@ -89,7 +105,7 @@ void the_parameter_pointer_leaves_out_what_is_before_it(void**) {
 void a_page_is_cut_to_the_allocation_length(void**) {
   DiskRig rig;
   Bytes8 cdb = log_sense(0x19);
-  cdb[8] = 6;
+  put16(cdb, 7, 6);
   const Answer answer = rig.ask(cdb);
   assert_true(answer.good());
   assert_int_equal(answer.transferred, 6);
@@ -159,7 +175,7 @@ void only_a_store_that_tells_its_room_has_the_page_of_it(void**) {
   DiskRig rig;
   assert_true(rig.ask(log_sense(0x0c)).bad_field(2, 5));
   DiskRig told{usual_config(), Bytes{4 << 20}, {}, thin};
-  const Bytes8 expected{0x00, 0x02, 0x03, 0x0c, 0x19, 0x2f};
+  const Bytes8 expected{0x00, 0x02, 0x03, 0x0c, 0x10, 0x19, 0x2f};
   const Bytes8 list = told.ask(log_sense(0x00)).reply;
   assert_true(Bytes8(list.begin() + 4, list.end()) == expected);
 }
@@ -219,6 +235,7 @@ int main() {
       cmocka_unit_test(the_supported_pages_are_listed),
       cmocka_unit_test(and_with_their_subpages),
       cmocka_unit_test(every_page_listed_is_there),
+      cmocka_unit_test(no_self_test_has_been_logged),
       cmocka_unit_test(a_page_that_is_not_there_is_refused),
       cmocka_unit_test(only_cumulative_values_may_be_asked_for),
       cmocka_unit_test(values_cannot_be_saved),

@@ -220,11 +220,40 @@ void a_resized_lun_has_its_new_capacity_at_once(void**) {
   assert_true(rig.send(cdb_of(0x2a, 0, 16383, 1), pattern(512)).good());
 }
 
+void the_default_self_test_reads_the_first_block_and_the_last(void**) {
+  DiskRig rig{usual_config()};
+  rig.spy->ops.clear();
+  assert_true(rig.send({0x1d, 0x04, 0, 0, 0, 0}).good());
+  const std::uint64_t end = rig.volume->capacity().value() * 512;
+  assert_true(rig.spy->ops == (std::vector<BackendOp>{{"read", 0, 512}, {"read", end - 512, 512}}));
+  rig.spy->failures["read"] = IoStatus::medium_error;
+  assert_true(
+      rig.send({0x1d, 0x04, 0, 0, 0, 0}).failed(SenseKey::hardware_error, asc::failed_self_test));
+}
+
+void without_a_test_send_diagnostic_does_nothing(void**) {
+  DiskRig rig{usual_config()};
+  rig.spy->ops.clear();
+  assert_true(rig.send({0x1d, 0x10, 0, 0, 0, 0}).good());
+  assert_true(rig.spy->ops.empty());
+}
+
+void a_self_test_of_another_kind_is_refused(void**) {
+  DiskRig rig{usual_config()};
+  for (const std::uint8_t code : Bytes8{1, 2, 4, 5, 6}) {
+    assert_true(rig.send({0x1d, static_cast<std::uint8_t>(code << 5), 0, 0, 0, 0}).bad_field(1));
+  }
+  assert_true(rig.send({0x1d, 0x10, 0, 0, 4, 0}, Bytes8(4)).bad_field(4));
+}
+
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(inquiry_says_who_it_is),
+      cmocka_unit_test(the_default_self_test_reads_the_first_block_and_the_last),
+      cmocka_unit_test(without_a_test_send_diagnostic_does_nothing),
+      cmocka_unit_test(a_self_test_of_another_kind_is_refused),
       cmocka_unit_test(inquiry_is_cut_to_the_allocation_length),
       cmocka_unit_test(a_page_that_there_is_not_is_refused),
       cmocka_unit_test(the_serial_number_is_the_one_from_the_configuration),
