@@ -175,6 +175,7 @@ check-long: deps-build deps-check deps-lab deps-long
 	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
 	@ci/step "a LUN's life while something runs out" $(sub) check-limits
 	@ci/step "a LUN with a log, killed a hundred times" $(sub) check-kill
+	@ci/step "LUNs that come and go for an hour" $(sub) check-soak
 	@BALLAST_LONG=1 BALLAST_TEST_SECONDS=3000 ci/step "LUNs on real NBD servers, long" $(sub) check-nbd
 	@ci/step "images in a real Ceph, 1000 takeovers" $(sub) check-rbd-long
 	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim

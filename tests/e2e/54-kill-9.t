@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # The daemon is killed again and again under fio with verify; systemd brings it back, and fio never
 # notices but for the time.
-# timeout: 400
+# BALLAST_LONG=1: a hundred times.
+# timeout: 3000
 . "$(dirname "$0")/disk.sh"
 [[ $BACKSTORE != fileio ]] || skip_all "fileio has no daemon"
 plan 9
 
-wanted_kills=${BALLAST_LONG:+20}
+wanted_kills=${BALLAST_LONG:+100}
 wanted_kills=${wanted_kills:-3}
+# Slow enough that all the kills fall into it.
+mebibytes=$((32 * (wanted_kills / 3)))
 drop_in=/run/systemd/system/tcmu-runner.service.d
 test_cleanup() {
     rm -rf "$drop_in"
@@ -18,19 +21,18 @@ test_cleanup() {
 mkdir -p "$drop_in"
 cp "$LAB_SRC/targetcli-config/systemd/tcmu-runner.service.d/ballast.conf" "$drop_in/"
 # More kills than an operator would stand.
-printf '[Unit]\nStartLimitBurst=100\n' > "$drop_in/kill.conf"
+printf '[Unit]\nStartLimitBurst=200\n' > "$drop_in/kill.conf"
 systemctl daemon-reload
 
 fresh_daemon
-file_lun vol0 128M
+file_lun vol0 $((mebibytes + 96))M
 export_luns
 ok "login" login
 
 seed=${BALLAST_SEED:-$RANDOM}
 note "BALLAST_SEED=$seed"
-# Slow enough that all the kills fall into it.
 fio --name=kill --filename="$DEV" --ioengine=libaio --direct=1 --rw=randwrite --bsrange=4k-64k --iodepth=16 \
-    --size=$((32 * (wanted_kills / 3)))m --rate_iops=120 --randseed="$seed" --verify=crc32c --verify_fatal=1 \
+    --size=${mebibytes}m --rate_iops=120 --randseed="$seed" --verify=crc32c --verify_fatal=1 \
     --aux-path="$TEST_DIR" --output="$TEST_DIR/fio.log" 3>&- >&9 2>&1 &
 fio_pid=$!
 kills=0
@@ -47,7 +49,7 @@ while ((kills < wanted_kills)) && ! gone "$fio_pid"; do
 done
 is "$kills" "$wanted_kills" "the daemon was killed $wanted_kills times under load"
 is "$returned" "$kills" "each time a new one came and I/O went on"
-ok "fio ends" wait_for 200 "fio's end" gone "$fio_pid"
+ok "fio ends" wait_for 600 "fio's end" gone "$fio_pid"
 wait "$fio_pid"
 is $? 0 "without an error: every block is as it was written"
 kernel=$(dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p")

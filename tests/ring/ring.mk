@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-ring: the built plugin, loaded by a host that plays daemon and kernel.
 # check-kill: 150 times SIGKILL under load, for LUNs with a write log; about three minutes.
+# check-soak: LUNs come and go for SOAK_SECONDS in one process, which must not grow.
 # check-instructions: fails if a command takes over 2 % more instructions than instructions.tsv says.
 # check-core: ballastctl core, with core files of frozen LUNs, and of six processes that die under
 # load.
@@ -8,7 +9,7 @@
 # bench-native: commands per second and instructions per command with the same host.
 
 ring_tests := ring_test freeze_test log_test kernel_test open_test passed_over_test watchdog_test
-$(foreach p,$(ring_tests) fault_sweep kill_sweep bench core_host,$(eval $(call host_program,ring/$(p))))
+$(foreach p,$(ring_tests) fault_sweep kill_sweep soak bench core_host,$(eval $(call host_program,ring/$(p))))
 $(B)/tests/ring/kernel_test: $(B)/obj/tests/ring/kernel.o
 $(B)/tests/ring/fault_sweep: $(B)/obj/tests/ring/life.o
 
@@ -29,6 +30,11 @@ check-limits: $(plugin) $(B)/tests/ring/fault_sweep
 .PHONY: check-kill
 check-kill: $(plugin) $(B)/ballastctl $(B)/tests/ring/kill_sweep
 	@BALLAST_PLUGIN=$(plugin) $(B)/tests/ring/kill_sweep $(B)/ballastctl
+
+SOAK_SECONDS ?= 3600
+.PHONY: check-soak
+check-soak: $(plugin) $(B)/tests/ring/soak
+	@BALLAST_PLUGIN=$(plugin) $(B)/tests/ring/soak $(SOAK_SECONDS)
 
 # Whoever dies has the plugin as it is installed.
 stripped := $(B)/tests/ring/handler_ballast.so
