@@ -282,6 +282,8 @@ help:
 	@echo 'make check-nbd       LUNs on real NBD servers (nbdkit, qemu-nbd)'
 	@echo 'make check-rbd       images in a real Ceph'
 	@echo 'make check-ceph      an image in Ceph, and two gateways that serve one, in guests'
+	@echo 'make check-limits    a LUN'\''s life, again and again, while each thing fails once that can'
+	@echo 'make check-soak      LUNs that come and go for SOAK_SECONDS (3600) in one process'
 	@echo 'make check-control   the D-Bus object, ballastctl and ballast-exporter, on a bus of their own'
 	@echo 'make check-ballastctl  its doctor, tune and watch, on made-up machines'
 	@echo 'make lint            format, coroutine rules, headers, warnings, cppcheck'
