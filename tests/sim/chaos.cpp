@@ -111,6 +111,11 @@ Temper Chaos::calm() {
   return temper;
 }
 
+std::uint32_t Chaos::next() {
+  random_ = co::Random{seed_ ^ (++faults_ * 0x9e3779b97f4a7c15U)};
+  return faults_;
+}
+
 Nanoseconds Chaos::pause() {
   const bool soon = random_.chance(1, 2);
   return draw_time(random_, soon ? Nanoseconds{milliseconds{200}} : Nanoseconds{seconds{6}});

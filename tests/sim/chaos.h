@@ -11,7 +11,7 @@ namespace ballast::sim {
 
 class Chaos {
  public:
-  Chaos(Lun& lun, std::uint64_t seed) : lun_{lun}, random_{seed} {}
+  Chaos(Lun& lun, std::uint64_t seed) : lun_{lun}, seed_{seed}, random_{seed} {}
 
   // Draws the configuration of a LUN, its store included.
   static LunConfig draw_config(std::uint64_t seed);
@@ -19,7 +19,10 @@ class Chaos {
   static scsi::TaskSetLimits draw_limits(co::Random& random);
   static Temper draw_temper(co::Random& random);
 
-  // The time until the next fault.
+  // Draws the next fault, whether it will take place or not, and returns its number.
+  std::uint32_t next();
+  std::uint32_t faults() const { return faults_; }
+  // The time until it.
   Nanoseconds pause();
   void act();
   // Ends all faults: nothing is frozen, stuck, squeezed or failing any more. A LUN that is being
@@ -36,7 +39,9 @@ class Chaos {
   void change_the_lun();
 
   Lun& lun_;
-  co::Random random_;
+  const std::uint64_t seed_;
+  std::uint32_t faults_ = 0;
+  co::Random random_;            // of this fault
   bool wants_log_gone_ = false;  // an operator asks again and again
 };
 

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "lib/base/log.h"
+#include "tests/sim/shrink.h"
 
 namespace ballast::sim {
 namespace {
@@ -36,6 +37,12 @@ extern "C" void say_seed(int signal) {
 
 void to_nowhere(LogLevel, std::string_view) {}
 
+void tell(const RunResult& result) {
+  for (const std::string& complaint : result.complaints) {
+    std::fprintf(stderr, "  %s\n", complaint.c_str());
+  }
+}
+
 }  // namespace
 
 void prepare_program() {
@@ -57,13 +64,22 @@ RunResult run_quietly(const RunOptions& options) {
 }
 
 RunResult run_and_tell(const RunOptions& options) {
-  const RunResult result = run_quietly(options);
-  if (!result.complaints.empty()) {
-    std::fprintf(stderr, "failed with BALLAST_SEED=%llu\n",
-                 static_cast<unsigned long long>(options.seed));
+  const char* const given = std::getenv("SIM_BOUNDS");
+  RunOptions bounded = options;
+  bounded.bounds = given != nullptr ? bounds_from(given) : options.bounds;
+  RunResult result = run_quietly(bounded);
+  if (result.complaints.empty()) {
+    return result;
   }
-  for (const std::string& complaint : result.complaints) {
-    std::fprintf(stderr, "  %s\n", complaint.c_str());
+  const auto seed = static_cast<unsigned long long>(options.seed);
+  std::fprintf(stderr, "failed with BALLAST_SEED=%llu\n", seed);
+  tell(result);
+  if (given == nullptr) {
+    bounded.bounds = shrink(options, result);
+    std::fprintf(stderr, "a smaller one: BALLAST_SEED=%llu SIM_BOUNDS=%s\n", seed,
+                 to_string(bounded.bounds).c_str());
+    bounded.trace = true;
+    (void)run(bounded);
   }
   return result;
 }

@@ -16,7 +16,8 @@ void prepare_program();
 // Whether SIM_TRACE is in the environment, so that runs are traced.
 bool trace_wanted();
 
-// Calls run() and prints its complaints after BALLAST_SEED=….
+// Calls run() and prints its complaints after BALLAST_SEED=…. Of a run that fails it prints the
+// trace of a smaller one (shrink.h), too. SIM_BOUNDS in the environment makes that one again.
 RunResult run_and_tell(const RunOptions& options);
 // The same, but prints nothing unless a trace is asked for.
 RunResult run_quietly(const RunOptions& options);

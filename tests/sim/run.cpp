@@ -16,7 +16,10 @@ using std::chrono::seconds;
 class Run {
  public:
   explicit Run(const RunOptions& options)
-      : random_{options.seed ^ 0x2a17}, lun_{config_of(options)}, chaos_{lun_, random_.next()} {
+      : bounds_{options.bounds},
+        random_{options.seed ^ 0x2a17},
+        lun_{config_of(options)},
+        chaos_{lun_, random_.next()} {
     lun_.store().set_temper(Chaos::draw_temper(random_));
   }
 
@@ -40,6 +43,7 @@ class Run {
   void liveness();
   void read_everything();
 
+  const RunBounds bounds_;
   co::Random random_;
   Lun lun_;
   Chaos chaos_;
@@ -68,19 +72,21 @@ std::unique_ptr<Initiator> Run::draw_initiator(std::uint32_t span) {
 }
 
 void Run::safety() {
-  constexpr std::size_t enough_commands = 300;
   constexpr TimePoint enough_time{seconds{300}};
   const std::uint64_t initiators = 2 + random_.below(2);
   // Now and then all of them crowd on a few blocks.
   const auto span =
       static_cast<std::uint32_t>(random_.chance(1, 3) ? 6 + random_.below(12) : most_blocks);
-  for (std::uint64_t i = 0; i < initiators; ++i) {
+  for (std::uint64_t i = 0; i < std::min<std::uint64_t>(initiators, bounds_.initiators); ++i) {
     initiators_.push_back(draw_initiator(span));
     initiators_.back()->start();
   }
-  while (lun_.commands() < enough_commands && lun_.sim().now() < enough_time) {
+  while (lun_.commands() < bounds_.commands && lun_.sim().now() < enough_time) {
+    const std::uint32_t fault = chaos_.next();
     lun_.sim().run_for(chaos_.pause());
-    chaos_.act();
+    if (!bounds_.faults.has_value() || bounds_.faults->contains(fault)) {
+      chaos_.act();
+    }
   }
 }
 
@@ -171,6 +177,7 @@ RunResult Run::result() {
   lun_.finish();
   result_.complaints = lun_.verdict().complaints();
   result_.commands = lun_.commands();
+  result_.faults = chaos_.faults();
   result_.undecided = lun_.oracle().undecided();
   return result_;
 }

@@ -15,7 +15,10 @@
 //              read and closed, and nothing may be left behind.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,8 +28,17 @@
 
 namespace ballast::sim {
 
+// What of a run takes place. Each fault is drawn by itself, so that those that stay stay the same.
+struct RunBounds {
+  std::size_t commands = 300;                       // about how many the phase of safety has
+  std::size_t initiators = 3;                       // at most
+  std::optional<std::set<std::uint32_t>> faults{};  // by number, from 1; nothing: all
+  friend bool operator==(const RunBounds&, const RunBounds&) = default;
+};
+
 struct RunOptions {
   std::uint64_t seed = 1;
+  RunBounds bounds{};
   scsi::TaskSetSabotage sabotage{};
   StoreSabotage store_sabotage{};
   write_log::Sabotage log_sabotage{};
@@ -36,6 +48,7 @@ struct RunOptions {
 struct RunResult {
   std::vector<std::string> complaints;  // empty: nothing is wrong
   std::size_t commands = 0;
+  std::uint32_t faults = 0;   // that were drawn
   std::size_t undecided = 0;  // blocks that were not judged
   // How often each intended event happened.
   std::uint64_t orphaned = 0;

@@ -7,6 +7,7 @@
 #   SIM_LOGS=1 SIM_SECONDS=3600 build/tests/sim/random_test    an hour of runs that have a write log
 #   BALLAST_SEED=<seed> build/tests/sim/random_test     that run, and those after it
 #   SIM_TRACE=1 BALLAST_SEED=<seed> …                   with a trace of its events
+#   SIM_BOUNDS=<bounds> BALLAST_SEED=<seed> …           the smaller run that a failing one was shrunk to
 
 sim_tests := $(patsubst tests/sim/%.cpp,%,$(sort $(wildcard tests/sim/*_test.cpp)))
 sim_objects := $(patsubst %.cpp,$(B)/obj/%.o,\
