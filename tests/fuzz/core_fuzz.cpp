@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <clocale>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -232,6 +233,11 @@ void walk(std::span<const std::byte> bytes) {
 }
 
 }  // namespace
+
+// As main() does: in the locale C, libsmartcols never ends with a text that is not ASCII.
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  return std::setlocale(LC_CTYPE, "C.UTF-8") != nullptr ? 0 : 1;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t size) {
   if (size == 0) {

@@ -28,7 +28,7 @@ $(fuzz_names:%=$(fuzz)/%_fuzz): $(fuzz)/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.o $(a
 build-fuzz: $(fuzz_names:%=$(fuzz)/%_fuzz)
 $(fuzz_targets): fuzz-%: $(fuzz)/%_fuzz
 	@mkdir -p $(fuzz)/corpus/$* $(fuzz)/found
-	@$< -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -print_final_stats=1 -print_funcs=0 -verbosity=0 \
+	@$< -max_total_time=$(FUZZ_SECONDS) -timeout=60 -max_len=8192 -print_final_stats=1 -print_funcs=0 -verbosity=0 \
 	  -artifact_prefix=$(fuzz)/found/$*- $(fuzz)/corpus/$* $(wildcard tests/fuzz/corpus/$*)
 else
 build-fuzz:

@@ -3,6 +3,7 @@
 // of the way.
 #pragma once
 
+#include <clocale>
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -15,6 +16,9 @@ namespace ballast::test {
 
 class Machine {
  public:
+  // As main() does: in the locale C, libsmartcols never ends with a text that is not ASCII.
+  Machine() { check(std::setlocale(LC_CTYPE, "C.UTF-8") != nullptr, "no locale C.UTF-8"); }
+
   const std::string& root() const { return folder_.path(); }
   std::string real(std::string_view path) const { return root() + std::string{path}; }
 
