@@ -41,6 +41,7 @@ LoggedStore::LoggedStore(std::unique_ptr<backend::Backend> store,
       log_{std::move(log)},
       executor_{store_->executor()},
       log_name_{device_->description()},
+      store_name_{store_->description()},
       label_{std::move(label)},
       block_{block},
       sabotage_{sabotage},
@@ -70,8 +71,7 @@ void LoggedStore::learn_size() {
 }
 
 std::string LoggedStore::description() const {
-  return let_go_ ? store_->description()
-                 : fmt::format("{};log={}", store_->description(), log_name_);
+  return let_go_ ? store_name_ : fmt::format("{};log={}", store_name_, log_name_);
 }
 
 watch::LogView LoggedStore::view() const {

@@ -137,6 +137,7 @@ class LoggedStore final : public backend::Backend,
   co::Task<IoStatus> wait_until_past(co::CancelToken cancel);
   co::Task<void> go_past();
   co::Task<bool> let_go();  // tries as often as the reaper does
+  co::Task<Result<void>> put_label();
   void end_past(IoStatus status);
 
   // Operations that write to the log. They begin while nothing is held.
@@ -159,7 +160,9 @@ class LoggedStore final : public backend::Backend,
   const std::unique_ptr<backend::Backend> device_;
   const std::unique_ptr<WriteLog> log_;
   co::Executor& executor_;
+  // For the log: to say something there must need no memory.
   const std::string log_name_;
+  const std::string store_name_;
   backend::Label label_;
   const std::uint64_t block_;
   const Sabotage sabotage_;

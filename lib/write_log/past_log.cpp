@@ -31,7 +31,7 @@ co::Task<void> LoggedStore::go_past() {
   log(LogLevel::error,
       "the write log {} failed: Ballast writes what it has to {}; meanwhile changes of the LUN "
       "wait",
-      log_name_, store_->description());
+      log_name_, store_name_);
   const IoStatus status = co_await log_->drain();
   if (!ok(status)) {
     const bool damaged = log_->state() == WriteLog::State::damaged;
@@ -39,7 +39,7 @@ co::Task<void> LoggedStore::go_past() {
       log(LogLevel::error,
           "the write log {} cannot be read: what it has does not get to {}; changes of the LUN "
           "fail",
-          log_name_, store_->description());
+          log_name_, store_name_);
     }
     end_past(damaged ? IoStatus::medium_error : IoStatus::not_ready);
     co_return;
@@ -47,9 +47,15 @@ co::Task<void> LoggedStore::go_past() {
   const bool gone = co_await let_go();
   if (gone) {
     log(LogLevel::warning, "{} has all that was in the write log {}, and works without it now",
-        store_->description(), log_name_);
+        store_name_, log_name_);
   }
   end_past(gone ? IoStatus::ok : IoStatus::not_ready);
+}
+
+// Copies the label, for which memory may run out.
+co::Task<Result<void>> LoggedStore::put_label() {
+  const Result<void> written = co_await store_->write_label(label_);
+  co_return written;
 }
 
 co::Task<bool> LoggedStore::let_go() {
@@ -59,14 +65,14 @@ co::Task<bool> LoggedStore::let_go() {
   label_ = write_log::let_go(std::move(label_));
   Nanoseconds wait = Reaper::first_wait;
   for (;;) {
-    const Result<void> written = co_await store_->write_label(label_);
+    const Result<void> written = co_await put_label();
     if (written.ok()) {
       co_return true;
     }
     if (wait == Reaper::first_wait) {
       log(LogLevel::error,
           "{} still names its write log: {}; Ballast tries again, and changes of the LUN wait",
-          store_->description(), written.error().message);
+          store_name_, written.error().message);
     }
     const bool goes_on = co_await co::sleep_for(executor_, wait, stop_.token());
     if (!goes_on) {
@@ -101,7 +107,7 @@ void LoggedStore::want_to_let_go() {
 
 co::Task<void> LoggedStore::leave_log() {
   log(LogLevel::info, "{} is to let its write log {} go: first it gets what is in there",
-      store_->description(), log_name_);
+      store_name_, log_name_);
   Nanoseconds hold = first_hold;
   bool gone = false;
   // Each round leaves half of what it found, or what fits in one batch of the reaper.
@@ -118,8 +124,8 @@ co::Task<void> LoggedStore::leave_log() {
     }
   }
   if (!gone && uses_log()) {
-    log(LogLevel::info, "{} keeps its write log {}: nobody wants it to go any more",
-        store_->description(), log_name_);
+    log(LogLevel::info, "{} keeps its write log {}: nobody wants it to go any more", store_name_,
+        log_name_);
   }
   leaving_ = false;
 }
@@ -150,8 +156,8 @@ co::Task<bool> LoggedStore::cut_over() {
   const bool gone = co_await let_go();
   if (gone) {
     let_go_ = true;
-    log(LogLevel::info, "{} has let its write log {} go, and works without it now",
-        store_->description(), log_name_);
+    log(LogLevel::info, "{} has let its write log {} go, and works without it now", store_name_,
+        log_name_);
   }
   end_past(gone ? IoStatus::ok : IoStatus::not_ready);
   if (gone) {

@@ -137,13 +137,19 @@ co::Task<void> WriteLog::close() {
   co_await reaper_.close();
   co_await reader_.close();
   co_await writer_.close();
+  (void)co_await note_end();
+  closed_ = true;
+}
+
+// Without memory the superblock stays as it was. The next opening then looks for the end itself.
+co::Task<IoStatus> WriteLog::note_end() {
   IoStatus status = co_await device_.flush();
   if (ok(status)) {
     superblock_.durable = writer_.written();
     superblock_.clean = is_drained();
     status = co_await superblocks_.write(superblock_);
   }
-  closed_ = true;
+  co_return status;
 }
 
 }  // namespace ballast::write_log

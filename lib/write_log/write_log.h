@@ -152,6 +152,7 @@ class WriteLog {
   friend struct Anatomy;
   WriteLog(backend::Backend& device, backend::Backend& store, const Options& options,
            const Superblock& superblock, Found found);
+  co::Task<IoStatus> note_end();
 
   Device device_;
   Superblocks superblocks_;

@@ -242,12 +242,12 @@ struct Site {
 
 enum class State { ready, given_up, neither };
 
-// A write log is opened in the background, where it may be refused with a sentence. Without memory
-// it is not refused: that may come back, so Ballast says so and tries again.
+// A write log is opened in the background, where it may be refused with a sentence. For what may
+// come back, as memory and descriptors, Ballast waits, and says so.
 State state_of(Lun& lun) {
   constexpr int usual = 3000;
   constexpr int until_it_waits = 300;
-  const bool may_wait = armed && refused == Kind::memory && from_then_on;
+  const bool may_wait = armed && from_then_on;
   State state = State::neither;
   std::string said;
   (void)eventually(
@@ -265,7 +265,9 @@ State state_of(Lun& lun) {
         return state != State::neither;
       },
       may_wait ? until_it_waits : usual);
-  return may_wait && said.find("out of memory") != std::string::npos ? State::given_up : state;
+  const bool waits = said.find("out of memory") != std::string::npos ||
+                     said.find("tries again") != std::string::npos;
+  return state == State::neither && may_wait && waits ? State::given_up : state;
 }
 
 // Everything a LUN does, once. Whether it was refused is its own business; a sentence is not.

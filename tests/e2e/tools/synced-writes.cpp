@@ -127,11 +127,19 @@ void write_with_fua(int disk, std::size_t first, std::size_t count, std::uint8_t
   command.dxfer_len = static_cast<unsigned>(count * kBlock);
   command.dxferp = data;
   command.timeout = 30'000;
-  if (::ioctl(disk, SG_IO, &command) != 0)
-    cannot("write with FUA");
-  if ((command.info & SG_INFO_OK_MASK) != SG_INFO_OK) {
-    errno = EIO;
-    cannot("write with FUA, status " + std::to_string(command.status));
+  // The kernel hands unit attentions to whoever comes first, as that LUNs were added.
+  for (int attempts_left = 5;; --attempts_left) {
+    std::memset(sense, 0, sizeof sense);
+    if (::ioctl(disk, SG_IO, &command) != 0)
+      cannot("write with FUA");
+    if ((command.info & SG_INFO_OK_MASK) == SG_INFO_OK)
+      return;
+    const bool is_attention = (sense[0] & 0x7e) == 0x70 && (sense[2] & 0x0f) == 0x06;
+    if (!is_attention || attempts_left == 0) {
+      errno = EIO;
+      cannot("write with FUA, status " + std::to_string(command.status) + ", sense key " +
+             std::to_string(sense[2] & 0x0f));
+    }
   }
 }
 
