@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "tests/ring/cdb.h"
 #include "tests/ring/support.h"
@@ -74,28 +73,12 @@ const char* Life::run_at_once(Lun& lun) {
   return answers.wait() ? nullptr : "commands were not answered";
 }
 
-// Within the LUN, which the list names by the NAA designator of its page 83.
 void Life::copy(Lun& lun, std::size_t from, std::size_t to, std::size_t count) {
   std::vector<std::byte> page(512);
   if (lun.execute(inquiry_page(0x83, 512), Direction::from_device, page).status != 0) {
     return;
   }
-  std::vector<std::byte> list(16 + 32 + 28);
-  list[3] = std::byte{32};
-  list[11] = std::byte{28};
-  list[16] = std::byte{0xe4};
-  list[20] = std::byte{0x01};
-  list[21] = std::byte{0x03};
-  list[23] = std::byte{16};
-  const std::size_t naa = 4 + 4 + static_cast<std::size_t>(page[7]) + 4;
-  std::copy_n(page.begin() + static_cast<std::ptrdiff_t>(naa), 16, list.begin() + 24);
-  list[48] = std::byte{0x02};
-  list[51] = std::byte{24};
-  list[59] = std::byte(count);
-  list[66] = std::byte(from >> 8);
-  list[67] = std::byte(from);
-  list[74] = std::byte(to >> 8);
-  list[75] = std::byte(to);
+  std::vector<std::byte> list = copy_list(page, from, to, count);
   const Answer answer = lun.execute(cdb_16(0x83, 0, static_cast<std::uint32_t>(list.size())),
                                     Direction::to_device, list);
   const Block source = blocks_[from];

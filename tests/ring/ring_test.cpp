@@ -563,21 +563,8 @@ void every_operation_has_a_way_through(void**) {
   unmap[11] = std::byte{64};
   unmap[15] = std::byte{8};
   std::vector<std::byte> in(512);
-  // One block within the LUN, which the list names by the NAA designator of its page 83.
-  std::vector<std::byte> copy(16 + 32 + 28);
-  copy[3] = std::byte{32};
-  copy[11] = std::byte{28};
-  copy[16] = std::byte{0xe4};
-  copy[20] = std::byte{0x01};
-  copy[21] = std::byte{0x03};
-  copy[23] = std::byte{16};
-  copy[48] = std::byte{0x02};
-  copy[51] = std::byte{24};
-  copy[59] = std::byte{1};
-  copy[75] = std::byte{9};
   assert_int_equal(lun->execute(inquiry_page(0x83, 512), Direction::from_device, in).status, 0);
-  const std::size_t naa = 4 + 4 + static_cast<std::size_t>(in[7]) + 4;
-  std::copy_n(in.begin() + static_cast<std::ptrdiff_t>(naa), 16, copy.begin() + 24);
+  std::vector<std::byte> copy = copy_list(in, 0, 9, 1);
   // The Caching page as MODE SENSE (6) gives it, with PS and MODE DATA LENGTH cleared.
   std::vector<std::byte> mode(255);
   const Answer sensed = lun->execute(Cdb{0x1a, 8, 8, 0, 255, 0}, Direction::from_device, mode);

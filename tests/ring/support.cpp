@@ -5,6 +5,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -29,6 +30,28 @@ std::vector<std::byte> bytes_of(std::size_t count, unsigned seed) {
     data[i] = static_cast<std::byte>((i * 31 + seed) % 251 + 1);
   }
   return data;
+}
+
+std::vector<std::byte> copy_list(std::span<const std::byte> page_83, std::size_t from,
+                                 std::size_t to, std::size_t count) {
+  std::vector<std::byte> list(16 + 32 + 28);
+  list[3] = std::byte{32};
+  list[11] = std::byte{28};
+  list[16] = std::byte{0xe4};
+  list[20] = std::byte{0x01};
+  list[21] = std::byte{0x03};
+  list[23] = std::byte{16};
+  // Behind the page's header, its first designator, and the header of the second one.
+  const std::size_t naa = 4 + 4 + static_cast<std::size_t>(page_83[7]) + 4;
+  std::ranges::copy(page_83.subspan(naa, 16), list.begin() + 24);
+  list[48] = std::byte{0x02};
+  list[51] = std::byte{24};
+  list[59] = std::byte(count);
+  list[66] = std::byte(from >> 8);
+  list[67] = std::byte(from);
+  list[74] = std::byte(to >> 8);
+  list[75] = std::byte(to);
+  return list;
 }
 
 Folder::Folder(const char* parent) : path_{std::string{parent} + "/ballast-ring-XXXXXX"} {

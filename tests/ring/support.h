@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,11 @@ inline constexpr const char* quick = ";deadline=600ms;slow=100ms;stall_after=300
 
 // Data that differs from that of other seeds, without zeros.
 std::vector<std::byte> bytes_of(std::size_t count, unsigned seed);
+
+// The parameter list of EXTENDED COPY (LID1) within a LUN, which it names by the NAA designator of
+// the LUN's VPD page 83.
+std::vector<std::byte> copy_list(std::span<const std::byte> page_83, std::size_t from,
+                                 std::size_t to, std::size_t count);
 
 // A new folder below `parent`. It is removed with everything in it.
 class Folder {
