@@ -217,8 +217,10 @@ void Device::abort_named(const PassedOver& names, std::size_t named) {
   const std::size_t ended = lun_->abort([&names](const scsi::Command& command) {
     return names.is_named(static_cast<const Incoming&>(command).cmd->cmd_id);
   });
-  log(LogLevel::info, "{}: task management: an initiator aborts {} commands; {} of them end now",
-      name_, named, ended);
+  if (const auto left_out = abort_lines_.next_in_words(executor_.now())) {
+    log(LogLevel::info, "{}: task management: an initiator aborts {} commands; {} end now{}", name_,
+        named, ended, *left_out);
+  }
 }
 
 // Looks at the end of the ring, because the daemon does not call us for the entries that it passes

@@ -42,6 +42,7 @@
 #include "handler/sweep.h"
 #include "handler/tcmur_abi.h"
 #include "lib/backend/factory.h"
+#include "lib/base/line_limit.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/clock.h"
@@ -209,6 +210,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   Incoming* free_incoming_ = nullptr;
 
   watch::StallBegin stall_;  // the last one's
+  LineLimit abort_lines_;
 
   const co::Landmark landmark_;
 

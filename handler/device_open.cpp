@@ -65,6 +65,26 @@ std::uint64_t random_number() {
   return number;
 }
 
+// Where the LUN keeps what initiators have set with MODE SELECT.
+lun::KeptModes::Place modes_place(const std::string& name, const backend::StoreConfig& store) {
+  const std::string records = records_folder();
+  return {.folder = records.empty() ? "" : records + "/modes",
+          .lun = name,
+          .store = backend::to_string(store)};
+}
+
+std::optional<lun::KeptModes::Values> kept_modes(const lun::KeptModes::Place& place) {
+  const Result<std::optional<lun::KeptModes::Values>> found = lun::KeptModes::find(place);
+  if (!found) {
+    log(LogLevel::warning,
+        "{}: {}; so it is not known what initiators have set with MODE SELECT, and the LUN begins "
+        "with its defaults",
+        place.lun, found.error().message);
+    return std::nullopt;
+  }
+  return found.value();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Device>> Device::open(abi::tcmu_device* dev, bool at_start,
@@ -185,6 +205,8 @@ Result<void> Device::open_machinery(const lun::LunConfig& config) {
 }
 
 void Device::make_lun(const lun::LunConfig& config) {
+  lun::KeptModes::Place modes = modes_place(name_, config.store);
+  const std::optional<lun::KeptModes::Values> kept = kept_modes(modes);
   const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
   const TransferLimits transfer = transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), block);
   lun_ = std::make_unique<lun::Lun>(
@@ -195,7 +217,9 @@ void Device::make_lun(const lun::LunConfig& config) {
                     .capacity = BlockCount{abi::tcmu_dev_get_num_lbas(dev_)},
                     .max_transfer_blocks = transfer.offered,
                     .tolerated_transfer_blocks = transfer.tolerated,
-                    .fence_seed = random_number()},
+                    .fence_seed = random_number(),
+                    .modes_place = std::move(modes),
+                    .modes = kept},
       *this);
 }
 

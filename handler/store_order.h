@@ -11,6 +11,7 @@ namespace ballast::handler {
 
 // Records are in StoreRecords::default_folder. Tests set another folder with the environment
 // variable BALLAST_RECORDS; if it is set and empty, there are no records.
+std::string records_folder();
 backend::StoreOrder store_order(const backend::StoreConfig& config, const std::string& lun,
                                 Bytes size, Bytes logical_block, bool at_start);
 

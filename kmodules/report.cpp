@@ -129,7 +129,9 @@ std::string as_text(const Findings& findings) {
 }
 
 std::string as_json(const Findings& findings) {
-  nlohmann::json json{{"kernel", findings.kernel.release},
+  nlohmann::json json{{"version", 1},
+                      {"report", "kmod"},
+                      {"kernel", findings.kernel.release},
                       {"ready", verdict(findings) == exit_ready},
                       {"configfs_mounted", findings.configfs_mounted},
                       {"io_uring", findings.no_io_uring_because.empty()},

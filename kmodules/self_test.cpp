@@ -175,7 +175,10 @@ void without_io_uring_nothing_runs(void**) {
   const char* const advice = "sysctl -w kernel.io_uring_disabled=0";
   assert_non_null(strstr(as_text(findings).c_str(), advice));
   assert_non_null(strstr(as_json(findings).c_str(), advice));
-  assert_false(nlohmann::json::parse(as_json(findings))["io_uring"].get<bool>());
+  const auto document = nlohmann::json::parse(as_json(findings));
+  assert_false(document["io_uring"].get<bool>());
+  assert_string_equal(document["report"].get<std::string>().c_str(), "kmod");
+  assert_int_equal(document["version"].get<int>(), 1);
 }
 
 void io_uring_for_root_only_is_enough(void**) {

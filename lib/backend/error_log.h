@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Logs the errors of one store in words, at most one line a second: a dead disk fails thousands of
-// times a second, and its errors must not fill the disk with the log. Driving thread only.
+// times a second. Driving thread only.
 #pragma once
 
-#include <cstdint>
 #include <string_view>
 
+#include "lib/base/line_limit.h"
 #include "lib/base/units.h"
 #include "lib/co/executor.h"
 
@@ -23,8 +23,7 @@ class ErrorLog {
  private:
   co::Executor& executor_;
   const std::string_view name_;
-  TimePoint quiet_until_{};
-  std::uint64_t held_back_ = 0;
+  LineLimit limit_;
 };
 
 }  // namespace ballast::backend

@@ -174,8 +174,12 @@ Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_b
   if (Result<void> labelled = settle(config, size, expected, &file); !labelled) {
     return labelled.error();
   }
-  const FileTraits traits =
+  const Result<FileTraits> found =
       probe(file.fd.get(), file.block_device, file.direct, has.value(), file.identity.file_system);
+  if (!found) {
+    return error(found.error().errno_value, "{}: {}", config.path, found.error().message);
+  }
+  const FileTraits& traits = found.value();
   if (file.direct && !traits.direct) {
     log(LogLevel::warning,
         "{} is on a file system that accepts O_DIRECT but still uses the page cache (such as ext4 "
@@ -192,14 +196,14 @@ Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_b
   file.in_memory = traits.in_memory;
   file.device = traits.device;
   file.queue_tags = traits.queue_tags;
+  // In whole blocks: an initiator counts in these.
+  const std::uint64_t block = logical_block.value();
+  const std::uint64_t granularity = (traits.discard_granularity + block - 1) / block * block;
   file.geometry = Geometry{.size = size,
                            .logical_block = logical_block,
                            .physical_block = std::max(Bytes{traits.physical_block}, logical_block),
-                           .discard_granularity = Bytes{},
+                           .discard_granularity = Bytes{granularity},
                            .rotational = traits.rotational};
-  if (traits.discard_granularity > 0) {
-    file.geometry.discard_granularity = std::max(Bytes{traits.discard_granularity}, logical_block);
-  }
   file.capabilities = Capabilities{.read_only = false,
                                    .discard = traits.discard_granularity > 0,
                                    .discard_zeroes = traits.discard_zeroes,

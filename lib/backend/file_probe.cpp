@@ -34,6 +34,13 @@ std::uint64_t as_block(std::uint64_t bytes) {
   return std::bit_floor(std::clamp(bytes, smallest_block, largest_block));
 }
 
+// dm-thin, dm-cache and RAID have pieces of any number of blocks. Beyond this no initiator could
+// discard a whole one, because an UNMAP has its limits, too.
+std::uint64_t as_granularity(std::uint64_t bytes) {
+  constexpr std::uint64_t largest = 256 << 20;
+  return std::clamp(bytes, smallest_block, largest);
+}
+
 // Reads one number in the queue folder of a device. A partition has no such folder; its disk has
 // it.
 std::optional<std::uint64_t> queue_limit(dev_t device, const char* name) {
@@ -131,7 +138,8 @@ void probe_block_device(int fd, dev_t device, FileTraits& traits) {
     traits.physical_block = as_block(physical);
   }
   if (queue_limit(device, "discard_max_bytes").value_or(0) > 0) {
-    traits.discard_granularity = as_block(queue_limit(device, "discard_granularity").value_or(0));
+    traits.discard_granularity =
+        as_granularity(queue_limit(device, "discard_granularity").value_or(0));
   }
   // fallocate on a block device (Linux 4.9, block/fops.c): ZERO_RANGE always works, by writing
   // zeros if necessary. PUNCH_HOLE is WRITE ZEROES with unmapping, if the device has that.
@@ -162,11 +170,13 @@ void probe_regular(int fd, const struct stat& status, std::string_view file_syst
 
 }  // namespace
 
-FileTraits probe(int fd, bool block_device, bool direct, Bytes size, std::string_view file_system) {
+Result<FileTraits> probe(int fd, bool block_device, bool direct, Bytes size,
+                         std::string_view file_system) {
   FileTraits traits;
   struct stat status {};
   if (::fstat(fd, &status) != 0) {
-    return traits;
+    const int why = errno;
+    return Error{why, fmt::format("it cannot be examined: {}", std::strerror(why))};
   }
   if (direct) {
     probe_alignment(fd, size, traits);

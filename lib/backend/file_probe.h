@@ -23,7 +23,7 @@ struct FileTraits {
   std::uint64_t offset_alignment = 1;     // of offsets and lengths, in bytes; 1 unless direct
   std::size_t memory_alignment = 1;       // of buffers, in bytes; 1 unless direct
   std::uint64_t physical_block = 512;     // bytes, a power of two, 512 to 64 KiB
-  std::uint64_t discard_granularity = 0;  // bytes, a power of two; 0: no discard
+  std::uint64_t discard_granularity = 0;  // bytes; 0: no discard
   bool discard_zeroes = false;            // discarded ranges read as zeros
   bool zero = false;                      // fallocate may zero a range
   bool zero_unmaps = false;  // fallocate may also give the space of a zeroed range back
@@ -42,7 +42,8 @@ inline constexpr std::size_t unknown_tags = 32;
 // regular file to see whether the file system can do that. It does not try on a file system that is
 // known to punch holes: on a frozen one this call sleeps until the thaw, and the LUN could not open
 // until then.
-FileTraits probe(int fd, bool block_device, bool direct, Bytes size, std::string_view file_system);
+Result<FileTraits> probe(int fd, bool block_device, bool direct, Bytes size,
+                         std::string_view file_system);
 
 // The size of the file or device now, in bytes.
 Result<Bytes> size_of(int fd, bool block_device);

@@ -213,6 +213,8 @@ class Handshake {
     return 1;
   }
   static int moves(void* self, const char*, const char* message);
+  // `state`: in libnbd's words; null: not known.
+  void look_at(const char* state);
 
   const NbdConfig& config_;
   const NbdPatience& patience_;
@@ -224,13 +226,17 @@ class Handshake {
   NbdHandle handle_;  // goes first: it calls moves()
 };
 
+void Handshake::look_at(const char* state) {
+  const bool asks_for_another = state != nullptr && std::strstr(state, "NEWSTYLE.OPT_") != nullptr;
+  in_tls_ = asks_for_another ? std::strstr(state, "OPT_STARTTLS") != nullptr : in_tls_;
+}
+
 // One turn of libnbd may go through several states, so the state that is seen between two turns
-// does not tell in which one it failed: the library's own words about each move do.
+// does not tell in which one it failed: the library's own words about each move do. libnbd 1.22
+// says nothing of its moves, and there the state between two turns must do.
 int Handshake::moves(void* self, const char*, const char* message) {
   if (const char* const state = std::strstr(message, " -> "); state != nullptr) {
-    bool& in_tls = static_cast<Handshake*>(self)->in_tls_;
-    in_tls = std::strstr(state, "OPT_STARTTLS") != nullptr ||
-             (in_tls && std::strstr(state, "NEWSTYLE.OPT_STRUCTURED_REPLY") == nullptr);
+    static_cast<Handshake*>(self)->look_at(state);
   }
   return 0;
 }
@@ -252,6 +258,7 @@ bool Handshake::prepare() {
 bool Handshake::advance() {
   nbd_handle* const handle = handle_.get();
   while (nbd().aio_is_connecting(handle) == 1) {
+    look_at(nbd().connection_state(handle));
     const unsigned direction = nbd().aio_get_direction(handle);
     const bool reads = (direction & LIBNBD_AIO_DIRECTION_READ) != 0;
     const bool writes = (direction & LIBNBD_AIO_DIRECTION_WRITE) != 0;

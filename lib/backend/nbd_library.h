@@ -30,6 +30,7 @@
   X(aio_connect_socket)          \
   X(aio_opt_go)                  \
   X(aio_disconnect)              \
+  X(connection_state)            \
   X(aio_is_connecting)           \
   X(aio_is_negotiating)          \
   X(aio_is_ready)                \

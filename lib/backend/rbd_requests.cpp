@@ -5,15 +5,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <mutex>
 #include <new>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 
 #include "lib/backend/rbd_admin_socket.h"
 #include "lib/base/errand.h"
-#include "lib/co/sleep.h"
 
 namespace ballast::backend {
 namespace {
@@ -27,9 +24,6 @@ constexpr std::string_view command = R"({"prefix": "objecter_requests", "format"
 constexpr std::size_t longest_answer = std::size_t{1} << 20;
 // An errand's own limit. A caller may be less patient.
 constexpr Nanoseconds errand_patience = 2s;
-// How soon oldest() looks whether the errand is back: at first, and at last.
-constexpr Nanoseconds first_look = 1ms;
-constexpr Nanoseconds last_look = 16ms;
 
 // Where a request is. The cluster's map decides: it may name no OSD (-1), or tell clients to wait.
 std::string whom(const json& request) {
@@ -67,20 +61,9 @@ std::string oldest_request(std::string_view answer) {
   }
 }
 
-// The errand and the coroutine share it.
-struct RbdRequests::Question {
-  std::mutex mutex;
-  std::optional<std::string> answer;
-
-  bool answered() {
-    const std::lock_guard lock{mutex};
-    return answer.has_value();
-  }
-};
-
 // Returns null if nothing can be asked now.
 std::shared_ptr<RbdRequests::Question> RbdRequests::ask() {
-  if (admin_socket_.empty() || (asked_ != nullptr && !asked_->answered())) {
+  if (admin_socket_.empty() || (asked_ != nullptr && !asked_->is_given())) {
     return nullptr;
   }
   try {
@@ -92,8 +75,7 @@ std::shared_ptr<RbdRequests::Question> RbdRequests::ask() {
       } catch (const std::bad_alloc&) {
         // then it is not known
       }
-      const std::lock_guard lock{question->mutex};
-      question->answer.emplace(std::move(text));
+      question->give(std::move(text));
     });
     asked_ = sent ? question : nullptr;
     return asked_;
@@ -104,17 +86,10 @@ std::shared_ptr<RbdRequests::Question> RbdRequests::ask() {
 
 co::Task<std::string> RbdRequests::oldest(Nanoseconds patience) {
   const std::shared_ptr<Question> question = ask();
-  if (question == nullptr) {
-    co_return std::string{};
-  }
-  const TimePoint until = executor_.now() + patience;
-  Nanoseconds look = first_look;
-  while (executor_.now() < until) {
-    co_await co::sleep_for(executor_, look);
-    look = std::min(look * 2, last_look);
-    const std::lock_guard lock{question->mutex};
-    if (question->answer.has_value()) {
-      co_return std::move(*question->answer);
+  if (question != nullptr) {
+    const bool given = co_await co::given_within(executor_, question, patience);
+    if (given) {
+      co_return question->take();
     }
   }
   co_return std::string{};

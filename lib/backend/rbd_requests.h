@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "lib/base/units.h"
+#include "lib/co/errand_answer.h"
 #include "lib/co/executor.h"
 #include "lib/co/task.h"
 
@@ -38,7 +39,7 @@ class RbdRequests {
   co::Task<std::string> oldest(Nanoseconds patience);
 
  private:
-  struct Question;
+  using Question = co::ErrandAnswer<std::string>;
   std::shared_ptr<Question> ask();
 
   co::Executor& executor_;

@@ -22,6 +22,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,6 +33,7 @@
 
 #include "lib/backend/access_session.h"
 #include "lib/backend/shared_store.h"
+#include "lib/base/line_limit.h"
 #include "lib/base/units.h"
 #include "lib/co/event.h"
 #include "lib/co/landmark.h"
@@ -132,8 +134,9 @@ class SharedAccess final : public SharedStore {
   std::atomic<std::int64_t> wanted_until_{0};  // steady_clock, ns; the control thread reads it
   std::atomic<const char*> step_{nullptr};     // of the takeover under way, in words
   std::uint64_t attempts_ended_ = 0;
-  Move outcome_ = Move::done;  // of the last attempt
-  std::string why_;            // it failed
+  Move outcome_ = Move::done;                           // of the last attempt
+  std::string why_;                                     // it failed
+  LineLimit move_lines_{20, std::chrono::seconds{10}};  // an initiator can ask again and again
 
   TimePoint beat_{};
   bool must_verify_ = false;

@@ -112,13 +112,18 @@ co::Task<void> SharedAccess::do_take_over() {
       why_ = std::move(taking.taken->error().message);
     }
     session_->lose();  // the store may be ours all the same
-    log(LogLevel::error, "{}: the {} was not taken over: {}", lun_, words_.store, why_);
+    if (const auto left_out = move_lines_.next_in_words(executor_.now())) {
+      log(LogLevel::error, "{}: the {} was not taken over: {}{}", lun_, words_.store, why_,
+          *left_out);
+    }
     end_attempt(Move::failed);
     set_access(Access::standby, expected);
     co_return;
   }
   own(std::move(taking.taken->value()));
-  log(LogLevel::info, "{}: this gateway owns the {} now", lun_, words_.store);
+  if (const auto left_out = move_lines_.next_in_words(executor_.now())) {
+    log(LogLevel::info, "{}: this gateway owns the {} now{}", lun_, words_.store, *left_out);
+  }
   end_attempt(Move::done);
   set_access(Access::active, expected);
 }
@@ -153,7 +158,10 @@ co::Task<void> SharedAccess::do_give_back() {
     (void)co_await changed_.wait_until(until);
   }
   if (giving_back_ == 0) {
-    log(LogLevel::info, "{}: this gateway stands by now, and the {} is free", lun_, words_.store);
+    if (const auto left_out = move_lines_.next_in_words(executor_.now())) {
+      log(LogLevel::info, "{}: this gateway stands by now, and the {} is free{}", lun_,
+          words_.store, *left_out);
+    }
   }
   set_access(Access::standby, expected);
 }

@@ -91,7 +91,7 @@ void remember(const StoreOrder& order, const Expected& expected, const StoreIden
 Result<void> keep_size(const StoreRecords& records, const StoreRecord& record) {
   const std::optional<Result<void>> kept = ask_with_patience<Result<void>>(
       "ballast/record", StoreOpener::record_patience,
-      [records, record, turn = StoreRecords::next_turn()] { return records.keep(record, turn); });
+      [records, record, turn = next_turn()] { return records.keep(record, turn); });
   return kept.has_value()
              ? *kept
              : Error{ETIMEDOUT, fmt::format("{} does not answer", records.file_of(record.path))};
@@ -110,7 +110,7 @@ Attempts<OpenFile>::Outcome attempt(const StoreOrder& order, const Attempts<Open
   }
   // The LUN may have another size, and a record of it, before this is written.
   std::function<void()> afterwards = [&order, found, expected, identity = opened.value().identity,
-                                      turn = StoreRecords::next_turn()] {
+                                      turn = next_turn()] {
     if (!found) {
       log(LogLevel::warning,
           "{}: {}; so Ballast cannot tell whether {} is still the same file or device", order.lun,

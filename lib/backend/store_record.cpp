@@ -1,26 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/backend/store_record.h"
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
-#include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
-#include <system_error>
-
-#include "lib/base/never_destroyed.h"
-#include "lib/base/unique_fd.h"
 
 namespace ballast::backend {
 namespace {
@@ -37,32 +27,6 @@ std::uint64_t hash_of(std::string_view text) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
   }
   return hash;
-}
-
-Error failed(const char* what, const std::string& path, int why) {
-  return Error{why, fmt::format("{} {}: {}", path, what, std::strerror(why))};
-}
-
-// Reads the file, up to largest_record bytes; a record is much smaller.
-Result<std::string> read_all(const std::string& path) {
-  const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!fd) {
-    return failed("cannot be opened", path, errno);
-  }
-  std::string text(largest_record, '\0');
-  std::size_t length = 0;
-  while (length < text.size()) {
-    const ssize_t got = ::read(fd.get(), text.data() + length, text.size() - length);
-    if (got < 0) {
-      return failed("cannot be read", path, errno);
-    }
-    if (got == 0) {
-      break;
-    }
-    length += static_cast<std::size_t>(got);
-  }
-  text.resize(length);
-  return text;
 }
 
 bool number(std::string_view text, std::uint64_t& value) {
@@ -137,39 +101,6 @@ std::string text_of(const StoreRecord& record) {
   return text;
 }
 
-// Renames `aside` to `file`, or removes it if a later turn was there first. Returns errno, or 0.
-int put_in_order(const std::string& aside, const std::string& file, std::uint64_t turn) {
-  static std::mutex mutex;
-  // Of each file; as many as there were stores. An errand may come here when main() has ended.
-  auto& latest = never_destroyed<std::map<std::string, std::uint64_t>>();
-  const std::lock_guard lock{mutex};
-  std::uint64_t& last = latest[file];
-  if (turn < last) {
-    ::unlink(aside.c_str());
-    return 0;
-  }
-  if (::rename(aside.c_str(), file.c_str()) != 0) {
-    return errno;
-  }
-  last = turn;
-  return 0;
-}
-
-Result<void> write_durably(const std::string& path, const std::string& text) {
-  const UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-  if (!fd) {
-    return failed("cannot be made", path, errno);
-  }
-  const ssize_t put = ::write(fd.get(), text.data(), text.size());
-  if (put != static_cast<ssize_t>(text.size())) {
-    return failed("cannot be written", path, put < 0 ? errno : ENOSPC);
-  }
-  if (::fsync(fd.get()) != 0) {
-    return failed("cannot be made durable", path, errno);
-  }
-  return {};
-}
-
 }  // namespace
 
 std::string normal_path(const std::string& path) {
@@ -197,7 +128,7 @@ Result<std::optional<StoreRecord>> StoreRecords::find(const std::string& path) c
     return std::optional<StoreRecord>{};
   }
   const std::string file = file_of(path);
-  const Result<std::string> text = read_all(file);
+  const Result<std::string> text = read_small_file(file, largest_record);
   if (!text) {
     if (text.error().errno_value == ENOENT) {
       return std::optional<StoreRecord>{};
@@ -220,33 +151,9 @@ Result<std::optional<StoreRecord>> StoreRecords::find(const std::string& path) c
   return std::optional<StoreRecord>{std::move(record)};
 }
 
-std::uint64_t StoreRecords::next_turn() {
-  static std::atomic<std::uint64_t> turns{0};
-  return ++turns;
-}
-
 Result<void> StoreRecords::keep(const StoreRecord& record, std::uint64_t turn) const {
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  if (error) {
-    return failed("cannot be made", folder_, error.value());
-  }
   const std::string file = file_of(record.path);
-  const std::string aside = fmt::format("{}.new-{}-{}", file, ::getpid(), turn);
-  Result<void> written = write_durably(aside, text_of(record));
-  if (written) {
-    const int why = put_in_order(aside, file, turn);
-    written = why == 0 ? Result<void>{} : failed("cannot be renamed", aside, why);
-  }
-  if (!written) {
-    ::unlink(aside.c_str());
-    return written;
-  }
-  const UniqueFd folder{::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (!folder || ::fsync(folder.get()) != 0) {
-    return failed("cannot be made durable", folder_, errno);
-  }
-  return {};
+  return replace_file(folder_, file.substr(folder_.size() + 1), text_of(record), turn);
 }
 
 }  // namespace ballast::backend

@@ -9,10 +9,8 @@
 // deleted: its folder in configfs is gone then, but a clean shutdown and a reboot remove that
 // folder, too.
 //
-// keep() writes a record to another file, makes that durable and renames it, so that a record is
-// whole or absent. The folder may hang, so a record may be written late; it never takes the place
-// of one that was decided later. These calls block: make them in an errand (lib/base/errand.h). Any
-// thread.
+// A record is whole or absent (lib/base/durable_file.h). These calls block: make them in an errand
+// (lib/base/errand.h). Any thread.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +18,7 @@
 #include <string>
 
 #include "lib/backend/store_identity.h"
+#include "lib/base/durable_file.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 
@@ -48,9 +47,6 @@ class StoreRecords {
   // Returns nothing if the path was never the store of a LUN. The error says why that cannot be
   // known: the record cannot be read, is damaged (EINVAL), or belongs to another path (EINVAL).
   Result<std::optional<StoreRecord>> find(const std::string& path) const;
-  // The place of a record among all that this process writes. Take it when the record is decided,
-  // and not when an errand comes to write it.
-  static std::uint64_t next_turn();
   // Writes a record durably, in place of an older one. Makes the folder if it is missing. Does
   // nothing if a record of this path with a later turn was written.
   Result<void> keep(const StoreRecord& record, std::uint64_t turn = next_turn()) const;

@@ -73,6 +73,7 @@ Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
       slow_log_{setup_.name, setup_.logical_block},
       store_wait_{executor_, slow_log_},
       room_watch_{executor_, setup_.name, setup_.config.soft_threshold},
+      kept_modes_{executor_, setup_.modes_place},
       resizes_{executor_},
       moves_{executor_},
       closing_{executor_},

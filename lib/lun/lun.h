@@ -38,6 +38,7 @@
 #include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/lun/config.h"
+#include "lib/lun/kept_modes.h"
 #include "lib/lun/room_watch.h"
 #include "lib/lun/store_wait.h"
 #include "lib/scsi/disk.h"
@@ -66,6 +67,9 @@ struct LunSetup {
   std::uint32_t tolerated_transfer_blocks = 0;
   std::uint64_t fence_seed = 1;  // see volume::VolumeConfig
   scsi::TaskSetSabotage sabotage{};
+  // Where modes are kept, and what was found there.
+  KeptModes::Place modes_place{};
+  std::optional<KeptModes::Values> modes{};
 };
 
 // A front end may learn these only later, for example with the first command. See scsi::DiskConfig.
@@ -220,6 +224,7 @@ class Lun final : private backend::AccessWatcher {
   watch::SlowLog slow_log_;
   StoreWait store_wait_;
   RoomWatch room_watch_;
+  KeptModes kept_modes_;
   std::unique_ptr<scsi::Disk> disk_;
   std::unique_ptr<scsi::TaskSet> task_set_;
   std::unique_ptr<Expected> expected_;

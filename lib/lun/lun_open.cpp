@@ -141,6 +141,8 @@ void Lun::make_task_set() {
   try {
     scsi::DiskConfig config = disk_config(backend_->geometry());
     config.shared = backend_->shared();
+    config.kept_modes = setup_.modes;
+    config.mode_keeper = kept_modes_.keeps() ? &kept_modes_ : nullptr;
     disk_ = std::make_unique<scsi::Disk>(*volume_, std::move(config));
     if (expected_ != nullptr && !disk_->looks_like(expected_->disk)) {
       disk_->post_unit_attention(scsi::asc::inquiry_data_has_changed);

@@ -45,7 +45,11 @@ Disk::Disk(volume::Volume& volume, DiskConfig config)
       modes_{volume.capabilities().volatile_cache,
              volume.capabilities().volatile_cache && !volume.capabilities().write_through,
              volume.capabilities().room ? std::optional<std::uint32_t>{0} : std::nullopt},
+      mode_changes_{executor_, "its turn to change the modes"},
       copy_buffers_{executor_, "a buffer to copy with"} {
+  if (config_.kept_modes.has_value()) {
+    modes_.restore(*config_.kept_modes);
+  }
   BALLAST_ASSERT(volume.capacity().value() > 0);
   BALLAST_ASSERT(config_.physical_block_exponent <= 15);
   BALLAST_ASSERT(config_.write_same_max >= volume.logical_block());
@@ -80,7 +84,7 @@ Disk::Judgement Disk::judge(Command& command) {
   }
   command.range = range_of(operation->range, command.cdb);
   const bool at_once = operation->immediate != nullptr &&
-                       (operation->suspending == nullptr || !turns_cache_off(command));
+                       (operation->suspending == nullptr || !changes_modes_late(command));
   return {.operation = operation, .at_once = at_once};
 }
 

@@ -27,11 +27,13 @@
 #include "lib/backend/backend.h"
 #include "lib/backend/shared_store.h"
 #include "lib/base/units.h"
+#include "lib/co/mutex.h"
 #include "lib/co/task.h"
 #include "lib/io/scratch.h"
 #include "lib/scsi/command.h"
 #include "lib/scsi/copy_list.h"
 #include "lib/scsi/log_pages.h"
+#include "lib/scsi/mode_keeper.h"
 #include "lib/scsi/mode_pages.h"
 #include "lib/scsi/opcode_table.h"
 #include "lib/scsi/sense.h"
@@ -72,6 +74,10 @@ struct DiskConfig {
   backend::SharedStore* shared = nullptr;
   // The gateways of such a store. If there are none, initiators are not told of the access.
   TargetPortGroups groups{};
+  // What an earlier life of the LUN has kept, and who keeps it for the next one; null: nobody. The
+  // keeper outlives the disk.
+  std::optional<ModePages::Values> kept_modes{};
+  ModeKeeper* mode_keeper = nullptr;
 };
 
 class Disk {
@@ -158,6 +164,10 @@ class Disk {
   // the disk, or takes itself back.
   void set_statistics(const StatisticsSource* source) { statistics_ = source; }
 
+  // The age at which commands are answered, for REPORT SUPPORTED OPERATION CODES; 0: nobody sees to
+  // that.
+  void set_deadline(Nanoseconds deadline) { deadline_ = deadline; }
+
   // How much room the store has. Only if its capabilities have `room`.
   void set_room(std::optional<backend::Room> room) { room_ = room; }
   // The room below which somebody posts THIN PROVISIONING SOFT THRESHOLD REACHED; 0: nobody does.
@@ -198,7 +208,7 @@ class Disk {
   Status mode_select(Command& command);
   Status log_sense(Command& command);
   Status read_defect_data(Command& command);
-  co::Task<Status> turn_cache_off(Command& command);
+  co::Task<Status> change_modes(Command& command);
   Status read_capacity_10(Command& command);
   Status read_capacity_16(Command& command);
   Status report_supported_operation_codes(Command& command);
@@ -273,13 +283,16 @@ class Disk {
     std::size_t length = 0;
   };
   ModeList read_mode_list(const Command& command) const;
-  // Whether this MODE SELECT turns the cache off, which takes a flush. If so, the command gets its
-  // turn.
-  [[gnu::cold]] bool turns_cache_off(Command& command);
+  // Whether this MODE SELECT cannot be answered at once: it turns the cache off, which takes a
+  // flush, or it changes what must be kept. If so, the command gets its turn.
+  [[gnu::cold]] bool changes_modes_late(Command& command);
+  co::Task<IoStatus> keep_and_apply(Command& command, ModePages::Selection selection);
   // Writes `data` to the command's data-in and returns GOOD. The CDB's allocation length and the
   // initiator's room limit the length.
   Status reply(Command& command, std::span<const std::uint8_t> data, std::size_t allocation_length);
   Status report_all_operations(Command& command, bool timeouts, std::size_t allocation_length);
+  bool keeps_deadline(const Operation& operation) const;
+  void put_timeouts(const Operation& operation, std::span<std::uint8_t> to) const;
   std::size_t vital_page(std::uint8_t code, std::span<std::uint8_t> out) const;
   std::size_t designators(std::span<std::uint8_t> out) const;
   std::size_t block_limits(std::span<std::uint8_t> out) const;
@@ -294,9 +307,11 @@ class Disk {
   ModePages modes_;
   const StatisticsSource* statistics_ = nullptr;
   std::optional<backend::Room> room_;
+  Nanoseconds deadline_{};
   std::uint64_t read_errors_ = 0;  // commands that ended because of a medium error
   std::uint64_t write_errors_ = 0;
   volume::Request nobody_;
+  co::Mutex mode_changes_;
   io::ScratchPool copy_buffers_;  // one for each copy, so that no more are made at once
   // Commands that take effect late have a turn, so that they do not undo the effect of a newer one.
   bool stopped_ = false;               // by START STOP UNIT

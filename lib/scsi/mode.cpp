@@ -149,41 +149,67 @@ Status Disk::mode_select(Command& command) {
   if (list.error.has_value()) {
     return fail(command, *list.error);
   }
-  modes_.apply(list.selection, modes_.next_turn());
+  modes_.apply(list.selection, modes_.next_turn());  // it changes nothing that must be kept
   command.transferred = list.length;
   return Status::good;
 }
 
-bool Disk::turns_cache_off(Command& command) {
-  if (!modes_.write_cache()) {
-    return false;
-  }
+bool Disk::changes_modes_late(Command& command) {
   const ModeList list = read_mode_list(command);
-  if (list.error.has_value() || !list.selection.turns_cache_off()) {
+  if (list.error.has_value()) {
     return false;
   }
-  command.turn = modes_.next_turn();
-  return true;
+  const std::uint64_t turn = modes_.next_turn();
+  const bool flushes = modes_.write_cache() && list.selection.turns_cache_off();
+  const bool keeps =
+      config_.mode_keeper != nullptr && modes_.after(list.selection, turn) != modes_.values();
+  if (flushes || keeps) {
+    command.turn = turn;
+  }
+  return flushes || keeps;
 }
 
-// If it answers GOOD, nothing that was acknowledged is only in a cache any more (SBC-4, 6.5.6: WCE
-// 0).
-co::Task<Status> Disk::turn_cache_off(Command& command) {
+// If the cache is turned off and this answers GOOD, nothing that was acknowledged is only in a
+// cache any more (SBC-4, 6.5.6: WCE 0).
+co::Task<Status> Disk::change_modes(Command& command) {
   const ModeList list = read_mode_list(command);
   if (list.error.has_value()) {
     co_return fail(command, *list.error);
   }
-  ++turning_cache_off_;
-  IoStatus status = co_await volume_.flush_all(request_of(command));
-  --turning_cache_off_;
-  if (ok(status) && request_of(command).stopped()) {
-    status = IoStatus::cancelled;  // answered BUSY, or soon will be: it must have no effect
+  const bool flushes = modes_.write_cache() && list.selection.turns_cache_off();
+  turning_cache_off_ += flushes ? 1 : 0;
+  IoStatus status = IoStatus::ok;
+  if (flushes) {
+    status = co_await volume_.flush_all(request_of(command));
   }
   if (ok(status)) {
-    modes_.apply(list.selection, command.turn);
+    status = co_await keep_and_apply(command, list.selection);
+  }
+  turning_cache_off_ -= flushes ? 1 : 0;
+  if (ok(status)) {
     command.transferred = list.length;
   }
   co_return finish(command, status, Lba{0}, true);
+}
+
+// The values are kept first: what is answered GOOD outlives the daemon. A command that is answered
+// BUSY meanwhile must have no effect, so then the values that hold are kept again.
+co::Task<IoStatus> Disk::keep_and_apply(Command& command, ModePages::Selection selection) {
+  const co::Mutex::Guard alone = co_await mode_changes_.lock();
+  ModePages::Values kept = modes_.values();
+  const ModePages::Values wanted = modes_.after(selection, command.turn);
+  if (config_.mode_keeper != nullptr && wanted != kept && !request_of(command).stopped()) {
+    kept = wanted;
+    co_await config_.mode_keeper->keep(wanted);
+  }
+  const bool stopped = request_of(command).stopped();
+  if (!stopped) {
+    modes_.apply(selection, command.turn);
+  }
+  if (config_.mode_keeper != nullptr && kept != modes_.values()) {
+    co_await config_.mode_keeper->keep(modes_.values());
+  }
+  co_return stopped ? IoStatus::cancelled : IoStatus::ok;
 }
 
 }  // namespace ballast::scsi

@@ -215,15 +215,30 @@ std::optional<Sense> ModePages::judge(std::span<const std::uint8_t> pages, std::
   return std::nullopt;
 }
 
-void ModePages::apply(const Selection& selection, std::uint64_t turn) {
+void ModePages::restore(const Values& kept) {
+  values_ = kept;
+  values_.write_cache = volatile_cache_ && kept.write_cache;
+}
+
+ModePages::Values ModePages::after(const Selection& selection, std::uint64_t turn) const {
+  Values values = values_;
   if (selection.caching && turn > caching_set_) {
-    caching_set_ = turn;
-    values_.write_cache = selection.values.write_cache;
+    values.write_cache = selection.values.write_cache;
   }
   if (selection.control && turn > control_set_) {
-    control_set_ = turn;
-    values_.descriptor_sense = selection.values.descriptor_sense;
-    values_.software_write_protect = selection.values.software_write_protect;
+    values.descriptor_sense = selection.values.descriptor_sense;
+    values.software_write_protect = selection.values.software_write_protect;
+  }
+  return values;
+}
+
+void ModePages::apply(const Selection& selection, std::uint64_t turn) {
+  values_ = after(selection, turn);
+  if (selection.caching) {
+    caching_set_ = std::max(caching_set_, turn);
+  }
+  if (selection.control) {
+    control_set_ = std::max(control_set_, turn);
   }
 }
 

@@ -3,10 +3,11 @@
 // (01), Caching (08), Control (0A), Informational Exceptions Control (1C) and, if the store tells
 // how much room it has, Logical Block Provisioning (1C, subpage 02).
 //
-// Initiators can change WCE (if the backend has a volatile cache), D_SENSE and SWP. Changes last
-// until the LUN is closed; nothing is saved. MODE SELECT first checks the whole list and then
-// applies it, so a list with an error changes nothing. Turning the cache off takes a flush, so it
-// is applied late; it does not undo a newer MODE SELECT. Driving thread only.
+// Initiators can change WCE (if the backend has a volatile cache), D_SENSE and SWP. Changes outlive
+// the daemon (mode_keeper.h), but there are no saved values beside the current ones, as no
+// initiator sees the LUN reset. MODE SELECT first checks the whole list and then applies it, so a
+// list with an error changes nothing. Turning the cache off takes a flush, so it is applied late;
+// it does not undo a newer MODE SELECT. Driving thread only.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +27,7 @@ class ModePages {
     bool write_cache = false;             // WCE, page 08
     bool descriptor_sense = false;        // D_SENSE, page 0A
     bool software_write_protect = false;  // SWP, page 0A
+    friend bool operator==(const Values&, const Values&) = default;
   };
 
   static constexpr std::uint8_t error_recovery = 0x01;
@@ -46,6 +48,10 @@ class ModePages {
         threshold_{threshold},
         values_{.write_cache = write_cache} {}
 
+  // What an earlier life of the LUN has kept.
+  void restore(const Values& kept);
+
+  const Values& values() const { return values_; }
   bool write_cache() const { return values_.write_cache; }
   bool descriptor_sense() const { return values_.descriptor_sense; }
   bool software_write_protect() const { return values_.software_write_protect; }
@@ -76,7 +82,8 @@ class ModePages {
                              Selection* selection) const;
   // Gives a MODE SELECT its place in their order.
   std::uint64_t next_turn() { return ++turns_; }
-  // Applies the pages that no newer MODE SELECT has set.
+  // The values once the pages are applied that no newer MODE SELECT has set.
+  Values after(const Selection& selection, std::uint64_t turn) const;
   void apply(const Selection& selection, std::uint64_t turn);
 
  private:

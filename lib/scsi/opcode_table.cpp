@@ -105,7 +105,7 @@ constexpr Operation write(const char* name, Usage usage) {
 }
 constexpr Operation mode_select(const char* name, Usage usage) {
   Operation operation = immediate(name, usage, &Disk::mode_select);
-  operation.suspending = &Disk::turn_cache_off;
+  operation.suspending = &Disk::change_modes;
   operation.takes_data = true;
   operation.changes_modes = true;
   return operation;

@@ -2,19 +2,23 @@
 // READ CAPACITY, LOG SENSE, READ DEFECT DATA, and the commands that report which commands there
 // are.
 #include <algorithm>
+#include <chrono>
 
 #include "lib/scsi/cdb.h"
 #include "lib/scsi/disk.h"
+#include "lib/watch/initiator.h"
 
 namespace ballast::scsi {
 
 namespace {
 
-// A command timeouts descriptor (SPC-5, 6.35.4): 12 bytes. All times are 0, which means "none
-// indicated".
 constexpr std::size_t timeouts_length = 12;
-void put_timeouts(std::span<std::uint8_t> to) {
-  put16(to, 0, timeouts_length - 2);
+
+std::uint32_t seconds(Nanoseconds time) {
+  constexpr std::uint64_t most = 0xffffffff;
+  const auto count = std::chrono::ceil<std::chrono::seconds>(time).count();
+  return static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(static_cast<std::uint64_t>(count), most));
 }
 
 constexpr std::size_t command_descriptor = 8;
@@ -87,6 +91,26 @@ Status Disk::read_defect_data(Command& command) {
                ten ? be16(command.cdb, 7) : be32(command.cdb, 6));
 }
 
+// Whether a command is answered at its deadline at the latest: BUSY, if the store has not done it
+// by then. (In a freeze that is longer than busy_for it is held; then the initiator's timer and its
+// abort, which is answered at once, must end it.) The kernel has no deadline. A change that must
+// not be done twice is held until it ends, and so is one whose store others may change meanwhile.
+bool Disk::keeps_deadline(const Operation& operation) const {
+  const bool served = operation.immediate != nullptr || operation.suspending != nullptr;
+  return served && operation.suspending != &Disk::compare_and_write &&
+         (!operation.changes_medium || volume_.capabilities().exclusive);
+}
+
+// A command timeouts descriptor (SPC-5, 6.35.4): the nominal command processing timeout and the
+// recommended command timeout, in seconds; 0: not indicated.
+void Disk::put_timeouts(const Operation& operation, std::span<std::uint8_t> to) const {
+  put16(to, 0, timeouts_length - 2);
+  if (deadline_ > Nanoseconds{} && keeps_deadline(operation)) {
+    put32(to, 4, seconds(deadline_));
+    put32(to, 8, seconds(deadline_ + watch::answer_margin));
+  }
+}
+
 // The one_command format (SPC-5, 6.35.3).
 std::size_t Disk::describe(const Operation& operation, bool timeouts,
                            std::span<std::uint8_t> out) const {
@@ -100,7 +124,7 @@ std::size_t Disk::describe(const Operation& operation, bool timeouts,
   if (!timeouts) {
     return header + length;
   }
-  put_timeouts(out.subspan(header + length, timeouts_length));
+  put_timeouts(operation, out.subspan(header + length, timeouts_length));
   return header + length + timeouts_length;
 }
 
@@ -122,7 +146,7 @@ Status Disk::report_all_operations(Command& command, bool timeouts, std::size_t 
       put16(entry, 6, cdb_length(operation.opcode));
       length += command_descriptor;
       if (timeouts) {
-        put_timeouts(entry.subspan(command_descriptor));
+        put_timeouts(operation, entry.subspan(command_descriptor));
         length += timeouts_length;
       }
     }

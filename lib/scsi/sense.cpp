@@ -48,8 +48,6 @@ constexpr Name names[] = {
     {asc::write_protected, "WRITE PROTECTED"},
     {asc::software_write_protected, "LOGICAL UNIT SOFTWARE WRITE PROTECTED"},
     {asc::space_allocation_failed, "SPACE ALLOCATION FAILED WRITE PROTECT"},
-    {asc::power_on, "POWER ON, RESET, OR BUS DEVICE RESET OCCURRED"},
-    {asc::mode_parameters_changed, "MODE PARAMETERS CHANGED"},
     {asc::access_state_changed, "ASYMMETRIC ACCESS STATE CHANGED"},
     {asc::capacity_data_has_changed, "CAPACITY DATA HAS CHANGED"},
     {asc::soft_threshold_reached, "THIN PROVISIONING SOFT THRESHOLD REACHED"},

@@ -64,8 +64,6 @@ inline constexpr AdditionalSense inline_data_length_exceeded{0x26, 0x0b};
 inline constexpr AdditionalSense write_protected{0x27, 0x00};
 inline constexpr AdditionalSense software_write_protected{0x27, 0x02};
 inline constexpr AdditionalSense space_allocation_failed{0x27, 0x07};
-inline constexpr AdditionalSense power_on{0x29, 0x00};
-inline constexpr AdditionalSense mode_parameters_changed{0x2a, 0x01};
 inline constexpr AdditionalSense access_state_changed{0x2a, 0x06};
 inline constexpr AdditionalSense capacity_data_has_changed{0x2a, 0x09};
 inline constexpr AdditionalSense soft_threshold_reached{0x38, 0x07};

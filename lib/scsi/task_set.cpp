@@ -30,6 +30,7 @@ TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch
   }
   patrol_.spawn("patrol", keep_watch());
   disk_.set_statistics(this);
+  disk_.set_deadline(limits_.deadline);
 }
 
 TaskSet::~TaskSet() {
@@ -350,6 +351,7 @@ bool TaskSet::may_adopt(const Slot& orphan, const Slot& slot) {
 void TaskSet::set_limits(const TaskSetLimits& limits) {
   look_for_calm(executor().now());  // by the limits that were in force
   limits_ = limits;
+  disk_.set_deadline(limits.deadline);
   throttle_.set_limits(limits);
   wake_.set();
   recover(executor().now());

@@ -8,8 +8,9 @@
 
 namespace ballast::volume {
 
-FlushFailures::FlushFailures(const char* name, std::shared_ptr<backend::UnheardFlush> unheard)
-    : name_{name},
+FlushFailures::FlushFailures(const co::Executor& executor,
+                             std::shared_ptr<backend::UnheardFlush> unheard)
+    : executor_{executor},
       unheard_{unheard != nullptr ? std::move(unheard)
                                   : std::make_shared<backend::UnheardFlush>(IoStatus::ok)} {}
 
@@ -53,10 +54,12 @@ void FlushFailures::unheard(IoStatus status) {
   if (status != IoStatus::not_ready || ok(unheard_->load(std::memory_order_relaxed))) {
     unheard_->store(status, std::memory_order_relaxed);
   }
-  log(LogLevel::error,
-      "{}: a flush failed ({}) after the command that asked for it was answered BUSY: the next "
-      "flush will fail, so that the initiator learns of it",
-      name_, to_string(status));
+  if (const auto left_out = unheard_lines_.next_in_words(executor_.now())) {
+    log(LogLevel::error,
+        "{}: a flush failed ({}) after the command that asked for it was answered BUSY: the next "
+        "flush will fail, so that the initiator learns of it{}",
+        executor_.name(), to_string(status), *left_out);
+  }
 }
 
 }  // namespace ballast::volume

@@ -20,7 +20,9 @@
 #include <memory>
 
 #include "lib/backend/store_register.h"
+#include "lib/base/line_limit.h"
 #include "lib/base/result.h"
+#include "lib/co/executor.h"
 
 namespace ballast::volume {
 
@@ -28,9 +30,8 @@ class Request;
 
 class FlushFailures {
  public:
-  // `name` is the LUN's, for the log, and outlives this object. `unheard` is the store's. It may be
-  // null if no LUN uses the store after this one.
-  FlushFailures(const char* name, std::shared_ptr<backend::UnheardFlush> unheard);
+  // `unheard` is the store's. It may be null if no LUN uses the store after this one.
+  FlushFailures(const co::Executor& executor, std::shared_ptr<backend::UnheardFlush> unheard);
   FlushFailures(const FlushFailures&) = delete;
   FlushFailures& operator=(const FlushFailures&) = delete;
 
@@ -48,10 +49,11 @@ class FlushFailures {
   void tell(Request& request, IoStatus status);
   void unheard(IoStatus status);
 
-  const char* name_;
+  const co::Executor& executor_;
   std::uint64_t count_ = 0;
   IoStatus last_ = IoStatus::ok;
   const std::shared_ptr<backend::UnheardFlush> unheard_;
+  LineLimit unheard_lines_;
 };
 
 }  // namespace ballast::volume

@@ -35,7 +35,7 @@ Volume::Volume(backend::Backend& backend, const VolumeConfig& config)
       admission_{{{{backend.executor(), config.queue_depth, "admission"},
                    {backend.executor(), config.queue_depth, "admission to the log"}}}},
       fences_{config.fence_seed},
-      flush_failures_{executor_.name(), config.unheard_flush},
+      flush_failures_{executor_, config.unheard_flush},
       scratch_{backend.executor()},
       patterns_{backend.executor()} {
   const std::uint64_t block = config.logical_block.value();

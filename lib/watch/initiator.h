@@ -14,4 +14,8 @@ namespace ballast::watch {
 // (libiscsi).
 inline constexpr Nanoseconds error_handler_begins = std::chrono::seconds{60};
 
+// How long after the deadline an initiator should wait for an answer: the command waits to be sent,
+// too, and the answer has to arrive.
+inline constexpr Nanoseconds answer_margin = std::chrono::seconds{10};
+
 }  // namespace ballast::watch

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "lib/base/log.h"
 #include "lib/watch/initiator.h"
@@ -94,25 +95,17 @@ Stages describe_stages(const CommandRecord& record, TimePoint now) {
 SlowLog::SlowLog(std::string_view lun, Bytes block) : lun_{printable(lun)}, block_{block} {}
 
 bool SlowLog::may_speak(TimePoint now) {
-  if (lines_in_window_ == 0 || now - window_began_ >= window) {
-    window_began_ = now;
-    lines_in_window_ = 0;
-  }
-  if (lines_in_window_ == lines_per_window) {
-    ++left_out_;
-    ++left_out_total_;
-    return false;
-  }
-  ++lines_in_window_;
-  return true;
+  const std::optional<std::uint64_t> left_out = limit_.next(now);
+  left_out_ = left_out.value_or(0);
+  left_out_total_ += left_out.has_value() ? 0U : 1U;
+  return left_out.has_value();
 }
 
 void SlowLog::speak(std::string_view command, std::initializer_list<std::string_view> stages,
-                    std::string_view ending) {
+                    std::string_view ending) const {
   constexpr std::size_t name_kept = 8;
   const std::string note =
       left_out_ == 0 ? ": slow: " : fmt::format(": slow ({} left out): ", left_out_);
-  left_out_ = 0;
   const std::size_t shortest_name = std::min(lun_.size(), name_kept);
   const std::size_t fixed = note.size() + command.size() + ending.size();
   std::string_view shown;

@@ -37,6 +37,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/base/line_limit.h"
 #include "lib/base/units.h"
 #include "lib/watch/command_record.h"
 #include "lib/watch/ending.h"
@@ -77,10 +78,11 @@ class SlowLog {
   std::vector<SlowRequest> recent() const;
 
  private:
+  // Whether a line may be written now. Otherwise it is left out.
   bool may_speak(TimePoint now);
   // Writes the line with the first of `stages` that fits.
   void speak(std::string_view command, std::initializer_list<std::string_view> stages,
-             std::string_view ending);
+             std::string_view ending) const;
 
   const std::string lun_;
   const Bytes block_;
@@ -88,10 +90,9 @@ class SlowLog {
   std::string store_waits_for_;  // the last that is known
   TimePoint store_asked_{};      // when that was
   std::uint64_t begun_ = 0;
-  std::uint64_t left_out_ = 0;  // since the last line
+  LineLimit limit_{lines_per_window, window};
+  std::uint64_t left_out_ = 0;  // before the line that is written now
   std::uint64_t left_out_total_ = 0;
-  TimePoint window_began_{};
-  std::size_t lines_in_window_ = 0;
   std::array<SlowRequest, kept> ring_{};
   std::uint64_t ended_ = 0;  // ever; the newest is at (ended_ - 1) % kept
 };

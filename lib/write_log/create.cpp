@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "lib/write_log/device.h"
+#include "lib/write_log/superblock_at.h"
 #include "lib/write_log/superblocks.h"
 
 namespace ballast::write_log {
@@ -57,9 +58,11 @@ co::Task<Result<void>> check_empty(Device& device) {
   if (log.ok() && log.value().incarnation == 0) {
     co_return Result<void>{};
   }
-  if (log.ok() || log.error().errno_value == EPROTONOSUPPORT) {
-    co_return Error{EEXIST, fmt::format("{}: a write log is there already; nothing was changed",
-                                        device.name())};
+  if (log.ok()) {
+    co_return another_log(device.name(), log.value());
+  }
+  if (log.error().errno_value == EPROTONOSUPPORT) {
+    co_return log.error();
   }
   const Memory memory = make_zeros(ring_begin);
   if (memory == nullptr) {

@@ -65,8 +65,10 @@ co::Task<IoStatus> Device::read(std::uint64_t offset, std::span<std::byte> to) {
   const std::span<const iovec> segments{&segment, 1};
   const IoStatus status = co_await run(Verb::read, offset, io::SgView{segments});
   if (!ok(status)) {
-    log(LogLevel::error, "the write log {}: {} bytes at offset {} cannot be read ({})", name(),
-        to.size(), offset, to_string(status));
+    if (const auto left_out = read_lines_.next_in_words(executor_.now())) {
+      log(LogLevel::error, "the write log {}: {} bytes at offset {} cannot be read ({}){}", name(),
+          to.size(), offset, to_string(status), *left_out);
+    }
   }
   co_return status;
 }

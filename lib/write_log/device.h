@@ -16,6 +16,7 @@
 #include <string>
 
 #include "lib/backend/backend.h"
+#include "lib/base/line_limit.h"
 #include "lib/base/result.h"
 #include "lib/co/mutex.h"
 #include "lib/co/task.h"
@@ -67,6 +68,7 @@ class Device {
   IoStatus failure_ = IoStatus::ok;
   void (*call_)(void* argument) = nullptr;
   void* argument_ = nullptr;
+  LineLimit read_lines_;
 };
 
 }  // namespace ballast::write_log

@@ -70,9 +70,7 @@ Result<void> check_log_there(const LogConfig& log, const std::optional<Label>& l
                              log.path, label->path, label->host)};
   }
   if (!needs_log && superblock && superblock->incarnation > 0) {
-    return Error{EEXIST, fmt::format("{} has a write log already, of the store {} on {}; give this "
-                                     "LUN another one",
-                                     log.path, superblock->store_name, superblock->host)};
+    return another_log(log.path, *superblock);
   }
   return {};
 }

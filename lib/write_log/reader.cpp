@@ -20,10 +20,13 @@ Reader::Reader(Device& device, const Contents& contents, Ring& ring, Writer& wri
       scratch_{device.executor(), "a buffer to read the log"},
       operations_{device.executor(), "the last read of the log"} {}
 
-IoStatus Reader::refuse(const Index::Piece& piece, const char* why) const {
-  log(LogLevel::error,
-      "the write log {}: blocks {}+{} of the LUN cannot be read from block {} of the log: {}",
-      device_.name(), piece.lba.value(), piece.blocks.value(), piece.source.sequence, why);
+IoStatus Reader::refuse(const Index::Piece& piece, const char* why) {
+  if (const auto left_out = refused_lines_.next_in_words(executor().now())) {
+    log(LogLevel::error,
+        "the write log {}: blocks {}+{} of the LUN cannot be read from block {} of the log: {}{}",
+        device_.name(), piece.lba.value(), piece.blocks.value(), piece.source.sequence, why,
+        *left_out);
+  }
   return IoStatus::medium_error;
 }
 

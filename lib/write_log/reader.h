@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 
+#include "lib/base/line_limit.h"
 #include "lib/base/result.h"
 #include "lib/co/gate.h"
 #include "lib/co/task.h"
@@ -34,7 +35,8 @@ class Reader {
   co::Executor& executor() { return device_.executor(); }
 
   // Reads a piece that the index returned in this same turn, and that is not in the store.
-  // medium_error: it cannot be read, or is not what was written. This has been logged.
+  // medium_error: it cannot be read, or is not what was written. This has been logged, at most once
+  // a second.
   co::Task<IoStatus> read(Index::Piece piece, io::SgView to);
 
   // Waits until all reads have ended, which nobody may begin any more.
@@ -46,7 +48,7 @@ class Reader {
   // `offset`: where the block begins.
   co::Task<IoStatus> read_through(const io::ScratchPool::Buffer& memory, std::uint64_t offset,
                                   Index::Piece piece, io::SgView to);
-  IoStatus refuse(const Index::Piece& piece, const char* why) const;
+  IoStatus refuse(const Index::Piece& piece, const char* why);
 
   Device& device_;
   const Contents& contents_;
@@ -57,6 +59,7 @@ class Reader {
   io::ScratchPool scratch_;
   std::array<Header, io::ScratchPool::buffer_count> headers_;  // of the blocks in its buffers
   co::Gate operations_;
+  LineLimit refused_lines_;
 };
 
 }  // namespace ballast::write_log

@@ -20,6 +20,14 @@ Error failed_at(const std::string& path, const char* what) {
   return {error, fmt::format("the write log {}: {}: {}", path, what, std::strerror(error))};
 }
 
+Error another_log(const std::string& path, const Superblock& log) {
+  return {EEXIST,
+          fmt::format("{} has a write log already, of the store {} on {}, and the store of this "
+                      "LUN does not name it; nothing was changed; give this LUN another log, or, "
+                      "if its store has lost its label, run \"ballastctl log relabel\"",
+                      path, log.store_name, log.host)};
+}
+
 namespace {
 
 // The page cache may have what a device held before somebody wrote to it past the cache.

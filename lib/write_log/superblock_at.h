@@ -16,6 +16,9 @@ namespace ballast::write_log {
 // not known here.
 Result<std::optional<Superblock>> superblock_at(const std::string& path);
 
+// EEXIST: the log at `path` is one that the store of the LUN does not name.
+Error another_log(const std::string& path, const Superblock& log);
+
 // The error of a system call on a log's path, from errno. `what`: "it cannot be opened".
 Error failed_at(const std::string& path, const char* what);
 

@@ -18,7 +18,7 @@ $(fuzz)/core_fuzz: $(patsubst %.cpp,$(B)/obj/%.o,$(filter-out %/core.cpp,$(wildc
 ctl_parts = $(patsubst %,$(B)/obj/targetcli-config/ballastctl/%.o,$(1))
 $(fuzz)/saved_fuzz: $(B)/obj/handler/saved_configuration.o $(call ctl_parts,check/restore machine/files machine/inventory machine/target)
 $(fuzz)/history_fuzz: $(call ctl_parts,machine/files text/cells text/output text/table watch/history watch/incident_file)
-$(fuzz)/set_fuzz: $(call ctl_parts,machine/files machine/target settings/lun_named settings/set text/output)
+$(fuzz)/set_fuzz: $(call ctl_parts,machine/files machine/target settings/lun_named settings/rows settings/set ask/daemon text/output text/table)
 $(fuzz)/core_fuzz $(fuzz)/saved_fuzz $(fuzz)/history_fuzz $(fuzz)/set_fuzz: fuzz_libs = $(call pkg,--libs,smartcols gio-2.0)
 $(fuzz_names:%=$(fuzz)/%_fuzz): $(fuzz)/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.o $(all_archives)
 	@mkdir -p $(@D)

@@ -31,11 +31,15 @@ class Tree {
   }
   ~Tree() { std::filesystem::remove_all(root_); }
 
-  void tpg(const std::string& iqn, int tag, bool enabled) {
-    write("/iscsi/" + iqn + "/tpgt_" + std::to_string(tag) + "/enable", enabled ? "1\n" : "0\n");
+  void tpg(const std::string& name, int tag, bool enabled, const std::string& fabric = "iscsi") {
+    write("/" + fabric + "/" + name + "/tpgt_" + std::to_string(tag) + "/enable",
+          enabled ? "1\n" : "0\n");
   }
   void group(const std::string& name, int id, const std::string& members) {
-    write("/alua/" + name + "/tg_pt_gp_id", std::to_string(id) + "\n");
+    group(name, std::to_string(id) + "\n", members);
+  }
+  void group(const std::string& name, const std::string& id, const std::string& members) {
+    write("/alua/" + name + "/tg_pt_gp_id", id);
     write("/alua/" + name + "/members", members);
   }
   GroupReading read() const {
@@ -118,6 +122,10 @@ void there_is_a_limit(void**) {
     tree.group("gw" + std::to_string(i), i, member(target, i));
   }
   expect_problem(tree, "it is in 9 target port groups, and 8 are possible");
+  for (int i = 10; i <= 70; ++i) {
+    tree.group("gw" + std::to_string(i), i, member(target, i));
+  }
+  expect_problem(tree, "it is in 64 target port groups");  // no more are looked at
   Tree ports;
   ports.tpg(target, 1, true);
   std::string members;
@@ -128,9 +136,53 @@ void there_is_a_limit(void**) {
   expect_problem(ports, "more than 8 TPGs are in its group 1");
 }
 
+void the_first_of_two_mistakes_is_told(void**) {
+  Tree tree;
+  make_gateways(tree);
+  tree.tpg("iqn.2003-01.org.example:more", 1, true);
+  tree.group("gw3", 30, member("iqn.2003-01.org.example:more", 1));
+  expect_problem(tree, "two of its TPGs have the tag 1");
+}
+
+void ports_of_other_fabrics_count_too(void**) {
+  Tree tree;
+  tree.tpg("naa.5001405000000001", 1, true, "loopback");
+  tree.group("gw1", 10, "loopback/naa.5001405000000001/tpgt_1/lun_0\n");
+  const GroupReading reading = tree.read();
+  assert_string_equal(reading.problem.c_str(), "");
+  assert_int_equal(reading.groups.own_port, 1);
+}
+
+void a_list_of_members_without_an_end_is_cut(void**) {
+  Tree tree;
+  make_gateways(tree);
+  std::string members;
+  while (members.size() < 100'000) {
+    members += "nonsense\n";
+  }
+  tree.group("gw3", 30, members + member(target, 3));
+  assert_int_equal(tree.read().groups.all.size(), 2);
+}
+
+void the_last_member_may_lack_its_newline(void**) {
+  Tree tree;
+  make_gateways(tree);
+  std::string members = member(target, 2);
+  members.pop_back();
+  tree.group("gw2", 20, members);
+  assert_int_equal(tree.read().groups.all.size(), 2);
+}
+
+void a_folder_that_is_not_there_has_no_groups(void**) {
+  const GroupReading reading = read_groups(-1, "/nowhere");
+  assert_true(reading.groups.empty());
+  assert_true(reading.problem.find("it is in no target port group") != std::string::npos);
+}
+
 void nonsense_is_passed_over(void**) {
   Tree tree;
   make_gateways(tree);
+  tree.group("nameless", "none\n", member(target, 8));
   tree.group("odd", 30, "nonsense\n/tpgt_\n/tpgt_x/lun_0\n/tpgt_99999999/lun_0\n");
   tree.group("zero", 0, member(target, 7));
   assert_int_equal(tree.read().groups.all.size(), 2);
@@ -146,6 +198,11 @@ int main() {
       cmocka_unit_test(exactly_one_tpg_is_enabled),
       cmocka_unit_test(each_port_has_a_tag_of_its_own),
       cmocka_unit_test(there_is_a_limit),
+      cmocka_unit_test(the_first_of_two_mistakes_is_told),
+      cmocka_unit_test(ports_of_other_fabrics_count_too),
+      cmocka_unit_test(a_list_of_members_without_an_end_is_cut),
+      cmocka_unit_test(the_last_member_may_lack_its_newline),
+      cmocka_unit_test(a_folder_that_is_not_there_has_no_groups),
       cmocka_unit_test(nonsense_is_passed_over),
   };
   return cmocka_run_group_tests_name("alua", tests, nullptr, nullptr);

@@ -27,7 +27,7 @@ const std::string& root() {
 }
 
 std::string attribute_path(const std::string& uio_name, const char* name) {
-  return root() + "core/user_0/" + uio_name + "/attrib/" + name;
+  return configfs_file(uio_name, std::string{"attrib/"} + name);
 }
 
 std::string played(const char* path) {
@@ -43,13 +43,16 @@ std::string played(const char* path) {
 
 }  // namespace
 
+std::string configfs_file(const std::string& uio_name, const std::string& file) {
+  return root() + "core/user_0/" + uio_name + "/" + file;
+}
+
 void add_to_configfs(const std::string& uio_name) {
   const std::string uio = root() + "uio/" + uio_name;
   std::filesystem::create_directories(uio);
   std::ofstream{uio + "/name"} << "tcm-user/0/" << uio_name << "/ballast";
   std::filesystem::create_directories(attribute_path(uio_name, ""));
-  std::filesystem::create_directories(root() + "core/user_0/" + uio_name +
-                                      "/alua/default_tg_pt_gp");
+  std::filesystem::create_directories(configfs_file(uio_name, "alua/default_tg_pt_gp"));
   set_attribute(uio_name, "cmd_time_out", 30);
   set_attribute(uio_name, "tmr_notification", 0);
 }
@@ -68,7 +71,7 @@ int attribute(const std::string& uio_name, const char* name) {
 
 void set_group(const std::string& uio_name, const std::string& group, int id,
                const std::string& members) {
-  const std::string folder = root() + "core/user_0/" + uio_name + "/alua/" + group;
+  const std::string folder = configfs_file(uio_name, "alua/" + group);
   std::filesystem::create_directories(folder);
   std::ofstream{folder + "/tg_pt_gp_id"} << id << "\n";
   std::ofstream{folder + "/members"} << members;

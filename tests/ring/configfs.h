@@ -19,6 +19,9 @@ void set_group(const std::string& uio_name, const std::string& group, int id,
                const std::string& members);
 void set_tpg(const std::string& target, int tag, bool enabled);
 
+// Where the played file of a backstore is: "alua/gw1/members".
+std::string configfs_file(const std::string& uio_name, const std::string& file);
+
 // If set, it decides whether the plugin's open() fails with EMFILE. `caller`: the code that called
 // open().
 extern bool (*refuse_open)(const void* caller);

@@ -60,6 +60,13 @@ char log_writer_state() {
   return 0;
 }
 
+// Its name is how take_log() knows it. If it could not be started, there will be none.
+void wait_for_log_writer() {
+  for (int i = 0; i < 2000 && log_writer_state() == 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+}
+
 // It waits for lines, or there is none.
 bool log_writer_sleeps() {
   const char state = log_writer_state();
@@ -227,6 +234,7 @@ abi::tcmur_handler& load_plugin(const char* path) {
     std::fprintf(stderr, "%s has no handler_init, or it failed\n", path);
     std::exit(1);
   }
+  wait_for_log_writer();
   return *the_handler;
 }
 
@@ -238,10 +246,6 @@ std::string check_config(const std::string& config) {
   const std::string text = reason != nullptr ? reason : "unknown";
   std::free(reason);
   return text;
-}
-
-bool log_writer_is_there() {
-  return log_writer_state() != 0;
 }
 
 void freeze_log(bool frozen) {

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lets each thing fail that can, at each place. A LUN's whole life (life.h) runs again and again,
-// each time in a process of its own. Each time the next allocation, descriptor, thread, mapping or
-// operation on the store that the plugin asks for fails, until a life ends before that. Whatever
-// fails, nothing may abort or hang: the LUN or the command must be refused with a message, or
-// served. Then the LUN is made anew, and must have what was answered GOOD.
+// each time in a process of its own. Each time the next allocation, descriptor, thread, mapping,
+// operation on the store or other system call about a file that the plugin asks for fails, until a
+// life ends before that. Whatever fails, nothing may abort or hang: the LUN or the command must be
+// refused with a message, or served. Then the LUN is made anew, and must have what was answered
+// GOOD. What is left when it is gone, in memory and descriptors, must not be more than after a life
+// in which nothing failed.
 //
 // With `log` the LUN has a write log. All lives have the same store and log then, so that each
-// opens what the one before left, and in each the LUN grows.
+// opens what the one before left, and in each the LUN grows. With `load` things fail while the
+// daemon loads the plugin, and not later: the LUN must be served.
 //
-// usage: fault_sweep plain|log [KIND [FIRST [once|on]]]
+// BALLAST_SWEEP_EVERY=N: from the 16th on, only each Nth place.
+//
+// usage: fault_sweep plain|log|load [KIND [FIRST [once|on]]]
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -16,21 +21,28 @@
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <iterator>
 #include <new>
 #include <string>
 #include <string_view>
 
 #include "lib/base/assert.h"
+#include "lib/base/guarded_exit.h"
 #include "tests/ring/configfs.h"
 #include "tests/ring/life.h"
 #include "tests/ring/support.h"
@@ -39,11 +51,14 @@ using namespace ballast::ring_test;
 
 namespace {
 
-enum class Kind : int { memory, eventfd, thread, mapping, file, uring, store, count };
+enum class Kind : int { memory, eventfd, thread, mapping, file, uring, store, call, count };
 constexpr std::uint64_t first_size = std::uint64_t{64} << 20;
 constexpr std::uint64_t growth = 1 << 20;  // of a life
 constexpr const char* kind_names[] = {"memory", "eventfd", "thread", "mapping",
-                                      "file",   "uring",   "store"};
+                                      "file",   "uring",   "store",  "call"};
+
+enum class Part : int { plain, log, load, count };
+constexpr const char* part_names[] = {"plain", "log", "load"};
 
 struct Range {
   std::uintptr_t begin = 0;
@@ -121,52 +136,78 @@ long fail_with(int error) {
   return -1;
 }
 
+// A system call, for the plugin. What the caller gets of it fits its own type.
+struct Returned {
+  long value;
+  template <class Integer>
+  operator Integer() const {  // NOLINT
+    return static_cast<Integer>(value);
+  }
+};
+template <class... Arguments>
+Returned unless_refused(Kind kind, const void* caller, long number, Arguments... arguments) {
+  return {refuse(kind, caller) ? fail_with(EIO) : ::syscall(number, arguments...)};
+}
+
+// In a file system: an eventfd never fails.
+bool is_file(int fd) {
+  struct stat of {};
+  return ::syscall(SYS_fstat, fd, &of) == 0 && (of.st_mode & S_IFMT) != 0 && !S_ISSOCK(of.st_mode);
+}
+
+std::atomic<long> allocations{0};  // that are not given back yet
+
+// `align` 0: the usual one. Null: there is no memory, or this is the allocation that fails.
+void* allocate(std::size_t size, std::size_t align, const void* caller) {
+  if (refuse(Kind::memory, caller)) {
+    return nullptr;
+  }
+  void* const memory = align == 0 ? std::malloc(size)
+                                  : std::aligned_alloc(align, (size + align - 1) / align * align);
+  allocations += memory != nullptr ? 1 : 0;
+  return memory;
+}
+void* or_throw(void* memory) {
+  return memory != nullptr ? memory : throw std::bad_alloc{};
+}
+void give_back(void* memory) {
+  allocations -= memory != nullptr ? 1 : 0;
+  std::free(memory);
+}
+
 }  // namespace
 
 // What the plugin finds instead of the libraries' own.
 #pragma GCC visibility push(default)
 void* operator new(std::size_t size) {
-  void* const memory =
-      refuse(Kind::memory, __builtin_return_address(0)) ? nullptr : std::malloc(size);
-  if (memory == nullptr) {
-    throw std::bad_alloc{};
-  }
-  return memory;
+  return or_throw(allocate(size, 0, __builtin_return_address(0)));
 }
 void* operator new[](std::size_t size) {
-  void* const memory =
-      refuse(Kind::memory, __builtin_return_address(0)) ? nullptr : std::malloc(size);
-  if (memory == nullptr) {
-    throw std::bad_alloc{};
-  }
-  return memory;
+  return or_throw(allocate(size, 0, __builtin_return_address(0)));
 }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return refuse(Kind::memory, __builtin_return_address(0)) ? nullptr : std::malloc(size);
+  return allocate(size, 0, __builtin_return_address(0));
 }
 void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-  return refuse(Kind::memory, __builtin_return_address(0)) ? nullptr : std::malloc(size);
+  return allocate(size, 0, __builtin_return_address(0));
 }
 void* operator new(std::size_t size, std::align_val_t align, const std::nothrow_t&) noexcept {
-  const auto to = static_cast<std::size_t>(align);
-  return refuse(Kind::memory, __builtin_return_address(0))
-             ? nullptr
-             : std::aligned_alloc(to, (size + to - 1) / to * to);
+  return allocate(size, static_cast<std::size_t>(align), __builtin_return_address(0));
 }
 void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
+  give_back(memory);
 }
 void operator delete(void* memory) noexcept {
-  std::free(memory);
+  give_back(memory);
 }
 void operator delete[](void* memory) noexcept {
-  std::free(memory);
+  give_back(memory);
 }
 void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
+  give_back(memory);
 }
 void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
+  give_back(memory);
 }
 
 extern "C" {
@@ -210,35 +251,98 @@ int io_uring_submit(io_uring* ring) {
   return real(ring);
 }
 ssize_t pread(int fd, void* into, std::size_t length, off_t offset) {
-  return refuse(Kind::store, __builtin_return_address(0))
-             ? fail_with(EIO)
-             : ::syscall(SYS_pread64, fd, into, length, offset);
+  const void* const caller = __builtin_return_address(0);
+  return unless_refused(Kind::store, caller, SYS_pread64, fd, into, length, offset);
 }
 ssize_t pwrite(int fd, const void* from, std::size_t length, off_t offset) {
-  return refuse(Kind::store, __builtin_return_address(0))
-             ? fail_with(EIO)
-             : ::syscall(SYS_pwrite64, fd, from, length, offset);
+  const void* const caller = __builtin_return_address(0);
+  return unless_refused(Kind::store, caller, SYS_pwrite64, fd, from, length, offset);
 }
 int fsync(int fd) {
-  return static_cast<int>(
-      refuse(Kind::store, __builtin_return_address(0)) ? fail_with(EIO) : ::syscall(SYS_fsync, fd));
+  return unless_refused(Kind::store, __builtin_return_address(0), SYS_fsync, fd);
 }
 int ftruncate(int fd, off_t size) noexcept {
-  return static_cast<int>(refuse(Kind::store, __builtin_return_address(0))
-                              ? fail_with(EIO)
-                              : ::syscall(SYS_ftruncate, fd, size));
+  return unless_refused(Kind::store, __builtin_return_address(0), SYS_ftruncate, fd, size);
+}
+int fallocate(int fd, int mode, off_t offset, off_t length) {
+  const void* const caller = __builtin_return_address(0);
+  return unless_refused(Kind::store, caller, SYS_fallocate, fd, mode, offset, length);
+}
+int openat(int folder, const char* name, int flags, ...) {
+  std::va_list arguments;
+  va_start(arguments, flags);
+  const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
+  va_end(arguments);
+  const void* const caller = __builtin_return_address(0);
+  return unless_refused(Kind::file, caller, SYS_openat, folder, name, flags, mode);
+}
+ssize_t read(int fd, void* into, std::size_t length) {
+  const void* const caller = is_file(fd) ? __builtin_return_address(0) : nullptr;
+  return unless_refused(Kind::call, caller, SYS_read, fd, into, length);
+}
+ssize_t write(int fd, const void* from, std::size_t length) {
+  const void* const caller = is_file(fd) ? __builtin_return_address(0) : nullptr;
+  return unless_refused(Kind::call, caller, SYS_write, fd, from, length);
+}
+int fstat(int fd, struct stat* to) noexcept {
+  return unless_refused(Kind::call, __builtin_return_address(0), SYS_fstat, fd, to);
+}
+int fcntl(int fd, int command, ...) {
+  std::va_list arguments;
+  va_start(arguments, command);
+  void* const argument = va_arg(arguments, void*);
+  va_end(arguments);
+  return unless_refused(Kind::call, __builtin_return_address(0), SYS_fcntl, fd, command, argument);
+}
+off_t lseek(int fd, off_t offset, int whence) noexcept {
+  return unless_refused(Kind::call, __builtin_return_address(0), SYS_lseek, fd, offset, whence);
+}
+int rename(const char* from, const char* to) noexcept {
+  return unless_refused(Kind::call, __builtin_return_address(0), SYS_rename, from, to);
+}
+int unlinkat(int folder, const char* name, int flags) noexcept {
+  const void* const caller = __builtin_return_address(0);
+  return unless_refused(Kind::call, caller, SYS_unlinkat, folder, name, flags);
+}
+ssize_t fgetxattr(int fd, const char* name, void* into, std::size_t size) noexcept {
+  const void* const caller = __builtin_return_address(0);
+  return unless_refused(Kind::call, caller, SYS_fgetxattr, fd, name, into, size);
+}
+int fsetxattr(int fd, const char* name, const void* value, std::size_t size, int flags) noexcept {
+  const void* const caller = __builtin_return_address(0);
+  return unless_refused(Kind::call, caller, SYS_fsetxattr, fd, name, value, size, flags);
 }
 }
 #pragma GCC visibility pop
 
 namespace {
 
+// What a process has when its LUNs are gone.
+struct Left {
+  long allocations = 0;
+  long descriptors = 0;
+};
+
+// What the lives share.
+struct Shared {
+  std::uint64_t size = first_size;
+  Left usual;  // of a life in which nothing failed
+};
+
 // The LUN of all lives.
 struct Site {
+  Part part = Part::plain;
   std::string config;
-  std::uint64_t* size = nullptr;  // shared by the lives
-  bool at_start = false;          // LunOptions
+  Shared* shared = nullptr;
+  bool at_start = false;  // LunOptions
 };
+
+Left count_left() {
+  take_log();
+  namespace fs = std::filesystem;
+  const long descriptors = std::distance(fs::directory_iterator{"/proc/self/fd"}, {});
+  return {.allocations = allocations, .descriptors = descriptors};
+}
 
 enum class State { ready, given_up, neither };
 
@@ -270,14 +374,29 @@ State state_of(Lun& lun) {
   return state == State::neither && may_wait && waits ? State::given_up : state;
 }
 
+// A thread that opened a store may still be ending. Returns what is wrong.
+const char* look_for_more_than(const Left& usual) {
+  Left left;
+  const bool no_more = eventually([&] {
+    left = count_left();
+    return left.allocations <= usual.allocations && left.descriptors <= usual.descriptors;
+  });
+  if (no_more) {
+    return nullptr;
+  }
+  std::fprintf(stderr, "%ld allocations, usually %ld; %ld descriptors, usually %ld\n",
+               left.allocations, usual.allocations, left.descriptors, usual.descriptors);
+  return "something is left when the LUNs are gone";
+}
+
 // Everything a LUN does, once. Whether it was refused is its own business; a sentence is not.
 const char* life(const Site& site) {
   refuse_open = [](const void* caller) { return refuse(Kind::file, caller); };
   const std::string& config = site.config;
   LunOptions options;
-  options.size = *site.size;
+  options.size = site.shared->size;
   options.at_start = site.at_start;
-  armed = true;
+  armed = site.part != Part::load;
   auto lun = Lun::add(config, options);
   if (lun == nullptr) {
     armed = false;
@@ -292,8 +411,8 @@ const char* life(const Site& site) {
   if (const char* const wrong = commands.run(*lun)) {
     return wrong;
   }
-  if (state == State::ready && lun->reconfigure_size(*site.size + growth) == 0) {
-    *site.size += growth;
+  if (state == State::ready && lun->reconfigure_size(site.shared->size + growth) == 0) {
+    site.shared->size += growth;
   }
   (void)lun->reconfigure_string(config + ";slow=2s");
   const bool empty = lun->remove();
@@ -303,7 +422,7 @@ const char* life(const Site& site) {
   }
   // And the next one finds a sound process.
   lun.reset();
-  options.size = *site.size;
+  options.size = site.shared->size;
   lun = Lun::add(config, options);
   if (lun == nullptr || state_of(*lun) != State::ready ||
       lun->execute(test_unit_ready()).status != 0) {
@@ -317,36 +436,60 @@ const char* life(const Site& site) {
   return nullptr;
 }
 
-// Its name is how take_log() knows it.
-void wait_for_log_writer() {
-  for (int i = 0; i < 2000 && !log_writer_is_there(); ++i) {
-    ::usleep(1000);
+// Returns what is wrong.
+const char* load(const char* plugin, Part part) {
+  // Its code is there before anything in it runs.
+  if (::dlopen(plugin, RTLD_NOW | RTLD_LOCAL) == nullptr) {
+    return ::dlerror();
   }
+  ::dl_iterate_phdr(&note_range, nullptr);
+  armed = part == Part::load;
+  load_plugin(plugin);
+  armed = false;
+  const bool struck = part == Part::load && asked >= refuse_at;
+  if (struck && refused == Kind::thread &&
+      take_log().find("cannot start the thread") == std::string::npos) {
+    return "loaded without a thread, and without a sentence about it";
+  }
+  return nullptr;
 }
 
-// In a process of its own. 0: lived; 1: it was not asked so often; else what went wrong was said.
-int child(const char* plugin, const Site& site) {
+// How a life ends, and with that status its process. Over: it was not asked so often.
+enum class Outcome : int { lived = 0, failed = 2, over = 3 };
+
+// In a process of its own.
+Outcome child(const char* plugin, const Site& site) {
   ::alarm(60);
-  load_plugin(plugin);
-  wait_for_log_writer();
-  ::dl_iterate_phdr(&note_range, nullptr);
-  const char* const wrong = life(site);
+  const char* wrong = load(plugin, site.part);
+  if (wrong == nullptr) {
+    wrong = life(site);
+  }
+  if (refused == Kind::count) {
+    site.shared->usual = count_left();
+  }
+  if (wrong == nullptr) {
+    wrong = look_for_more_than(site.shared->usual);
+  }
   if (wrong != nullptr) {
     std::fprintf(stderr, "%s\n", wrong);
-    return 2;
+    return Outcome::failed;
   }
-  return asked.load() < refuse_at ? 1 : 0;
+  return asked.load() < refuse_at ? Outcome::over : Outcome::lived;
 }
 
-enum class Outcome { lived, over, failed };
+// Most of what loading asks for are pieces of one text, that which describes the keys.
+long places_apart(Part part) {
+  const char* const given = std::getenv("BALLAST_SWEEP_EVERY");
+  return std::max(part == Part::load ? 8L : 1L, given != nullptr ? std::atol(given) : 1L);
+}
 
 class Sweep {
  public:
-  Sweep(const char* plugin, bool with_log) : plugin_{plugin}, with_log_{with_log} {
+  Sweep(const char* plugin, Part part) : plugin_{plugin}, part_{part}, apart_{places_apart(part)} {
     void* const memory =
-        ::mmap(nullptr, sizeof *size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        ::mmap(nullptr, sizeof *shared_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     BALLAST_ASSERT(memory != MAP_FAILED);
-    size_ = new (memory) std::uint64_t{first_size};
+    shared_ = new (memory) Shared;
   }
   Outcome try_one(Kind kind, long number, bool on);
   // Returns how many lives went wrong.
@@ -356,16 +499,17 @@ class Sweep {
   Outcome try_in(const Folder& folder, Kind kind, long number, bool on) const;
 
   const char* const plugin_;
-  const bool with_log_;
+  const Part part_;
+  const long apart_;
   const Folder logged_{"/var/tmp"};
-  std::uint64_t* size_;
+  Shared* shared_;
 };
 
 Outcome Sweep::try_one(Kind kind, long number, bool on) {
-  if (with_log_) {
+  if (part_ == Part::log) {
     return try_in(logged_, kind, number, on);
   }
-  *size_ = first_size;
+  shared_->size = first_size;
   return try_in(Folder{"/dev/shm"}, kind, number, on);
 }
 
@@ -377,18 +521,27 @@ Outcome Sweep::try_in(const Folder& folder, Kind kind, long number, bool on) con
     from_then_on = on;
     ::setenv("BALLAST_RECORDS", folder.file("").c_str(), 1);
     std::string config = "file=" + folder.file("vol.raw");
-    if (with_log_) {
+    const bool with_log = part_ == Part::log;
+    if (with_log) {
       config += ";log=" + folder.file("vol.log") + ";log_size=256MiB";
     }
-    ::_exit(child(plugin_,
-                  {.config = config, .size = size_, .at_start = with_log_ && kind != Kind::count}));
+    const Outcome outcome = child(plugin_, {.part = part_,
+                                            .config = config,
+                                            .shared = shared_,
+                                            .at_start = with_log && kind != Kind::count});
+    if (ballast::exit_is_plain) {
+      std::exit(static_cast<int>(outcome));  // a tool reports what was run
+    }
+    ::_exit(static_cast<int>(outcome));
   }
   int status = 0;
   (void)::waitpid(process, &status, 0);
-  if (WIFEXITED(status) && WEXITSTATUS(status) <= 1) {
-    return WEXITSTATUS(status) == 0 ? Outcome::lived : Outcome::over;
+  for (const Outcome outcome : {Outcome::lived, Outcome::over}) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == static_cast<int>(outcome)) {
+      return outcome;
+    }
   }
-  std::fprintf(stderr, "%s %s %ld %s: %s %d\n", with_log_ ? "log" : "plain",
+  std::fprintf(stderr, "%s %s %ld %s: %s %d\n", part_names[static_cast<int>(part_)],
                kind_names[static_cast<int>(kind)], number, on ? "on" : "once",
                WIFEXITED(status) ? "exit" : "signal",
                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
@@ -397,9 +550,11 @@ Outcome Sweep::try_in(const Folder& folder, Kind kind, long number, bool on) con
 
 // Number by number, then in growing steps: what comes late in a life is much of the same.
 long Sweep::run(Kind kind, bool on) {
+  constexpr long each = 16;
   long failed = 0;
   long lives = 0;
-  for (long number = 1; number < 100000; number += 1 + number / 64) {
+  for (long number = 1; number < 100000;
+       number += std::max(number < each ? 1 : apart_, 1 + number / 64)) {
     const Outcome outcome = try_one(kind, number, on);
     if (outcome == Outcome::over) {
       break;
@@ -407,37 +562,33 @@ long Sweep::run(Kind kind, bool on) {
     ++lives;
     failed += outcome == Outcome::failed ? 1 : 0;
   }
-  std::printf("%-5s %-8s %s: %ld lives, %ld went wrong\n", with_log_ ? "log" : "plain",
+  std::printf("%-5s %-8s %s: %ld lives, %ld went wrong\n", part_names[static_cast<int>(part_)],
               kind_names[static_cast<int>(kind)], on ? "from then on" : "once", lives, failed);
   std::fflush(stdout);
   return failed;
 }
 
-// Kind::count: there is no such kind.
-Kind kind_of(std::string_view name) {
-  for (int kind = 0; kind < static_cast<int>(Kind::count); ++kind) {
-    if (name == kind_names[kind]) {
-      return static_cast<Kind>(kind);
-    }
-  }
-  return Kind::count;
+// `count`: there is none of that name.
+template <class Enumeration, std::size_t count>
+Enumeration called(std::string_view name, const char* const (&names)[count]) {
+  return static_cast<Enumeration>(std::find(std::begin(names), std::end(names), name) - names);
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  const std::string_view lun = count > 1 ? arguments[1] : "";
-  const Kind only = count > 2 ? kind_of(arguments[2]) : Kind::count;
-  if ((lun != "plain" && lun != "log") || (count > 2 && only == Kind::count)) {
-    std::fprintf(stderr, "usage: fault_sweep plain|log [KIND [FIRST [once|on]]]\n");
+  const Part part = called<Part>(count > 1 ? arguments[1] : "", part_names);
+  const Kind only = count > 2 ? called<Kind>(arguments[2], kind_names) : Kind::count;
+  if (part == Part::count || (count > 2 && only == Kind::count)) {
+    std::fprintf(stderr, "usage: fault_sweep plain|log|load [KIND [FIRST [once|on]]]\n");
     return 2;
   }
-  if (lun == "log" && (!has_direct_io("/var/tmp") || !has_attributes("/var/tmp"))) {
+  if (part == Part::log && (!has_direct_io("/var/tmp") || !has_attributes("/var/tmp"))) {
     std::printf("/var/tmp has no O_DIRECT or no extended attributes\n");
     return 77;
   }
   const char* plugin = std::getenv("BALLAST_PLUGIN");
-  Sweep sweep{plugin != nullptr ? plugin : "build/handler_ballast.so", lun == "log"};
+  Sweep sweep{plugin != nullptr ? plugin : "build/handler_ballast.so", part};
   // This life makes the log.
   if (sweep.try_one(Kind::count, 0, false) != Outcome::lived) {
     return 1;

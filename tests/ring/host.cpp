@@ -71,7 +71,9 @@ bool Lun::start(const std::string& config) {
   device_->cmd_tail = mailbox_->cmd_tail;
   device_->cfgstring = "ballast/" + config;
   device_->uio_name = options_.name.empty() ? "ring" + std::to_string(next_uio++) : options_.name;
-  add_to_configfs(device_->uio_name);
+  if (options_.in_configfs) {
+    add_to_configfs(device_->uio_name);
+  }
   device_->num_lbas = options_.size / options_.block_size;
   device_->block_size = options_.block_size;
   device_->max_xfer_len = options_.max_transfer_blocks;

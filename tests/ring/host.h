@@ -75,6 +75,7 @@ struct LunOptions {
   bool at_start = false;
   // The name of the backstore and of the uio device; empty: a new name.
   std::string name;
+  bool in_configfs = true;  // false: the plugin finds neither of the two
 };
 
 struct HostStats {
@@ -177,8 +178,6 @@ std::string check_config(const std::string& config);
 
 // The lines that the plugin logged since the last call, the error of the last open among them.
 std::string take_log();
-// Whether the plugin's thread that writes the log has begun.
-bool log_writer_is_there();
 // Makes the daemon's log hang, as on a frozen /var/log, until it is thawed.
 void freeze_log(bool frozen);
 

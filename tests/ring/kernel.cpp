@@ -74,6 +74,7 @@ void twist(const io_uring& ring, io_uring_sqe& sqe) {
   const std::uint64_t id = sqe.user_data;
   if (sqe.opcode == IORING_OP_ASYNC_CANCEL && s.instead.contains({ring.ring_fd, sqe.addr})) {
     ++s.cancels;
+    sqe = {};
     io_uring_prep_nop(&sqe);
     sqe.user_data = id;
     s.instead[{ring.ring_fd, id}] = {-EALREADY};
@@ -84,6 +85,8 @@ void twist(const io_uring& ring, io_uring_sqe& sqe) {
   if (rule == s.rules.end()) {
     return;
   }
+  // liburing 2.9 sets only the fields that an operation needs.
+  sqe = {};
   if (rule->second.hangs) {
     io_uring_prep_poll_add(&sqe, s.gate, POLLIN);
     s.instead[{ring.ring_fd, id}] = {-EAGAIN, true};  // "begin it anew"

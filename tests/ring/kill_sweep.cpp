@@ -14,7 +14,7 @@
 //
 // At last the log is drained offline, and the store alone must have everything.
 //
-// usage: kill_sweep BALLASTCTL [KILLS]      environment: BALLAST_SEED
+// usage: kill_sweep BALLASTCTL [KILLS OF EACH KIND]      environment: BALLAST_SEED
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -76,6 +76,8 @@ struct Shared {
   // In blocks. They differ while nobody knows whether the LUN has grown.
   std::atomic<std::uint64_t> size{lun_blocks};
   std::atomic<std::uint64_t> growing_to{lun_blocks};
+  // The largest of these so far. The LUN may have been so large, so the device stays as large.
+  std::atomic<std::uint64_t> reach{lun_blocks};
   std::atomic<std::uint64_t> growths{0};
   Block blocks[most_lun_blocks];
 };
@@ -233,7 +235,8 @@ void keep_growing(Lun& lun, ballast::test::LoopDevice& device, Shared& shared, s
   while (shared.size + most_growth <= most_lun_blocks) {
     std::this_thread::sleep_for(std::chrono::milliseconds{random() % 150});
     const std::uint64_t wanted = shared.size + 1 + random() % most_growth;
-    if (!device.grow(device_size(wanted))) {
+    shared.reach = std::max<std::uint64_t>(shared.reach, wanted);
+    if (!device.grow(device_size(shared.reach))) {
       std::fprintf(stderr, "the device cannot grow: %s\n", std::strerror(errno));
       ::_exit(2);
     }
@@ -448,14 +451,14 @@ bool Sweep::run(int kills, const std::string& ballastctl) {
 
 int main(int count, char** arguments) {
   if (count < 2) {
-    std::fprintf(stderr, "usage: kill_sweep BALLASTCTL [KILLS]\n");
+    std::fprintf(stderr, "usage: kill_sweep BALLASTCTL [KILLS OF EACH KIND]\n");
     return 2;
   }
   if (!has_direct_io(on_disk) || !has_attributes(on_disk)) {
     std::printf("%s has no O_DIRECT or no extended attributes\n", on_disk);
     return 77;
   }
-  const int kills = count > 2 ? std::atoi(arguments[2]) : 100;
+  const int kills = count > 2 ? std::atoi(arguments[2]) : 50;
   const std::uint64_t first = seed();
   struct Kind {
     const char* order;
@@ -470,7 +473,7 @@ int main(int count, char** arguments) {
     if (kind.device && !sweep.take_device()) {
       continue;
     }
-    if (!sweep.run(kills / 2, arguments[1])) {
+    if (!sweep.run(kills, arguments[1])) {
       std::fprintf(stderr, "failed with log_order=%s%s\n", kind.order,
                    kind.device ? " on a device" : "");
       return 1;

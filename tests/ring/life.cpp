@@ -122,14 +122,9 @@ const char* Life::run(Lun& lun) {
   ask({0x9e, 0x12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0});  // GET LBA STATUS
   ask({0x12, 1, 0xb0, 0, 255, 0});
   ask({0x4d, 0, 0x4c, 0, 0, 0, 0, 2, 0, 0});  // LOG SENSE
-  std::vector<std::byte> mode(255);
-  const Answer sensed = lun.execute(Cdb{0x1a, 8, 8, 0, 255, 0}, Direction::from_device, mode);
-  if (sensed.status == 0 && sensed.transferred > 4) {
-    mode.resize(sensed.transferred);
-    mode[0] = mode[2] = zero;
-    mode[4] &= std::byte{0x3f};
-    (void)lun.execute(Cdb{0x15, 0x10, 0, 0, static_cast<unsigned>(mode.size()), 0},
-                      Direction::to_device, mode);
+  std::vector<std::byte> mode = caching_page(lun);
+  if (!mode.empty()) {
+    (void)mode_select(lun, mode);
   }
   (void)lun.execute(cdb_10(0x3f, 0, 1));        // no such command
   (void)lun.execute(cdb_16(0x91, 0, 0));        // SYNCHRONIZE CACHE

@@ -86,6 +86,31 @@ void a_file_that_is_away_when_the_daemon_starts_is_waited_for(void**) {
   expect_data(*lun);
 }
 
+// Initiators tell disks apart by what is made of the serial.
+void two_luns_with_one_serial_are_told_of(void**) {
+  const auto add = [](const char* name, const char* serial) {
+    LunOptions options = as(name, false);
+    options.unit_serial = serial;
+    auto lun = Lun::add("memory", options);
+    assert_int_equal(lun->execute(test_unit_ready()).status, good);
+    return lun;
+  };
+  (void)take_log();
+  const auto first = add("first", "11111111-0000-4000-8000-000000000000");
+  const auto other = add("other", "22222222-0000-4000-8000-000000000000");
+  std::string log;
+  {
+    const auto twin = add("twin", "11111111-0000-4000-8000-000000000000");
+    assert_true(eventually([&] {
+      log += take_log();
+      return log.find("twin: has the same name for initiators as LUN first, naa.") !=
+             std::string::npos;
+    }));
+  }
+  assert_null(std::strstr(log.c_str(), "LUN other"));
+  assert_null(std::strstr(log.c_str(), "other: has the same name"));
+}
+
 // A restored configuration: the main loop runs.
 void a_restored_lun_waits_for_its_file_too(void**) {
   const Folder folder{"/dev/shm"};
@@ -174,6 +199,32 @@ void a_lun_that_never_became_ready_is_closed_at_once_and_wants_nothing_later(voi
   assert_true(eventually([&] { return check_config("ballast/file=" + path).empty(); }));
 }
 
+bool has_write_cache(Lun& lun) {
+  const std::vector<std::byte> page = caching_page(lun);
+  assert_false(page.empty());
+  return (page[6] & std::byte{0x04}) != std::byte{0};
+}
+
+void a_write_cache_that_was_turned_off_stays_off_when_the_daemon_starts_again(void**) {
+  const Folder folder{"/var/tmp"};
+  const std::string config = "file=" + folder.file("vol0.raw");
+  auto lun = Lun::add(config, as("modes", false));
+  assert_true(has_write_cache(*lun));
+  std::vector<std::byte> off = caching_page(*lun);
+  off[6] &= std::byte{0xfb};
+  assert_int_equal(mode_select(*lun, off).status, good);
+  assert_true(lun->remove());
+  for (const bool at_start : {true, false}) {
+    lun = Lun::add(config, as("modes", at_start));
+    assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
+    assert_false(has_write_cache(*lun));
+    assert_true(lun->remove());
+  }
+  lun = Lun::add("file=" + folder.file("vol1.raw"), as("modes", false));
+  assert_true(has_write_cache(*lun));  // another store
+  assert_true(lun->remove());
+}
+
 void luns_on_frozen_storage_are_closed_in_the_time_of_one(void**) {
   constexpr std::size_t count = 5;
   const Folder folder{"/dev/shm"};
@@ -208,11 +259,13 @@ int main() {
   load_built_plugin();
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_file_that_is_away_when_the_daemon_starts_is_waited_for),
+      cmocka_unit_test(two_luns_with_one_serial_are_told_of),
       cmocka_unit_test(a_restored_lun_waits_for_its_file_too),
       cmocka_unit_test(a_lun_that_is_becoming_ready_says_who_it_is_and_the_same_later),
       cmocka_unit_test(a_lun_that_is_becoming_ready_says_so_to_those_who_ask),
       cmocka_unit_test(who_makes_a_lun_where_another_had_its_file_is_told),
       cmocka_unit_test(a_lun_that_never_became_ready_is_closed_at_once_and_wants_nothing_later),
+      cmocka_unit_test(a_write_cache_that_was_turned_off_stays_off_when_the_daemon_starts_again),
       cmocka_unit_test(luns_on_frozen_storage_are_closed_in_the_time_of_one),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

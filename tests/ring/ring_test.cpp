@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "tests/cmocka.h"
+#include "tests/ring/assert_has.h"
 #include "tests/ring/support.h"
 
 using namespace ballast::ring_test;
@@ -305,10 +306,41 @@ void one_file_has_one_owner(void**) {
   assert_true(eventually([&] { return second->execute(test_unit_ready()).status == 0; }));
 }
 
-void a_size_of_no_blocks_is_refused(void**) {
+void expect_refused(const LunOptions& options, const char* why) {
+  (void)take_log();
+  assert_null(Lun::add("memory", options).get());
+  assert_has(take_log(), why);
+}
+
+void sizes_that_no_disk_has_are_refused(void**) {
   LunOptions options;
   options.size = 0;
-  assert_null(Lun::add("memory", options).get());
+  expect_refused(options, "a size of 0 blocks of 512 bytes is not possible");
+  options.size = std::uint64_t{9} << 60;
+  expect_refused(options, "give one block at least and 8 EiB at most");
+}
+
+void block_sizes_that_no_disk_has_are_refused(void**) {
+  LunOptions options;
+  options.block_size = 256;
+  expect_refused(options, "hw_block_size is 256; it must be 512, 1024, 2048 or 4096");
+  options.block_size = 520;
+  expect_refused(options, "hw_block_size is 520");
+  options.block_size = 8192;
+  expect_refused(options, "hw_block_size is 8192");
+}
+
+void an_old_kernel_is_enough_and_what_it_lacks_is_logged(void**) {
+  LunOptions options;
+  options.flags = 0;
+  (void)take_log();
+  const auto lun = Lun::add("memory", options);
+  assert_non_null(lun.get());
+  std::vector<std::byte> page(255);
+  assert_int_equal(lun->execute(inquiry(255), Direction::from_device, page).status, 0);
+  const std::string log = take_log();
+  assert_non_null(std::strstr(log.c_str(), "the kernel's command ring supports: none"));
+  assert_non_null(std::strstr(log.c_str(), "the kernel does not tell Ballast about ABORT TASK"));
 }
 
 void good_strings_are_accepted_with_and_without_colon(void**) {
@@ -565,14 +597,8 @@ void every_operation_has_a_way_through(void**) {
   std::vector<std::byte> in(512);
   assert_int_equal(lun->execute(inquiry_page(0x83, 512), Direction::from_device, in).status, 0);
   std::vector<std::byte> copy = copy_list(in, 0, 9, 1);
-  // The Caching page as MODE SENSE (6) gives it, with PS and MODE DATA LENGTH cleared.
-  std::vector<std::byte> mode(255);
-  const Answer sensed = lun->execute(Cdb{0x1a, 8, 8, 0, 255, 0}, Direction::from_device, mode);
-  assert_int_equal(sensed.status, 0);
-  mode.resize(sensed.transferred);
-  mode[0] = mode[2] = std::byte{0};
-  mode[4] &= std::byte{0x3f};
-
+  std::vector<std::byte> mode = caching_page(*lun);
+  assert_false(mode.empty());
   // The same with the longer header of MODE SELECT (10).
   std::vector<std::byte> mode_10(mode.size() + 4);
   mode_10[7] = mode[3];
@@ -699,7 +725,9 @@ int main() {
       cmocka_unit_test(what_cannot_be_opened_is_refused_with_a_reason),
       cmocka_unit_test(a_lun_that_cannot_be_opened_hurts_no_other),
       cmocka_unit_test(one_file_has_one_owner),
-      cmocka_unit_test(a_size_of_no_blocks_is_refused),
+      cmocka_unit_test(sizes_that_no_disk_has_are_refused),
+      cmocka_unit_test(block_sizes_that_no_disk_has_are_refused),
+      cmocka_unit_test(an_old_kernel_is_enough_and_what_it_lacks_is_logged),
       cmocka_unit_test(good_strings_are_accepted_with_and_without_colon),
       cmocka_unit_test(bad_strings_get_a_sentence),
       cmocka_unit_test(growing_is_noticed_and_usable),

@@ -54,6 +54,23 @@ std::vector<std::byte> copy_list(std::span<const std::byte> page_83, std::size_t
   return list;
 }
 
+std::vector<std::byte> caching_page(Lun& lun) {
+  std::vector<std::byte> list(255);
+  const Answer sensed = lun.execute(Cdb{0x1a, 8, 8, 0, 255, 0}, Direction::from_device, list);
+  if (sensed.status != 0 || sensed.transferred <= 4) {
+    return {};
+  }
+  list.resize(sensed.transferred);
+  list[0] = list[2] = std::byte{0};
+  list[4] &= std::byte{0x3f};
+  return list;
+}
+
+Answer mode_select(Lun& lun, std::vector<std::byte>& list) {
+  return lun.execute(Cdb{0x15, 0x10, 0, 0, static_cast<unsigned>(list.size()), 0},
+                     Direction::to_device, list);
+}
+
 Folder::Folder(const char* parent) : path_{std::string{parent} + "/ballast-ring-XXXXXX"} {
   BALLAST_ASSERT(::mkdtemp(path_.data()) != nullptr);
 }

@@ -31,6 +31,12 @@ std::vector<std::byte> bytes_of(std::size_t count, unsigned seed);
 std::vector<std::byte> copy_list(std::span<const std::byte> page_83, std::size_t from,
                                  std::size_t to, std::size_t count);
 
+// The Caching page as MODE SELECT (6) takes it: as MODE SENSE (6) gives it, with PS and MODE DATA
+// LENGTH cleared. Empty: MODE SENSE failed.
+std::vector<std::byte> caching_page(Lun& lun);
+// MODE SELECT (6) of such a list.
+Answer mode_select(Lun& lun, std::vector<std::byte>& list);
+
 // A new folder below `parent`. It is removed with everything in it.
 class Folder {
  public:

@@ -7,7 +7,7 @@
 #include "tests/sim/scenario.h"
 
 // after the others
-#include "tests/cmocka.h"
+#include "tests/sim/assert_well.h"
 
 using namespace ballast;
 using namespace ballast::sim;
@@ -17,11 +17,6 @@ namespace {
 constexpr Range here{8, 4};
 constexpr Content old_data{1, 0, 0};
 constexpr Content new_data{2, 0, 0};
-
-void assert_well(const std::string& wrong) {
-  report(wrong);
-  assert_true(wrong.empty());
-}
 
 void a_retried_change_takes_over_its_orphan(void**) {
   assert_well(in_every_order([](Choices& choices) {

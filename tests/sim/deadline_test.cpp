@@ -7,7 +7,7 @@
 #include "tests/sim/scenario.h"
 
 // after the others
-#include "tests/cmocka.h"
+#include "tests/sim/assert_well.h"
 
 using namespace ballast;
 using namespace ballast::sim;
@@ -17,11 +17,6 @@ using std::chrono::seconds;
 namespace {
 
 constexpr Range here{8, 4};
-
-void assert_well(const std::string& wrong) {
-  report(wrong);
-  assert_true(wrong.empty());
-}
 
 LunConfig shared_store() {
   LunConfig config;

@@ -10,13 +10,11 @@ namespace ballast::sim {
 namespace {
 
 using Kind = Wish::Kind;
-constexpr std::uint8_t medium_error = 0x3;
-constexpr std::uint8_t not_ready = 0x2;
-constexpr std::uint8_t unit_attention = 0x6;
-constexpr std::uint8_t illegal_request = 0x5;
+using scsi::SenseKey;
 
 bool has_unit_attention(const Issued& command) {
-  return command.status == scsi::Status::check_condition && command.sense_key() == unit_attention;
+  return command.status == scsi::Status::check_condition &&
+         command.sense_key() == SenseKey::unit_attention;
 }
 
 }  // namespace
@@ -44,6 +42,9 @@ void Initiator::start_calm(std::size_t count) {
 co::Task<void> Initiator::work(co::Executor& executor, Initiator* self) {
   while (!self->stop_.requested()) {
     Wish wish = self->draw();
+    if (wish.kind == Kind::start_stop) {
+      self->neighbourhood_.is_starting_or_stopping = true;
+    }
     bool once_more = true;
     while (once_more) {
       co::Wait wait{executor, "an answer"};
@@ -56,6 +57,9 @@ co::Task<void> Initiator::work(co::Executor& executor, Initiator* self) {
         const bool whole = co_await co::sleep_for(executor, time, self->stop_.token());
         once_more = whole;
       }
+    }
+    if (wish.kind == Kind::start_stop) {
+      self->neighbourhood_.is_starting_or_stopping = false;
     }
     const Nanoseconds time = self->draw_time(self->habits_.longest_think);
     const bool whole = co_await co::sleep_for(executor, time, self->stop_.token());
@@ -72,19 +76,27 @@ co::Task<void> Initiator::work_calmly(co::Executor& executor, Initiator* self, s
     co_await wait;
     self->learn(command);
     // A flush that failed before, and that nobody heard of, is reported now: once.
-    const std::uint8_t key = command.sense_key();
+    const SenseKey key = command.sense_key();
     const SimLog* const log = self->lun_.log();
     const bool has_failed =
         self->lun_.store().has_failed_to_make_durable() || (log != nullptr && log->has_failed());
-    const bool first_told = !told && (key == medium_error || key == not_ready) && has_failed;
+    const bool first_told =
+        !told && (key == SenseKey::medium_error || key == SenseKey::not_ready) && has_failed;
     told |= first_told;
     const bool fine = first_told || command.good() || has_unit_attention(command) ||
-                      command.miscompared() || command.sense_key() == illegal_request;
+                      command.miscompared() || key == SenseKey::illegal_request ||
+                      (key == SenseKey::copy_aborted && self->reaches_beyond_the_end(wish));
     if (!fine) {
       self->lun_.verdict().complain("command {} {} is answered {} although nothing is wrong",
                                     command.number, wish.description(), command.outcome());
     }
   }
+}
+
+bool Initiator::reaches_beyond_the_end(const Wish& wish) const {
+  return std::ranges::any_of(wish.ranges, [this](const Range& range) {
+    return range.lba + range.count > lun_.capacity();
+  });
 }
 
 bool Initiator::again(const Issued& command, Wish* wish) {
@@ -108,18 +120,17 @@ void Initiator::learn(const Issued& command) {
   if (!command.good()) {
     return;
   }
-  for (const Range& range : wish.ranges) {
-    for (std::uint32_t i = 0; i < range.count; ++i) {
-      Content& belief = neighbourhood_.belief[range.lba + i];
-      if (wish.kind == Kind::read) {
-        belief = command.found[i].is_torn() ? Content{} : command.found[i];
-      } else if (wish.kind == Kind::write || wish.kind == Kind::compare_and_write) {
-        belief = wish.data[i];
-      } else if (wish.changes()) {
-        belief = wish.kind == Kind::unmap ? Content{} : wish.data.front();
-      }
-    }
+  if (wish.kind == Kind::start_stop) {
+    neighbourhood_.stopped = !wish.start;
   }
+  wish.for_each_block([&](std::uint32_t block, std::uint32_t index) {
+    Content& belief = neighbourhood_.belief[block];
+    if (wish.kind == Kind::read) {
+      belief = command.found[index].is_torn() ? Content{} : command.found[index];
+    } else if (wish.changes()) {
+      belief = wish.put(index);
+    }
+  });
 }
 
 Nanoseconds Initiator::draw_time(Nanoseconds longest) {
@@ -133,7 +144,8 @@ Range Initiator::draw_range() {
   const bool big = random_.chance(1, 24);
   const std::uint32_t largest = big ? capacity : habits_.largest;
   Range range;
-  range.lba = static_cast<std::uint32_t>(random_.below(std::min(capacity, habits_.span)));
+  range.lba = library.count + static_cast<std::uint32_t>(
+                                  random_.below(std::min(capacity - library.count, habits_.span)));
   range.count = static_cast<std::uint32_t>(1 + random_.below(largest));
   if (!random_.chance(1, 64)) {
     range.count = std::min(range.count, capacity - range.lba);
@@ -143,7 +155,18 @@ Range Initiator::draw_range() {
   return range;
 }
 
+// Stopped, a LUN is of little use.
+bool Initiator::wants_start_stop() {
+  constexpr unsigned when_stopped = 200;
+  return habits_.stops > 0 && !neighbourhood_.is_starting_or_stopping &&
+         random_.chance(neighbourhood_.stopped ? when_stopped : habits_.stops, 1000);
+}
+
 Wish Initiator::draw() {
+  if (wants_start_stop()) {
+    const bool as_is = random_.chance(1, 10);
+    return start_stop_wish(neighbourhood_.stopped != as_is);
+  }
   const Range range = draw_range();
   if (random_.chance(habits_.changes, 1000)) {
     return draw_change(range);
@@ -181,6 +204,8 @@ Wish Initiator::draw_change(Range range) {
     wish = pattern_wish(range, new_data());
   } else if (lot < 86 && store.discard) {
     return draw_unmap(range);
+  } else if (lot >= 94) {
+    return draw_copy(range);
   } else {
     wish = draw_expecting(Range{range.lba, std::min(range.count, 4U)});
     wish.kind = Kind::compare_and_write;
@@ -197,6 +222,25 @@ Wish Initiator::draw_unmap(Range range) {
     ranges.push_back(draw_range());
   }
   return unmap_wish(std::move(ranges));
+}
+
+// Of what the library has, to this range, or to two.
+Wish Initiator::draw_copy(Range range) {
+  Wish wish;
+  wish.kind = Kind::copy;
+  wish.ranges = {range};
+  if (random_.chance(1, 3)) {
+    wish.ranges.push_back(draw_range());
+  }
+  for (Range& to : wish.ranges) {
+    const auto first = static_cast<std::uint32_t>(random_.below(library.count));
+    to.count = std::min(to.count, library.count - first);
+    wish.sources.push_back(Range{library.lba + first, to.count});
+    for (std::uint32_t i = 0; i < to.count; ++i) {
+      wish.data.push_back(Content{neighbourhood_.library_data, first + i, 0});
+    }
+  }
+  return wish;
 }
 
 // What the blocks are believed to hold; now and then something else.

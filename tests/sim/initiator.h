@@ -18,9 +18,17 @@
 
 namespace ballast::sim {
 
+// Blocks that are written once, before anything else happens, and are safe then. They are what
+// EXTENDED COPY copies, because its data is known. No other command begins there.
+inline constexpr Range library{0, 8};
+
 struct Neighbourhood {
   std::array<Content, most_blocks> belief{};
   std::uint32_t last_data = 0;
+  std::uint32_t library_data = 0;  // what the library has
+  // START STOP UNIT: one at a time is outstanding, so that it is known what came of it.
+  bool is_starting_or_stopping = false;
+  bool stopped = false;
 };
 
 // Chances are per mille.
@@ -33,6 +41,7 @@ struct Habits {
   std::uint32_t largest = 8;         // blocks of a usual command
   std::uint32_t span = most_blocks;  // commands begin in this many first blocks
   unsigned changes = 500;            // chance that a command is a change
+  unsigned stops = 0;                // chance that a command is START STOP UNIT
 };
 
 class Initiator {
@@ -54,9 +63,12 @@ class Initiator {
   // Whether to send `wish` again. It may change the wish.
   bool again(const Issued& command, Wish* wish);
   void learn(const Issued& command);
+  bool reaches_beyond_the_end(const Wish& wish) const;
   Wish draw();
   Wish draw_change(Range range);
   Wish draw_unmap(Range range);
+  Wish draw_copy(Range range);
+  bool wants_start_stop();
   Wish draw_expecting(Range range);
   Range draw_range();
   void alter(Wish* wish);

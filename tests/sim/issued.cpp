@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lib/scsi/cdb.h"
+#include "lib/scsi/sense.h"
 
 namespace ballast::sim {
 
@@ -33,6 +34,12 @@ Issued::Issued(std::uint32_t its_number, Wish what, co::Random& random)
   sense = sense_memory_;
 }
 
+bool Issued::found_stopped() const {
+  constexpr scsi::AdditionalSense what = scsi::asc::initializing_command_required;
+  return status == scsi::Status::check_condition && sense_key() == scsi::SenseKey::not_ready &&
+         sense_length > 13 && sense[12] == what.code && sense[13] == what.qualifier;
+}
+
 std::uint32_t Issued::information() const {
   return sense_length >= 7 && sense[0] == 0xf0 ? be32(sense, 3) : 0;
 }
@@ -47,7 +54,8 @@ std::string Issued::outcome() const {
       return "TASK SET FULL";
     default:
       return fmt::format("status {:02x} sense key {:x} {:02x}/{:02x}",
-                         static_cast<unsigned>(status), sense_key(), sense[12], sense[13]);
+                         static_cast<unsigned>(status), static_cast<unsigned>(sense_key()),
+                         sense[12], sense[13]);
   }
 }
 

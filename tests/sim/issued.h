@@ -18,6 +18,7 @@
 #include "lib/co/sim_executor.h"
 #include "lib/co/wait.h"
 #include "lib/scsi/command.h"
+#include "lib/scsi/sense.h"
 #include "tests/sim/wish.h"
 
 namespace ballast::sim {
@@ -51,9 +52,16 @@ class Issued : public scsi::Command {
   bool turned_away() const {
     return answered && (status == scsi::Status::busy || status == scsi::Status::task_set_full);
   }
-  // The SENSE KEY; 0 without sense data.
-  std::uint8_t sense_key() const { return sense_length > 2 ? sense[2] & 0x0f : 0; }
-  bool miscompared() const { return status == scsi::Status::check_condition && sense_key() == 0xe; }
+  // no_sense: without sense data, too.
+  scsi::SenseKey sense_key() const {
+    return sense_length > 2 ? scsi::SenseKey{static_cast<std::uint8_t>(sense[2] & 0x0f)}
+                            : scsi::SenseKey::no_sense;
+  }
+  bool miscompared() const {
+    return status == scsi::Status::check_condition && sense_key() == scsi::SenseKey::miscompare;
+  }
+  // Turned away because the LUN is stopped (START STOP UNIT).
+  bool found_stopped() const;
   // The INFORMATION field of sense data in fixed format.
   std::uint32_t information() const;
   // For a trace: "GOOD", "BUSY", "CHECK CONDITION key 6".

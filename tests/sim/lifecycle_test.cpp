@@ -6,7 +6,7 @@
 #include "tests/sim/scenario.h"
 
 // after the others
-#include "tests/cmocka.h"
+#include "tests/sim/assert_well.h"
 
 using namespace ballast;
 using namespace ballast::sim;
@@ -17,11 +17,6 @@ constexpr Range here{8, 4};
 constexpr Range at_the_end{60, 4};
 constexpr Content old_data{1, 0, 0};
 constexpr Content new_data{2, 0, 0};
-
-void assert_well(const std::string& wrong) {
-  report(wrong);
-  assert_true(wrong.empty());
-}
 
 void closing_answers_everything_and_waits_for_the_store(void**) {
   Scene scene;
@@ -77,7 +72,8 @@ void the_next_lun_waits_until_the_store_is_let_go_of(void**) {
     scene.pass(lun::Lun::look_interval);
     assert_true(scene.ready());
     assert_true(scene.at(8) == old_data);
-    assert_int_equal(scene.begin(read_wish(here)).sense_key(), 0x6);  // INQUIRY DATA HAS CHANGED
+    assert_true(scene.begin(read_wish(here)).sense_key() ==
+                scsi::SenseKey::unit_attention);  // INQUIRY DATA HAS CHANGED
     assert_true(scene.begin(write_wish(here, 2)).good());
     assert_true(scene.at(8) == new_data);
     return scene.end();
@@ -95,7 +91,7 @@ void a_held_compare_and_write_is_answered_at_closing(void**) {
   scene.close();
   scene.pass(scsi::TaskSet::cancel_grace);
   // Not BUSY: asked again it would compare with what it is writing.
-  assert_true(command.answered && command.sense_key() == 0x4);
+  assert_true(command.answered && command.sense_key() == scsi::SenseKey::hardware_error);
   assert_false(scene.closed());
   scene.release(1);
   scene.pass(Nanoseconds{1});
@@ -124,14 +120,14 @@ void shrinking_under_an_orphan_loses_nothing(void**) {
   scene.resize(32);
   scene.pass(Nanoseconds{1});
   assert_int_equal(scene.capacity(), 32);
-  assert_int_equal(scene.begin(read_wish(here)).sense_key(), 0x6);
+  assert_true(scene.begin(read_wish(here)).sense_key() == scsi::SenseKey::unit_attention);
   // The same again is beyond the end now, whatever the orphan does.
   const Issued& retry = scene.begin(write_wish(at_the_end, 1));
-  assert_int_equal(retry.sense_key(), 0x5);
+  assert_true(retry.sense_key() == scsi::SenseKey::illegal_request);
   scene.release(0);
   scene.resize(64);
   scene.pass(Nanoseconds{1});
-  assert_int_equal(scene.begin(read_wish(here)).sense_key(), 0x6);
+  assert_true(scene.begin(read_wish(here)).sense_key() == scsi::SenseKey::unit_attention);
   const Issued& read = scene.begin(read_wish(at_the_end));
   assert_true(read.good() && read.found[0] == old_data);
   assert_well(scene.end());
@@ -142,10 +138,10 @@ void an_unmap_beyond_the_new_end_takes_over_nothing(void**) {
   scene.orphan(unmap_wish({at_the_end}));
   scene.resize(32);
   scene.pass(Nanoseconds{1});
-  assert_int_equal(scene.begin(read_wish(here)).sense_key(), 0x6);
+  assert_true(scene.begin(read_wish(here)).sense_key() == scsi::SenseKey::unit_attention);
   const Issued& retry = scene.begin(unmap_wish({at_the_end}));
   scene.release(0);
-  assert_int_equal(retry.sense_key(), 0x5);
+  assert_true(retry.sense_key() == scsi::SenseKey::illegal_request);
   assert_well(scene.end());
 }
 
@@ -154,7 +150,7 @@ void growing_under_an_orphan(void**) {
   scene.orphan(write_wish(at_the_end, 1));
   scene.resize(96);
   scene.pass(Nanoseconds{1});
-  assert_int_equal(scene.begin(read_wish(here)).sense_key(), 0x6);
+  assert_true(scene.begin(read_wish(here)).sense_key() == scsi::SenseKey::unit_attention);
   const Issued& over = scene.begin(write_wish(Range{62, 8}, 2));
   assert_false(over.answered);
   assert_true(scene.begin(write_wish(Range{70, 8}, 3)).good());

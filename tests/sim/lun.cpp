@@ -9,6 +9,7 @@
 #include "lib/backend/checked.h"
 #include "lib/backend/filter.h"
 #include "lib/co/sleep.h"
+#include "tests/unit/scsi/copy_list.h"
 
 namespace ballast::sim {
 namespace {
@@ -178,7 +179,7 @@ Issued& Lun::send(const Wish& wish, co::Waker waker) {
     return command;
   }
   if (!lun_->is_identified()) {
-    lun_->identify({});
+    lun_->identify({.unit_serial = std::string{test::copy_serial}});
   }
   lun_->begin(command);
   return command;

@@ -17,6 +17,11 @@ double seconds(Nanoseconds time) {
   return std::chrono::duration<double>(time).count();
 }
 
+// Changes behind it wait until it has read, from the store perhaps.
+bool reads_and_changes(const Wish& wish) {
+  return wish.kind == Wish::Kind::compare_and_write || wish.kind == Wish::Kind::copy;
+}
+
 // The flush of a change that has to be durable counts as a part of it.
 bool may_be_of(const SimBackend::Op& op, const Issued& command) {
   if (op.started < command.arrived) {
@@ -172,10 +177,10 @@ void Monitor::look_at_log(const scsi::TaskSet& tasks, const std::vector<Issued*>
     verdict_.complain("the log is stalled, although its disk answers");
   }
   if (tasks.orphans() == 0) {
-    comparison_is_orphan_ = false;
+    reader_is_orphan_ = false;
   }
-  held_up_ = comparison_is_orphan_ || std::ranges::any_of(unanswered, [](const Issued* command) {
-               return command->wish.kind == Wish::Kind::compare_and_write;
+  held_up_ = reader_is_orphan_ || std::ranges::any_of(unanswered, [](const Issued* command) {
+               return reads_and_changes(command->wish);
              });
   for (Issued* const command : unanswered) {
     command->log_alone = command->log_alone && needs_log_alone(*command);
@@ -184,8 +189,8 @@ void Monitor::look_at_log(const scsi::TaskSet& tasks, const std::vector<Issued*>
 }
 
 void Monitor::check_log(const Issued& command, const scsi::TaskSet& tasks) {
-  if (command.wish.kind == Wish::Kind::compare_and_write && !command.good()) {
-    comparison_is_orphan_ = true;
+  if (reads_and_changes(command.wish) && !command.good()) {
+    reader_is_orphan_ = true;
   }
   if (!command.log_alone || command.aborted_at.has_value()) {
     return;
@@ -266,9 +271,10 @@ void Monitor::look_at_belief(TimePoint now, const scsi::TaskSet& tasks,
   }
 }
 
-// Nobody else writes data of this number while this command is unanswered.
+// Nobody else writes data of this number while this command is unanswered. (Others may copy what an
+// EXTENDED COPY copies.)
 void Monitor::check_held(const Issued& command) {
-  if (log_ != nullptr) {
+  if (log_ != nullptr || command.wish.kind == Wish::Kind::copy) {
     return;
   }
   const std::uint32_t data = command.wish.data.front().data();

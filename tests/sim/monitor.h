@@ -121,9 +121,9 @@ class Monitor {
   std::uint64_t answered_by_log_ = 0;
   bool log_was_full_ = false;
   bool short_of_buffers_ = false;
-  bool comparison_is_orphan_ = false;  // perhaps
-  bool held_up_ = false;               // a comparison may hold others up
-  std::uint64_t stalls_ = 0;           // stalls seen, of those that the task set counts
+  bool reader_is_orphan_ = false;  // perhaps
+  bool held_up_ = false;           // such a command may hold others up
+  std::uint64_t stalls_ = 0;       // stalls seen, of those that the task set counts
 };
 
 }  // namespace ballast::sim

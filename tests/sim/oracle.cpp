@@ -7,36 +7,18 @@ namespace ballast::sim {
 namespace {
 
 using Kind = Wish::Kind;
-
-constexpr std::uint8_t medium_error = 0x3;
-constexpr std::uint8_t illegal_request = 0x5;
-constexpr std::uint8_t unit_attention = 0x6;
-constexpr std::uint8_t data_protect = 0x7;
-
-// Calls visit(block, index of the block in the data) for each block of each range.
-template <class Visit>
-void for_each_block(const Wish& wish, Visit visit) {
-  for (const Range& range : wish.ranges) {
-    for (std::uint32_t i = 0; i < range.count; ++i) {
-      visit(range.lba + i, i);
-    }
-  }
-}
-
-Content put_by(const Wish& wish, std::uint32_t index) {
-  return wish.kind == Kind::unmap        ? Content{}
-         : wish.kind == Kind::write_same ? wish.data.front()
-                                         : wish.data[index];
-}
+using scsi::SenseKey;
 
 // Whether it is certain that a change which was not answered GOOD was not done.
 bool surely_not_done(const Issued& command) {
-  const std::uint8_t key = command.sense_key();
+  const SenseKey key = command.sense_key();
   if (command.status == scsi::Status::check_condition) {
-    return key == illegal_request || key == unit_attention || key == data_protect;
+    return key == SenseKey::illegal_request || key == SenseKey::unit_attention ||
+           key == SenseKey::data_protect || command.found_stopped();
   }
   if (command.status == scsi::Status::task_set_full) {
-    return command.wish.kind != Kind::unmap && !command.wish.and_verify;
+    return command.wish.kind != Kind::unmap && command.wish.kind != Kind::copy &&
+           !command.wish.and_verify;
   }
   return command.status == scsi::Status::busy && command.wish.kind == Kind::compare_and_write &&
          !command.while_closing;
@@ -50,6 +32,8 @@ void Oracle::reopened() {
     cache_off_since_ = next_moment();
   }
   cache_set_ = 0;
+  stopped_ = false;
+  stopped_set_ = next_moment();
 }
 
 void Oracle::lost(std::uint32_t block, Content before, Content now, std::uint32_t kept) {
@@ -90,7 +74,9 @@ void Oracle::arrived(Issued& command) {
   // While it is off already nothing has to be done.
   const bool cache_off =
       kind == Kind::mode_select && !command.wish.write_cache && !cache_off_since_.has_value();
-  if (kind == Kind::flush || cache_off || (kind == Kind::read && command.wish.fua)) {
+  const bool stops = kind == Kind::start_stop && !command.wish.start;
+  start_stops_ += kind == Kind::start_stop ? 1U : 0U;
+  if (kind == Kind::flush || cache_off || stops || (kind == Kind::read && command.wish.fua)) {
     command.required.assign(acknowledged_.begin(), acknowledged_.end());
     command.log_required = kind == Kind::read ? TimePoint{} : log_written_;
   }
@@ -98,6 +84,7 @@ void Oracle::arrived(Issued& command) {
 
 void Oracle::answered(const Issued& command) {
   record(command);
+  check_stopped(command);
   if (!command.good()) {
     excuse(command);
     return;
@@ -108,7 +95,7 @@ void Oracle::answered(const Issued& command) {
     check_safety_of_log(command);
   }
   if (command.wish.changes()) {
-    for_each_block(command.wish, [&](std::uint32_t block, std::uint32_t) {
+    command.wish.for_each_block([&](std::uint32_t block, std::uint32_t) {
       acknowledged_[block] = std::max(acknowledged_[block], store_.completed(block));
     });
   }
@@ -124,6 +111,25 @@ void Oracle::answered(const Issued& command) {
   }
 }
 
+void Oracle::check_stopped(const Issued& command) {
+  const Kind kind = command.wish.kind;
+  if (kind == Kind::start_stop) {
+    --start_stops_;
+    if (command.good()) {
+      stopped_ = !command.wish.start;
+      stopped_set_ = command.ended;
+    }
+    return;
+  }
+  const bool is_known = start_stops_ == 0 && stopped_set_ < command.began;
+  if (is_known &&
+      (stopped_ ? command.good() && kind != Kind::mode_select : command.found_stopped())) {
+    verdict_.complain("command {} {} is answered {} by a LUN that is {}", command.number,
+                      command.wish.description(), command.outcome(),
+                      stopped_ ? "stopped" : "not stopped");
+  }
+}
+
 // Told that a flush failed, the initiator knows that what was acknowledged may be gone.
 void Oracle::excuse(const Issued& command) {
   const Wish& wish = command.wish;
@@ -131,10 +137,11 @@ void Oracle::excuse(const Issued& command) {
   const bool just_flushed = std::any_of(ops.rbegin(), ops.rend(), [&](const SimBackend::Op& op) {
     return op.kind == OpKind::flush && !op.running && op.ended == command.answered_at;
   });
-  const bool flushes = wish.kind == Kind::flush || wish.kind == Kind::mode_select || wish.fua ||
-                       wish.and_verify || (wish.changes() && just_flushed);
+  const bool flushes = wish.kind == Kind::flush || wish.kind == Kind::mode_select ||
+                       wish.kind == Kind::start_stop || wish.fua || wish.and_verify ||
+                       (wish.changes() && just_flushed);
   if (!flushes || command.status != scsi::Status::check_condition ||
-      command.sense_key() != medium_error) {
+      command.sense_key() != SenseKey::medium_error) {
     return;
   }
   for (std::uint32_t block = 0; block < most_blocks; ++block) {
@@ -151,7 +158,7 @@ void Oracle::record(const Issued& command) {
   if (wish.changes() && !command.good() && surely_not_done(command)) {
     return;
   }
-  for_each_block(wish, [&](std::uint32_t block, std::uint32_t index) {
+  wish.for_each_block([&](std::uint32_t block, std::uint32_t index) {
     Access access{.certain = command.good()};
     if (wish.kind == Kind::compare_and_write) {
       access.kind = lost_during(command, block) ? Access::Kind::put : Access::Kind::swap;
@@ -159,7 +166,7 @@ void Oracle::record(const Issued& command) {
       access.content = wish.data[index];
     } else if (wish.changes()) {
       access.kind = Access::Kind::put;
-      access.content = put_by(wish, index);
+      access.content = wish.put(index);
       access.certain = command.good() && (wish.kind != Kind::unmap || unmapped_are_zeros());
     } else if (!command.good() || (wish.kind != Kind::read && wish.kind != Kind::verify)) {
       return;
@@ -237,8 +244,8 @@ void Oracle::check_safety(const Issued& command) {
   if (!wish.changes() || (wish.kind == Kind::unmap && !unmapped_are_zeros())) {
     return;
   }
-  for_each_block(wish, [&](std::uint32_t block, std::uint32_t index) {
-    const std::uint32_t landing = store_.first_landing(block, put_by(wish, index));
+  wish.for_each_block([&](std::uint32_t block, std::uint32_t index) {
+    const std::uint32_t landing = store_.first_landing(block, wish.put(index));
     if (landing == 0) {
       verdict_.complain("command {} {} is answered GOOD, but nothing of it came to block {}",
                         command.number, wish.description(), block);

@@ -10,11 +10,12 @@
 //                     access.
 //   MISCOMPARE        Blocks before the one that the sense data names were found as expected, and
 //                     that one was not. Nothing was written. (WRITE AND VERIFY: perhaps written.)
-//   other senses      ILLEGAL REQUEST, UNIT ATTENTION, DATA PROTECT: nothing was done. MEDIUM ERROR
-//                     and the rest: changes perhaps took effect, once, block by block.
-//   TASK SET FULL     Nothing was done. (UNMAP and WRITE AND VERIFY go to the store several times,
-//                     and may find no resources after the first time. So they were perhaps done in
-//                     part.)
+//   other senses      ILLEGAL REQUEST, UNIT ATTENTION, DATA PROTECT, and NOT READY of a LUN that is
+//                     stopped: nothing was done. MEDIUM ERROR and the rest: changes perhaps took
+//                     effect, once, block by block.
+//   TASK SET FULL     Nothing was done. (UNMAP, EXTENDED COPY and WRITE AND VERIFY go to the store
+//                     several times, and may find no resources after the first time. So they were
+//                     perhaps done in part.)
 //   BUSY              Changes perhaps took effect, once. COMPARE AND WRITE was not done, unless the
 //                     LUN was being closed.
 //
@@ -33,6 +34,11 @@
 // restarts; an access of its own then says which content went and which came back (register.h). If
 // the store's client cannot know whether acknowledged data was lost, no command may promise that
 // all is safe until the store is opened again.
+//
+// STOPPED. A command that needs the medium, and arrives after a START STOP UNIT that stopped the
+// LUN was answered GOOD, is turned away, and none is otherwise. A START STOP UNIT that is not
+// answered GOOD changes nothing. (EXTENDED COPY has known data because initiator.h keeps its
+// sources as they are. Its data may go to several blocks, and stay the same in the next copy.)
 //
 // LATE LANDINGS. On a store that is not exclusive, a request of a lost connection may land later,
 // over newer data. This too is an access of its own, in the moment when the store does it; on an
@@ -101,6 +107,7 @@ class Oracle final : public StoreWatcher {
   void check_safety(const Issued& command);
   void check_safety_of_log(const Issued& command);
   void excuse(const Issued& command);
+  void check_stopped(const Issued& command);
   bool unmapped_are_zeros() const {
     return log_ != nullptr || store_.capabilities().discard_zeroes;
   }
@@ -117,6 +124,10 @@ class Oracle final : public StoreWatcher {
   std::optional<std::uint64_t> unsafe_since_;     // no flush may end well
   std::optional<std::uint64_t> cache_off_since_;  // the moment of the MODE SELECT
   std::uint64_t cache_set_ = 0;                   // when the newest MODE SELECT that counts arrived
+  // START STOP UNIT
+  bool stopped_ = false;
+  std::uint64_t stopped_set_ = 0;  // since when it is so
+  unsigned start_stops_ = 0;       // unanswered
   std::uint64_t moment_ = 0;
   std::size_t undecided_ = 0;
 };

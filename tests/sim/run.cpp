@@ -19,9 +19,7 @@ class Run {
       : bounds_{options.bounds},
         random_{options.seed ^ 0x2a17},
         lun_{config_of(options)},
-        chaos_{lun_, random_.next()} {
-    lun_.store().set_temper(Chaos::draw_temper(random_));
-  }
+        chaos_{lun_, random_.next()} {}
 
   RunResult result();
 
@@ -35,7 +33,9 @@ class Run {
     return config;
   }
   Habits draw_habits(std::uint32_t span);
-  std::unique_ptr<Initiator> draw_initiator(std::uint32_t span);
+  std::unique_ptr<Initiator> draw_initiator(std::uint32_t span, unsigned stops);
+  void insist(const Wish& wish);
+  void fill_library();
   void safety();
   void settle();
   // After a failure of the store, a log waits up to a minute before it tries again.
@@ -66,19 +66,44 @@ Habits Run::draw_habits(std::uint32_t span) {
 }
 
 // (Two draws within one call would come in an order that the compiler chooses.)
-std::unique_ptr<Initiator> Run::draw_initiator(std::uint32_t span) {
-  const Habits habits = draw_habits(span);
+std::unique_ptr<Initiator> Run::draw_initiator(std::uint32_t span, unsigned stops) {
+  Habits habits = draw_habits(span);
+  habits.stops = stops;
   return std::make_unique<Initiator>(lun_, neighbourhood_, random_.next(), habits);
+}
+
+// Sends it again while it has a unit attention.
+void Run::insist(const Wish& wish) {
+  constexpr int attempts = 5;
+  for (int i = 0; i < attempts; ++i) {
+    const Issued& command = lun_.send(wish);
+    lun_.sim().run_for(seconds{1});
+    if (command.good()) {
+      return;
+    }
+  }
+  lun_.verdict().complain("{}, on a LUN that works, is never answered GOOD", wish.description());
+}
+
+// On a store without faults.
+void Run::fill_library() {
+  lun_.store().set_temper(Chaos::calm());
+  neighbourhood_.library_data = ++neighbourhood_.last_data;
+  insist(write_wish(library, neighbourhood_.library_data));
+  insist(flush_wish());
+  lun_.store().set_temper(Chaos::draw_temper(random_));
 }
 
 void Run::safety() {
   constexpr TimePoint enough_time{seconds{300}};
+  fill_library();
   const std::uint64_t initiators = 2 + random_.below(2);
+  const unsigned stops = random_.chance(1, 3) ? 5 : 0;
   // Now and then all of them crowd on a few blocks.
   const auto span =
       static_cast<std::uint32_t>(random_.chance(1, 3) ? 6 + random_.below(12) : most_blocks);
   for (std::uint64_t i = 0; i < std::min<std::uint64_t>(initiators, bounds_.initiators); ++i) {
-    initiators_.push_back(draw_initiator(span));
+    initiators_.push_back(draw_initiator(span, stops));
     initiators_.back()->start();
   }
   while (lun_.commands() < bounds_.commands && lun_.sim().now() < enough_time) {
@@ -117,8 +142,8 @@ void Run::settle() {
   if (!lun_.ready()) {
     lun_.verdict().complain("the LUN is not ready long after the thaw");
   }
-  (void)lun_.send(read_wish(Range{0, 1}));  // there is a task set from the first command on
-  lun_.sim().run_for(seconds{1});
+  insist(start_stop_wish(true));
+  neighbourhood_.stopped = false;
   const bool stopped = std::all_of(initiators_.begin(), initiators_.end(),
                                    [](const auto& initiator) { return initiator->stopped(); });
   if (!stopped || lun_.unanswered() != 0 || lun_.tasks().unanswered() != 0 ||
@@ -135,7 +160,7 @@ void Run::liveness() {
   std::vector<std::unique_ptr<Initiator>> calm;
   constexpr std::size_t commands_each = 4;
   for (std::size_t i = 0; i < initiators_.size(); ++i) {
-    calm.push_back(draw_initiator(most_blocks));
+    calm.push_back(draw_initiator(most_blocks, 0));
     calm.back()->start_calm(commands_each);
   }
   lun_.sim().run_for(seconds{19});
@@ -150,15 +175,7 @@ void Run::liveness() {
 void Run::read_everything() {
   lun_.resize(most_blocks);
   lun_.sim().run_for(seconds{1});
-  constexpr int attempts = 5;  // unit attentions
-  for (int i = 0; i < attempts; ++i) {
-    const Issued& command = lun_.send(read_wish(Range{0, most_blocks}));
-    lun_.sim().run_for(seconds{1});
-    if (command.good()) {
-      return;
-    }
-  }
-  lun_.verdict().complain("the LUN cannot be read at the end");
+  insist(read_wish(Range{0, most_blocks}));
 }
 
 RunResult Run::result() {

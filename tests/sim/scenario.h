@@ -12,7 +12,6 @@
 // Operations cannot be cancelled, so a command that is frozen past its deadline becomes an orphan.
 #pragma once
 
-#include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
@@ -101,6 +100,8 @@ class Scene : public Lun {
       release(frozen[choices.pick(frozen.size())]);
     }
   }
+  // Lets the oldest one go.
+  void thaw_one() { release(store().running_numbers().front()); }
   std::size_t ops() { return store().ops().size(); }  // operations that ever began
   Content at(std::uint32_t block) { return store().content(block); }
 
@@ -121,13 +122,6 @@ class Scene : public Lun {
     return wrong;
   }
 };
-
-// For the last line of a test: prints the result of end() unless it is empty.
-inline void report(const std::string& wrong) {
-  if (!wrong.empty()) {
-    std::fprintf(stderr, "%s\n", wrong.c_str());
-  }
-}
 
 // Plays `scenario`, which returns what is wrong, with all combinations of choices, at most a
 // hundred thousand. Returns a text about the first one that went wrong.

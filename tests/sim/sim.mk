@@ -4,6 +4,7 @@
 #
 #   make check-sim                         about 20 s of random runs, and scenarios written by hand
 #   SIM_SECONDS=3600 make check-sim        an hour of random runs
+#   SIM_RUNS=1000000 make check-sim        as many of them on all cores, for a day at the most
 #   SIM_LOGS=1 SIM_SECONDS=3600 build/tests/sim/random_test    an hour of runs that have a write log
 #   BALLAST_SEED=<seed> build/tests/sim/random_test     that run, and those after it
 #   SIM_TRACE=1 BALLAST_SEED=<seed> …                   with a trace of its events
@@ -22,9 +23,11 @@ endef
 $(foreach t,$(sim_tests),$(eval $(call sim_program,$(t))))
 
 SIM_SECONDS ?= 20
+SIM_RUNS ?=
 
 .PHONY: check-sim build-sim
 build-sim: $(sim_tests:%=$(B)/tests/sim/%)
 check-sim: build-sim
-	@SIM_SECONDS=$(SIM_SECONDS) BALLAST_TEST_SECONDS=$$(($(SIM_SECONDS) + 300)) \
+	@SIM_SECONDS=$(SIM_SECONDS) SIM_RUNS=$(SIM_RUNS) \
+	  BALLAST_TEST_SECONDS=$(if $(SIM_RUNS),86400,$$(($(SIM_SECONDS) + 300))) \
 	  ci/run-tests sim-$(VARIANT) $(sim_tests:%=$(B)/tests/sim/%)

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "lib/scsi/cdb.h"
+#include "tests/unit/scsi/copy_list.h"
 
 namespace ballast::sim {
 namespace {
@@ -45,6 +46,11 @@ Cdb unmap_cdb(const Wish& wish) {
   return cdb;
 }
 
+std::vector<std::byte> bytes_of(const Cdb& list) {
+  const auto bytes = std::as_bytes(std::span{list});
+  return {bytes.begin(), bytes.end()};
+}
+
 std::vector<std::byte> unmap_list(const Wish& wish) {
   Cdb list(unmap_header + unmap_descriptor * wish.ranges.size());
   put16(list, 0, list.size() - 2);
@@ -55,8 +61,7 @@ std::vector<std::byte> unmap_list(const Wish& wish) {
     put32(list, at + 8, range.count);
     at += unmap_descriptor;
   }
-  const auto bytes = std::as_bytes(std::span{list});
-  return {bytes.begin(), bytes.end()};
+  return bytes_of(list);
 }
 
 // MODE SELECT (6) of the Caching page: nothing set but WCE.
@@ -68,6 +73,14 @@ std::vector<std::byte> mode_list(const Wish& wish) {
   return list;
 }
 
+Cdb copy_parameters(const Wish& wish) {
+  std::vector<test::CopyRange> segments;
+  for (std::size_t i = 0; i < wish.ranges.size(); ++i) {
+    segments.push_back({wish.sources[i].lba, wish.ranges[i].lba, wish.ranges[i].count});
+  }
+  return test::copy_list(segments);
+}
+
 void append(std::vector<std::byte>* to, std::span<const Content> contents) {
   for (const Content& content : contents) {
     to->resize(to->size() + block_size);
@@ -76,6 +89,10 @@ void append(std::vector<std::byte>* to, std::span<const Content> contents) {
 }
 
 }  // namespace
+
+Content Wish::put(std::uint32_t index) const {
+  return kind == Kind::unmap ? Content{} : kind == Kind::write_same ? data.front() : data[index];
+}
 
 const char* Wish::name() const {
   switch (kind) {
@@ -95,6 +112,10 @@ const char* Wish::name() const {
       return "VERIFY";
     case Kind::mode_select:
       return "MODE SELECT";
+    case Kind::start_stop:
+      return "START STOP UNIT";
+    case Kind::copy:
+      return "EXTENDED COPY";
   }
   return "";
 }
@@ -109,6 +130,9 @@ std::string Wish::description() const {
   }
   if (kind == Kind::mode_select) {
     text += write_cache ? " WCE=1" : " WCE=0";
+  }
+  if (kind == Kind::start_stop) {
+    text += start ? " START=1" : " START=0";
   }
   return text + (fua ? " FUA" : "") + (may_unmap ? " UNMAP" : "");
 }
@@ -135,6 +159,10 @@ std::vector<std::uint8_t> cdb_of(const Wish& wish) {
       return ranged(wish.sixteen ? 0x8f : 0x2f, compare_all, wish.range());
     case Wish::Kind::mode_select:
       return {0x15, 0x10, 0, 0, mode_header + caching_page, 0};
+    case Wish::Kind::start_stop:
+      return {0x1b, 0, 0, 0, static_cast<std::uint8_t>(wish.start ? 0x01 : 0x00), 0};
+    case Wish::Kind::copy:
+      return test::copy_cdb(copy_parameters(wish).size());
   }
   return {};
 }
@@ -148,6 +176,9 @@ std::vector<std::byte> data_of(const Wish& wish) {
   }
   if (wish.kind == Wish::Kind::mode_select) {
     return mode_list(wish);
+  }
+  if (wish.kind == Wish::Kind::copy) {
+    return bytes_of(copy_parameters(wish));
   }
   std::vector<std::byte> data;
   append(&data, wish.expected);
@@ -197,6 +228,13 @@ Wish flush_wish() {
   Wish wish;
   wish.kind = Wish::Kind::flush;
   wish.ranges = {Range{}};
+  return wish;
+}
+
+Wish start_stop_wish(bool start) {
+  Wish wish;
+  wish.kind = Wish::Kind::start_stop;
+  wish.start = start;
   return wish;
 }
 

@@ -34,22 +34,39 @@ struct Wish {
     compare_and_write,
     verify,       // BYTCHK 01
     mode_select,  // WCE
+    start_stop,
+    copy,  // EXTENDED COPY within the LUN
   };
   Kind kind = Kind::read;
   bool sixteen = false;  // the 16-byte CDB
   bool fua = false;
-  bool and_verify = false;        // WRITE AND VERIFY, BYTCHK 01
-  bool may_unmap = false;         // UNMAP of WRITE SAME
-  bool write_cache = true;        // mode_select
-  std::vector<Range> ranges;      // one; any number for unmap; none for mode_select
-  std::vector<Content> data;      // by block; one for write_same
+  bool and_verify = false;  // WRITE AND VERIFY, BYTCHK 01
+  bool may_unmap = false;   // UNMAP of WRITE SAME
+  bool write_cache = true;  // mode_select
+  bool start = true;        // start_stop
+  // One; any number for unmap and copy; none for mode_select and start_stop.
+  std::vector<Range> ranges;
+  std::vector<Range> sources;     // copy: for each range one of the same size
+  std::vector<Content> data;      // by block; one for write_same; copy: what the sources hold
   std::vector<Content> expected;  // compare_and_write, verify
 
   const Range& range() const { return ranges.front(); }
   bool changes() const {
     return kind == Kind::write || kind == Kind::write_same || kind == Kind::unmap ||
-           kind == Kind::compare_and_write;
+           kind == Kind::compare_and_write || kind == Kind::copy;
   }
+  // Calls visit(block, index of the block in the data) for each block of each range.
+  template <class Visit>
+  void for_each_block(Visit visit) const {
+    std::uint32_t index = 0;
+    for (const Range& part : ranges) {
+      for (std::uint32_t i = 0; i < part.count; ++i) {
+        visit(part.lba + i, index++);
+      }
+    }
+  }
+  // What a change puts into the block with this index.
+  Content put(std::uint32_t index) const;
   const char* name() const;
   std::string description() const;  // "WRITE lba 3 blocks 2 FUA"
 };
@@ -66,5 +83,6 @@ Wish zero_wish(Range range);                         // WRITE SAME of zeros
 Wish pattern_wish(Range range, std::uint32_t data);  // WRITE SAME of data's block 0
 Wish unmap_wish(std::vector<Range> ranges);
 Wish flush_wish();
+Wish start_stop_wish(bool start);
 
 }  // namespace ballast::sim

@@ -80,7 +80,7 @@ void a_record_that_is_written_late_does_not(void**) {
   const Folder folder;
   const StoreRecords records{folder.path()};
   StoreRecord record = example("/srv/vol0.raw");
-  const std::uint64_t before = StoreRecords::next_turn();
+  const std::uint64_t before = next_turn();
   record.identity.inode = 4712;
   assert_true(records.keep(record).ok());
   record.identity.inode = 4711;

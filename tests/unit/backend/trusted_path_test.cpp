@@ -5,10 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
+#include <utility>
 
 #include "lib/backend/file_open.h"
 #include "tests/unit/backend/lab.h"
@@ -32,7 +36,7 @@ ino_t inode_of(const std::string& path) {
 
 // A folder with the file real/vol.
 struct Site {
-  Folder folder;
+  Folder folder{"/dev/shm"};
   std::string real = folder.file("real/vol");
   Site() {
     std::filesystem::create_directory(folder.file("real"));
@@ -124,6 +128,67 @@ void a_store_is_neither_opened_nor_made_over_somebodys_link(void**) {
   assert_false(std::filesystem::exists(site.folder.file("real/new")));
 }
 
+// Exchanges two names again and again, as the user who owns the folder can.
+class Exchanging {
+ public:
+  Exchanging(std::string one, std::string other)
+      : thread_{[this, one = std::move(one), other = std::move(other)] {
+          while (!ends_) {
+            BALLAST_ASSERT(
+                ::renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0);
+          }
+        }} {}
+  ~Exchanging() {
+    ends_ = true;
+    thread_.join();
+  }
+  Exchanging(const Exchanging&) = delete;
+  Exchanging& operator=(const Exchanging&) = delete;
+
+ private:
+  std::atomic<bool> ends_{false};
+  std::thread thread_;
+};
+
+// Opens the store while `with` takes the place of `place`, until both have been met often enough.
+void open_while_exchanging(const Site& site, const std::string& place, const std::string& with) {
+  const FileConfig config = file_config(site.folder.file("own/vol"));
+  const ino_t forbidden = inode_of(site.real);
+  const Exchanging exchanging{place, with};
+  constexpr int enough = 2000;  // of each: the moment in which an exchange matters is short
+  int opened = 0;
+  int refused = 0;
+  for (int i = 0; i < 1000000 && (opened < enough || refused < enough); ++i) {
+    const Result<OpenFile> store = open_file(config, 1_MiB, 512_B);
+    if (store) {
+      ++opened;
+      struct stat status {};
+      assert_int_equal(::fstat(store.value().fd.get(), &status), 0);
+      assert_int_not_equal(status.st_ino, forbidden);
+    } else {
+      ++refused;
+    }
+  }
+  assert_true(opened >= enough);
+  assert_true(refused >= enough);
+}
+
+void exchanging_files_or_folders_for_links_leads_to_no_other_file(void**) {
+  const Site site;
+  std::filesystem::resize_file(site.real, 1 << 20);
+  std::filesystem::create_directory(site.folder.file("own"));
+  const std::string own = site.folder.file("own/vol");
+  std::ofstream{own};
+  std::filesystem::resize_file(own, 1 << 20);
+  open_while_exchanging(site, own, site.link("to_file", site.real, somebody));
+  std::filesystem::remove_all(site.folder.file("own"));
+  std::filesystem::remove_all(site.folder.file("to_file"));
+  std::filesystem::create_directory(site.folder.file("own"));
+  std::ofstream{own};
+  std::filesystem::resize_file(own, 1 << 20);
+  open_while_exchanging(site, site.folder.file("own"), site.link("to_folder", "real", somebody));
+}
+
 }  // namespace
 
 int main() {
@@ -133,6 +198,7 @@ int main() {
       cmocka_unit_test(what_is_not_there_has_a_folder_and_a_name),
       cmocka_unit_test(ways_that_lead_nowhere_end),
       cmocka_unit_test(a_store_is_neither_opened_nor_made_over_somebodys_link),
+      cmocka_unit_test(exchanging_files_or_folders_for_links_leads_to_no_other_file),
   };
   return cmocka_run_group_tests_name("trusted_path", tests, nullptr, nullptr);
 }

@@ -168,6 +168,20 @@ void the_manuals_mistakes_have_these_messages(void**) {
   assert_true(count > 0);
 }
 
+void the_documents_say_how_long_a_string_may_be(void**) {
+  const std::string wanted = "at most " + std::to_string(longest_string) + " characters";
+  for (const char* const path : {document, manual, "targetcli-config/man/ballast.conf.5"}) {
+    const std::vector<std::string> lines = lines_of(path);
+    const auto has_it = [&](const std::string& line) {
+      return line.find(wanted) != std::string::npos;
+    };
+    if (std::none_of(lines.begin(), lines.end(), has_it)) {
+      print_error("%s does not say \"%s\"\n", path, wanted.c_str());
+      assert_true(false);
+    }
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -178,6 +192,7 @@ int main() {
       cmocka_unit_test(the_manual_has_every_key),
       cmocka_unit_test(the_manuals_examples_are_accepted),
       cmocka_unit_test(the_manuals_mistakes_have_these_messages),
+      cmocka_unit_test(the_documents_say_how_long_a_string_may_be),
   };
   return cmocka_run_group_tests_name("config_manual", tests, nullptr, nullptr);
 }

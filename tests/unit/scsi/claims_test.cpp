@@ -223,6 +223,48 @@ void one_command_has_its_usage_map(void**) {
   }
 }
 
+struct Timeouts {
+  std::uint64_t nominal;
+  std::uint64_t recommended;
+};
+
+Timeouts timeouts_of(DiskRig& rig, std::uint8_t opcode, std::optional<std::uint8_t> action = {}) {
+  const auto options = static_cast<std::uint8_t>(action.has_value() ? 0x82 : 0x81);
+  const Answer answer = rig.ask(report_codes(options, opcode, action.value_or(0)));
+  const std::size_t at = 4 + scsi::cdb_length(opcode);
+  return {be32(answer.reply, at + 4), be32(answer.reply, at + 8)};
+}
+
+void a_command_has_the_deadline_for_its_timeout_with_time_for_the_answer(void**) {
+  DiskRig rig{usual_config()};
+  assert_int_equal(timeouts_of(rig, 0x88).nominal, 0);  // nobody keeps a deadline
+  rig.disk->set_deadline(std::chrono::milliseconds{20500});
+  for (const std::uint8_t opcode : Bytes8{0x00, 0x12, 0x28, 0x88, 0x8a, 0x91, 0x42}) {
+    assert_int_equal(timeouts_of(rig, opcode).nominal, 21);
+    assert_int_equal(timeouts_of(rig, opcode).recommended, 31);
+  }
+  rig.disk->set_deadline(std::chrono::seconds{5});
+  const Answer all = rig.ask(report_codes(0x80), 4096);
+  assert_int_equal(be32(all.reply, 4 + 8 + 4), 5);
+  assert_int_equal(be32(all.reply, 4 + 8 + 8), 15);
+}
+
+void a_command_that_may_be_held_past_the_deadline_has_no_timeout(void**) {
+  DiskRig rig{usual_config()};
+  rig.disk->set_deadline(std::chrono::seconds{20});
+  // COMPARE AND WRITE; REPORT LUNS, which the kernel answers
+  for (const std::uint8_t opcode : Bytes8{0x89, 0xa0}) {
+    assert_int_equal(timeouts_of(rig, opcode).nominal, 0);
+    assert_int_equal(timeouts_of(rig, opcode).recommended, 0);
+  }
+  assert_int_equal(timeouts_of(rig, 0x5e, 0).recommended, 0);  // PERSISTENT RESERVE IN
+  DiskRig shared{
+      usual_config(), Bytes{4 << 20}, {}, [](SpyBackend& spy) { spy.pretend().exclusive = false; }};
+  shared.disk->set_deadline(std::chrono::seconds{20});
+  assert_int_equal(timeouts_of(shared, 0x8a).recommended, 0);
+  assert_int_equal(timeouts_of(shared, 0x88).recommended, 30);
+}
+
 // The kernel answers them; should one come all the same, it is unknown here.
 void what_the_kernel_answers_is_reported_and_not_served(void**) {
   DiskRig rig{usual_config()};
@@ -280,12 +322,17 @@ void block_limits_hold_at_the_limit_and_not_beyond(void**) {
   const std::uint32_t transfer = be32(page.reply, 8);
   assert_int_equal(transfer, 2048);
   assert_true(rig.ask(cdb_of(0x88, 0, 0, transfer), transfer * 512).good());
-  assert_true(rig.ask(cdb_of(0x88, 0, 0, transfer + 1), (transfer + 1) * 512).bad_field(10));
+  for (std::uint32_t more = 1; more <= 255; ++more) {
+    assert_true(
+        rig.ask(cdb_of(0x88, 0, 0, transfer + more), (transfer + more) * 512).bad_field(10));
+  }
 
   const std::uint64_t same = be64(page.reply, 36);
   assert_int_equal(same * 512, 1310720);
   assert_true(rig.send(cdb_of(0x93, 0, 0, same), pattern(512)).good());
-  assert_true(rig.send(cdb_of(0x93, 0, 0, same + 1), pattern(512)).bad_field(10));
+  for (std::uint64_t more = 1; more <= 255; ++more) {
+    assert_true(rig.send(cdb_of(0x93, 0, 0, same + more), pattern(512)).bad_field(10));
+  }
   assert_int_equal(page.reply[4] & 0x01, 0x01);  // WSNZ
   assert_true(rig.send(cdb_of(0x93, 0, 0, 0), pattern(512)).bad_field(10));
 
@@ -296,8 +343,10 @@ void block_limits_hold_at_the_limit_and_not_beyond(void**) {
   Bytes8 both = rig.stored(0, swap * 512);
   both.resize(2 * swap * 512, 0x77);
   assert_true(rig.send(cdb, both).good());
-  cdb[13] = static_cast<std::uint8_t>(swap + 1);
-  assert_true(rig.send(cdb, Bytes8(2 * (swap + 1) * 512)).bad_field(13));
+  for (std::size_t blocks = swap + 1; blocks <= 255; ++blocks) {
+    cdb[13] = static_cast<std::uint8_t>(blocks);
+    assert_true(rig.send(cdb, Bytes8(2 * blocks * 512)).bad_field(13));
+  }
 
   assert_int_equal(be16(page.reply, 6), 8);   // OPTIMAL TRANSFER LENGTH GRANULARITY
   assert_int_equal(be32(page.reply, 28), 8);  // OPTIMAL UNMAP GRANULARITY: 4 KiB
@@ -324,9 +373,11 @@ void unmap_limits_hold_at_the_limit_and_not_beyond(void**) {
     return rig.send(cdb, list);
   };
   assert_true(send(1, count).good());
-  assert_true(send(1, count + 1).bad_parameter(16));
   assert_true(send(descriptors, 1).good());
-  assert_true(send(descriptors + 1, 1).bad_parameter(2));
+  for (std::uint32_t more = 1; more <= 255; ++more) {
+    assert_true(send(1, count + more).bad_parameter(16));
+    assert_true(send(descriptors + more, 1).bad_parameter(2));
+  }
 }
 
 void provisioning_bits_say_what_unmaps(void**) {
@@ -366,6 +417,8 @@ int main() {
       cmocka_unit_test(all_commands_are_the_table),
       cmocka_unit_test(what_a_lun_cannot_do_it_does_not_report),
       cmocka_unit_test(one_command_has_its_usage_map),
+      cmocka_unit_test(a_command_has_the_deadline_for_its_timeout_with_time_for_the_answer),
+      cmocka_unit_test(a_command_that_may_be_held_past_the_deadline_has_no_timeout),
       cmocka_unit_test(what_the_kernel_answers_is_reported_and_not_served),
       cmocka_unit_test(one_command_that_there_is_not_is_not_supported),
       cmocka_unit_test(task_management_is_reported),

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // MODE SENSE and MODE SELECT.
+#include <optional>
+#include <utility>
+#include <vector>
+
 #include "tests/unit/scsi/rig.h"
 
 #include "tests/cmocka.h"
@@ -144,6 +148,70 @@ void d_sense_gives_sense_in_descriptors(void**) {
   list[4 + 2] &= 0xfb;
   assert_true(rig->send(select_6(list.size()), list).good());
   assert_true(rig->ask(cdb_of(0x28, 0, 0xffffffff, 1)).illegal(asc::lba_out_of_range));
+}
+
+struct Keeper final : scsi::ModeKeeper {
+  struct Kept {
+    scsi::ModePages::Values values;
+    scsi::ModePages::Values in_force;  // when they had been kept
+  };
+  std::vector<Kept> kept;
+  DiskRig* rig = nullptr;
+
+  co::Executor& executor() override { return rig->executor; }
+  co::Task<void> keep(scsi::ModePages::Values values) override {
+    kept.push_back({values, rig->disk->modes().values()});
+    co_return;
+  }
+};
+
+// A disk with a keeper, and with what was kept before.
+struct KeepingRig {
+  Keeper keeper;
+  std::unique_ptr<DiskRig> rig;
+  explicit KeepingRig(std::optional<scsi::ModePages::Values> before = {}) {
+    scsi::DiskConfig config = usual_config();
+    config.kept_modes = before;
+    config.mode_keeper = &keeper;
+    rig = std::make_unique<DiskRig>(std::move(config), Bytes{4 << 20}, volume::VolumeConfig{},
+                                    like_a_file);
+    keeper.rig = rig.get();
+  }
+};
+
+void modes_are_kept_before_they_are_in_force(void**) {
+  KeepingRig keeping;
+  DiskRig& rig = *keeping.rig;
+  Bytes8 list = list_of(rig, 0x08);
+  list[4 + 2] = 0x00;  // WCE
+  assert_true(rig.send(select_6(list.size()), list).good());
+  assert_int_equal(keeping.keeper.kept.size(), 1);
+  assert_false(keeping.keeper.kept[0].values.write_cache);
+  assert_true(keeping.keeper.kept[0].in_force.write_cache);
+  assert_false(rig.disk->modes().write_cache());
+  assert_true(rig.send(select_6(list.size()), list).good());
+  assert_int_equal(keeping.keeper.kept.size(), 1);  // it changed nothing
+  list = list_of(rig, 0x0a);
+  list[4 + 4] |= 0x08;  // SWP
+  assert_true(rig.send(select_6(list.size()), list).good());
+  assert_int_equal(keeping.keeper.kept.size(), 2);
+  assert_true(keeping.keeper.kept[1].values == rig.disk->modes().values());
+}
+
+void a_disk_has_the_modes_of_its_last_life(void**) {
+  KeepingRig keeping{scsi::ModePages::Values{.write_cache = false, .software_write_protect = true}};
+  DiskRig& rig = *keeping.rig;
+  assert_int_equal(rig.ask(sense_6(0x08)).reply[4 + 2], 0x00);
+  assert_int_equal(rig.ask(sense_6(0x88)).reply[4 + 2], 0x04);  // the default is what it was
+  assert_true(rig.send(cdb_of(0x2a, 0, 0, 1), pattern(512))
+                  .failed(SenseKey::data_protect, asc::software_write_protected));
+}
+
+void a_store_without_cache_has_none_again(void**) {
+  scsi::DiskConfig config = usual_config();
+  config.kept_modes = scsi::ModePages::Values{.write_cache = true};
+  DiskRig rig{std::move(config)};
+  assert_int_equal(rig.ask(sense_6(0x08)).reply[4 + 2], 0x00);
 }
 
 void swp_protects_until_it_is_cleared(void**) {
@@ -316,6 +384,9 @@ int main() {
       cmocka_unit_test(wce_can_be_cleared_and_stays_so),
       cmocka_unit_test(wce_cannot_be_set_where_there_is_no_cache),
       cmocka_unit_test(d_sense_gives_sense_in_descriptors),
+      cmocka_unit_test(modes_are_kept_before_they_are_in_force),
+      cmocka_unit_test(a_disk_has_the_modes_of_its_last_life),
+      cmocka_unit_test(a_store_without_cache_has_none_again),
       cmocka_unit_test(swp_protects_until_it_is_cleared),
       cmocka_unit_test(a_list_with_an_error_changes_nothing),
       cmocka_unit_test(each_mistake_in_a_list_has_its_own_sense),
