@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small HTTP server for pages that are made when they are asked for. The protocol is civetweb's.
 //
-// It takes GET and HEAD, one request a connection. A fixed number of threads answer; further
-// clients wait in a bounded queue and then in the kernel's. A client has `client_limit` to send its
-// request, and as long again to take each part of the answer.
+// It takes GET and HEAD, one request a connection. A client has `client_limit` to send its request,
+// and as long again to take each part of the answer; then it is thrown out. Each client has a
+// thread of a fixed number; further ones wait in a bounded queue and then in the kernel's. There
+// are many threads, since one that waits for a client costs next to nothing, and clients that only
+// connect must not keep others from being answered.
 #pragma once
 
 #include <civetweb.h>
@@ -19,8 +21,8 @@
 
 namespace ballast::exporter {
 
-inline constexpr int server_threads = 8;
-inline constexpr std::chrono::milliseconds client_limit{5000};
+inline constexpr int server_threads = 128;
+inline constexpr std::chrono::milliseconds client_limit{2000};
 
 struct Answer {
   int status = 200;

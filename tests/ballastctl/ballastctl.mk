@@ -15,7 +15,8 @@ $(ctl_tests): $(B)/%: $(B)/obj/%.o $$(ctl_test_objects) $(call archives_upto,lun
 build-ballastctl: $(ctl_tests) $(B)/tests/control/host $(B)/ballastctl
 check-ballastctl: build-ballastctl
 	@CONTROL_HOST=$(B)/tests/control/host BALLASTCTL=$(B)/ballastctl \
-	  ci/run-tests ballastctl-$(VARIANT) $(ctl_tests) tests/ballastctl/watch_bus_test tests/ballastctl/history_test tests/ballastctl/report_test
+	  ci/run-tests ballastctl-$(VARIANT) $(ctl_tests) tests/ballastctl/watch_bus_test tests/ballastctl/history_test tests/ballastctl/report_test \
+	  tests/ballastctl/login_test tests/ballastctl/recipe_test
 
 check-ballastctl: check-install
 .PHONY: check-install

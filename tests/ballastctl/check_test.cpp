@@ -2,6 +2,8 @@
 #include "targetcli-config/ballastctl/check/check.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -172,6 +174,24 @@ void a_target_that_was_never_saved_is_a_warning(void**) {
   is_only(found_in(found_on(tree)), Severity::warning, "vol0", "which does not exist");
 }
 
+void a_user_who_may_not_look_is_told_so(void**) {
+  const Tree tree;
+  add_target(tree, 1);
+  tree.write(saved_path, saved_with(1).dump());
+  constexpr uid_t nobody = 65534;
+  const std::string folder = tree.root() + "/etc/rtslib-fb-target";
+  assert_int_equal(::chmod(tree.root().c_str(), 0755), 0);
+  assert_int_equal(::chmod(folder.c_str(), 0), 0);
+  const bool root = ::geteuid() == 0;
+  assert_int_equal(root ? ::seteuid(nobody) : 0, 0);
+  const auto saved = inventory_saved(tree.files());
+  assert_int_equal(root ? ::seteuid(0) : 0, 0);
+  assert_int_equal(::chmod(folder.c_str(), 0755), 0);
+  assert_false(saved.ok());
+  assert_string_equal(saved.error().message.c_str(),
+                      (saved_path + " cannot be read: run it as root").c_str());
+}
+
 void a_configuration_that_is_saved_otherwise_is_a_warning(void**) {
   const Tree tree;
   good(tree);
@@ -187,12 +207,15 @@ void the_path_of_other_distributions_is_known(void**) {
 }
 
 void a_file_that_is_no_configuration_is_unknown(void**) {
-  for (const char* const text : {"", "{", "[]", R"({"storage_objects": [{}]})",
-                                 R"({"storage_objects": 7, "targets": "x"})"}) {
+  for (const std::string& text :
+       {std::string{}, std::string{"{"}, std::string{"[]"}, std::string(500, '9'),
+        std::string{R"({"storage_objects": [{}]})"},
+        std::string{R"({"storage_objects": 7, "targets": "x"})"}}) {
     const Tree tree;
     tree.write(saved_path, text);
     const Found found = found_on(tree);
     assert_false(found.saved.ok());
+    assert_in_range(found.saved.error().message.size(), 1, 200);
     is_only(found_in(found), Severity::unknown, "saved configuration", saved_path.c_str());
   }
 }
@@ -378,6 +401,66 @@ void a_daemon_from_before_its_settings_is_a_warning(void**) {
   is_only(of_units(tree), Severity::warning, "tcmu-runner.service", "1024 open files, not 1048576");
 }
 
+// As `systemctl show` prints a unit that is masked.
+const std::string masked =
+    "MainPID=0\nLoadState=masked\nUnitFileState=masked\nDropInPaths=\nNeedDaemonReload=no";
+const std::string enabled = "\nUnitFileState=enabled";
+const std::string disabled = "\nUnitFileState=disabled";
+const std::string absent = "MainPID=0\nLoadState=not-found\nUnitFileState=\nDropInPaths=";
+
+// What is found on a good target with these units: the daemon's, and those that restore.
+Findings at_boot(const std::string& daemon, const std::string& debian, const std::string& fedora) {
+  const Tree tree;
+  Found found = good(tree);
+  add_systemd(tree, daemon, debian + "\n\n" + fedora);
+  tree.write("/usr/lib/systemd/system/target.service.d/ballast.conf", "");
+  found.units = check::gather(tree.files()).units;
+  return found_in(found);
+}
+
+void a_boot_that_would_restore_nothing_is_a_warning(void**) {
+  const std::string daemon = unit_with(tcmu_settings) + enabled;
+  const std::string restorer = unit_with(restore_settings);
+  assert_true(at_boot(daemon, restorer + enabled, absent).empty());
+  const Findings off = at_boot(daemon, restorer + disabled, absent);
+  is_only(off, Severity::warning, "rtslib-fb-targetctl.service",
+          "is disabled: the next boot does not bring back what "
+          "/etc/rtslib-fb-target/saveconfig.json has");
+  assert_string_equal(off[0].how.c_str(), "systemctl enable rtslib-fb-targetctl.service");
+  const Findings no_way = at_boot(daemon, masked, absent);
+  is_only(no_way, Severity::warning, "rtslib-fb-targetctl.service", "is masked: the next boot");
+  assert_string_equal(no_way[0].how.c_str(),
+                      "systemctl unmask rtslib-fb-targetctl.service, then systemctl enable "
+                      "rtslib-fb-targetctl.service");
+}
+
+void one_unit_that_restores_is_enough(void**) {
+  const std::string daemon = unit_with(tcmu_settings) + enabled;
+  const std::string fedora = unit_with("/usr/lib/systemd/system/target.service.d/ballast.conf");
+  assert_true(at_boot(daemon, absent, fedora + enabled).empty());
+  is_only(at_boot(daemon, absent, fedora + disabled), Severity::warning, "target.service",
+          "is disabled");
+  assert_true(at_boot(daemon, unit_with(restore_settings) + enabled, masked).empty());
+}
+
+// It need not be enabled: Ballast's settings start it for the unit that restores.
+void only_a_masked_daemon_is_missed_at_boot(void**) {
+  const std::string restorer = unit_with(restore_settings) + enabled;
+  assert_true(at_boot(unit_with(tcmu_settings) + disabled, restorer, absent).empty());
+  is_only(at_boot(masked, restorer, absent), Severity::warning, "tcmu-runner.service",
+          "is masked: after the next boot nobody answers the LUNs");
+}
+
+void where_nothing_is_saved_no_boot_restores(void**) {
+  const Tree tree;
+  Found found = found_on(tree);
+  check::Unit unit;
+  unit.restores = true;
+  unit.at_boot = "disabled";
+  found.units = {unit};
+  assert_true(check::judge_boot(found).empty());
+}
+
 void a_machine_without_systemd_has_no_units(void**) {
   const Tree tree;
   assert_true(check::gather(tree.files()).units.empty());
@@ -468,6 +551,7 @@ int main() {
       cmocka_unit_test(what_is_not_saved_is_a_warning),
       cmocka_unit_test(nobody_is_told_to_save_while_something_is_missing),
       cmocka_unit_test(a_target_that_was_never_saved_is_a_warning),
+      cmocka_unit_test(a_user_who_may_not_look_is_told_so),
       cmocka_unit_test(a_configuration_that_is_saved_otherwise_is_a_warning),
       cmocka_unit_test(the_path_of_other_distributions_is_known),
       cmocka_unit_test(a_file_that_is_no_configuration_is_unknown),
@@ -486,6 +570,10 @@ int main() {
       cmocka_unit_test(settings_that_are_only_on_disk_are_a_warning),
       cmocka_unit_test(settings_that_are_missing_or_old_are_a_warning),
       cmocka_unit_test(a_daemon_from_before_its_settings_is_a_warning),
+      cmocka_unit_test(a_boot_that_would_restore_nothing_is_a_warning),
+      cmocka_unit_test(one_unit_that_restores_is_enough),
+      cmocka_unit_test(only_a_masked_daemon_is_missed_at_boot),
+      cmocka_unit_test(where_nothing_is_saved_no_boot_restores),
       cmocka_unit_test(a_machine_without_systemd_has_no_units),
       cmocka_unit_test(the_worst_comes_first_and_bars_are_no_performance_data),
       cmocka_unit_test(json_has_the_same),

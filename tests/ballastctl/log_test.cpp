@@ -38,8 +38,9 @@ struct Said {
   std::string text;  // of both streams
 };
 
-Said ballastctl(const std::string& arguments) {
-  const std::string command = std::string{std::getenv("BALLASTCTL")} + " " + arguments + " 2>&1";
+Said ballastctl(const std::string& arguments, const char* redirection = " 2>&1") {
+  const std::string command =
+      std::string{std::getenv("BALLASTCTL")} + " " + arguments + redirection;
   FILE* const pipe = ::popen(command.c_str(), "r");
   assert_non_null(pipe);
   Said said{};
@@ -59,6 +60,17 @@ void assert_says(const Said& said, int status, const std::string& part) {
   }
   assert_int_equal(said.status, status);
   assert_true(said.text.find(part) != std::string::npos);
+}
+
+std::string stdout_of(const std::string& arguments, int status) {
+  const Said said = ballastctl(arguments, " 2>/dev/null");
+  assert_int_equal(said.status, status);
+  return said.text;
+}
+
+// All that it prints on standard output.
+nlohmann::json document_of(const std::string& arguments) {
+  return nlohmann::json::parse(stdout_of(arguments, 0));
 }
 
 std::string bytes_of(const std::string& path) {
@@ -222,6 +234,19 @@ void an_image_in_ceph_is_left_to_its_lun(void**) {
   assert_says(ballastctl("log drain " + site.log() + " rbd=pool/image"), 1, "open its LUN");
 }
 
+void drain_as_json_says_whose_log_it_was(void**) {
+  Site site;
+  site.make_filled();
+  const nlohmann::json json = document_of("log drain --json " + site.both());
+  assert_true(json.at("report") == "log_drain");
+  assert_true(json.at("lun").is_null());
+  assert_true(json.at("log") == site.log());
+  assert_true(json.at("store") == "file=" + site.store());
+  assert_true(json.at("let_go") == true);
+  test::expect_as_in_manual(json, {"OTHER DOCUMENTS", "log drain"});
+  assert_false(site.label().names_log());
+}
+
 // --- abandon -------------------------------------------------------------------------------------
 
 void abandon_needs_yes(void**) {
@@ -232,6 +257,23 @@ void abandon_needs_yes(void**) {
   assert_says(said, 1, "needs the log " + site.log() + " on gw1");
   assert_true(site.label().names_log());
   assert_int_equal(site.label().owner, 3);
+}
+
+void abandon_as_json_says_which_log_it_was(void**) {
+  Site site;
+  site.make_filled();
+  const std::string abandon = "log abandon --json " + site.store();
+  const std::string nothing = stdout_of(abandon, 1);
+  assert_string_equal(nothing.c_str(), "");
+  assert_says(ballastctl(abandon), 1, "needs the log " + site.log() + " on gw1");
+  assert_true(site.label().names_log());
+  const nlohmann::json json = document_of(abandon + " --yes");
+  assert_true(json.at("report") == "log_abandon");
+  assert_true(json.at("store") == "file=" + site.store());
+  assert_true(json.at("log") == site.log());
+  assert_true(json.at("host") == "gw1");
+  assert_true(json.at("owner") == 4);
+  test::expect_as_in_manual(json, {"OTHER DOCUMENTS", "log abandon"});
 }
 
 void an_abandoned_log_is_refused(void**) {
@@ -273,7 +315,6 @@ void a_damaged_label_is_written_anew_from_the_log(void**) {
   Site site;
   site.make_filled();
   const std::string relabel = "log relabel " + site.both();
-  assert_says(ballastctl(relabel + " --yes"), 1, "is not damaged");
   const std::string rubbish = "BLGLABEL" + std::string(100, 'x');
   assert_int_equal(
       ::setxattr(site.store().c_str(), "user.ballast.log", rubbish.data(), rubbish.size(), 0), 0);
@@ -286,6 +327,38 @@ void a_damaged_label_is_written_anew_from_the_log(void**) {
   assert_int_equal(site.label().owner, 3);
   assert_says(ballastctl("log drain " + site.both()), 0, "needs no log now");
   assert_true(bytes_of(site.store()) == site.image());
+}
+
+void a_label_that_is_gone_is_written_anew_from_the_log(void**) {
+  Site site;
+  site.make_filled();
+  assert_int_equal(::removexattr(site.store().c_str(), "user.ballast.log"), 0);
+  assert_says(ballastctl("log drain " + site.both()), 1, "run \"ballastctl log relabel\"");
+  const Said asks = ballastctl("log relabel " + site.both());
+  assert_says(asks, 1, "has no label");
+  assert_says(asks, 1, "no copy of an earlier time");
+  assert_false(backend::read_label(site.store(), lun).value().has_value());
+  assert_says(ballastctl("log relabel --yes " + site.both()), 0, "needs this log now");
+  assert_int_equal(site.label().owner, 3);
+  assert_says(ballastctl("log drain " + site.both()), 0, "needs no log now");
+  assert_true(bytes_of(site.store()) == site.image());
+}
+
+void relabel_as_json_says_what_the_label_was(void**) {
+  Site site;
+  site.make_filled();
+  const std::string relabel = "log relabel --json " + site.both();
+  assert_int_equal(::removexattr(site.store().c_str(), "user.ballast.log"), 0);
+  const std::string nothing = stdout_of(relabel, 1);
+  assert_string_equal(nothing.c_str(), "");
+  const nlohmann::json json = document_of(relabel + " --yes");
+  assert_true(json.at("report") == "log_relabel");
+  assert_true(json.at("log") == site.log());
+  assert_true(json.at("store") == "file=" + site.store());
+  assert_true(json.at("host") == "gw1");
+  assert_true(json.at("owner") == 3);
+  assert_true(json.at("label_before") == "none");
+  test::expect_as_in_manual(json, {"OTHER DOCUMENTS", "log relabel"});
 }
 
 // The label may say that the log was given up.
@@ -405,6 +478,20 @@ void export_saves_what_an_abandoned_log_has(void**) {
               "cannot be created");
 }
 
+void export_as_json_has_the_ranges(void**) {
+  Site site;
+  site.make_filled();
+  const nlohmann::json json =
+      document_of("log export --json " + site.log() + " " + site.file("saved"));
+  assert_true(json.at("report") == "log_export");
+  assert_true(json.at("log") == site.log());
+  assert_true(json.at("file") == site.file("saved"));
+  const nlohmann::json zeros{{"offset_bytes", 517120}, {"length_bytes", 10240}, {"kind", "zeros"}};
+  assert_int_equal(json.at("ranges").size(), 5);
+  assert_true(json.at("ranges").at(2) == zeros);
+  test::expect_as_in_manual(json, {"OTHER DOCUMENTS", "log export"});
+}
+
 }  // namespace
 
 int main() {
@@ -426,11 +513,15 @@ int main() {
       cmocka_unit_test(a_log_is_not_drained_to_another_store),
       cmocka_unit_test(a_store_that_is_too_small_is_not_drained_to),
       cmocka_unit_test(an_image_in_ceph_is_left_to_its_lun),
+      cmocka_unit_test(drain_as_json_says_whose_log_it_was),
       cmocka_unit_test(abandon_needs_yes),
+      cmocka_unit_test(abandon_as_json_says_which_log_it_was),
       cmocka_unit_test(an_abandoned_log_is_refused),
       cmocka_unit_test(no_label_is_written_while_a_lun_has_the_store),
       cmocka_unit_test(a_damaged_label_can_be_abandoned),
       cmocka_unit_test(a_damaged_label_is_written_anew_from_the_log),
+      cmocka_unit_test(a_label_that_is_gone_is_written_anew_from_the_log),
+      cmocka_unit_test(relabel_as_json_says_what_the_label_was),
       cmocka_unit_test(a_label_that_is_whole_is_not_written_anew),
       cmocka_unit_test(a_store_in_use_keeps_its_label),
       cmocka_unit_test(a_log_is_drained_to_a_device),
@@ -439,6 +530,7 @@ int main() {
       cmocka_unit_test(a_device_with_two_damaged_pages_gets_its_label_from_the_log),
       cmocka_unit_test(a_device_with_two_damaged_pages_can_do_without_its_log),
       cmocka_unit_test(export_saves_what_an_abandoned_log_has),
+      cmocka_unit_test(export_as_json_has_the_ranges),
   };
   return cmocka_run_group_tests_name("log", tests, nullptr, nullptr);
 }

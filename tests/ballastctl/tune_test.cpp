@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "targetcli-config/ballastctl/doctor/doctor.h"
@@ -11,6 +12,7 @@
 #include "targetcli-config/ballastctl/tune/tune.h"
 #include "tests/ballastctl/tree.h"
 #include "tests/cmocka.h"
+#include "tests/json_manual.h"
 
 using namespace ballast;
 using namespace ballast::ctl;
@@ -30,7 +32,7 @@ std::string done(const Result<tune::Outcome>& outcome) {
     print_error("%s\n", error.c_str());
     assert_true(false);
   }
-  return outcome.value().text;
+  return text_of(outcome.value());
 }
 
 std::string tune_once(const Tree& tree, const Goal& goal = {}) {
@@ -262,6 +264,29 @@ void a_mark_without_its_partner_is_refused(void**) {
   assert_true(tree.contents() == before);
 }
 
+void json_says_the_same(void**) {
+  const Tree tree;
+  make_initiator(tree);
+  const Result<tune::Outcome> first = tune::tune(tree.files(), {}, false);
+  assert_true(first.ok());
+  const nlohmann::ordered_json tuned = tune::as_json(first.value());
+  ballast::test::expect_as_in_manual(tuned, {"OTHER DOCUMENTS", "tune"});
+  assert_true(tuned["ok"] == true && tuned["dry_run"] == false);
+  const auto& changes = tuned["changes"];
+  const auto timeout =
+      std::ranges::find(changes, "sda timeout", [](const auto& c) { return c["place"]; });
+  assert_true(timeout != changes.end());
+  assert_true((*timeout)["kind"] == "disk" && (*timeout)["before"] == "30");
+  tree.write(timeout_path, "77\n");
+  const Result<tune::Outcome> last = tune::undo(tree.files(), true);
+  assert_true(last.ok());
+  const nlohmann::ordered_json undone = tune::as_json(last.value());
+  assert_true(undone["dry_run"] == true);
+  for (const auto& change : undone["changes"]) {
+    assert_true(change["left"] == (change["place"] == "sda timeout"));
+  }
+}
+
 void without_rights_nothing_is_changed(void**) {
   if (::geteuid() != 0) {
     skip();
@@ -269,7 +294,7 @@ void without_rights_nothing_is_changed(void**) {
   const Tree tree;
   make_initiator(tree);
   const auto before = tree.contents();
-  std::ignore = ::system(fmt::format("chmod -R a+rX {}", tree.root()).c_str());
+  std::ignore = ::system(fmt::format("chmod -R a+rX,go-w {}", tree.root()).c_str());
   const pid_t child = ::fork();
   if (child == 0) {
     const bool dropped = ::setresuid(65534, 65534, 65534) == 0;
@@ -501,6 +526,7 @@ int main() {
       cmocka_unit_test(a_record_that_was_not_finished_is_no_record),
       cmocka_unit_test(undo_works_where_tune_got_half_way),
       cmocka_unit_test(a_mark_without_its_partner_is_refused),
+      cmocka_unit_test(json_says_the_same),
       cmocka_unit_test(without_rights_nothing_is_changed),
       cmocka_unit_test(a_machine_without_disks_is_set_for_those_to_come),
       cmocka_unit_test(a_machine_without_open_iscsi_is_told_so),

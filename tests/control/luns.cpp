@@ -177,6 +177,7 @@ void MadeUpLun::write_log_back(bool lets_go, std::function<void(Result<watch::Lu
   lets_go_ = lets_go_ || lets_go;
   watch::LunSnapshot lun;
   lun.name = name_;
+  lun.backend = "file=/srv/" + name_ + ".raw";
   lun.log = log();
   Result<watch::LunSnapshot> answer = std::move(lun);
   if (!is("logged")) {

@@ -76,6 +76,16 @@ void a_cell_is_neither_cut_off_nor_obeyed(void**) {
                                  .c_str());
 }
 
+// libsmartcols would never end.
+void without_the_locale_a_cell_is_ascii(void**) {
+  const std::string usual = std::setlocale(LC_CTYPE, nullptr);
+  assert_non_null(std::setlocale(LC_CTYPE, "C"));
+  Table table{{{"LUN"}, {"STATE"}}};
+  table.add({"grün", "ok"});
+  says(table.text({}), "LUN          STATE\ngr\\xc3\\xbcn  ok\n");
+  assert_non_null(std::setlocale(LC_CTYPE, usual.c_str()));
+}
+
 void the_reader_chooses_columns_and_their_order(void**) {
   Table table{{{"LUN"}, {"SIZE", Table::Align::right, Table::Show::on_request}, {"NOTE"}}};
   table.add({"vol0", "1 B", "good"});
@@ -137,6 +147,7 @@ int main() {
       cmocka_unit_test(a_terminal_sees_no_control_character),
       cmocka_unit_test(columns_are_as_wide_as_their_widest_cell),
       cmocka_unit_test(a_cell_is_neither_cut_off_nor_obeyed),
+      cmocka_unit_test(without_the_locale_a_cell_is_ascii),
       cmocka_unit_test(the_reader_chooses_columns_and_their_order),
       cmocka_unit_test(a_narrow_terminal_wraps_and_cuts_nothing_off),
       cmocka_unit_test(a_cell_wraps_behind_its_parts),

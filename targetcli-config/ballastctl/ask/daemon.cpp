@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -92,6 +93,47 @@ void show_answer(const Question& question, QuestionOptions options) {
   }
   options.view.width = terminal_width();
   std::fputs(question.show(reading.luns, options.view).c_str(), stdout);
+}
+
+struct ActionOptions {
+  std::string lun;
+  bool json = false;
+};
+
+// What the action has led to. The LUN may not answer any more, which does not undo it.
+nlohmann::ordered_json outcome(const Action& action, const std::string& lun) {
+  nlohmann::ordered_json document{{"version", 1}, {"report", action.name}, {"lun", lun}};
+  constexpr std::array members{"access", "owner", "unanswered", "orphans"};
+  for (const char* const member : members) {
+    document[member] = nullptr;
+  }
+  const Result<std::string> answer = ask(bus::list, "");
+  const Result<Reading> reading = answer ? read_answer(answer.value()) : answer.error();
+  if (!reading) {
+    return document;
+  }
+  for (const nlohmann::json& its : reading.value().luns) {
+    if (its.at("name") != lun) {
+      continue;
+    }
+    for (const char* const member : members) {
+      document[member] = its.at(member);
+    }
+  }
+  return document;
+}
+
+void act(const Action& action, const ActionOptions& options) {
+  const std::string& lun = options.lun;
+  if (const Result<std::string> answer = ask(action.method, lun); !answer) {
+    const bool is_luns = answer.error().errno_value == EIO;
+    fail((is_luns ? printable(lun) + ": " : "") + answer.error().message);
+  }
+  if (options.json) {
+    print_json(outcome(action, lun));
+  } else {
+    fmt::print("{}: {}\n", printable(lun), action.done);
+  }
 }
 
 // Calls a method of the plugin's object. `arguments` may be null; they are used up.
@@ -209,16 +251,10 @@ void add_question(CLI::App& app, const Question& question) {
 
 void add_action(CLI::App& app, const Action& action) {
   CLI::App* const command = app.add_subcommand(action.name, action.description);
-  const auto lun = std::make_shared<std::string>();
-  command->add_option("LUN", *lun, "the name of the backstore")->required();
-  command->callback([action, lun] {
-    const Result<std::string> answer = ask(action.method, *lun);
-    if (!answer) {
-      const bool is_luns = answer.error().errno_value == EIO;
-      fail((is_luns ? printable(*lun) + ": " : "") + answer.error().message);
-    }
-    fmt::print("{}: {}\n", printable(*lun), action.done);
-  });
+  const auto options = std::make_shared<ActionOptions>();
+  command->add_option("LUN", options->lun, "the name of the backstore")->required();
+  add_json_flag(*command, options->json);
+  command->callback([action, options] { act(action, *options); });
 }
 
 }  // namespace ballast::ctl

@@ -60,7 +60,7 @@ std::string show_list(const std::vector<nlohmann::json>& luns, const View& view)
 std::string show_in_flight(const std::vector<nlohmann::json>& luns, const View& view);
 std::string show_tasks(const std::vector<nlohmann::json>& luns, const View& view);
 
-// A subcommand that has one LUN do something, and prints what was done.
+// A subcommand that has one LUN do something, and prints what was done, or with --json how it is.
 struct Action {
   const char* name;
   const char* description;

@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <memory>
+#include <utility>
 
 #include "lib/backend/fault_rules.h"
 #include "targetcli-config/ballastctl/ask/daemon.h"
@@ -50,14 +50,20 @@ std::string control_file_of(const std::string& name) {
       names.empty() ? "no LUN is open" : fmt::format("there are {}", fmt::join(names, ", "))));
 }
 
-// Returns the text of the control file; empty if there is no file.
-std::string rules_in(const std::string& path) {
+// Returns the lines of the control file but the blank ones; none if there is no file.
+std::vector<std::string> rules_in(const std::string& path) {
   errno = 0;
   std::ifstream file{path, std::ios::binary};
   if (!file && errno != ENOENT) {
     fail(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
   }
-  return {std::istreambuf_iterator<char>{file}, {}};
+  std::vector<std::string> rules;
+  for (std::string line; std::getline(file, line);) {
+    if (line.find_first_not_of(' ') != std::string::npos) {
+      rules.push_back(std::move(line));
+    }
+  }
+  return rules;
 }
 
 // Writes the whole text or nothing, because the daemon must not read half a rule.
@@ -71,24 +77,37 @@ struct Options {
   std::string lun;
   std::string action = "show";
   std::vector<std::string> rules;
+  bool json = false;
 };
 
+void show_as_json(const std::string& lun, const std::string& path) {
+  print_json({{"version", 1},
+              {"report", "fault"},
+              {"lun", lun},
+              {"control_file", path},
+              {"rules", rules_in(path)}});
+}
+
 void show(const Options& options) {
-  const std::string text = rules_in(control_file_of(options.lun));
-  if (text.find_first_not_of(" \n") == std::string::npos) {
-    fmt::print("{}: no rules, no faults\n", printable(options.lun));
+  const std::string path = control_file_of(options.lun);
+  if (options.json) {
+    show_as_json(options.lun, path);
     return;
   }
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    fmt::print("{}\n", printable(std::string_view{text}.substr(begin, end - begin)));
-    begin = end + 1;
+  const std::vector<std::string> rules = rules_in(path);
+  if (rules.empty()) {
+    fmt::print("{}: no rules, no faults\n", printable(options.lun));
+  }
+  for (const std::string& rule : rules) {
+    fmt::print("{}\n", printable(rule));
   }
 }
 
+// Without rules, it clears them.
 void set(const Options& options) {
   const std::string path = control_file_of(options.lun);
-  const std::string text = fmt::format("{}\n", fmt::join(options.rules, "\n"));
+  const std::string text =
+      options.rules.empty() ? "" : fmt::format("{}\n", fmt::join(options.rules, "\n"));
   // The daemon refuses a wrong text as a whole, but says so only in its log. So check the text
   // here.
   const auto parsed = backend::FaultRules::parse(text);
@@ -96,6 +115,9 @@ void set(const Options& options) {
     fail(fmt::format("nothing is changed: {}", parsed.error().message));
   }
   replace(path, text);
+  if (options.json) {
+    show_as_json(options.lun, path);
+  }
 }
 
 void run(const Options& options) {
@@ -107,10 +129,8 @@ void run(const Options& options) {
   }
   if (options.action == "show") {
     show(options);
-  } else if (options.action == "set") {
-    set(options);
   } else {
-    replace(control_file_of(options.lun), "");
+    set(options);
   }
 }
 
@@ -125,6 +145,7 @@ void add_fault(CLI::App& app) {
       ->check(CLI::IsMember({"show", "set", "clear"}));
   command->add_option("RULE", options->rules,
                       "each a line as in ballastctl(8): 'all freeze', 'write delay=2s chance=10%'");
+  add_json_flag(*command, options->json);
   command->callback([options] { run(*options); });
 }
 

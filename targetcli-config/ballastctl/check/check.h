@@ -34,6 +34,8 @@ using Findings = std::vector<Finding>;
 // A unit of systemd that has settings from Ballast.
 struct Unit {
   std::string name;       // "tcmu-runner.service"
+  bool restores = false;  // it brings back at boot what is saved
+  std::string at_boot;    // UnitFileState: "enabled", "disabled", "masked", ...
   std::string settings;   // path of Ballast's drop-in; empty: not installed
   bool in_force = false;  // systemd has read it
   bool is_old = false;    // some file of the unit has changed since systemd read it
@@ -58,7 +60,10 @@ Found gather(const Files& files);
 Findings judge_restored(const Saved& saved, const Inventory& now);
 // What is there and not saved, or saved in another form.
 Findings judge_saved(const std::optional<Saved>& saved, const Inventory& now);
+// The settings of a unit, and whether systemd has read them.
 Findings judge(const Unit& unit);
+// Whether a boot would start what brings LUNs back.
+Findings judge_boot(const Found& found);
 Findings judge_plugin(const Found& found);
 Findings judge_luns(const Found& found);
 

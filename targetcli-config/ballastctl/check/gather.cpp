@@ -12,7 +12,14 @@
 namespace ballast::ctl::check {
 namespace {
 
-constexpr std::array units_with_settings{"tcmu-runner.service", "rtslib-fb-targetctl.service"};
+struct UnitWithSettings {
+  const char* name;
+  bool restores;
+};
+// Fedora restores targets with target.service.
+constexpr std::array units_with_settings{UnitWithSettings{"tcmu-runner.service", false},
+                                         UnitWithSettings{"rtslib-fb-targetctl.service", true},
+                                         UnitWithSettings{"target.service", true}};
 
 // Where systemd and the bus look for files, those of make install among them.
 constexpr std::array unit_folders{"/etc/systemd/system", "/run/systemd/system",
@@ -25,9 +32,12 @@ using Properties = std::map<std::string, std::string>;
 
 // One block of NAME=VALUE lines for each unit, in their order, with an empty line between them.
 std::vector<Properties> properties_of_units(const Files& files) {
-  std::vector<std::string> words{
-      "show", "--property=LoadState,DropInPaths,NeedDaemonReload,LimitNOFILE,MainPID"};
-  words.insert(words.end(), units_with_settings.begin(), units_with_settings.end());
+  std::vector<std::string> words{"show",
+                                 "--property=LoadState,UnitFileState,DropInPaths,NeedDaemonReload,"
+                                 "LimitNOFILE,MainPID"};
+  for (const UnitWithSettings& unit : units_with_settings) {
+    words.emplace_back(unit.name);
+  }
   const Ended ended = run_program(files, "/usr/bin/systemctl", words);
   std::vector<Properties> all;
   if (ended.status != 0) {
@@ -61,14 +71,16 @@ std::optional<std::int64_t> open_files_of(const Files& files, const std::string&
   return std::nullopt;
 }
 
-Unit unit_of(const Files& files, const std::string& name, const Properties& properties) {
-  const auto property = [&](const char* which) {
-    const auto found = properties.find(which);
+Unit unit_of(const Files& files, const UnitWithSettings& which, const Properties& properties) {
+  const auto property = [&](const char* name) {
+    const auto found = properties.find(name);
     return found == properties.end() ? std::string{} : found->second;
   };
-  const std::string settings = "/" + name + ".d/ballast.conf";
   Unit unit;
-  unit.name = name;
+  unit.name = which.name;
+  unit.restores = which.restores;
+  unit.at_boot = property("UnitFileState");
+  const std::string settings = "/" + unit.name + ".d/ballast.conf";
   for (const char* const folder : unit_folders) {
     if (unit.settings.empty() && files.exists(folder + settings)) {
       unit.settings = folder + settings;
@@ -87,9 +99,9 @@ std::vector<Unit> units(const Files& files) {
   const std::vector<Properties> properties = properties_of_units(files);
   std::vector<Unit> all;
   for (std::size_t i = 0; i < properties.size() && i < units_with_settings.size(); ++i) {
-    // Another distribution restores targets with another unit.
+    // Of those that restore targets, a distribution has one.
     if (const auto load = properties[i].find("LoadState");
-        load != properties[i].end() && load->second == "loaded") {
+        load != properties[i].end() && (load->second == "loaded" || load->second == "masked")) {
       all.push_back(unit_of(files, units_with_settings[i], properties[i]));
     }
   }

@@ -112,6 +112,7 @@ Report judge(const Found& found) {
   for (const Unit& unit : found.units) {
     append(report.findings, judge(unit));
   }
+  append(report.findings, judge_boot(found));
   if (!found.no_io_uring.empty()) {
     report.findings.push_back({Severity::critical, "io_uring",
                                "cannot be used, and files and block devices need it",

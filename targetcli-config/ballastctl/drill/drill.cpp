@@ -26,6 +26,7 @@
 #include "targetcli-config/ballastctl/drill/verdict.h"
 #include "targetcli-config/ballastctl/machine/settings.h"
 #include "targetcli-config/ballastctl/text/output.h"
+#include "targetcli-config/ballastctl/text/talk.h"
 #include "targetcli-config/ballastctl/watch/netlink.h"
 
 namespace ballast::ctl {
@@ -108,13 +109,8 @@ std::optional<std::string> harm(const Files& files, Nanoseconds freeze,
   return std::nullopt;
 }
 
-// --json has standard output for itself.
-std::FILE* talk(const Options& options) {
-  return options.json ? stderr : stdout;
-}
-
 void announce(const Options& options, const Wanted& wanted, std::uint16_t port) {
-  std::FILE* const out = talk(options);
+  std::FILE* const out = talk(options.json);
   fmt::print(
       out,
       "A fire drill on this machine:\n"
@@ -226,16 +222,16 @@ Result<void> freeze_and_watch(const Files& files, const Options& options, const 
   if (Result<void> frozen = drill::freeze(); !frozen) {
     return frozen;
   }
-  fmt::print(talk(options), "The store is frozen for {}.\n",
+  fmt::print(talk(options.json), "The store is frozen for {}.\n",
              config::format_duration(wanted.freeze));
-  std::fflush(talk(options));
+  std::fflush(talk(options.json));
   watching.until(begin + wanted.freeze);
   if (Result<void> thawed = thaw(files); !thawed) {
     return thawed;
   }
   verdict.frozen_for = Clock::now() - begin;
-  fmt::print(talk(options), "It is thawed.\n");
-  std::fflush(talk(options));
+  fmt::print(talk(options.json), "It is thawed.\n");
+  std::fflush(talk(options.json));
   load.mark();
   watching.until(Clock::now() + after_the_thaw, [&] { return load.behind() == 0; });
   verdict.behind = interrupted == 0 ? load.behind() : 0;
@@ -298,8 +294,9 @@ void hold(const Files& files, const Options& options, const Wanted& wanted) {
     if (!disk) {
       return disk.error();
     }
-    fmt::print(talk(options), "The LUN is there, as /dev/{}; writing and reading.\n", disk.value());
-    std::fflush(talk(options));
+    fmt::print(talk(options.json), "The LUN is there, as /dev/{}; writing and reading.\n",
+               disk.value());
+    std::fflush(talk(options.json));
     return freeze_and_watch(files, options, wanted, guardian, disk.value(), verdict);
   }();
   verdict.left = guardian.dismiss();

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "targetcli-config/ballastctl/log/store_label.h"
 #include "targetcli-config/ballastctl/log/verbs.h"
 #include "targetcli-config/ballastctl/text/output.h"
+#include "targetcli-config/ballastctl/text/talk.h"
 
 namespace ballast::ctl {
 namespace {
@@ -23,6 +25,7 @@ struct Options {
   std::string store;
   std::string size;
   bool yes = false;
+  bool json = false;
 };
 
 // The LUN's size, behind which a device has its label.
@@ -43,10 +46,16 @@ Bytes lun_size(const Options& options) {
   return size.value();
 }
 
-// The label that the store has from now on, and what is known of the log.
+// The label that the store has from now on, and the one that it had; nothing: it is damaged.
 struct Plan {
   Label label;
-  std::string log;
+  std::optional<Label> before;
+
+  // What is known of the log.
+  std::string log() const {
+    return before.has_value() ? fmt::format("the log {} on {}", before->path, before->host)
+                              : "a log that its damaged label names";
+  }
 };
 
 Plan plan_for(StoreLabel& store) {
@@ -56,7 +65,7 @@ Plan plan_for(StoreLabel& store) {
   }
   if (!read.ok()) {
     // Its log is not known. A store without an identity is not the one that any log has.
-    return {.label = write_log::let_go(Label{}), .log = "a log that its damaged label names"};
+    return {.label = write_log::let_go(Label{}), .before = std::nullopt};
   }
   const std::optional<Label>& label = read.value();
   if (!label.has_value() || !label->names_log()) {
@@ -65,8 +74,18 @@ Plan plan_for(StoreLabel& store) {
                     "log=",
                     store.name()));
   }
-  return {.label = write_log::let_go(*label),
-          .log = fmt::format("the log {} on {}", label->path, label->host)};
+  return {.label = write_log::let_go(*label), .before = label};
+}
+
+nlohmann::ordered_json document(const std::string& store, const Plan& plan) {
+  nlohmann::ordered_json document{{"version", 1},    {"report", "log_abandon"},
+                                  {"store", store},  {"log", nullptr},
+                                  {"host", nullptr}, {"owner", plan.label.owner}};
+  if (plan.before.has_value()) {
+    document["log"] = plan.before->path;
+    document["host"] = plan.before->host;
+  }
+  return document;
 }
 
 void run(const Options& options) {
@@ -74,16 +93,21 @@ void run(const Options& options) {
   const Plan plan = plan_for(*store);
   const std::string name = printable(store->name());
   fmt::print(
+      talk(options.json),
       "{} needs {}. Without it the store is older, as some power failure could have left "
       "it.\nWhat the log has and the store does not have, although it was acknowledged, is "
       "lost; the log is refused from then on.\nIf the log is still there, open the LUN with it, "
       "and nothing is lost.\n",
-      name, printable(plan.log));
+      name, printable(plan.log()));
   if (!options.yes) {
     fail("nothing was changed: add --yes to abandon the log");
   }
   if (const Result<void> written = store->write(plan.label); !written.ok()) {
     fail(written.error().message);
+  }
+  if (options.json) {
+    print_json(document(store->name(), plan));
+    return;
   }
   fmt::print("The log is abandoned: open the LUN of {} without log=, or with a new log.\n", name);
 }
@@ -99,6 +123,7 @@ void add_log_abandon(CLI::App& log) {
       ->required();
   command->add_option("--size", options->size, "of a device: the LUN's size, as in targetcli");
   command->add_flag("--yes", options->yes, "do it, and lose what the log has");
+  add_json_flag(*command, options->json);
   command->callback([options] { run(*options); });
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "targetcli-config/ballastctl/log/paths.h"
 #include "targetcli-config/ballastctl/log/verbs.h"
 #include "targetcli-config/ballastctl/text/output.h"
+#include "targetcli-config/ballastctl/text/talk.h"
 
 namespace ballast::ctl {
 namespace {
@@ -27,7 +29,15 @@ struct Options {
   std::string log;  // or the LUN
   std::string store;
   bool let_go = false;
+  bool json = false;
 };
+
+// `lun`: the name of an open LUN; null: it is closed.
+nlohmann::ordered_json document(const nlohmann::ordered_json& lun, const std::string& log,
+                                const std::string& store, bool let_go) {
+  return {{"version", 1}, {"report", "log_drain"}, {"lun", lun},
+          {"log", log},   {"store", store},        {"let_go", let_go}};
+}
 
 // The label of a device is behind the LUN's end, and a file may be longer than the LUN is now.
 OpenStore::Wanted store_at(const std::string& path, const Superblock& superblock) {
@@ -52,7 +62,9 @@ Label check_label(const std::string& path, const std::optional<Label>& label,
     fail(fmt::format("{} was not written to {}, which {}: {}", log, path,
                      went ? "was let go from this log before, and may have newer data"
                           : "has no label that names a log",
-                     went ? "use the store as it is" : "check whether it is the log's store"));
+                     went ? "use the store as it is"
+                          : "check whether it is the log's store; if that has lost its label, run "
+                            "\"ballastctl log relabel\""));
   }
   if (label->log != superblock.log) {
     fail(
@@ -106,9 +118,30 @@ void drain_offline(const Options& options) {
                     "again",
                     store_path, log_path, let_go.error().message));
   }
+  if (options.json) {
+    print_json(document(nullptr, log_path, "file=" + store_path, true));
+    return;
+  }
   fmt::print("{} has all that was in {}, and needs no log now\n", printable(store_path),
              printable(log_path));
   fmt::print("  open its LUN without log=; {} can be removed\n", printable(log_path));
+}
+
+// Of a LUN that is open.
+void drain_lun(const Options& options) {
+  const OnlineLog done = drain_online(options.log, options.let_go, talk(options.json));
+  const auto device = done.log().at("device").get<std::string>();
+  const std::string lun = printable(options.log);
+  if (options.json) {
+    print_json(document(options.log, path_of(device), done.lun.at("backend").get<std::string>(),
+                        done.is_let_go()));
+  } else if (done.is_let_go()) {
+    fmt::print("{}: its store has everything and needs no log; changes go there directly\n", lun);
+    fmt::print("  make the LUN anew without log=, when it suits; {} is not used any more\n",
+               printable(device));
+  } else {
+    fmt::print("{}: the store has all that was in the log; the LUN goes on with it\n", lun);
+  }
 }
 
 void run(const Options& options) {
@@ -122,7 +155,7 @@ void run(const Options& options) {
                              "that is open, alone",
                              options.log)};
   }
-  drain_online(options.log, options.let_go);
+  drain_lun(options);
 }
 
 }  // namespace
@@ -138,6 +171,7 @@ void add_log_drain(CLI::App& log) {
       "STORE", options->store, "of a closed LUN, its store's file or device; its log is let go");
   command->add_flag("--let-go", options->let_go, "and then have the LUN work without a log")
       ->excludes(store);
+  add_json_flag(*command, options->json);
   command->callback([options] { run(*options); });
 }
 

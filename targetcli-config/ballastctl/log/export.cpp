@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,6 +34,7 @@ using write_log::Superblock;
 struct Options {
   std::string log;
   std::string file;
+  bool json = false;
 };
 
 // The new file. It is removed again unless it was finished.
@@ -123,6 +125,20 @@ void export_batch(Offline& offline, OpenLog& log, Batch& batch, Contents& conten
   batch.drop_from(&contents);
 }
 
+const char* kind_of(const Range& range) {
+  return range.zeros ? "zeros" : "data";
+}
+
+nlohmann::ordered_json as_json(const std::vector<Range>& ranges) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const Range& range : ranges) {
+    all.push_back({{"offset_bytes", range.offset.value()},
+                   {"length_bytes", range.length.value()},
+                   {"kind", kind_of(range)}});
+  }
+  return all;
+}
+
 void run(const Options& options) {
   const std::string log_path = path_of(options.log);
   const std::string file_path = path_of(options.file);
@@ -145,9 +161,16 @@ void run(const Options& options) {
     export_batch(offline, log, batch, contents, to);
   }
   to.finish();
+  if (options.json) {
+    print_json({{"version", 1},
+                {"report", "log_export"},
+                {"log", log_path},
+                {"file", file_path},
+                {"ranges", as_json(ranges)}});
+    return;
+  }
   for (const Range& range : ranges) {
-    fmt::print("{} {} {}\n", range.offset.value(), range.length.value(),
-               range.zeros ? "zeros" : "data");
+    fmt::print("{} {} {}\n", range.offset.value(), range.length.value(), kind_of(range));
   }
 }
 
@@ -159,6 +182,7 @@ void add_log_export(CLI::App& log) {
   const auto options = std::make_shared<Options>();
   command->add_option("LOG", options->log, "the log's file or device")->required();
   command->add_option("FILE", options->file, "the file to make")->required();
+  add_json_flag(*command, options->json);
   command->callback([options] { run(*options); });
 }
 

@@ -48,26 +48,23 @@ std::uint64_t number(const json& object, const char* member) {
   return object.at(member).get<std::uint64_t>();
 }
 
-bool is_gone(std::string_view state) {
-  return state == "let go" || state == "retired";
-}
-
 // The line about a wait, now and then.
 class Progress {
  public:
-  explicit Progress(std::string lun) : lun_{std::move(lun)} {}
+  Progress(std::string lun, std::FILE* out) : lun_{std::move(lun)}, out_{out} {}
   void show(const std::string& text) {
     const auto now = steady_clock::now();
     if (now - last_ < between_lines) {
       return;
     }
     last_ = now;
-    fmt::print("{}: {}\n", printable(lun_), printable(text));
-    std::fflush(stdout);
+    fmt::print(out_, "{}: {}\n", printable(lun_), printable(text));
+    std::fflush(out_);
   }
 
  private:
   const std::string lun_;
+  std::FILE* const out_;
   steady_clock::time_point last_ = steady_clock::now();
 };
 
@@ -76,6 +73,11 @@ class Progress {
 }
 
 }  // namespace
+
+bool OnlineLog::is_let_go() const {
+  const nlohmann::json& state = log().at("state");
+  return state == "let go" || state == "retired";
+}
 
 bool may_be_lun(const std::string& argument) {
   return argument.find_first_of("/=") == std::string::npos;
@@ -101,12 +103,12 @@ std::optional<OnlineLog> lun_with_log(const std::string& path) {
   return std::nullopt;
 }
 
-void drain_online(const std::string& lun, bool lets_go) {
+OnlineLog drain_online(const std::string& lun, bool lets_go, std::FILE* progress_to) {
   const bus::Method& wish = lets_go ? bus::let_log_go : bus::hurry_log;
-  Progress progress{lun};
+  Progress progress{lun, progress_to};
   std::optional<std::uint64_t> last;  // the newest block that was there in the beginning
   for (;;) {
-    const Result<OnlineLog> asked = ask_one(wish, lun);
+    Result<OnlineLog> asked = ask_one(wish, lun);
     if (!asked && (asked.error().errno_value != ETIMEDOUT || !last.has_value())) {
       fail_for(lun, asked.error());
     }
@@ -115,26 +117,15 @@ void drain_online(const std::string& lun, bool lets_go) {
       continue;
     }
     const json& log = asked.value().log();
-    const auto state = log.at("state").get<std::string>();
     last = last.value_or(number(log, "last_block"));
-    if (is_gone(state)) {
-      const auto device = log.at("device").get<std::string>();
-      fmt::print("{}: its store has everything and needs no log; changes go there directly\n",
-                 printable(lun));
-      fmt::print("  make the LUN anew without log=, when it suits; {} is not used any more\n",
-                 printable(device));
-      return;
-    }
-    if (state == "damaged") {
+    if (log.at("state") == "damaged") {
       fail(
           fmt::format("{}: its log cannot be read, so the store does not get what it has: the log "
                       "of the daemon says more",
                       printable(lun)));
     }
-    if (!lets_go && number(log, "first_block") > *last) {
-      fmt::print("{}: the store has all that was in the log; the LUN goes on with it\n",
-                 printable(lun));
-      return;
+    if (asked.value().is_let_go() || (!lets_go && number(log, "first_block") > *last)) {
+      return std::move(asked).value();
     }
     progress.show(waiting_text(log));
     std::this_thread::sleep_for(between_wishes);

@@ -52,8 +52,8 @@ Files Files::of_this_machine() {
 }
 
 bool Files::exists(std::string_view path) const {
-  std::error_code ignored;
-  return fs::exists(real(path), ignored);
+  struct stat status {};
+  return ::stat(real(path).c_str(), &status) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 bool Files::is_directory(std::string_view path) const {

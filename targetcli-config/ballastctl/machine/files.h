@@ -29,7 +29,7 @@ class Files {
   // The path with the root in front.
   std::string real(std::string_view path) const { return root_ + std::string{path}; }
 
-  bool exists(std::string_view path) const;
+  bool exists(std::string_view path) const;  // also where this user may not look; then read() fails
   bool is_directory(std::string_view path) const;
   // nullopt: the file is not there or cannot be read.
   std::optional<std::string> read(std::string_view path) const;

@@ -111,12 +111,23 @@ Result<std::optional<Saved>> inventory_saved(const Files& files) {
   if (!text) {
     return Error{EACCES, fmt::format("{} cannot be read: run it as root", path)};
   }
+  // What parse() throws has all that was read of the wrong value, whatever bytes that were.
+  json document;
   try {
-    return std::optional{Saved{path, read_saved(json::parse(*text).get<json::object_t>())}};
+    document = json::parse(*text);
   } catch (const json::parse_error& error) {
-    // error.what() has all that was read of the wrong value, whatever bytes that were.
     return Error{EINVAL,
                  fmt::format("{} is not JSON: it is wrong, or ends, at byte {}", path, error.byte)};
+  } catch (const json::out_of_range&) {
+    return Error{EINVAL,
+                 fmt::format("{} is not what targetcli saves: a number in it is too large", path)};
+  }
+  if (!document.is_object()) {
+    return Error{EINVAL, fmt::format("{} is not what targetcli saves: it is of type {}, not object",
+                                     path, document.type_name())};
+  }
+  try {
+    return std::optional{Saved{path, read_saved(document)}};
   } catch (const json::exception& error) {
     return Error{EINVAL, fmt::format("{} is not what targetcli saves: {}", path, error.what())};
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "lib/base/assert.h"
+#include "lib/watch/initiator.h"
 
 namespace ballast::ctl {
 namespace {
@@ -26,7 +27,7 @@ timeline::Settings wanted(const timeline::Settings& found, const Goal& goal, Pat
   BALLAST_ASSERT(goal.survive > Nanoseconds{} && goal.survive <= longest_survive);
   BALLAST_ASSERT(goal.deadline > Nanoseconds{} && goal.deadline <= longest_survive);
   timeline::Settings good = found;
-  const Nanoseconds patience = rounded_up(goal.deadline + answer_margin);
+  const Nanoseconds patience = rounded_up(goal.deadline + watch::answer_margin);
   if (good.noop_out_interval == Nanoseconds{}) {
     good.noop_out_interval = least_interval;
   }

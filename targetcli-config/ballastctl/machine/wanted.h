@@ -52,9 +52,6 @@ enum class Paths : std::uint8_t { one, several };
 inline constexpr Nanoseconds good_failover = std::chrono::seconds{5};
 inline constexpr Nanoseconds longest_failover = std::chrono::seconds{30};
 
-// The time that an answer may take to arrive after the deadline.
-inline constexpr Nanoseconds answer_margin = std::chrono::seconds{10};
-
 // Returns `found` with the settings changed that have to change; one that is good enough stays. The
 // changed values are whole seconds. eh_timeout is never changed. Applied to its own result it
 // changes nothing.

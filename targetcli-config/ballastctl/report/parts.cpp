@@ -31,6 +31,9 @@ Result<std::string> versions(const Files& files) {
 Result<std::string> saved_configuration(const Files& files) {
   for (const char* const path : saved_configuration_files) {
     const std::optional<std::string> text = files.read(path);
+    if (!text && files.exists(path)) {
+      return Error{EACCES, fmt::format("{} cannot be read: run it as root", path)};
+    }
     if (!text) {
       continue;
     }

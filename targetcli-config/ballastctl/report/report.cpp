@@ -22,11 +22,12 @@ namespace {
 constexpr Nanoseconds patience = std::chrono::seconds{20};
 constexpr std::size_t largest_part = 16 << 20;  // bytes
 constexpr const char* left_out =
-    "Left out: CHAP names and passwords, all authentication attributes, lines of logs about them, "
-    "and all data of the LUNs.\n";
+    "CHAP names and passwords, all authentication attributes, lines of logs about them, and all "
+    "data of the LUNs";
 
 struct Options {
   std::string output, part;
+  bool json = false;
 };
 
 // "ballast-report-gateway-1-20261129-014500"
@@ -65,6 +66,7 @@ void make(const Options& options) {
   const std::vector<std::string> secret = passwords();
   report::Bundle bundle = or_fail(report::Bundle::create(path, name));
   std::string manifest;
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const report::Part& part : report::parts()) {
     report::Output output = report::run_bounded(part.program, patience, largest_part, part.is_log);
     report::blot_out(secret, output.text);
@@ -77,13 +79,26 @@ void make(const Options& options) {
     }
     manifest += fmt::format("{:<16} {:>10}{}{}\n", part.name, bytes_text(output.text.size()),
                             notes.empty() ? "" : "  ", notes);
+    all.push_back(
+        {{"part", part.name},
+         {"size_bytes", output.text.size()},
+         {"note", notes.empty() ? nlohmann::ordered_json{} : nlohmann::ordered_json(notes)}});
     if (!output.text.empty()) {
       must(bundle.add(part.name, output.text));
     }
   }
-  must(bundle.add("MANIFEST", manifest + left_out));
+  manifest += fmt::format("Left out: {}.\n", left_out);
+  must(bundle.add("MANIFEST", manifest));
   must(bundle.finish());
-  fmt::print("{}\n{}{}Read it before you send it.\n", printable(path), manifest, left_out);
+  if (options.json) {
+    print_json({{"version", 1},
+                {"report", "report"},
+                {"file", path},
+                {"parts", all},
+                {"left_out", left_out}});
+  } else {
+    fmt::print("{}\n{}Read it before you send it.\n", printable(path), manifest);
+  }
 }
 
 }  // namespace
@@ -97,6 +112,7 @@ void add_report(CLI::App& app) {
       ->add_option("-o,--output", options->output,
                    "the file, which must not be there; without it, a new one in this folder")
       ->type_name("FILE");
+  add_json_flag(*command, options->json);
   command->add_option("--part", options->part)
       ->group("")  // not for people
       ->check(CLI::IsMember(report::own_parts()));

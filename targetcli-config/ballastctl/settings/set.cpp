@@ -4,15 +4,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lib/lun/config.h"
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/machine/target.h"
 #include "targetcli-config/ballastctl/settings/lun_named.h"
+#include "targetcli-config/ballastctl/settings/rows.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
@@ -21,12 +25,17 @@ namespace {
 struct Options {
   std::string lun;
   std::vector<std::string> assignments;
+  bool json = false;
 };
+
+std::string key_of(const std::string& assignment) {
+  return assignment.substr(0, assignment.find('='));
+}
 
 // The string with `assignment` in it, "deadline=10s", instead of the one for the same key.
 // "deadline=" takes the key out.
 std::string with(const std::string& configuration, const std::string& assignment) {
-  const std::string key = assignment.substr(0, assignment.find('=') + 1);
+  const std::string key = key_of(assignment) + "=";
   std::string changed;
   bool placed = assignment.size() == key.size();
   std::size_t begin = 0;
@@ -57,19 +66,51 @@ void check_live(const TargetLun& lun, const std::string& wanted, const lun::Prof
   }
 }
 
+// The settings that were named, and others that have become different with them.
+nlohmann::ordered_json changes(const TargetLun& before, const TargetLun& after,
+                               const lun::Profiles& profiles, const Options& options) {
+  std::map<std::string_view, std::string> old;
+  for (const lun::Setting& setting : or_fail(lun::settings(before.configuration, &profiles))) {
+    old[setting.name] = setting.value;
+  }
+  nlohmann::ordered_json settings = nlohmann::ordered_json::array();
+  for (const Row& row : rows_of(after, profiles, in_force())) {
+    const std::string_view name = row.setting.name;
+    const bool named =
+        std::ranges::find(options.assignments, name, key_of) != options.assignments.end();
+    if (named || old[name] != row.setting.value) {
+      nlohmann::ordered_json setting = as_json(row);
+      setting["before"] = old[name];
+      settings.push_back(std::move(setting));
+    }
+  }
+  return settings;
+}
+
 void run(const Options& options) {
   const Files files = Files::of_this_machine();
   const TargetLun lun = luns_named(files, options.lun).front();
+  const lun::Profiles shared = or_fail(profiles(files));
   std::string wanted = lun.configuration;
   for (const std::string& assignment : options.assignments) {
     wanted = with(wanted, assignment);
   }
-  check_live(lun, wanted, or_fail(profiles(files)));
+  check_live(lun, wanted, shared);
   const std::string file = lun.folder + "/attrib/dev_config";
   if (const Result<void> written =
           files.write_value(file, std::string{lun::daemon_prefix}.append(wanted));
       !written) {
     fail(fmt::format("{}; the log of tcmu-runner says why", written.error().message));
+  }
+  if (options.json) {
+    TargetLun after = lun;
+    after.configuration = wanted;
+    print_json({{"version", 1},
+                {"report", "set"},
+                {"lun", lun.name},
+                {"configuration", wanted},
+                {"settings", changes(lun, after, shared, options)}});
+    return;
   }
   fmt::print(
       "{}: the configuration is now {}\nIt lasts until the LUN is deleted or the machine restarts. "
@@ -98,6 +139,7 @@ void add_set(CLI::App& app) {
                    "KEY=VALUE; without VALUE, back to that of ballast.conf or the default")
       ->required()
       ->check(check_assignment);
+  add_json_flag(*command, options->json);
   command->callback([options] { run(*options); });
 }
 

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <glib.h>
+#include <langinfo.h>
 #include <libsmartcols/libsmartcols.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -48,8 +49,23 @@ std::string titles(const Table::Columns& columns) {
   return text;
 }
 
+// libsmartcols never ends with text that is not of the process's locale. Where there is no C.UTF-8,
+// main() could not set it.
+std::string without_foreign_bytes(const std::string& text) {
+  if (std::string_view{::nl_langinfo(CODESET)} == "UTF-8") {
+    return text;
+  }
+  std::string ascii;
+  for (const char byte : text) {
+    ascii += g_ascii_isprint(byte) != FALSE
+                 ? std::string(1, byte)
+                 : fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  }
+  return ascii;
+}
+
 std::string cell_text(const std::string& cell) {
-  return cell.empty() ? "-" : printable(cell);
+  return cell.empty() ? "-" : without_foreign_bytes(printable(cell));
 }
 
 std::size_t width_of(gunichar character) {

@@ -26,8 +26,8 @@ std::optional<std::size_t> terminal_width();
 // A column is as wide as its widest cell, and two blanks separate columns. No line ends with
 // blanks, and no cell is cut off. Where the view is too narrow, cells of columns that wrap go on in
 // the next line; where that is not enough, columns are left out that need room. Cells are made
-// printable; an empty cell is shown as "-". The widths are right only if LC_CTYPE is UTF-8, which
-// main() sets.
+// printable; an empty cell is shown as "-". main() sets LC_CTYPE to C.UTF-8; where there is no such
+// locale, all but ASCII becomes \xNN.
 class Table {
  public:
   enum class Align { left, right, wrap };  // wrap: left, and may be made narrower

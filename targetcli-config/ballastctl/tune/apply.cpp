@@ -16,22 +16,7 @@ namespace {
 constexpr const char* kernel_timeout = "30";
 constexpr const char* kernel_max_retries = "5";
 
-std::string line(const Places& places, const Change& change, const std::optional<std::string>& from,
-                 const std::optional<std::string>& to, bool dry_run) {
-  const std::string what = printable(places.describe(change));
-  const char* const be = dry_run ? "would be " : "";
-  if (change.kind == Kind::file) {
-    return fmt::format("{}: {}{}\n", what, be, !to ? "removed" : from ? "written anew" : "written");
-  }
-  if (change.kind == Kind::block) {
-    return fmt::format("{}: the block of ballastctl {}{}\n", what, be,
-                       !to    ? "removed"
-                       : from ? "changed"
-                              : "added");
-  }
-  return fmt::format("{}: {} -> {}\n", what, printable(from.value_or("")),
-                     printable(to.value_or("")));
-}
+constexpr const char* a_dry_run = "a dry run: nothing was changed";
 
 // A newline at the beginning of a block belongs to the text before it, so it makes no difference.
 bool same(const Change& change, const std::optional<std::string>& one,
@@ -46,7 +31,6 @@ bool same(const Change& change, const std::optional<std::string>& one,
 // the text says so. `left` has the changes that could not be undone yet.
 struct Undoing {
   const Places& places;
-  bool dry_run;
   Outcome outcome;
   std::vector<Change> left;
 
@@ -61,19 +45,16 @@ struct Undoing {
     if (!current.there || same(change, current.text, change.before)) {
       return;
     }
-    if (!same(change, current.text, change.after)) {
-      outcome.text += fmt::format("{}: somebody has changed it since tune; it is left as it is\n",
-                                  printable(places.describe(change)));
-      return;
-    }
-    if (!dry_run) {
+    const bool changed_since = !same(change, current.text, change.after);
+    if (!changed_since && !outcome.dry_run) {
       if (const Result<void> done = places.put(change, change.before); !done) {
         outcome.errors.push_back(done.error().message);
         left.push_back(change);
         return;
       }
     }
-    outcome.text += line(places, change, current.text, change.before, dry_run);
+    outcome.steps.push_back(
+        {change.kind, places.describe(change), current.text, change.before, changed_since});
   }
 
   // A disk that came after tune has its values from the udev rule, and no Change has them.
@@ -127,7 +108,7 @@ Result<Outcome> tune(const Files& files, const Request& request, bool dry_run) {
     return plan.error();
   }
   const Places places{files, found};
-  Outcome outcome;
+  Outcome outcome{.dry_run = dry_run};
   const bool new_goal = old.value() && old.value()->goal != plan.value().record.goal;
   if (!dry_run && (new_goal || !plan.value().changes.empty())) {
     if (const Result<void> saved = save_record(files, plan.value().record); !saved) {
@@ -142,22 +123,18 @@ Result<Outcome> tune(const Files& files, const Request& request, bool dry_run) {
         continue;
       }
     }
-    outcome.text +=
-        line(places, change, now ? now.value().text : std::nullopt, change.after, dry_run);
+    outcome.steps.push_back({change.kind, places.describe(change),
+                             now ? now.value().text : std::nullopt, change.after});
   }
-  for (const std::string& note : plan.value().notes) {
-    outcome.text += "note: " + printable(note) + "\n";
-  }
-  for (const std::string& sentence : waiting_for_login(found, request.goal)) {
-    outcome.text += "note: " + printable(sentence) + "\n";
-  }
+  outcome.notes = plan.value().notes;
+  std::ranges::copy(waiting_for_login(found, request.goal), std::back_inserter(outcome.notes));
   if (plan.value().changes.empty()) {
-    outcome.text += fmt::format("nothing to change: a freeze of {} is outlived\n",
-                                config::format_duration(request.goal.survive));
+    outcome.ending = fmt::format("nothing to change: a freeze of {} is outlived",
+                                 config::format_duration(request.goal.survive));
   } else {
-    outcome.text +=
-        dry_run ? "a dry run: nothing was changed\n"
-                : fmt::format("the old settings are in {}; ballastctl tune --undo puts them back\n",
+    outcome.ending =
+        dry_run ? a_dry_run
+                : fmt::format("the old settings are in {}; ballastctl tune --undo puts them back",
                               record_path);
   }
   return outcome;
@@ -173,12 +150,13 @@ Result<Outcome> undo(const Files& files, bool dry_run) {
     return loaded.error();
   }
   if (!loaded.value()) {
-    return Outcome{fmt::format("nothing to undo: there is no {}\n", record_path), {}};
+    return Outcome{.dry_run = dry_run,
+                   .ending = fmt::format("nothing to undo: there is no {}", record_path)};
   }
   const Record& record = *loaded.value();
   const std::vector<Disk> found = disks(files, {}).value();
   const Places places{files, found};
-  Undoing undoing{places, dry_run, {}, {}};
+  Undoing undoing{places, {.dry_run = dry_run}, {}};
   std::for_each(record.changes.rbegin(), record.changes.rend(),
                 [&](const Change& change) { undoing.one(change); });
   for (const Disk& disk : found) {
@@ -186,7 +164,7 @@ Result<Outcome> undo(const Files& files, bool dry_run) {
     undoing.newcomer(record, disk, "max_retries", record.rule_max_retries, kernel_max_retries);
   }
   if (dry_run) {
-    undoing.outcome.text += "a dry run: nothing was changed\n";
+    undoing.outcome.ending = a_dry_run;
     return undoing.outcome;
   }
   Record rest = record;

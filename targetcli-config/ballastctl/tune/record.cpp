@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <nlohmann/json.hpp>
-#include <string_view>
 
 namespace ballast::ctl::tune {
 namespace {
@@ -15,23 +13,19 @@ namespace {
 constexpr int version = 1;
 constexpr std::array<std::string_view, 5> kinds{"disk", "session", "node", "file", "block"};
 
-nlohmann::json json_of(const std::optional<std::string>& text) {
-  return text ? nlohmann::json(*text) : nlohmann::json{};
-}
-
 std::optional<std::string> optional_text(const nlohmann::json& json) {
   return json.is_null() ? std::nullopt : std::optional{json.get<std::string>()};
 }
 
 nlohmann::json json_of(const Change& change) {
-  return {{"kind", kinds.at(static_cast<std::size_t>(change.kind))},
+  return {{"kind", name_of(change.kind)},
           {"name", change.name},
           {"target", change.target},
           {"portal", change.portal},
           {"interface", change.interface},
           {"lun", change.lun},
-          {"before", json_of(change.before)},
-          {"after", json_of(change.after)}};
+          {"before", text_or_null(change.before)},
+          {"after", text_or_null(change.after)}};
 }
 
 nlohmann::json json_of(const Goal& goal) {
@@ -65,6 +59,14 @@ Change change_of(const nlohmann::json& json) {
 }
 
 }  // namespace
+
+std::string_view name_of(Kind kind) {
+  return kinds.at(static_cast<std::size_t>(kind));
+}
+
+nlohmann::json text_or_null(const std::optional<std::string>& text) {
+  return text ? nlohmann::json(*text) : nlohmann::json{};
+}
 
 const Change* Record::find(const Change& like) const {
   const auto found = std::find_if(changes.begin(), changes.end(),

@@ -8,8 +8,10 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/base/result.h"
@@ -27,6 +29,11 @@ enum class Kind {
   file,     // a whole file of Ballast: name is its path
   block,    // a block of Ballast in another program's file: name is the file's path
 };
+
+// The words for them in the record, and in what tune prints as JSON.
+std::string_view name_of(Kind kind);
+// The text; null for nullopt.
+nlohmann::json text_or_null(const std::optional<std::string>& text);
 
 struct Change {
   Kind kind = Kind::file;

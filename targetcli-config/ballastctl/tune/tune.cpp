@@ -19,6 +19,7 @@ struct Options {
   bool all_targets = false;
   bool dry_run = false;
   bool undo = false;
+  bool json = false;
 };
 
 void run(const Options& options) {
@@ -32,7 +33,11 @@ void run(const Options& options) {
   if (!outcome) {
     fail(outcome.error().message);
   }
-  std::fputs(outcome.value().text.c_str(), stdout);
+  if (options.json) {
+    print_json(tune::as_json(outcome.value()));
+  } else {
+    std::fputs(tune::text_of(outcome.value()).c_str(), stdout);
+  }
   if (outcome.value().errors.empty()) {
     return;
   }
@@ -56,6 +61,7 @@ void add_tune(CLI::App& app) {
                     "also for every target that is discovered later, of Ballast or not");
   command->add_flag("--dry-run", options->dry_run, "say what would be changed, and change nothing");
   command->add_flag("--undo", options->undo, "put back everything that tune has changed");
+  add_json_flag(*command, options->json);
   command->callback([options] { run(*options); });
 }
 

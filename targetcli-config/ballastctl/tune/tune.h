@@ -8,6 +8,8 @@
 // wanted.h says which values are right, and record.h how undoing works. Blocks; single-threaded.
 #pragma once
 
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,12 +43,31 @@ Result<Plan> make_plan(const Files& files, const std::vector<Disk>& disks, const
 // login.
 std::vector<std::string> waiting_for_login(const std::vector<Disk>& disks, const Goal& goal);
 
-// The text for the operator, and the errors; none if all of it worked.
+// One place, and what became of it.
+struct Step {
+  Kind kind = Kind::file;
+  std::string place;  // "sda timeout", as Places::describe() says it
+  // The value before and after; nullopt: no such file or block.
+  std::optional<std::string> before;
+  std::optional<std::string> after;
+  // Somebody has changed it since tune, so undo leaves it as it is.
+  bool left = false;
+};
+
+// What was done, or would be done in a dry run.
 struct Outcome {
-  std::string text;
-  std::vector<std::string> errors;
+  bool dry_run = false;
+  std::vector<Step> steps{};
+  std::vector<std::string> notes{};   // sentences
+  std::string ending{};               // one sentence; empty: there is nothing to be said
+  std::vector<std::string> errors{};  // none if all of it worked
 };
 Result<Outcome> tune(const Files& files, const Request& request, bool dry_run);
 Result<Outcome> undo(const Files& files, bool dry_run);
+
+// For the operator, without the errors.
+std::string text_of(const Outcome& outcome);
+// As ballast-json(5) describes it.
+nlohmann::ordered_json as_json(const Outcome& outcome);
 
 }  // namespace ballast::ctl::tune

@@ -57,7 +57,8 @@ Result<Nanoseconds> parse_since(const std::string& text) {
     }
     return Nanoseconds{std::chrono::hours{24 * *days}};
   }
-  return config::parse_duration("--since", text);
+  Result<Nanoseconds> since = config::parse_duration("--since", text);
+  return since ? since : Error{EINVAL, since.error().message + "; or days, as 7d"};
 }
 
 std::string text_cell(const Incident& incident, const char* member) {
@@ -134,7 +135,10 @@ void show(Options options) {
                read.unreadable, printable(file));
   }
   if (options.json) {
-    print_json({{"version", 1}, {"incidents", read.incidents}, {"unreadable", read.unreadable}});
+    print_json({{"version", 1},
+                {"report", "history"},
+                {"incidents", read.incidents},
+                {"unreadable", read.unreadable}});
     return;
   }
   if (read.incidents.empty()) {
