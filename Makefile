@@ -168,29 +168,38 @@ run: deps-build $(if $(HOST),,deps-lab)
 	@$(sub) all
 	@ci/run
 
-# Slower tests, which are run by hand. Those on another Debian come last.
+# Slower tests, which are run by hand. Those on another Debian come last. A step that fails does not
+# keep the others from running; the summary ends with those that failed.
 .PHONY: check-long
-check-long: deps-build deps-check deps-lab deps-long
-	@$(sub) all
-	@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
-	@ci/step "a LUN's life while something runs out" $(sub) check-limits
-	@ci/step "a LUN with a log, killed a hundred times" $(sub) check-kill
-	@ci/step "LUNs that come and go for an hour" $(sub) check-soak
-	@BALLAST_LONG=1 BALLAST_TEST_SECONDS=3000 ci/step "LUNs on real NBD servers, long" $(sub) check-nbd
-	@ci/step "images in a real Ceph, 1000 takeovers" $(sub) check-rbd-long
-	@ci/step "simulation, an hour" $(sub) SIM_SECONDS=3600 check-sim
-	@ci/step "core files of processes that die under load" $(sub) check-core-sweep
-	@ci/step "fuzz" $(sub) FUZZ_SECONDS=600 $(fuzz_targets)
-	@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
-	@BALLAST_LONG=1 ci/step "Ceph and two gateways, in guests" $(sub) check-ceph
-	@$(sub) check-trixie
+check-long: deps-build deps-check deps-lab deps-deb deps-long
+	@ci/step --begin
+	@ci/step "build" $(sub) all
+	-@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
+	-@ci/step "a LUN's life while something runs out" $(sub) check-limits
+	-@ci/step "LUNs with a log, killed 150 times" $(sub) check-kill
+	-@ci/step "LUNs that come and go for an hour" $(sub) check-soak
+	-@BALLAST_LONG=1 BALLAST_TEST_SECONDS=3000 ci/step "LUNs on real NBD servers, long" $(sub) check-nbd
+	-@ci/step "images in a real Ceph, 1000 takeovers" $(sub) check-rbd-long
+	-@ci/step "simulation, a million runs" $(sub) SIM_RUNS=1000000 check-sim
+	-@ci/step "core files of processes that die under load" $(sub) check-core-sweep
+	-@ci/step "fuzz" $(sub) -k FUZZ_SECONDS=600 $(fuzz_targets)
+	-@ci/step "metrics, rules, dashboard and page, with promtool and Chromium" $(sub) check-control
+	-@ci/step "Debian packages, with debug symbols" ci/deb
+	-@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
+	-@BALLAST_LONG=1 ci/step "Ceph and two gateways, in guests" $(sub) check-ceph
+	-@$(sub) -k check-trixie
+	@ci/step --summary
 
-# On Debian 13: built in a root directory of that release, and tested in its guest.
+# On Debian 13: built and tested in a root directory of that release, and in its guest.
 .PHONY: check-trixie
 check-trixie: deps-lab
-	@ci/step "build and unit tests, Debian 13" ci/suite trixie make --no-print-directory -j$(jobs) BUILD=build/trixie all unit
-	@ci/step "Debian packages, Debian 13" ci/suite trixie env BUILD=build/trixie DEB_BUILD_OPTIONS=noautodbgsym ci/deb
-	@LAB_SUITE=trixie BUILD=$(CURDIR)/build/trixie ci/step "end to end in the guest, Debian 13" ci/e2e
+	@failed=0; \
+	for part in all unit check-ring check-ballastctl check-control check-sim check-nbd check-rbd check-core check-abi; do \
+	  ci/step "make $$part, Debian 13" ci/suite trixie $(sub) BUILD=build/trixie $$part || failed=1; \
+	done; \
+	ci/step "Debian packages, Debian 13" ci/suite trixie env BUILD=build/trixie DEB_BUILD_OPTIONS=noautodbgsym ci/deb || failed=1; \
+	ci/step "end to end in the guest, Debian 13" env LAB_SUITE=trixie BUILD=$(CURDIR)/build/trixie ci/e2e || failed=1; \
+	exit $$failed
 
 # An image in Ceph, and two gateways and an initiator in three guests. The guest with Ceph's
 # packages takes long to make, so these tests are not part of make check.

@@ -30,7 +30,7 @@ $(eval $(call behind,built-asan,built,build for ASan and UBSan,$(part) VARIANT=a
 $(eval $(call behind,built-tsan,built-asan,build for TSan,$(part) VARIANT=tsan build-unit build-ring))
 # Only the step `warnings` of lint is left out: the sanitizer builds use clang with the same
 # warnings, as errors.
-$(eval $(call behind,linted,built-tsan,lint,ci/lint format coroutines text opcodes keys mutants dead headers shell manuals cppcheck))
+$(eval $(call behind,linted,built-tsan,lint,ci/lint format coroutines text opcodes keys mutants dead headers shell manuals deps cppcheck))
 
 $(eval $(call step,unit,built,unit tests,$(part) unit))
 $(eval $(call step,guard,,scheduler without its guard must fail,$(part) check-guard))

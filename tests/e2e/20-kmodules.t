@@ -32,7 +32,7 @@ cp "$KMOD" /srv/ballast-kmod
 is "$(status_of setpriv --reuid nobody --clear-groups /srv/ballast-kmod load)" 4 "load by nobody: exit 4"
 like "$(< "$TEST_DIR/said")" 'needs root: run sudo ballast-kmod load' "and says that it needs root"
 is "$(status_of unshare -m sh -c "mount -t tmpfs none /lib/modules && '$KMOD'")" 3 "no /lib/modules: exit 3"
-like "$(< "$TEST_DIR/said")" "apt-get install linux-image-$(uname -r)" "and says which package has them"
+like "$(< "$TEST_DIR/said")" "apt-get install linux-image-$(uname -r | sed 's/[.+]/\\&/g')" "and says which package has them"
 is "$(status_of "$KMOD" --nonsense)" 2 "a wrong option: exit 2"
 
 # --- load ---

@@ -4,7 +4,7 @@
 # One LUN, one initiator, CHAP: recipe one-lun-chap.targetcli, ballast-login, ballast-logout.
 . "$(dirname "$0")/recipes.sh"
 IQN=iqn.2026-01.org.ballast:vol0
-plan 29
+plan 36
 
 fresh_daemon
 preferences() { md5sum /root/.targetcli/prefs.bin 2>&1; }
@@ -29,6 +29,18 @@ DEV=$(dev 0)
 is "$(blockdev --getsize64 "$DEV")" $((64 << 20)) "it has the LUN's size"
 ok "it takes data" dd if=/dev/urandom of="$DEV" bs=1M count=4 oflag=direct status=none
 ok "login again is no error" chap_login "$SECRET_FILE"
+
+# --- another portal of the target
+mkdir "$(tpg)/np/[::1]:3260" || bail "no portal for IPv6"
+there=('[::1]' "$IQN")
+ok "login there, too" bounded 90 "$CONFIG_DIR/ballast-login" "${there[@]}" --chap-user "$CHAP_USER" --chap-secret-file "$SECRET_FILE"
+like "$(< "$tap_said")" '^/dev/sd[a-z]+ /dev/disk/by-path/ip-::1:3260-iscsi-.*-lun-0$' "which gives a disk of its own"
+ok "logout there" bounded 60 "$CONFIG_DIR/ballast-logout" "${there[@]}" --forget
+ok "the first session stays" logged_in
+ok "logout there again is no error" bounded 60 "$CONFIG_DIR/ballast-logout" "${there[@]}"
+IQN=$IQN-of-nobody not_ok "no login to a target that is not there" chap_login "$SECRET_FILE"
+like "$(< "$tap_said")" 'perhaps there is none of that name at 127.0.0.1:3260' "and the reason is said"
+IQN=$IQN-of-nobody chap_logout --forget >&9 2>&1
 
 # --- the secret stays where it belongs ---
 record=$(find {/etc,/var/lib}/iscsi/nodes -type f 2> /dev/null)

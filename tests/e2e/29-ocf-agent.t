@@ -4,7 +4,7 @@
 # timeout: 240
 . "$(dirname "$0")/shared-device.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "other handlers have no shared stores of their own"
-plan 19
+plan 23
 
 export PATH=$LAB_BUILD:$PATH
 # agent ACTION [LUN]; "owner" and "not running" are what monitor says.
@@ -17,11 +17,7 @@ status_of() { agent "$@"; echo $?; }
 
 bus_policy
 fresh_daemon
-ok "a target with a disk" store_up
-ok "two gateways see it" eval 'see_store a && see_store b'
-bounded 30 udevadm settle --timeout=20
-ok "each has a LUN on it" eval 'make_lun a 64M "file=${disk_of[a]};lock=pr" && make_lun b 64M "file=${disk_of[b]};lock=pr"'
-ok "and one that is shared with nobody" make_lun own 64M file=/srv/own.raw
+shared_and_own
 
 ok "meta-data" agent meta-data
 like "$(< "$TEST_DIR/said")" '<parameter name="lun" unique-group="lun" required="1">' "names the parameter"
@@ -29,6 +25,8 @@ ok "validate-all" agent validate-all a
 is "$(status_of validate-all)" 6 "without a name: not configured"
 is "$(status_of validate-all nobody)" 5 "a name that is not here: not installed"
 is "$(status_of validate-all own)" 6 "a LUN that is not shared: not configured"
+like "$(< "$TEST_DIR/said")" '^ocf-exit-reason:its configuration has neither' "and Pacemaker is told so"
+is "$(status_of stop own)" 0 "but stopping it is no failure, for which a machine would be fenced"
 is "$(monitor a), $(monitor b)" "not running, not running" "nobody owns it at first"
 ok "start a" agent start a
 is "$(monitor a), $(monitor b)" "owner, not running" "a owns it"
@@ -36,7 +34,12 @@ ok "start b, without having stopped a" agent start b
 is "$(monitor a), $(monitor b)" "not running, owner" "it took it from a"
 ok "start and stop may be repeated" eval 'agent start b && agent stop b && agent stop b'
 is "$(monitor a), $(monitor b)" "not running, not running" "nobody owns it then"
-bounded 60 systemctl stop tcmu-runner
+# In place of ballastctl: it asks a daemon that ends meanwhile.
+mkdir "$TEST_DIR/bin"
+printf '#!/bin/sh\ntimeout 60 systemctl stop tcmu-runner\nexit 1\n' > "$TEST_DIR/bin/ballastctl"
+chmod +x "$TEST_DIR/bin/ballastctl"
+is "$(PATH=$TEST_DIR/bin:$PATH status_of monitor a)" 7 "a daemon that ends while it is asked: not running"
+like "$(< "$TEST_DIR/said")" '^ocf-exit-reason:tcmu-runner does not run' "and Pacemaker is told so"
 is "$(monitor a)" "not running" "without a daemon it does not run"
 is "$(status_of stop a)" 0 "and can be stopped"
 start_daemon

@@ -4,13 +4,15 @@
 # a block device.
 # timeout: 240
 . "$(dirname "$0")/disk.sh"
-plan 18
+plan 27
 
 mib=$((1 << 20))
 test_cleanup() {
     # The loop device goes after the LUN that holds it.
     clear_target
-    [[ -n ${loop-} ]] && losetup -d "$loop"
+    dmsetup remove thin pool
+    losetup --list --noheadings --output NAME,BACK-FILE |
+        awk -v files="/srv/$TEST_NAME." 'index($2, files) { print $1 }' | xargs -r losetup -d
 }
 
 discard() { # OFFSET LENGTH
@@ -19,9 +21,15 @@ discard() { # OFFSET LENGTH
 
 fresh_daemon
 file_lun vol0 64M
-truncate -s 48M "$(backing loop)"
-loop=$(losetup --find --show "$(backing loop)")
-make_lun vol1 48M "file:$loop" && thin vol1
+loop() { truncate -s "$2" "$(backing "$1")" && losetup --find --show "$(backing "$1")"; }
+make_lun vol1 48M "file:$(loop loop 48M)" && thin vol1
+# A thin volume in pieces of 192 KiB, which ignores what is discarded of a part of one.
+piece=$((192 * 1024))
+modprobe dm-thin-pool
+dmsetup create pool --table "0 131072 thin-pool $(loop metadata 8M) $(loop data 64M) $((piece / 512)) 0 1 skip_block_zeroing"
+dmsetup message pool 0 create_thin 0
+dmsetup create thin --table "0 98304 thin /dev/mapper/pool 0"
+make_lun vol2 48M file:/dev/mapper/thin && thin vol2
 export_luns
 ok "login" login
 isnt "$(queue 0 discard_max_bytes)" 0 "the initiator may discard"
@@ -65,3 +73,20 @@ discard $((4 * mib)) $((8 * mib))
 now=$(allocated "$(backing loop)")
 ok "on a block device: 8 MiB of space came back" test $((full - now)) -ge $((8 * mib - 65536))
 ok "on a block device: right on the disk" matches_model "$DEV"
+
+DEV=$(dev 2)
+used() { dmsetup status pool | awk '{ split($6, of, "/"); print of[1] }'; } # pieces
+ok "on a thin volume: 24 MiB are written" fill_random 2 $((24 * mib))
+is "$(used)" 128 "they take 128 pieces"
+is "$(queue 2 discard_granularity)" $piece "the initiator knows the size of a piece"
+ok "16 pieces are discarded" discard $((16 * piece)) $((16 * piece))
+is "$(used)" 112 "they came back"
+ok "and read as zeros, and their neighbours stayed" matches_model "$DEV"
+ok "parts of pieces are discarded" eval '
+    discard $((40 * piece + 512)) $((2 * piece)) &&
+    discard $((50 * piece - 512)) 1024 &&
+    discard $((60 * piece + 4096)) 4096 &&
+    discard $((70 * piece - 1024)) $((piece + 1536))'
+like "$(sg_vpd -p lbpv "$DEV")" '\bLBPRZ(\): |=)(0x)?0' "nobody says that these read as zeros"
+blockdev --flushbufs "$DEV"
+is "$(cmp -l -n $((24 * mib)) "$DEV" "$MODEL" | awk '$3 != 0' | head -n 1)" "" "and their neighbours stayed"

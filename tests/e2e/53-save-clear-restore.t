@@ -37,13 +37,13 @@ chap_login() { # SECRET
 not_ok "a wrong secret is refused" chap_login not-the-right-secret
 ok "the right one is taken" chap_login "$secret"
 settings() {
-    echo "$(queue 0 max_hw_sectors_kb) $(sg_vpd -p bl "$DEV" | sed -n 's/ *Maximum transfer length: //p')"
+    echo "$(queue 0 max_hw_sectors_kb) $(block_limit 'Maximum transfer length')"
     echo "$(queue 1 logical_block_size) $(blockdev --getsize64 "$(dev 1)")"
     cat "$CONFIGFS"/core/user_*/vol0/attrib/cmd_time_out
     sg_vpd -p di "$DEV" | grep -o '0x6001405.*'
 }
 before=$(settings)
-like "$before" '2048 blocks' "big transfers are on"
+like "$before" '^[0-9]+ 2048$' "big transfers are on"
 like "$before" "4096 $((64 * mib))" "the second LUN has blocks of 4096"
 fill_random 0 $((8 * mib))
 mkfs.ext4 -q "$(dev 1)" && mount "$(dev 1)" "$MNT" && cp "$MODEL" "$MNT/data" && bounded 30 umount "$MNT"

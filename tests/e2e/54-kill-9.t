@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The daemon is killed again and again under fio with verify; systemd brings it back, and fio never
-# notices but for the time.
+# notices but for the time. What the initiator has set stays.
 # BALLAST_LONG=1: a hundred times.
 # timeout: 3000
 . "$(dirname "$0")/disk.sh"
 [[ $BACKSTORE != fileio ]] || skip_all "fileio has no daemon"
-plan 9
+plan 12
 
 wanted_kills=${BALLAST_LONG:+100}
 wanted_kills=${wanted_kills:-3}
@@ -37,14 +37,15 @@ fio --name=kill --filename="$DEV" --ioengine=libaio --direct=1 --rw=randwrite --
 fio_pid=$!
 kills=0
 returned=0
+new_pid() { [[ $(daemon_pid) != "$pid" && $(daemon_pid) != 0 ]]; }
+came_back() { wait_for 30 "a new daemon" new_pid && wait_for 30 "tcmu-runner on the bus" daemon_ready; }
 moved() { (($(target_commands vol0) > $1)); }
 while ((kills < wanted_kills)) && ! gone "$fio_pid"; do
     sleep 2
     pid=$(daemon_pid)
     kill -KILL "$pid" || break
     kills=$((kills + 1))
-    new_pid() { [[ $(daemon_pid) != "$pid" && $(daemon_pid) != 0 ]]; }
-    wait_for 30 "a new daemon" new_pid && wait_for 30 "tcmu-runner on the bus" daemon_ready || break
+    came_back || break
     wait_for 30 "I/O after kill $kills" moved "$(($(target_commands vol0) + 20))" && returned=$((returned + 1))
 done
 is "$kills" "$wanted_kills" "the daemon was killed $wanted_kills times under load"
@@ -55,5 +56,11 @@ is $? 0 "without an error: every block is as it was written"
 kernel=$(dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p")
 unlike "$kernel" 'I/O error|1021' "the kernel saw no I/O error and dropped no session"
 is "$(kernel_complaints)" "" "and has nothing to complain of"
+
+ok "the initiator turns the write cache off" sdparm --clear=WCE "$DEV"
+pid=$(daemon_pid)
+kill -KILL "$pid"
+ok "a new daemon comes" came_back
+like "$(sdparm --get=WCE "$DEV")" 'WCE +0' "and the write cache is still off"
 ok "the session is the same" logged_in
 ok "the file is still ours alone, and the LUN works" dd if=/dev/zero of="$DEV" bs=1M count=4 oflag=direct status=none

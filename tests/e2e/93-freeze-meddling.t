@@ -102,7 +102,7 @@ else
 fi
 delete_row
 restart_row "dbus is restarted" systemctl restart dbus.service
-[[ -n ${BALLAST_LONG-} ]] || exit
+[[ -n ${BALLAST_LONG-} ]] || exit 0
 restart_row "the daemon is restarted" systemctl restart tcmu-runner.service
 restart_row "the daemon is killed" systemctl kill -s KILL tcmu-runner.service
 clear_row

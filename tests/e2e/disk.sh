@@ -106,6 +106,13 @@ traced() {
 sent() { grep -cE "lun=$1 .*cmnd=\\($2" "$TEST_DIR/scsi.trace"; }
 
 # queue N ATTRIBUTE: what the block layer believes of the disk of LUN N.
+# block_limit NAME [DEVICE]: of the Block Limits page, as a decimal number. The releases of sg3-utils differ in how they
+# print one.
+block_limit() {
+    local number
+    number=$(sg_vpd -p bl "${2:-$DEV}" | sed -nE "s/^ *$1: ((0x)?[0-9a-f]+).*/\1/p")
+    echo $((number))
+}
 queue() { cat "/sys/block/$(basename "$(dev "$1")")/queue/$2"; }
 
 # kernel_since: the kernel's words since this test began, or since the line that kernel_mark names.

@@ -5,13 +5,14 @@
 #
 #   store_up             that target, with a disk
 #   see_store GATEWAY    a or b logs in to it: ${disk_of[a]}
+#   shared_and_own       four tests: that target, a LUN of each gateway on it, and a LUN "own" that is not shared
 . "$(dirname "${BASH_SOURCE[0]}")/freeze.sh"
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
 STORE=iqn.2026-01.org.ballast:store
 
-test_cleanup() {
+shared_cleanup() {
     systemctl kill -s CONT tcmu-runner.service
     thaw
     bounded 60 iscsiadm -m node -T "$IQN" -u >&9 2>&1
@@ -23,6 +24,7 @@ test_cleanup() {
     iscsiadm -m iface -I gwb --op delete >&9 2>&1
     dm_remove || note "the store's disk is still in use"
 }
+test_cleanup() { shared_cleanup; }
 remove_luns() {
     local lun tpg
     tpg=$(tpg)
@@ -60,6 +62,13 @@ see_store() { # GATEWAY: $disk_of[GATEWAY]
     disk_of[$1]=$(disk_seen_by "$1")
 }
 declare -A disk_of=()
+shared_and_own() {
+    ok "a target with a disk" store_up
+    ok "two gateways see it" eval 'see_store a && see_store b'
+    bounded 30 udevadm settle --timeout=20
+    ok "each has a LUN on it" eval 'make_lun a 64M "file=${disk_of[a]};lock=pr" && make_lun b 64M "file=${disk_of[b]};lock=pr"'
+    ok "and one that is shared with nobody" make_lun own 64M file=/srv/own.raw
+}
 disk_seen_by() {
     local session disk
     for session in /sys/class/iscsi_session/*; do
