@@ -125,7 +125,9 @@ volume::Tier Disk::tier_with_log(const Command& command, const Operation& operat
   if (looks) {
     const Range range = command.range;
     const bool inside = fits(range.lba.value(), range.count.value(), volume_.capacity());
-    tier = inside ? volume_.tier_of({range.lba, range.count}) : volume::Tier::store;
+    if (inside) {  // else it is refused, which needs nothing of the store
+      tier = volume_.tier_of({range.lba, range.count});
+    }
   }
   if (changes) {
     tier = volume::slower(tier, volume_.tier_of({}));
