@@ -16,6 +16,9 @@ class LogCoverage {
  public:
   // Whether changes and flushes need nothing of the store.
   virtual bool takes_changes() const = 0;
+  // Whether they go to the store itself, because the log is not used any more. A log that has no
+  // room now, or slows its writers, is used all the same.
+  virtual bool is_passed_by() const = 0;
   // Whether a read of these blocks needs nothing of the store.
   virtual bool covers(Lba lba, BlockCount count) const = 0;
 

@@ -130,9 +130,17 @@ bool Volume::sit_down_at_once(Request& request, Elevator::Kind kind, Lba lba, Bl
   return seat.has_value();
 }
 
+// A change that waits for room in the log is not at the store, and takes nobody's place there.
+bool Volume::goes_to_store(Elevator::Kind kind, const Need& need) const {
+  if (kind == Elevator::Kind::read) {
+    return tier_of(need) == Tier::store;
+  }
+  return !has_log() || log_->is_passed_by();
+}
+
 co::Task<void> Volume::sit_down(Request& request, Elevator::Seat& seat, Elevator::Kind kind,
                                 Need need, Bytes from, Bytes length) {
-  if (tier_of(need) != Tier::store) {
+  if (!goes_to_store(kind, need)) {
     co_return;
   }
   if (request.observer() != nullptr) {

@@ -184,7 +184,9 @@ class Volume {
                   co::Site site = co::Site::current()) {
     return Admission{*this, request, kind, need, site};
   }
-  // Before admit(): waits for the elevator, if there is one and the operation needs the store. If
+  // Whether an operation that begins now is one at the store itself.
+  bool goes_to_store(backend::Elevator::Kind kind, const Need& need) const;
+  // Before admit(): waits for the elevator, if there is one and the operation goes to the store. If
   // the request is stopped meanwhile, the seat stays empty, and admit() gives no place either.
   co::Task<void> sit_down(Request& request, backend::Elevator::Seat& seat,
                           backend::Elevator::Kind kind, Need need, Bytes from, Bytes length);

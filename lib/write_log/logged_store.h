@@ -115,6 +115,7 @@ class LoggedStore final : public backend::Backend,
   };
 
   bool takes_changes() const override { return uses_log() && !is_held() && log_->takes_changes(); }
+  bool is_passed_by() const override { return !uses_log(); }
   bool covers(Lba lba, BlockCount count) const override { return log_->covers(lba, count); }
   watch::LogView view() const override;
   void hurry() override { log_->hurry(); }

@@ -14,19 +14,8 @@ using volume::Tier;
 
 namespace {
 
-// The newest data of the first blocks is in the log.
-struct Log final : backend::LogCoverage {
-  bool takes_changes() const override { return takes; }
-  bool covers(Lba lba, BlockCount count) const override {
-    return lba + count <= Lba{covered_blocks};
-  }
-  std::uint64_t covered_blocks = 1000;
-  static constexpr std::uint64_t missing = 2000;  // a block that the log does not have
-  bool takes = true;
-};
-
 struct HasLog {
-  Log log;
+  test::SpyLog log;
 };
 
 scsi::TaskSetLimits with_window(std::uint32_t window) {
@@ -66,7 +55,7 @@ class TiersRig : public HasLog, public test::TaskSetRig {
   void stall_store(std::uint64_t reads) {
     freeze();
     for (std::uint64_t i = 0; i < reads; ++i) {
-      (void)read(Log::missing + i * 8);
+      (void)read(test::SpyLog::missing + i * 8);
     }
     wait(4s);
     assert_true(tasks->stalled(Tier::store));
@@ -86,7 +75,7 @@ void a_stalled_store_lets_changes_and_covered_reads_go_on(void**) {
   rig.stall_store(4);
   assert_int_equal(rig.busy(), 2);
   for (std::uint64_t i = 0; i < 40; ++i) {
-    assert_true(rig.write(Log::missing + i * 8, 1).good());
+    assert_true(rig.write(test::SpyLog::missing + i * 8, 1).good());
     assert_true(rig.read(i * 8).good());
   }
   assert_true(rig.send(test::cdb_of(0x35, 0, 0, 0)).good());  // SYNCHRONIZE CACHE
@@ -94,10 +83,10 @@ void a_stalled_store_lets_changes_and_covered_reads_go_on(void**) {
   assert_true(rig.send(test::cdb_of(0x2f, 0, 0, 8)).good());                     // VERIFY
   assert_true(rig.send(test::cdb_of(0x1b, 0, 0, 1)).good());                     // START STOP UNIT
   assert_int_equal(rig.tasks->unanswered(), 2);
-  assert_true(rig.read(Log::missing + 800).busy());
+  assert_true(rig.read(test::SpyLog::missing + 800).busy());
   rig.thaw();
   assert_false(rig.tasks->stalled());
-  assert_true(rig.read(Log::missing + 800).good());
+  assert_true(rig.read(test::SpyLog::missing + 800).good());
 }
 
 void a_stalled_log_lets_reads_of_the_store_go_on(void**) {
@@ -110,7 +99,7 @@ void a_stalled_log_lets_reads_of_the_store_go_on(void**) {
   assert_true(rig.tasks->stalled(Tier::log));
   assert_false(rig.tasks->stalled(Tier::store));
   assert_int_equal(rig.busy(), 2);
-  assert_true(rig.read(Log::missing).good());
+  assert_true(rig.read(test::SpyLog::missing).good());
   assert_true(rig.read(800).busy());
   rig.thaw_log();
   assert_false(rig.tasks->stalled());
@@ -119,9 +108,9 @@ void a_stalled_log_lets_reads_of_the_store_go_on(void**) {
 void shedding_takes_only_what_waits_for_the_stalled_tier(void**) {
   TiersRig rig{with_window(2)};
   rig.freeze();
-  Sent& oldest = rig.read(Log::missing);
-  Sent& second = rig.read(Log::missing + 8);
-  Sent& youngest = rig.read(Log::missing + 16);
+  Sent& oldest = rig.read(test::SpyLog::missing);
+  Sent& second = rig.read(test::SpyLog::missing + 8);
+  Sent& youngest = rig.read(test::SpyLog::missing + 16);
   rig.wait(2900ms);
   rig.freeze_log();
   std::vector<Sent*> writes;
@@ -145,7 +134,7 @@ void two_stalled_tiers_share_one_window_and_one_place(void**) {
   rig.freeze_log();
   for (std::uint64_t i = 0; i < 4; ++i) {
     (void)rig.write(i * 8, 1);
-    (void)rig.read(Log::missing + i * 8);
+    (void)rig.read(test::SpyLog::missing + i * 8);
   }
   rig.wait(4s);
   assert_true(rig.tasks->stalled(Tier::store) && rig.tasks->stalled(Tier::log));
@@ -164,14 +153,14 @@ void a_command_that_needs_both_tiers_waits_for_the_store(void**) {
   TiersRig rig{with_window(2)};
   rig.stall_store(2);
   assert_true(rig.read(rig.log.covered_blocks - 4).busy());  // half of it is in the log
-  assert_true(rig.compare_and_write(Log::missing).busy());
+  assert_true(rig.compare_and_write(test::SpyLog::missing).busy());
   assert_true(rig.compare_and_write(0).good());
 }
 
 void what_needs_both_tiers_stalls_the_store_alone(void**) {
   TiersRig rig{with_window(2)};
   rig.freeze();
-  const Sent& swap = rig.compare_and_write(Log::missing);
+  const Sent& swap = rig.compare_and_write(test::SpyLog::missing);
   rig.wait(4s);
   assert_true(rig.tasks->stalled(Tier::store) && !rig.tasks->stalled(Tier::log));
   rig.thaw();
@@ -182,9 +171,9 @@ void what_needs_both_tiers_stalls_the_store_alone(void**) {
 void what_waits_behind_a_stuck_command_is_shed_with_it(void**) {
   TiersRig rig{with_window(2)};
   rig.freeze();
-  const Sent& swap = rig.compare_and_write(Log::missing);
+  const Sent& swap = rig.compare_and_write(test::SpyLog::missing);
   for (std::uint64_t i = 0; i < 5; ++i) {
-    (void)rig.write(Log::missing, static_cast<std::uint8_t>(i));
+    (void)rig.write(test::SpyLog::missing, static_cast<std::uint8_t>(i));
   }
   rig.wait(2s);
   assert_int_equal(rig.busy(), 0);
@@ -223,9 +212,9 @@ void a_read_that_hangs_counts_where_it_hangs(void**) {
   TiersRig rig{with_window(2)};
   rig.freeze();
   for (std::uint64_t i = 0; i < 4; ++i) {
-    (void)rig.read(Log::missing + i * 8);
+    (void)rig.read(test::SpyLog::missing + i * 8);
   }
-  rig.log.covered_blocks = Log::missing + 800;  // they have been written since
+  rig.log.covered_blocks = test::SpyLog::missing + 800;  // they have been written since
   rig.wait(4s);
   assert_true(rig.tasks->stalled(Tier::store) && !rig.tasks->stalled(Tier::log));
   assert_int_equal(rig.busy(), 2);
@@ -250,17 +239,17 @@ void a_full_queue_of_one_tier_does_not_hold_up_the_other(void**) {
   TiersRig rig{with_window(32), 2};
   rig.freeze();
   for (std::uint64_t i = 0; i < 5; ++i) {
-    (void)rig.read(Log::missing + i * 8);
+    (void)rig.read(test::SpyLog::missing + i * 8);
   }
   assert_int_equal(rig.spy->running(), 2);
-  assert_true(rig.write(Log::missing + 800, 1).good());
+  assert_true(rig.write(test::SpyLog::missing + 800, 1).good());
   assert_true(rig.read(0).good());
 }
 
 void a_full_task_set_of_one_tier_has_room_for_the_other(void**) {
   TiersRig rig{{}};
   rig.freeze();
-  const test::Bytes8 verify = test::cdb_of(0x2f, 0, Log::missing, 8);
+  const test::Bytes8 verify = test::cdb_of(0x2f, 0, test::SpyLog::missing, 8);
   for (std::size_t i = 0; i < scsi::TaskSet::most_commands; ++i) {
     assert_int_equal(rig.send(verify).answers, 0);
   }

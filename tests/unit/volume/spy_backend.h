@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "lib/backend/checked.h"
+#include "lib/backend/log_coverage.h"
 #include "lib/backend/memory.h"
 #include "lib/co/event.h"
 #include "lib/co/gate.h"
@@ -24,6 +25,19 @@ struct BackendOp {
   std::uint64_t length = 0;
   bool flag = false;  // fua, or may_unmap
   friend bool operator==(const BackendOp&, const BackendOp&) = default;
+};
+
+// A log before the spy: it has the newest data of the first blocks.
+struct SpyLog final : backend::LogCoverage {
+  bool takes_changes() const override { return takes; }
+  bool is_passed_by() const override { return passed_by; }
+  bool covers(Lba lba, BlockCount count) const override {
+    return lba + count <= Lba{covered_blocks};
+  }
+  std::uint64_t covered_blocks = 1000;
+  static constexpr std::uint64_t missing = 2000;  // a block that the log does not have
+  bool takes = true;
+  bool passed_by = false;
 };
 
 class SpyBackend final : public backend::Backend {

@@ -242,6 +242,35 @@ void what_waits_for_the_elevator_ends_when_it_is_stopped(void**) {
   rig.use({});
 }
 
+// Else a frozen read would hold it up, and all that overlaps it, although the log has room again.
+void a_change_takes_a_place_of_the_elevator_only_without_the_log(void**) {
+  test::SpyLog log;
+  VolumeRig rig{Bytes{4 << 20}, {}, [&](test::SpyBackend& both) { both.coverage = &log; }};
+  backend::Elevator elevator{rig.executor, {}, 1};
+  rig.use({.elevator = &elevator});
+  rig.spy->gate.reset();
+  const Data data{pattern(512)};
+  std::optional<IoStatus> read;
+  std::array<std::optional<IoStatus>, 5> changes;
+  rig.start(rig.volume->read(rig.request, Lba{test::SpyLog::missing}, data.view()), &read);
+  log.takes = false;  // it is full
+  rig.start(rig.volume->write(rig.request, Lba{9}, data.view(), Fua::no), &changes[0]);
+  rig.start(rig.volume->unmap(rig.request, Lba{19}, BlockCount{1}), &changes[1]);
+  rig.start(rig.volume->zero(rig.request, Lba{29}, BlockCount{1}, MayUnmap::no), &changes[2]);
+  rig.start(rig.volume->flush(rig.request), &changes[3]);
+  assert_int_equal(rig.spy->running(), 5);
+  assert_int_equal(elevator.at_store(), 1);
+  log.passed_by = true;
+  rig.start(rig.volume->write(rig.request, Lba{39}, data.view(), Fua::no), &changes[4]);
+  assert_int_equal(rig.spy->running(), 5);
+  assert_int_equal(elevator.waiting(), 1);
+  rig.spy->gate.set();
+  rig.run();
+  assert_true(read == IoStatus::ok);
+  assert_true(std::ranges::all_of(changes, [](auto status) { return status == IoStatus::ok; }));
+  rig.use({});
+}
+
 void a_queue_depth_of_one_is_enough_for_everything(void**) {
   volume::VolumeConfig config;
   config.queue_depth = 1;
@@ -638,6 +667,7 @@ int main() {
       cmocka_unit_test(no_more_than_queue_depth_operations_run_at_once),
       cmocka_unit_test(with_an_elevator_operations_go_in_its_order),
       cmocka_unit_test(what_waits_for_the_elevator_ends_when_it_is_stopped),
+      cmocka_unit_test(a_change_takes_a_place_of_the_elevator_only_without_the_log),
       cmocka_unit_test(a_queue_depth_of_one_is_enough_for_everything),
       cmocka_unit_test(a_comparison_finds_the_first_byte_that_differs),
       cmocka_unit_test(each_block_is_compared_with_one),
