@@ -235,9 +235,10 @@ IoStatus SimBackend::finish(Running* running) {
       lost_[block] = std::max(lost_[block], covered);
     }
   }
-  if (ok(op.status) && changes(op.kind)) {
-    for (std::uint32_t i = 0; i < op.count; ++i) {
-      const std::uint32_t block = op.first + i;
+  for (std::uint32_t i = 0; changes(op.kind) && i < op.count; ++i) {
+    const std::uint32_t block = op.first + i;
+    ended_[block] = std::max(ended_[block], running->landed[i]);
+    if (ok(op.status)) {
       completed_[block] = std::max(completed_[block], running->landed[i]);
       if (op.fua || !capabilities_.volatile_cache) {
         durable_[block] = std::max(durable_[block], running->landed[i]);

@@ -14,8 +14,9 @@
 //
 // The store keeps account of what a power cut would leave. Each landing on a block has a number,
 // and durable() says which number is safe. With a volatile cache, a flush makes safe only the
-// operations that had ended well before it began. Landings that a failed flush should have covered
-// are lost, as in a kernel: no later flush makes them safe, although it ends well.
+// operations that had ended before it began, and of those that failed, what landed. Landings that a
+// failed flush should have covered are lost, as in a kernel: no later flush makes them safe,
+// although it ends well.
 //
 // One thread; times are the executor's. Wrap it in make_checked().
 #pragma once
@@ -241,6 +242,7 @@ class SimBackend final : public backend::Backend {
   std::vector<std::vector<Landing>> landings_;  // by block
   Numbers durable_{};
   Numbers completed_{};
+  Numbers ended_{};  // as completed_, and by operations that failed, too
   Numbers lost_{};
   Numbers disturbed_{};  // when the store last changed a block on its own account
   std::uint32_t last_landing_ = 0;

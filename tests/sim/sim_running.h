@@ -25,7 +25,7 @@ class SimBackend::Running {
         inside_{store.at_work_} {
     what.started = store.executor_.now();
     draw_lot();
-    at_start = store.completed_;
+    at_start = store.ended_;
     acknowledged = store.acknowledged_;
     last_before = store.last_landing_;
     store.ops_.push_back(what);
