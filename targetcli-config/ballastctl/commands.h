@@ -8,7 +8,7 @@
 // options must live as long as the App, so a shared_ptr that the callback holds owns them.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "targetcli-config/ballastctl/cli_fwd.h"
 
 namespace ballast::ctl {
 

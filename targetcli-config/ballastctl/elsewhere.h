@@ -2,9 +2,10 @@
 // ballastctl -H HOST …: the same command on another machine, through ssh.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
+
+#include "targetcli-config/ballastctl/cli_fwd.h"
 
 namespace ballast::ctl {
 

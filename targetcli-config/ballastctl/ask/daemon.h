@@ -14,6 +14,7 @@
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/watch/bus.h"
+#include "targetcli-config/ballastctl/cli_fwd.h"
 #include "targetcli-config/ballastctl/text/output.h"
 #include "targetcli-config/ballastctl/text/table.h"
 

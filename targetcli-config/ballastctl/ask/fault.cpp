@@ -3,6 +3,7 @@
 // reads them from a file ten times a second (lib/backend/fault.h, fault_rules.h).
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>

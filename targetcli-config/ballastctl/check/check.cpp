@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "targetcli-config/ballastctl/check/check.h"
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <ctime>
 #include <memory>

@@ -2,6 +2,7 @@
 // ballastctl core: what the LUNs of a tcmu-runner that has died were doing, out of its core file.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <array>
 #include <cstdio>
 #include <memory>

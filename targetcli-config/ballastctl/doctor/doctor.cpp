@@ -2,6 +2,7 @@
 // ballastctl doctor: examines the machine and changes nothing.
 #include "targetcli-config/ballastctl/doctor/doctor.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <iterator>

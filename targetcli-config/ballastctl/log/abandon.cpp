@@ -2,6 +2,7 @@
 // ballastctl log abandon: has a store do without a log that is lost.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <memory>
 #include <nlohmann/json.hpp>

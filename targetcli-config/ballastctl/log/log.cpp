@@ -2,6 +2,8 @@
 // ballastctl log: looks at a write log (lib/write_log), and takes it away from its store. Of a LUN
 // that is open it asks the daemon; else it works on files and devices.
 #include "targetcli-config/ballastctl/commands.h"
+
+#include <CLI/CLI.hpp>
 #include "targetcli-config/ballastctl/log/verbs.h"
 
 namespace ballast::ctl {

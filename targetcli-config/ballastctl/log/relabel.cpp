@@ -2,6 +2,7 @@
 // ballastctl log relabel: writes a label that a store has lost anew, from its log.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <memory>
 #include <nlohmann/json.hpp>

@@ -2,7 +2,7 @@
 // The subcommands of ballastctl log. As in commands.h; log.cpp calls them.
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "targetcli-config/ballastctl/cli_fwd.h"
 
 namespace ballast::ctl {
 

@@ -2,6 +2,7 @@
 // ballastctl log verify: reads and verifies all that a log has, and says how much it is.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>

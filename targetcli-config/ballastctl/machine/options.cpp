@@ -2,6 +2,7 @@
 #include "targetcli-config/ballastctl/machine/options.h"
 
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "lib/base/values.h"
 

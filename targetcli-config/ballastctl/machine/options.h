@@ -2,10 +2,10 @@
 // The options --survive and --deadline, in the same words for doctor and tune.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <optional>
 #include <string>
 
+#include "targetcli-config/ballastctl/cli_fwd.h"
 #include "targetcli-config/ballastctl/machine/wanted.h"
 
 namespace ballast::ctl {

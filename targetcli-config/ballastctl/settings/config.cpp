@@ -2,6 +2,7 @@
 // ballastctl config: each setting of a LUN, who says so, and whether the LUN works with it.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <map>
 #include <memory>

@@ -3,6 +3,7 @@
 // to configfs does, but with the other settings left as they are.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
 #include <memory>

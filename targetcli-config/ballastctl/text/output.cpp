@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <glib.h>
 
+#include <CLI/CLI.hpp>
 #include <array>
 #include <cerrno>
 #include <cstddef>

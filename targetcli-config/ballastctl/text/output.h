@@ -5,7 +5,6 @@
 // Single-threaded.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "lib/base/result.h"
+#include "targetcli-config/ballastctl/cli_fwd.h"
 
 namespace ballast::ctl {
 

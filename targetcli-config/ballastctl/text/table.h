@@ -5,11 +5,12 @@
 // terminal_width() looks at the process's standard output; all else is pure. Single-threaded.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include "targetcli-config/ballastctl/cli_fwd.h"
 
 namespace ballast::ctl {
 

@@ -2,6 +2,7 @@
 // ballastctl history: the incidents that ballast-watch.service has recorded.
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -6,6 +6,7 @@
 #include <gio/gio.h>
 #include <glib-unix.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
