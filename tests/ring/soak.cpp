@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // LUNs come and go for a long time, in one process: its memory, descriptors and threads must not
 // grow. First 200 at once; then one after the other, with and without a write log, each with
-// commands at random, a growth, and another configuration string.
+// commands at random, a growth, and another configuration string. Each finds what the life before
+// it has left.
 //
-// usage: soak SECONDS      environment: BALLAST_SEED
+// usage: soak [SECONDS]    environment: BALLAST_SEED
+// But at least eight lives.
 #include <unistd.h>
 
 #include <algorithm>
@@ -96,24 +98,30 @@ std::string many(const Folder& folder) {
   return "";
 }
 
+// What stays of a LUN between its lives.
+struct Kept {
+  std::uint64_t size = 64 * mebibyte;
+  std::vector<std::byte> contents{};
+};
+
 // One LUN's life. It grows each time.
-std::string life(const std::string& config, std::uint64_t* size, std::uint64_t seed) {
+std::string life(const std::string& config, Kept* kept, std::uint64_t seed) {
   LunOptions options;
-  options.size = *size;
+  options.size = kept->size;
   const auto lun = Lun::add(config, options);
   if (lun == nullptr || !is_ready(*lun)) {
     return "a LUN was refused: " + take_log();
   }
-  const LoadResult result = random_load(*lun, 4000, 16, options.block_size, seed);
+  const LoadResult result = random_load(*lun, 4000, 16, options.block_size, seed, &kept->contents);
   if (result.failed != 0 || result.mismatches != 0) {
     return "commands failed: " + std::to_string(result.failed) +
            ", wrong data: " + std::to_string(result.mismatches) + "; " + take_log();
   }
-  if (lun->reconfigure_size(*size + mebibyte) != 0 ||
+  if (lun->reconfigure_size(kept->size + mebibyte) != 0 ||
       lun->reconfigure_string(config + ";slow=2s") != 0) {
     return "it was not changed: " + take_log();
   }
-  *size += mebibyte;
+  kept->size += mebibyte;
   (void)take_log();
   return lun->remove() ? "" : "it was removed with a command unanswered";
 }
@@ -129,10 +137,7 @@ std::size_t most_resident(const std::vector<Usage>& all, std::size_t begin, std:
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 2) {
-    std::fputs("usage: soak SECONDS\n", stderr);
-    return 2;
-  }
+  const int seconds = count > 1 ? std::atoi(arguments[1]) : 0;
   load_built_plugin();
   std::uint64_t random = seed();
   const Folder folder{"/var/tmp"};
@@ -141,9 +146,10 @@ int main(int count, char** arguments) {
   const Usage begin = usage();
   print("at the beginning", begin);
   std::string wrong = many(folder);
-  const auto end = Clock::now() + std::chrono::seconds{std::atoi(arguments[1])};
+  const auto end = Clock::now() + std::chrono::seconds{seconds};
   auto next_line = Clock::now();
-  std::uint64_t sizes[] = {64 * mebibyte, 64 * mebibyte};
+  Kept plain_kept;
+  Kept logged_kept;
   // A first life of each kind fills pools that stay.
   for (std::size_t i = 0; wrong.empty() && (Clock::now() < end || lives.size() < 8); ++i) {
     const bool logged = logs && i % 2 == 1;
@@ -151,7 +157,7 @@ int main(int count, char** arguments) {
     if (logged) {
       config += ";log=" + folder.file("log") + ";log_size=256MiB";
     }
-    wrong = life(config, &sizes[logged ? 1 : 0], ++random);
+    wrong = life(config, logged ? &logged_kept : &plain_kept, ++random);
     lives.push_back(settled(lives.size() < 2 ? Usage{} : lives[1]));
     if (Clock::now() >= next_line) {
       print(("after life " + std::to_string(i + 1)).c_str(), lives.back());

@@ -291,7 +291,11 @@ void Worker::next() {
 }  // namespace
 
 LoadResult random_load(Lun& lun, std::uint64_t commands, std::size_t depth, std::size_t block_size,
-                       std::uint64_t seed) {
+                       std::uint64_t seed, std::vector<std::byte>* contents) {
+  const std::size_t region_bytes = region_blocks * block_size;
+  if (contents != nullptr) {
+    contents->resize(depth * region_bytes);
+  }
   Load load{.lun = lun,
             .block_size = block_size,
             .left = static_cast<std::int64_t>(commands),
@@ -303,14 +307,20 @@ LoadResult random_load(Lun& lun, std::uint64_t commands, std::size_t depth, std:
     worker.load = &load;
     worker.first_lba = i * region_blocks;
     worker.random.seed(seed + i);
-    worker.model.resize(region_blocks * block_size);
-    worker.buffer.resize(region_blocks * block_size);
+    worker.model.resize(region_bytes);
+    if (contents != nullptr) {
+      std::copy_n(contents->data() + i * region_bytes, region_bytes, worker.model.data());
+    }
+    worker.buffer.resize(region_bytes);
   }
   for (Worker& worker : workers) {
     worker.next();
   }
   for (std::size_t i = 0; i < depth; ++i) {
     load.workers_done.acquire();
+  }
+  for (std::size_t i = 0; contents != nullptr && i < depth; ++i) {
+    std::copy_n(workers[i].model.data(), region_bytes, contents->data() + i * region_bytes);
   }
   return {.commands = load.commands,
           .failed = load.failed,

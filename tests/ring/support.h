@@ -80,7 +80,9 @@ class Countdown {
 };
 
 // The result of a closed loop of `depth` commands, each on a region of its own: reads, writes, FUA,
-// writes of zeros, flushes, compare-and-write. A model knows what the blocks should hold.
+// writes of zeros, flushes, compare-and-write. A model knows what the blocks should hold: first
+// zeros, or `contents`, which a load before this one has left, and which then has what this one
+// leaves.
 struct LoadResult {
   std::uint64_t commands = 0;
   std::uint64_t failed = 0;      // not GOOD
@@ -88,6 +90,6 @@ struct LoadResult {
   Answer first_failure;
 };
 LoadResult random_load(Lun& lun, std::uint64_t commands, std::size_t depth, std::size_t block_size,
-                       std::uint64_t seed);
+                       std::uint64_t seed, std::vector<std::byte>* contents = nullptr);
 
 }  // namespace ballast::ring_test
