@@ -48,13 +48,18 @@ TimePoint Pacer::next(TimePoint now) const {
   if (full >= upto) {
     return still_at();
   }
-  double factor = empties ? emptying : 0;
-  if (full > from) {
-    factor = std::max(factor, static_cast<double>(full - from) / static_cast<double>(upto - full));
-  }
   const double store = static_cast<double>(time_.count()) / static_cast<double>(bytes_);
-  const double ns = std::min(static_cast<double>(last_bytes_) * store * factor, 1e12);
-  return std::min(last_at_ + Nanoseconds{static_cast<std::int64_t>(ns)}, still_at());
+  const auto paced = [&](double factor) {
+    const double ns = std::min(static_cast<double>(last_bytes_) * store * factor, 1e12);
+    return last_at_ + Nanoseconds{static_cast<std::int64_t>(ns)};
+  };
+  const double by_fullness =
+      full > from ? static_cast<double>(full - from) / static_cast<double>(upto - full) : 0;
+  TimePoint at = paced(by_fullness);
+  if (empties) {
+    at = std::min(paced(std::max(emptying, by_fullness)), std::max(at, empty_until_));
+  }
+  return std::min(at, still_at());
 }
 
 }  // namespace ballast::write_log

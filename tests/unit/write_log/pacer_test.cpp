@@ -189,6 +189,23 @@ void a_change_that_is_paced_needs_the_store(void**) {
   assert_true(times > 50);
 }
 
+// Else they would go on sleeping, while the log says that it takes changes.
+void writers_are_slowed_no_longer_than_the_log_is_to_get_empty(void**) {
+  const auto at = [](int second) { return TimePoint{seconds{second}}; };
+  const Ring ring{{.segments = fewest_segments}, {}, {}};
+  Pacer pacer{ring};
+  pacer.begins(at(0));
+  pacer.answered(at(10));
+  pacer.trimmed(1000, at(10));
+  pacer.begins(at(10));
+  pacer.took(500, at(10));
+  assert_true(pacer.next(at(11)) == at(11));
+  pacer.empty_until(at(60));
+  assert_true(pacer.next(at(11)) == at(20));
+  pacer.empty_until(at(12));
+  assert_true(pacer.next(at(11)) == at(12));
+}
+
 void a_change_is_cancelled_while_it_is_paced(void**) {
   Site site;
   site.begin_writers(31);
@@ -222,6 +239,7 @@ int main() {
       cmocka_unit_test(nobody_is_slowed_by_a_store_that_stands_still_until_the_log_is_full),
       cmocka_unit_test(a_store_that_stops_lets_the_log_fill_up),
       cmocka_unit_test(a_change_that_is_paced_needs_the_store),
+      cmocka_unit_test(writers_are_slowed_no_longer_than_the_log_is_to_get_empty),
       cmocka_unit_test(a_change_is_cancelled_while_it_is_paced),
   };
   return cmocka_run_group_tests_name("pacer", tests, nullptr, nullptr);
