@@ -204,6 +204,11 @@ class TaskSet : public StatisticsSource {
   struct AtBackend : co::ListNode<AtBackend> {
     Slot* slot = nullptr;
     TimePoint since{};
+    TimePoint in_store{};  // when the patrol last saw it wait for the store, of a LUN with a log
+  };
+  struct Oldest {
+    const AtBackend* operation = nullptr;  // null: there is none
+    TimePoint since{};                     // that it waits for the tier
   };
 
   co::Task<void> serve(Command& outer, const Operation& operation);
@@ -234,8 +239,9 @@ class TaskSet : public StatisticsSource {
   void entered_backend(Slot& slot);
   void left_backend(Slot& slot);
   void look_for_stall(TimePoint now, TimePoint* next);
-  const AtBackend* oldest_in(volume::Tier tier) const;
-  void become_stalled(volume::Tier tier, const AtBackend& oldest, TimePoint now);
+  void note_who_waits_for_store(TimePoint now);
+  Oldest oldest_in(volume::Tier tier) const;
+  void become_stalled(volume::Tier tier, const Oldest& oldest, TimePoint now);
   void recover(TimePoint now);
   volume::Tier tier_of(const Slot& slot, TimePoint now) const;
   void count_by_tier(TimePoint now);

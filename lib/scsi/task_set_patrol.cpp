@@ -83,28 +83,49 @@ Nanoseconds TaskSet::stall_after() const {
   return others > 0 ? limits_.stall_after / sooner : limits_.stall_after;
 }
 
-// The oldest operation of a tier; null: there is none.
-const TaskSet::AtBackend* TaskSet::oldest_in(volume::Tier tier) const {
-  const AtBackend* oldest = at_backend_.front();
-  while (oldest != nullptr && oldest->slot->request.tier() != tier) {
-    oldest = at_backend_.after(*oldest);
+void TaskSet::note_who_waits_for_store(TimePoint now) {
+  for (AtBackend* one = at_backend_.front(); one != nullptr; one = at_backend_.after(*one)) {
+    if (one->slot->request.tier() == volume::Tier::store) {
+      one->in_store = now;
+    }
+  }
+}
+
+// A change that the log held, or had no room for, waited for the store. When the log takes it after
+// all, that time is not the log's.
+TaskSet::Oldest TaskSet::oldest_in(volume::Tier tier) const {
+  Oldest oldest;
+  for (AtBackend* one = at_backend_.front(); one != nullptr; one = at_backend_.after(*one)) {
+    if (one->slot->request.tier() != tier) {
+      continue;
+    }
+    if (tier == volume::Tier::store) {
+      return {one, one->since};
+    }
+    const TimePoint since = std::max(one->since, one->in_store);
+    if (oldest.operation == nullptr || since < oldest.since) {
+      oldest = {one, since};
+    }
   }
   return oldest;
 }
 
 void TaskSet::look_for_stall(TimePoint now, TimePoint* next) {
+  if (has_log_) {
+    note_who_waits_for_store(now);
+  }
   for (const volume::Tier tier : volume::tiers) {
-    const AtBackend* const oldest = oldest_in(tier);
-    if (oldest == nullptr) {
+    const Oldest oldest = oldest_in(tier);
+    if (oldest.operation == nullptr) {
       continue;
     }
-    if (!stalled(tier) && oldest->since + stall_after() <= now) {
-      become_stalled(tier, *oldest, now);
+    if (!stalled(tier) && oldest.since + stall_after() <= now) {
+      become_stalled(tier, oldest, now);
     } else if (!stalled(tier)) {
-      *next = std::min(*next, oldest->since + limits_.stall_after);
+      *next = std::min(*next, oldest.since + limits_.stall_after);
     }
     // From this time on, stall_after() depends on other LUNs.
-    const TimePoint matters = oldest->since + limits_.stall_after / sooner;
+    const TimePoint matters = oldest.since + limits_.stall_after / sooner;
     *next = std::min(*next, std::max(matters, now + share_interval));
   }
   if (stalled()) {
@@ -113,7 +134,7 @@ void TaskSet::look_for_stall(TimePoint now, TimePoint* next) {
   }
 }
 
-void TaskSet::become_stalled(volume::Tier tier, const AtBackend& oldest, TimePoint now) {
+void TaskSet::become_stalled(volume::Tier tier, const Oldest& oldest, TimePoint now) {
   const bool was_stalled = stalled();
   stalled_[tier] = true;
   stalled_since_[tier] = now;
@@ -125,11 +146,11 @@ void TaskSet::become_stalled(volume::Tier tier, const AtBackend& oldest, TimePoi
   log(LogLevel::warning,
       "{}: stalled: {} has waited for the storage for {:.1f} s; Ballast keeps {} of its {} "
       "commands waiting, and answers the others BUSY",
-      executor().name(), oldest.slot->record.name,
+      executor().name(), oldest.operation->slot->record.name,
       std::chrono::duration<double>(now - oldest.since).count(),
       std::min<std::size_t>(window(), stuck()), stuck());
   if (!was_stalled && !unanswered_.closed()) {
-    front_end_.stalled(oldest.slot->record);
+    front_end_.stalled(oldest.operation->slot->record);
   }
 }
 
@@ -221,8 +242,8 @@ void TaskSet::left_backend(Slot& slot) {
 // Ends the stall of each tier whose oldest operation is not too old any more.
 void TaskSet::recover(TimePoint now) {
   for (const volume::Tier tier : volume::tiers) {
-    const AtBackend* const oldest = oldest_in(tier);
-    if (!stalled(tier) || (oldest != nullptr && oldest->since + stall_after() <= now)) {
+    const Oldest oldest = oldest_in(tier);
+    if (!stalled(tier) || (oldest.operation != nullptr && oldest.since + stall_after() <= now)) {
       continue;
     }
     stalled_[tier] = false;

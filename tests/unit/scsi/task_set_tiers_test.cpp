@@ -235,6 +235,21 @@ void a_change_in_a_log_that_is_full_waits_for_the_store(void**) {
   rig.thaw_log();
 }
 
+void waiting_for_room_in_the_log_does_not_count_against_the_log(void**) {
+  TiersRig rig{{}};
+  rig.freeze_log();
+  (void)rig.write(0, 1);
+  rig.log.takes = false;
+  rig.wait(4s);
+  assert_true(rig.tasks->stalled(Tier::store));
+  rig.log.takes = true;
+  rig.wait(2s);
+  assert_false(rig.tasks->stalled(Tier::log));
+  rig.wait(2s);
+  assert_true(rig.tasks->stalled(Tier::log));
+  rig.thaw_log();
+}
+
 void a_full_queue_of_one_tier_does_not_hold_up_the_other(void**) {
   TiersRig rig{with_window(32), 2};
   rig.freeze();
@@ -273,6 +288,7 @@ int main() {
       cmocka_unit_test(each_shedding_asks_again_what_a_command_needs),
       cmocka_unit_test(a_read_that_hangs_counts_where_it_hangs),
       cmocka_unit_test(a_change_in_a_log_that_is_full_waits_for_the_store),
+      cmocka_unit_test(waiting_for_room_in_the_log_does_not_count_against_the_log),
       cmocka_unit_test(a_full_queue_of_one_tier_does_not_hold_up_the_other),
       cmocka_unit_test(a_full_task_set_of_one_tier_has_room_for_the_other),
   };
