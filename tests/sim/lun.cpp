@@ -253,7 +253,7 @@ void Lun::tick_end() {
     }
   }
   if (lun_->task_set() != nullptr && !closing_ && !stopping_) {
-    monitor_.look(now(), *lun_->task_set(), config_.queue_depth, unanswered_);
+    monitor_.look(now(), *lun_->task_set(), config_.queue_depth, capacity(), unanswered_);
     look_at_log();
   }
 }

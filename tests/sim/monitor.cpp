@@ -160,12 +160,17 @@ bool Monitor::needs_log_alone(const Issued& command) const {
   }
 }
 
+// A read beyond the end needs nothing of the store either: it is refused.
 bool Monitor::needs_store_alone(const Issued& command) const {
-  return log_ != nullptr && command.wish.kind == Wish::Kind::read &&
-         !log_->covers(command.wish.range());
+  if (log_ == nullptr || command.wish.kind != Wish::Kind::read) {
+    return false;
+  }
+  const Range& range = command.wish.range();
+  return range.lba + range.count <= capacity_ && !log_->covers(range);
 }
 
 void Monitor::arrived(Issued& command) {
+  capacity_ = command.capacity;
   command.log_alone = needs_log_alone(command);
   command.store_alone = needs_store_alone(command);
 }
@@ -306,7 +311,8 @@ void Monitor::check_reason(const Issued& command, const scsi::TaskSet& tasks,
 }
 
 void Monitor::look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
-                   const std::vector<Issued*>& unanswered) {
+                   std::uint32_t capacity, const std::vector<Issued*>& unanswered) {
+  capacity_ = capacity;
   if (log_ != nullptr) {
     look_at_log(tasks, unanswered);
     most_orphans *= 2;

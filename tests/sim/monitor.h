@@ -66,7 +66,7 @@ class Monitor {
   void answered(const Issued& command, const scsi::TaskSet& tasks);
   // `unanswered`: in the order of arrival. Not called while the LUN is being closed.
   void look(TimePoint now, const scsi::TaskSet& tasks, std::size_t most_orphans,
-            const std::vector<Issued*>& unanswered);
+            std::uint32_t capacity, const std::vector<Issued*>& unanswered);
   // Commands that a log alone answered well while the LUN was stalled.
   std::uint64_t answered_by_log() const { return answered_by_log_; }
   // Whether the log ever was full.
@@ -118,6 +118,7 @@ class Monitor {
   TimePoint last_busy_{};
   bool holding_ = false;
   std::optional<TimePoint> last_holding_;
+  std::uint32_t capacity_ = 0;  // of the LUN, in blocks
   std::uint64_t answered_by_log_ = 0;
   bool log_was_full_ = false;
   bool short_of_buffers_ = false;
