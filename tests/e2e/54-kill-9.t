@@ -50,7 +50,7 @@ while ((kills < wanted_kills)) && ! gone "$fio_pid"; do
 done
 is "$kills" "$wanted_kills" "the daemon was killed $wanted_kills times under load"
 is "$returned" "$kills" "each time a new one came and I/O went on"
-ok "fio ends" wait_for 600 "fio's end" gone "$fio_pid"
+ok "fio ends" wait_for 1500 "fio's end" gone "$fio_pid"
 wait "$fio_pid"
 is $? 0 "without an error: every block is as it was written"
 kernel=$(dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p")
