@@ -51,11 +51,15 @@ struct Place {
   }
   StoreRecord recorded() const { return records.find(path).value().value_or(StoreRecord{}); }
   std::string record_file() const { return records.file_of(path); }
-  // Somebody made the LUN, and it was closed.
+  // Somebody made the LUN, and it was closed. The file may get the inode of one that is gone, and
+  // that another LUN is about to close.
   void had_a_lun() const {
-    StoreOpener opener{order()};
-    assert_true(opener.wait(long_enough) == State::opened);
-    const OpenFile file = opener.take();
+    std::optional<StoreOpener> opener;
+    assert_true(eventually([&] {
+      opener.emplace(order());
+      return opener->wait(long_enough) == State::opened;
+    }));
+    const OpenFile file = opener->take();
     assert_true(eventually([this] { return records.find(path).value().has_value(); }));
   }
   static bool eventually(const std::function<bool()>& holds) {
