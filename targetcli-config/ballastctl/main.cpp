@@ -8,6 +8,7 @@
 #include <clocale>
 #include <cstdio>
 #include <exception>
+#include <span>
 #include <string_view>
 
 #include "lib/base/version.h"
@@ -67,6 +68,13 @@ int run(int argc, char** argv) {
   try {
     if (argc > 1 && argv[1][0] != '-' && !has_subcommand(app, argv[1])) {
       throw CLI::ValidationError{fmt::format("there is no subcommand \"{}\"", printable(argv[1]))};
+    }
+    for (const std::string_view word : std::span{argv, static_cast<std::size_t>(argc)}) {
+      if (word.starts_with('[') && word.ends_with(']')) {
+        throw CLI::ValidationError{fmt::format(
+            "\"{}\" is in brackets, which would make a list of it: write its words one by one",
+            printable(word))};
+      }
     }
     app.parse(argc, argv);
   } catch (const CLI::RuntimeError& failed) {  // fail() has printed the reason
