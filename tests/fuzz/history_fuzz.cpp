@@ -2,6 +2,7 @@
 // Takes any bytes as the file of incidents, which outlives crashes and full disks, and shows it as
 // ballastctl history does. Whatever stands there: lines that are none are left out, and the rest is
 // shown. What is read comes back after it was written.
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <optional>

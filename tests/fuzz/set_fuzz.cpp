@@ -3,6 +3,7 @@
 // are any bytes: the first line is the string, the next two lines are settings, and the rest is the
 // file. The string gets the new settings, and keeps all others; unless they are wrong, or an
 // open LUN could not take them: then it stays as it was.
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
