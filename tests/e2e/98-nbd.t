@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A LUN on an export of an NBD server: the server is killed and started anew under load that verifies, then it is
 # stopped for longer than the initiator waits, with a healthy LUN in the same session.
-# cpus: 2
 # timeout: 420
 . "$(dirname "$0")/stores.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "deadlines are ours; docs/one-slow-disk.md shows what others do"
