@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/base/round_up.h"
 #include "lib/base/values.h"
 
 namespace ballast::backend {
@@ -20,7 +21,7 @@ constexpr std::uint64_t page = LabelPage::size;
 using Places = std::vector<std::uint64_t>;
 
 std::uint64_t first_behind(Bytes lun) {
-  return (lun.value() + page - 1) / page * page;
+  return round_up(lun.value(), page);
 }
 
 Places places_behind(Bytes lun, std::uint64_t end) {

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <new>
 
+#include "lib/base/round_up.h"
+
 namespace ballast::backend {
 namespace {
 
@@ -38,7 +40,7 @@ int find(int fd, Bytes offset, Bytes length, std::uint64_t block, std::size_t li
       if (hole < 0) {
         return static_cast<int>(hole);
       }
-      stop = std::min((static_cast<std::uint64_t>(hole) + block - 1) / block * block, end);
+      stop = std::min(round_up(static_cast<std::uint64_t>(hole), block), end);
     }
     if (stop <= at) {
       return -EIO;  // another program changes the holes meanwhile

@@ -17,6 +17,7 @@
 #include "lib/backend/file_label.h"
 #include "lib/backend/file_probe.h"
 #include "lib/base/log.h"
+#include "lib/base/round_up.h"
 #include "lib/base/values.h"
 
 namespace ballast::backend {
@@ -197,8 +198,7 @@ Result<OpenFile> open_file(const FileConfig& config, Bytes size, Bytes logical_b
   file.device = traits.device;
   file.queue_tags = traits.queue_tags;
   // In whole blocks: an initiator counts in these.
-  const std::uint64_t block = logical_block.value();
-  const std::uint64_t granularity = (traits.discard_granularity + block - 1) / block * block;
+  const std::uint64_t granularity = round_up(traits.discard_granularity, logical_block.value());
   file.geometry = Geometry{.size = size,
                            .logical_block = logical_block,
                            .physical_block = std::max(Bytes{traits.physical_block}, logical_block),

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "lib/base/assert.h"
+#include "lib/base/round_up.h"
 #include "lib/co/poison.h"
 
 namespace ballast::co {
@@ -12,9 +13,6 @@ namespace {
 constexpr std::size_t alignment = 64;
 // The reserve is given out in pieces of this size, or of `least` if that is larger.
 constexpr std::size_t small_piece = std::size_t{4} << 10;
-constexpr std::size_t round_up(std::size_t bytes) {
-  return (bytes + alignment - 1) / alignment * alignment;
-}
 }  // namespace
 
 Arena::Arena() {
@@ -57,7 +55,7 @@ std::span<std::byte> Arena::take(std::size_t wanted, std::size_t least) {
     return {reinterpret_cast<std::byte*>(chunk) + header, wanted};
   }
   short_ = true;
-  const std::size_t size = round_up(std::min(wanted, std::max(least, small_piece)));
+  const std::size_t size = round_up(std::min(wanted, std::max(least, small_piece)), alignment);
   if (size > left_) {
     throw std::bad_alloc{};
   }

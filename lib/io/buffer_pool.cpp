@@ -12,6 +12,7 @@
 
 #include "lib/base/assert.h"
 #include "lib/base/log.h"
+#include "lib/base/round_up.h"
 
 namespace ballast::io {
 namespace {
@@ -26,7 +27,7 @@ void Buffer::give_back() {
 
 Result<std::unique_ptr<BufferPool>> BufferPool::open(co::Executor& executor, Bytes limit) {
   BALLAST_ASSERT(limit.value() > 0);
-  const std::size_t capacity = (limit.value() + largest - 1) / largest * largest;
+  const std::size_t capacity = round_up(limit.value(), largest);
   void* const memory = ::mmap(nullptr, capacity, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "lib/base/log.h"
+#include "lib/base/round_up.h"
 
 namespace ballast::write_log {
 
@@ -113,9 +114,9 @@ co::Task<IoStatus> Reader::read_through(const io::ScratchPool::Buffer& memory, s
   while (at < end) {
     const std::uint64_t first = at / page * page;
     const std::uint64_t last =
-        std::min({(end + page - 1) / page * page, payload_bytes, first + buffer.size() - 2 * page});
+        std::min({round_up(end, page), payload_bytes, first + buffer.size() - 2 * page});
     const std::uint64_t from = (payload + first) / least * least;
-    const std::uint64_t until = (payload + last + least - 1) / least * least;
+    const std::uint64_t until = round_up(payload + last, least);
     status = co_await device_.read(from, buffer.first(until - from));
     if (!ok(status)) {
       co_return status;

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "lib/base/crc32c.h"
+#include "lib/base/round_up.h"
 #include "lib/co/sleep.h"
 
 namespace ballast::write_log {
@@ -139,8 +140,7 @@ void Writer::leave(Entry& entry) {
 }
 
 std::uint64_t Writer::open_length() const {
-  const std::uint64_t unit = sizes_.unit;
-  return (page + open_bytes_ + unit - 1) / unit * unit;
+  return round_up(page + open_bytes_, sizes_.unit);
 }
 
 co::Task<IoStatus> Writer::append(Change change, Until until, co::CancelToken cancel) {
