@@ -17,6 +17,11 @@ double seconds(Nanoseconds time) {
   return std::chrono::duration<double>(time).count();
 }
 
+// The age at which a command is asked to end.
+Nanoseconds time_of_its_own(Nanoseconds deadline) {
+  return deadline - std::min(deadline / 2, scsi::TaskSet::cancel_grace);
+}
+
 // Changes behind it wait until it has read, from the store perhaps.
 bool reads_and_changes(const Wish& wish) {
   return wish.kind == Wish::Kind::compare_and_write || wish.kind == Wish::Kind::copy;
@@ -295,7 +300,7 @@ void Monitor::check_reason(const Issued& command, const scsi::TaskSet& tasks,
                            Nanoseconds shortest) {
   const Nanoseconds age = command.answered_at - command.arrived;
   const bool stalled = last_stalled_.has_value() && command.answered_at - *last_stalled_ <= moment;
-  if (stalled || age >= shortest - std::min(shortest / 2, scsi::TaskSet::cancel_grace)) {
+  if (stalled || age >= time_of_its_own(shortest)) {
     return;
   }
   // A stall may come and go between two looks at it: what it shed has made room.
@@ -367,9 +372,11 @@ void Monitor::look_at_window(TimePoint now, const std::vector<Issued*>& unanswer
   }
   std::size_t counted = 0;
   for (const Issued* const command : unanswered) {
+    const Nanoseconds shortest = deadlines(command->arrived, now).first;
+    const bool ends = now - command->arrived >= time_of_its_own(shortest);
     const bool counts =
         log_ != nullptr ? command->store_alone : !may_be_held(*command) || !at_store(*command, now);
-    counted += counts ? 1U : 0U;
+    counted += counts && !ends ? 1U : 0U;
   }
   if (counted > window) {
     verdict_.complain("{}: stalled for {} s, and {} commands are unanswered, {} are allowed",
