@@ -243,6 +243,7 @@ co::Task<void> Device::sweep_now_and_then() {
     if (executor_.now() - looked_at_attributes_ >= attribute_interval) {
       look_at_attributes();
       ask_for_groups();
+      offer_to_copies();
     }
     (void)take_groups();
     if (ring_left_alone_.load(std::memory_order_relaxed)) {

@@ -149,6 +149,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   Result<void> open_store(bool at_start, Nanoseconds patience);
   backend::OpenContext open_context();
   void read_identity();
+  void offer_to_copies();
 
   void flush_plug(bool stay);
   void linger(const co::Message& batch, std::size_t commands);

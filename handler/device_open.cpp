@@ -31,9 +31,18 @@ namespace {
 // only where it is used.
 constexpr Bytes data_limit{std::uint64_t{64} << 20};
 
+lun::CopyOffers& copy_offers() {
+  return never_destroyed<lun::CopyOffers>();
+}
+
 scsi::StalledLuns& stalled_luns() {
   return never_destroyed<scsi::StalledLuns>();
 }
+
+struct FreeText {
+  void operator()(char* text) const noexcept { std::free(text); }
+};
+using Serial = std::unique_ptr<char, FreeText>;
 
 // In logical blocks.
 struct TransferLimits {
@@ -210,7 +219,7 @@ void Device::make_lun(const lun::LunConfig& config) {
   const Bytes block{abi::tcmu_dev_get_block_size(dev_)};
   const TransferLimits transfer = transfer_limits(abi::tcmu_dev_get_max_xfer_len(dev_), block);
   lun_ = std::make_unique<lun::Lun>(
-      lun::Runtime{executor_, *buffers_, stalled_luns()},
+      lun::Runtime{executor_, *buffers_, stalled_luns(), &copy_offers()},
       lun::LunSetup{.name = name_,
                     .config = config,
                     .logical_block = block,
@@ -294,10 +303,7 @@ Result<void> Device::open_ring() {
 // open() is too early for this: the daemon calls open() when the backstore is enabled, and
 // targetcli's library sets the serial number after that. The first command comes later than both.
 void Device::read_identity() {
-  struct Free {
-    void operator()(char* text) const noexcept { std::free(text); }
-  };
-  const std::unique_ptr<char, Free> serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
+  const Serial serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
   try {
     identity_.unit_serial = serial != nullptr ? serial.get() : "";
   } catch (const std::bad_alloc&) {
@@ -321,6 +327,21 @@ void Device::read_identity() {
   } catch (const std::bad_alloc&) {
     log_plain(LogLevel::warning,
               "out of memory: the unit serial of a LUN was not compared with those of the others");
+  }
+}
+
+// A LUN that has had no command yet, for example since the daemon was restarted, may be copied
+// from. Nothing of its identity is settled by that. It is early enough: by then, targetcli's
+// library has set the serial number long ago.
+void Device::offer_to_copies() {
+  if (lun_->is_identified() || lun_->config().copy_group.empty()) {
+    return;
+  }
+  const Serial serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
+  try {
+    lun_->offer_to_copies(serial != nullptr ? serial.get() : "");
+  } catch (const std::bad_alloc&) {
+    // the next time
   }
 }
 

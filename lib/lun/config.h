@@ -49,6 +49,7 @@ struct LunConfig : config::Limits {
   write_log::LogConfig log;
   backend::ElevatorConfig elevator;
   std::string profile;                              // "": none; see profiles.h
+  std::string copy_group;                           // "": none; see copy_offers.h
   Bytes write_same_max{std::uint64_t{1280} << 10};  // a multiple of 4096: of every block size
   // The room of the store below which initiators and the log are told; 0: they are not.
   Bytes soft_threshold{};

@@ -74,6 +74,8 @@ Lun::Lun(const Runtime& runtime, LunSetup setup, scsi::FrontEnd& front_end)
       store_wait_{executor_, slow_log_},
       room_watch_{executor_, setup_.name, setup_.config.soft_threshold},
       kept_modes_{executor_, setup_.modes_place},
+      copy_reads_{executor_, setup_.config.copy_group.empty() ? nullptr : runtime.copy_offers,
+                  [this] { return disk_ != nullptr && disk_->stopped(); }},
       resizes_{executor_},
       moves_{executor_},
       closing_{executor_},
@@ -165,6 +167,7 @@ Result<void> Lun::resized(Bytes size, BlockCount blocks, IoStatus status) {
                                   backend_->description(), to_string(status))};
   }
   log(LogLevel::info, "{}: resized to {} blocks", name(), blocks.value());
+  copy_reads_.capacity_changed();
   if (disk_ != nullptr) {
     disk_->capacity_changed();
   }

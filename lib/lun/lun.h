@@ -38,6 +38,7 @@
 #include "lib/co/task_group.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/lun/config.h"
+#include "lib/lun/copy_offers.h"
 #include "lib/lun/kept_modes.h"
 #include "lib/lun/room_watch.h"
 #include "lib/lun/store_wait.h"
@@ -55,6 +56,8 @@ struct Runtime {
   co::Executor& executor;
   io::BufferPool& buffers;          // for the data of all commands, orphans included
   scsi::StalledLuns& stalled_luns;  // one for the whole process
+  // One for the whole process. Null: copies stay within their LUN.
+  CopyOffers* copy_offers = nullptr;
 };
 
 struct LunSetup {
@@ -107,6 +110,10 @@ class Lun final : private backend::AccessWatcher {
   // Call it once. Until then every command is answered BUSY.
   void identify(Identity identity) { identity_ = std::move(identity); }
   bool is_identified() const { return identity_.has_value(); }
+  // Offers the LUN to the others of its copy_group, if it has one and its store is open. identify()
+  // does that, too; but a LUN that has had no command since it was opened may be copied from as
+  // well. May throw std::bad_alloc.
+  void offer_to_copies(std::string_view unit_serial);
   // The gateways of a shared store, at any time, and again when they have changed.
   void set_groups(scsi::TargetPortGroups groups);
 
@@ -225,6 +232,7 @@ class Lun final : private backend::AccessWatcher {
   StoreWait store_wait_;
   RoomWatch room_watch_;
   KeptModes kept_modes_;
+  CopyReads copy_reads_;
   std::unique_ptr<scsi::Disk> disk_;
   std::unique_ptr<scsi::TaskSet> task_set_;
   std::unique_ptr<Expected> expected_;

@@ -63,6 +63,7 @@ co::Task<void> Lun::close_backend() {
   co_await not_opening_.wait();
   if (backend_ != nullptr) {
     volume_->shut();
+    copy_reads_.withdraw();
     store_wait_.stop();
     room_watch_.stop();
     co_await co::yield(executor_);
@@ -71,6 +72,7 @@ co::Task<void> Lun::close_backend() {
   if (task_set_ != nullptr) {
     co_await task_set_->drained();
   }
+  co_await copy_reads_.join();
   co_await resizes_.join();
   co_await store_wait_.join();
   co_await room_watch_.join();

@@ -143,10 +143,12 @@ void Lun::make_task_set() {
     config.shared = backend_->shared();
     config.kept_modes = setup_.modes;
     config.mode_keeper = kept_modes_.keeps() ? &kept_modes_ : nullptr;
+    config.copy_sources = &copy_reads_;
     disk_ = std::make_unique<scsi::Disk>(*volume_, std::move(config));
     if (expected_ != nullptr && !disk_->looks_like(expected_->disk)) {
       disk_->post_unit_attention(scsi::asc::inquiry_data_has_changed);
     }
+    offer_to_copies(identity_->unit_serial);
     task_set_ = std::make_unique<scsi::TaskSet>(*disk_, front_end_, buffers_, slow_log_,
                                                 stalled_luns_, limits(), setup_.sabotage);
     disk_->set_room(room_watch_.room());
@@ -157,6 +159,12 @@ void Lun::make_task_set() {
     expected_.reset();
   } catch (const std::bad_alloc&) {
     disk_.reset();
+  }
+}
+
+void Lun::offer_to_copies(std::string_view unit_serial) {
+  if (volume_ != nullptr && !unit_serial.empty()) {
+    copy_reads_.offer(setup_.config.copy_group, scsi::naa_of(unit_serial), *volume_);
   }
 }
 

@@ -52,7 +52,7 @@ class Profiles {
   std::vector<Profile> profiles_;
 };
 
-// What may stand behind "profile=".
+// What may stand behind "profile=", and behind "copy_group=".
 Result<void> check_profile_name(std::string_view what, std::string_view name);
 
 }  // namespace ballast::lun

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Third-party copy (SPC-4, 5.17): EXTENDED COPY (LID1) within the LUN, and what it is limited to.
+// Third-party copy (SPC-4, 5.17): EXTENDED COPY (LID1) to this LUN, from it or from another one,
+// and what it is limited to.
 //
 // The copy is made of reads and writes of the volume with the command's request, one after the
 // other, so fences, deadlines and orphans treat it like any other change. The command is answered
@@ -14,21 +15,28 @@
 
 namespace ballast::scsi {
 
-CopyList Disk::read_copy(const Command& command) const {
+Disk::Copy Disk::read_copy(const Command& command) const {
   std::array<std::uint8_t, longest_copy_list> bytes;
   const std::size_t given = std::min<std::size_t>(be32(command.cdb, 10), command.data.size());
   const std::span<std::uint8_t> list = std::span{bytes}.first(std::min(given, bytes.size()));
   io::copy(std::as_writable_bytes(list), command.data.slice(0, list.size()));
-  return read_copy_list({.naa = naa_of(config_.unit_serial),
-                         .logical_block = volume_.logical_block(),
-                         .capacity = volume_.capacity()},
-                        list);
+  const CopyLun own{.naa = naa_of(config_.unit_serial),
+                    .logical_block = volume_.logical_block(),
+                    .capacity = volume_.capacity()};
+  Copy copy;
+  const std::optional<Naa> other = other_lun(own.naa, list);
+  if (other.has_value() && config_.copy_sources != nullptr) {
+    copy.source = config_.copy_sources->find(*other);
+  }
+  const CopyLun unit = copy.source != nullptr ? copy.source->unit() : CopyLun{};
+  copy.list = read_copy_list(own, copy.source != nullptr ? &unit : nullptr, list);
+  return copy;
 }
 
 Bytes Disk::copied_bytes(const Command& command, const Operation& operation) const {
   Bytes total{};
   if (operation.suspending == &Disk::extended_copy) {
-    const CopyList list = read_copy(command);
+    const CopyList list = read_copy(command).list;
     for (std::size_t i = 0; i < list.count; ++i) {
       const Bytes length = bytes_of(list.segments[i].count);
       total = total + length + length;
@@ -46,7 +54,7 @@ co::Task<Status> Disk::extended_copy(Command& command) {
   if (command.data.size() < length) {
     co_return fail(command, illegal_request(asc::invalid_field_in_command_information_unit));
   }
-  const CopyList list = read_copy(command);
+  const auto [list, source] = read_copy(command);
   if (list.count == 0) {
     co_return list.error.has_value() ? fail(command, *list.error) : Status::good;
   }
@@ -68,11 +76,18 @@ co::Task<Status> Disk::extended_copy(Command& command) {
     while (done < segment.count.value()) {
       const BlockCount piece{std::min(most, segment.count.value() - done)};
       const BlockCount before{done};
-      const iovec memory{buffer.bytes().data(), bytes_of(piece).value()};
+      const std::span<std::byte> bytes = buffer.bytes().first(bytes_of(piece).value());
+      const iovec memory{bytes.data(), bytes.size()};
       const io::SgView data{std::span{&memory, 1}};
-      const IoStatus read = co_await volume_.read(request, segment.from + before, data);
+      IoStatus read = IoStatus::ok;
+      if (segment.from_source) {
+        read = co_await read_source(request, *source, segment.from + before, bytes);
+      } else {
+        read = co_await volume_.read(request, segment.from + before, data);
+      }
       if (!ok(read)) {
-        co_return end_copy(command, read, i, false);
+        co_return segment.from_source ? end_copy_at_source(command, read, i)
+                                      : end_copy(command, read, i, false);
       }
       const IoStatus written =
           co_await volume_.write(request, segment.to + before, data, backend::Fua::no);
@@ -87,6 +102,30 @@ co::Task<Status> Disk::extended_copy(Command& command) {
     co_return finish(command, status, list.segments[0].to, true);
   }
   co_return list.error.has_value() ? fail(command, *list.error) : Status::good;
+}
+
+co::Task<IoStatus> Disk::read_source(volume::Request& request, CopySource& source, Lba lba,
+                                     std::span<std::byte> to) {
+  volume::RequestObserver* const observer = request.observer();
+  if (observer != nullptr) {
+    observer->entered_source();
+  }
+  const IoStatus status = co_await source.read(executor_, request.token(), lba, to);
+  if (observer != nullptr) {
+    observer->left_source();
+  }
+  co_return status;
+}
+
+// What is wrong with the other LUN is not said as if it were this one.
+Status Disk::end_copy_at_source(Command& command, IoStatus status, std::size_t segment) {
+  if (status == IoStatus::cancelled || status == IoStatus::no_resource) {
+    return finish(command, status, Lba{0}, false);
+  }
+  return fail(command,
+              copy_aborted(status == IoStatus::medium_error ? asc::third_party_device_failure
+                                                            : asc::copy_target_device_not_reachable,
+                           segment));
 }
 
 // A bad block ends the copy, and it says in which segment. All else is said as to any command.

@@ -95,42 +95,86 @@ std::optional<Sense> refuse_segments(const CopyLun& lun, Span list, Lengths leng
   return std::nullopt;
 }
 
-// Why this descriptor does not name the LUN, if so. SPC-4 ignores LU ID TYPE; NUL is of SPC-3.
-std::optional<AdditionalSense> refuse_unit(const CopyLun& lun, Span cscd) {
+// The name in this descriptor, if it has one that a LUN of ours can have. SPC-4 ignores LU ID TYPE;
+// NUL is of SPC-3.
+std::optional<Naa> name_in(Span cscd) {
   constexpr std::uint8_t null_device = 0x20;
   constexpr std::uint8_t binary = 0x01;
-  const bool is_naa = (cscd[4] & 0x0f) == binary && (cscd[5] & 0x3f) == naa_of_the_unit &&
-                      cscd[7] == lun.naa.size();
-  const Span designator = cscd.subspan(8, lun.naa.size());
-  if ((cscd[1] & null_device) != 0 || !is_naa || !std::ranges::equal(designator, lun.naa)) {
+  Naa naa;
+  const bool is_naa =
+      (cscd[4] & 0x0f) == binary && (cscd[5] & 0x3f) == naa_of_the_unit && cscd[7] == naa.size();
+  if ((cscd[1] & null_device) != 0 || !is_naa) {
+    return std::nullopt;
+  }
+  std::ranges::copy(cscd.subspan(8, naa.size()), naa.begin());
+  return naa;
+}
+
+// Why this descriptor does not name that LUN, if so. Blocks of two sizes are not copied.
+std::optional<AdditionalSense> refuse_unit(const CopyLun& lun, Bytes logical_block, Span cscd) {
+  if (name_in(cscd) != lun.naa) {
     return asc::copy_target_device_not_reachable;
   }
   const std::uint64_t block = be24(cscd, 29);
-  if ((cscd[1] & 0x1f) != 0 || (block != 0 && block != lun.logical_block.value())) {
+  if ((cscd[1] & 0x1f) != 0 || (block != 0 && block != lun.logical_block.value()) ||
+      lun.logical_block != logical_block) {
     return asc::incorrect_copy_target_device_type;
   }
   return std::nullopt;
 }
 
-std::optional<Sense> refuse_segment(const CopyLun& lun, Span cscds, Span segment,
-                                    std::size_t number) {
-  for (const std::size_t index_at : {4U, 6U}) {
-    const std::size_t index = be16(segment, index_at);
-    if (index >= cscds.size() / cscd_length) {
-      return aborted_at(asc::unreachable_copy_target, number, index_at);
-    }
-    const std::optional<AdditionalSense> why =
-        refuse_unit(lun, cscds.subspan(index * cscd_length, cscd_length));
-    if (why.has_value()) {
-      return aborted_at(*why, number, index_at);
-    }
-  }
-  for (const std::size_t lba_at : {12U, 20U}) {
-    if (!fits(be64(segment, lba_at), be16(segment, 10), lun.capacity)) {
-      return aborted_at(asc::no_additional_sense, number, lba_at);
-    }
+// One end of a segment: where the descriptor has the index of its unit, and its first block.
+struct SegmentEnd {
+  std::size_t index_at, lba_at;
+};
+constexpr SegmentEnd segment_source{4, 12};
+constexpr SegmentEnd segment_destination{6, 20};
+
+std::optional<Sense> refuse_index(Span cscds, Span segment, std::size_t number, SegmentEnd end) {
+  if (be16(segment, end.index_at) >= cscds.size() / cscd_length) {
+    return aborted_at(asc::unreachable_copy_target, number, end.index_at);
   }
   return std::nullopt;
+}
+
+Span unit_of(Span cscds, Span segment, SegmentEnd end) {
+  return cscds.subspan(be16(segment, end.index_at) * cscd_length, cscd_length);
+}
+
+std::optional<Sense> refuse_end(const CopyLun& lun, Bytes logical_block, Span cscds, Span segment,
+                                std::size_t number, SegmentEnd end) {
+  const std::optional<AdditionalSense> why =
+      refuse_unit(lun, logical_block, unit_of(cscds, segment, end));
+  if (why.has_value()) {
+    return aborted_at(*why, number, end.index_at);
+  }
+  if (!fits(be64(segment, end.lba_at), be16(segment, 10), lun.capacity)) {
+    return aborted_at(asc::no_additional_sense, number, end.lba_at);
+  }
+  return std::nullopt;
+}
+
+CopySegment segment_of(const CopyLun& lun, const CopyLun* source, Span cscds, Span segment,
+                       std::size_t number, std::optional<Sense>* error) {
+  for (const SegmentEnd end : {segment_source, segment_destination}) {
+    if (!error->has_value()) {
+      *error = refuse_index(cscds, segment, number, end);
+    }
+  }
+  if (error->has_value()) {
+    return {};
+  }
+  const bool from_source =
+      source != nullptr && name_in(unit_of(cscds, segment, segment_source)) == source->naa;
+  *error = refuse_end(from_source ? *source : lun, lun.logical_block, cscds, segment, number,
+                      segment_source);
+  if (!error->has_value()) {
+    *error = refuse_end(lun, lun.logical_block, cscds, segment, number, segment_destination);
+  }
+  return {.from = Lba{be64(segment, segment_source.lba_at)},
+          .to = Lba{be64(segment, segment_destination.lba_at)},
+          .count = BlockCount{be16(segment, 10)},
+          .from_source = from_source};
 }
 
 bool overlap(Lba a, BlockCount a_count, Lba b, BlockCount b_count) {
@@ -143,7 +187,7 @@ std::optional<std::size_t> find_overlap(std::span<const CopySegment> segments) {
   for (std::size_t i = 0; i < segments.size(); ++i) {
     for (const CopySegment& reader : segments) {
       const CopySegment& writer = segments[i];
-      if (overlap(writer.to, writer.count, reader.from, reader.count)) {
+      if (!reader.from_source && overlap(writer.to, writer.count, reader.from, reader.count)) {
         return i;
       }
     }
@@ -153,7 +197,21 @@ std::optional<std::size_t> find_overlap(std::span<const CopySegment> segments) {
 
 }  // namespace
 
-CopyList read_copy_list(const CopyLun& lun, Span list) {
+std::optional<Naa> other_lun(const Naa& own, Span list) {
+  Lengths lengths{};
+  if (refuse_header(list, &lengths).has_value() || refuse_cscds(list, lengths.cscds).has_value()) {
+    return std::nullopt;
+  }
+  for (std::size_t at = 0; at < lengths.cscds; at += cscd_length) {
+    const std::optional<Naa> name = name_in(list.subspan(header_length + at, cscd_length));
+    if (name.has_value() && *name != own) {
+      return name;
+    }
+  }
+  return std::nullopt;
+}
+
+CopyList read_copy_list(const CopyLun& lun, const CopyLun* source, Span list) {
   CopyList copy;
   Lengths lengths{};
   copy.error = refuse_header(list, &lengths);
@@ -169,14 +227,12 @@ CopyList read_copy_list(const CopyLun& lun, Span list) {
   const Span cscds = list.subspan(header_length, lengths.cscds);
   const std::size_t begin = header_length + lengths.cscds;
   for (std::size_t at = begin; at < begin + lengths.segments; at += segment_length) {
-    const Span segment = list.subspan(at, segment_length);
-    copy.error = refuse_segment(lun, cscds, segment, copy.count);
+    const CopySegment segment =
+        segment_of(lun, source, cscds, list.subspan(at, segment_length), copy.count, &copy.error);
     if (copy.error.has_value()) {
       break;
     }
-    copy.segments[copy.count++] = CopySegment{.from = Lba{be64(segment, 12)},
-                                              .to = Lba{be64(segment, 20)},
-                                              .count = BlockCount{be16(segment, 10)}};
+    copy.segments[copy.count++] = segment;
   }
   const std::optional<std::size_t> overlapping =
       find_overlap(std::span{copy.segments}.first(copy.count));

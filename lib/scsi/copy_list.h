@@ -2,12 +2,12 @@
 // The parameter list of EXTENDED COPY (LID1) and the limits that RECEIVE COPY OPERATING PARAMETERS
 // tells of it (SPC-4, 6.5 and 6.22).
 //
-// The list names units (CSCD descriptors) and ranges of blocks (segment descriptors). It may name
-// only the LUN that the command was sent to, by its NAA designator. TCMU does not tell which
-// initiator sent a command, so nobody here can judge whether that initiator may use another LUN.
+// The list names units (CSCD descriptors) and ranges of blocks (segment descriptors). All of them
+// are written to the LUN that the command was sent to, which the list names by its NAA designator.
+// They are read from there, or from one other LUN that the copy may read (copy_source.h).
 //
-// The blocks that a list writes must not be blocks that it reads. Otherwise a list that was done in
-// part could not be done again, and a retry after BUSY does just that.
+// The blocks that a list writes must not be blocks of the same LUN that it reads. Otherwise a list
+// that was done in part could not be done again, and a retry after BUSY does just that.
 //
 // Pure functions.
 #pragma once
@@ -44,6 +44,7 @@ struct CopySegment {
   Lba from{};
   Lba to{};
   BlockCount count{};
+  bool from_source = false;  // or else from the LUN itself
 };
 
 // The segments before the error are to be copied; none, if the list as a whole is bad.
@@ -53,8 +54,12 @@ struct CopyList {
   std::optional<Sense> error{};
 };
 
-// `list` is the whole parameter list, or at least its first longest_copy_list bytes.
-CopyList read_copy_list(const CopyLun& lun, std::span<const std::uint8_t> list);
+// `list` is the whole parameter list, or at least its first longest_copy_list bytes. `source`: the
+// other LUN that may be read; null: none.
+CopyList read_copy_list(const CopyLun& lun, const CopyLun* source,
+                        std::span<const std::uint8_t> list);
+// The other LUN that the list names, if it does, and if the list is good so far.
+std::optional<Naa> other_lun(const Naa& own, std::span<const std::uint8_t> list);
 
 // COPY ABORTED while this segment was worked on.
 Sense copy_aborted(AdditionalSense what, std::size_t segment);

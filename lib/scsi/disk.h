@@ -19,6 +19,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -32,6 +33,7 @@
 #include "lib/io/scratch.h"
 #include "lib/scsi/command.h"
 #include "lib/scsi/copy_list.h"
+#include "lib/scsi/copy_source.h"
 #include "lib/scsi/log_pages.h"
 #include "lib/scsi/mode_keeper.h"
 #include "lib/scsi/mode_pages.h"
@@ -78,6 +80,8 @@ struct DiskConfig {
   // keeper outlives the disk.
   std::optional<ModePages::Values> kept_modes{};
   ModeKeeper* mode_keeper = nullptr;
+  // The other LUNs that a copy may read; null: none. They outlive the disk.
+  CopySources* copy_sources = nullptr;
 };
 
 class Disk {
@@ -178,6 +182,7 @@ class Disk {
   bool looks_like(const Disk& other) const;
 
   const DiskConfig& config() const { return config_; }
+  bool stopped() const { return stopped_; }  // by START STOP UNIT
   bool has_name() const { return !config_.unit_serial.empty(); }
   bool has_groups() const { return config_.shared != nullptr && !config_.groups.empty(); }
   volume::Volume& volume() { return volume_; }
@@ -274,8 +279,15 @@ class Disk {
   // Call it after a change that has no FUA. If the disk writes through, it flushes. `since` is the
   // value of Volume::flush_mark() when the change began.
   co::Task<IoStatus> settle(Command& command, IoStatus status, std::uint64_t since);
-  CopyList read_copy(const Command& command) const;
+  struct Copy {
+    CopyList list;
+    std::shared_ptr<CopySource> source;  // the other LUN that the list names, if it may be read
+  };
+  Copy read_copy(const Command& command) const;
+  co::Task<IoStatus> read_source(volume::Request& request, CopySource& source, Lba lba,
+                                 std::span<std::byte> to);
   Status end_copy(Command& command, IoStatus status, std::size_t segment, bool writes);
+  Status end_copy_at_source(Command& command, IoStatus status, std::size_t segment);
   // The parameter list of a MODE SELECT, after it was checked.
   struct ModeList {
     std::optional<Sense> error;

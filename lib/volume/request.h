@@ -37,6 +37,8 @@ class RequestObserver {
   virtual void left_fence() = 0;        // it does not wait any more
   virtual void entered_elevator() = 0;  // it waits for the elevator
   virtual void left_elevator() = 0;
+  virtual void entered_source() = 0;  // it waits for another LUN, whose blocks it copies
+  virtual void left_source() = 0;
   virtual void entered_backend() = 0;  // its first operation is there
   virtual void left_backend() = 0;     // its last operation there has ended
 };

@@ -13,6 +13,8 @@ const char* to_string(Stage stage) noexcept {
       return "fence";
     case Stage::elevator:
       return "elevator";
+    case Stage::source:
+      return "source";
     case Stage::backend:
       return "backend";
     case Stage::log:

@@ -20,11 +20,12 @@ enum class Stage : std::uint8_t {
   limit,     // waits for max_iops or max_bandwidth
   fence,     // waits for an overlapping command or orphan
   elevator,  // waits for the elevator to send it to the store
+  source,    // waits for another LUN, whose blocks it copies
   backend,   // at least one operation is at the backend
   log,       // the same, and it needs only the log in front of the store
   answer,    // done; the answer is on its way
 };
-inline constexpr std::size_t stage_count = 7;
+inline constexpr std::size_t stage_count = 8;
 const char* to_string(Stage stage) noexcept;  // "queue", "limit", "fence", ...
 
 struct CommandRecord {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# EXTENDED COPY: sg_xcopy copies within a LUN, where no data crosses the network. Another LUN is refused, whoever may
-# use it. A store that freezes under a copy holds up nobody else, and the copy ends well.
+# EXTENDED COPY: sg_xcopy copies within a LUN, where no data crosses the network. A LUN that is not in its copy_group is
+# refused, whoever may use it. A store that freezes under a copy holds up nobody else, and the copy ends well.
 # cpus: 2
 # timeout: 240
 . "$(dirname "$0")/freeze.sh"

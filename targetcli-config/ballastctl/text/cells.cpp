@@ -63,7 +63,7 @@ std::vector<OfLun> oldest_first(const std::vector<nlohmann::json>& luns, const c
 
 std::string rare_stages(const nlohmann::json& time_in_ns) {
   std::string text;
-  for (const char* const stage : {"limit", "elevator", "log"}) {
+  for (const char* const stage : {"limit", "elevator", "source", "log"}) {
     // A daemon that is older than this program does not know all of them.
     const nlohmann::json& time = time_in_ns.value(stage, nlohmann::json(0));
     if (time != 0) {

@@ -153,6 +153,8 @@ void every_key_reaches_its_field_and_no_other(void**) {
             [](const LunConfig& c) { return c.max_bandwidth == Bytes{1 << 20}; }}},
           {"burst", {"null;burst=1s", [](const LunConfig& c) { return c.burst == 1s; }}},
           {"profile", {"null;profile=a", [](const LunConfig& c) { return c.profile == "a"; }}},
+          {"copy_group",
+           {"null;copy_group=esx", [](const LunConfig& c) { return c.copy_group == "esx"; }}},
           {"write_same_max",
            {"null;write_same_max=64KiB",
             [](const LunConfig& c) { return c.write_same_max == Bytes{65536}; }}},

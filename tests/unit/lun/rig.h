@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -44,10 +45,11 @@ inline lun::LunSetup usual_setup() {
 
 class LunRig : public scsi::FrontEnd {
  public:
-  explicit LunRig(lun::LunSetup setup = usual_setup(), bool ready = true)
+  explicit LunRig(lun::LunSetup setup = usual_setup(), bool ready = true,
+                  lun::CopyOffers* copy_offers = nullptr)
       : buffers{io::BufferPool::open(executor(), Bytes{io::BufferPool::largest}).value()},
-        lun{std::make_unique<lun::Lun>(lun::Runtime{executor(), *buffers, stalled_luns}, setup,
-                                       *this)} {
+        lun{std::make_unique<lun::Lun>(
+            lun::Runtime{executor(), *buffers, stalled_luns, copy_offers}, setup, *this)} {
     set_log_sink([](LogLevel, std::string_view) {});
     if (ready) {
       lun->use(make_store(setup));
@@ -89,10 +91,15 @@ class LunRig : public scsi::FrontEnd {
     sent_.push_back(std::make_unique<Sent>(cdb, data, segment));
     Sent& sent = *sent_.back();
     if (!lun->is_identified() && identified) {
-      lun->identify({.unit_serial = "3d2f0e1c-77aa-4b55-9c01-0123456789ab"});
+      lun->identify({.unit_serial = serial});
     }
     lun->begin(sent);
     sim.run_ready();
+    return look();
+  }
+  // The answer of the last one, if it had not ended.
+  Answer look() {
+    Sent& sent = *sent_.back();
     Answer answer;
     answer.ended = sent.status.has_value();
     answer.status = sent.status.value_or(scsi::Status::busy);
@@ -130,6 +137,7 @@ class LunRig : public scsi::FrontEnd {
   SpyBackend* spy = nullptr;  // inside the LUN
   std::unique_ptr<lun::Lun> lun;
   bool identified = true;  // with the first command
+  std::string serial = "3d2f0e1c-77aa-4b55-9c01-0123456789ab";
   bool closed = false;
 
  private:

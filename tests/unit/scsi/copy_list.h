@@ -25,6 +25,13 @@ struct CopyRange {
 inline constexpr std::size_t cscd_at = 16;
 inline constexpr std::size_t segment_at = 48;
 
+// Has descriptor `cscd` name another LUN.
+inline void name_lun(std::vector<std::uint8_t>& list, std::size_t cscd, std::string_view serial) {
+  const scsi::Naa naa = scsi::naa_of(serial);
+  std::copy(naa.begin(), naa.end(),
+            list.begin() + static_cast<std::ptrdiff_t>(cscd_at + cscd * 32 + 8));
+}
+
 // A list that names one LUN `cscds` times, and copies these ranges within it.
 inline std::vector<std::uint8_t> copy_list(const std::vector<CopyRange>& ranges,
                                            std::size_t cscds = 1) {

@@ -24,7 +24,7 @@ CopyList read(const List& list) {
   std::copy(list.begin(), list.end(), exact.get());
   return scsi::read_copy_list(
       {.naa = scsi::naa_of(copy_serial), .logical_block = Bytes{512}, .capacity = BlockCount{8192}},
-      {exact.get(), list.size()});
+      nullptr, {exact.get(), list.size()});
 }
 
 List one() {
@@ -148,7 +148,7 @@ void a_segment_longer_than_the_limit_is_refused(void**) {
   assert_int_equal(scsi::read_copy_list({.naa = scsi::naa_of(copy_serial),
                                          .logical_block = Bytes{512},
                                          .capacity = BlockCount{1 << 20}},
-                                        copy_list({{0, 100000, 32768}}))
+                                        nullptr, copy_list({{0, 100000, 32768}}))
                        .count,
                    1);
   assert_true(bad_at(copy_list({{0, 100000, 32769}}), segment_at + 10));

@@ -294,6 +294,7 @@ void a_command_in_flight_says_where_its_time_went(void**) {
                                           {"limit", 0},
                                           {"fence", 3'000'000'000},
                                           {"elevator", 0},
+                                          {"source", 0},
                                           {"backend", 6'000'000'000},
                                           {"log", 0},
                                           {"answer", 0}}));
