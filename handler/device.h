@@ -44,6 +44,7 @@
 #include "lib/backend/factory.h"
 #include "lib/base/line_limit.h"
 #include "lib/base/result.h"
+#include "lib/base/unique_fd.h"
 #include "lib/base/units.h"
 #include "lib/co/clock.h"
 #include "lib/co/event.h"
@@ -196,6 +197,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   std::unique_ptr<Sweep> sweep_;  // uses cursor_ only until it is destroyed
   std::unique_ptr<Attributes> attributes_;
   TimePoint looked_at_attributes_{};
+  UniqueFd wwn_folder_;                  // of the backstore in configfs; empty: nobody needs it
   std::unique_ptr<GroupReader> groups_;  // null unless the store is shared
   std::optional<TimePoint> asked_for_groups_;
   std::string group_problem_;  // as last logged

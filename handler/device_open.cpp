@@ -2,7 +2,9 @@
 // Makes a LUN that takes commands out of a device of the daemon.
 #include "handler/device.h"
 
+#include <fcntl.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -12,6 +14,7 @@
 #include <memory>
 #include <new>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "handler/anatomy.h"
@@ -38,11 +41,6 @@ lun::CopyOffers& copy_offers() {
 scsi::StalledLuns& stalled_luns() {
   return never_destroyed<scsi::StalledLuns>();
 }
-
-struct FreeText {
-  void operator()(char* text) const noexcept { std::free(text); }
-};
-using Serial = std::unique_ptr<char, FreeText>;
 
 // In logical blocks.
 struct TransferLimits {
@@ -193,6 +191,9 @@ Result<void> Device::open_machinery(const lun::LunConfig& config) {
   }
   make_lun(config);
   attributes_ = std::make_unique<Attributes>(dev_);
+  if (!config.copy_group.empty()) {
+    wwn_folder_ = open_in_configfs(dev_, "wwn");
+  }
   set_attributes();
   if (backend::is_shared(config.store)) {
     groups_ = std::make_unique<GroupReader>(dev_);
@@ -303,7 +304,10 @@ Result<void> Device::open_ring() {
 // open() is too early for this: the daemon calls open() when the backstore is enabled, and
 // targetcli's library sets the serial number after that. The first command comes later than both.
 void Device::read_identity() {
-  const Serial serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
+  struct Free {
+    void operator()(char* text) const noexcept { std::free(text); }
+  };
+  const std::unique_ptr<char, Free> serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
   try {
     identity_.unit_serial = serial != nullptr ? serial.get() : "";
   } catch (const std::bad_alloc&) {
@@ -331,15 +335,20 @@ void Device::read_identity() {
 }
 
 // A LUN that has had no command yet, for example since the daemon was restarted, may be copied
-// from. Nothing of its identity is settled by that. It is early enough: by then, targetcli's
-// library has set the serial number long ago.
+// from. Nothing of its identity is settled by that. By now, targetcli's library has set the serial
+// number long ago. The file is opened as in attributes.h.
 void Device::offer_to_copies() {
-  if (lun_->is_identified() || lun_->config().copy_group.empty()) {
+  if (lun_->config().copy_group.empty()) {
     return;
   }
-  const Serial serial{abi::tcmu_cfgfs_dev_get_wwn(dev_)};
+  constexpr std::string_view heading = "T10 VPD Unit Serial Number: ";
+  char text[heading.size() + 256];
+  const UniqueFd file{::openat(wwn_folder_.get(), "vpd_unit_serial", O_RDONLY | O_CLOEXEC)};
+  const ssize_t length = file ? ::read(file.get(), text, sizeof text) : -1;
+  std::string_view serial{text, length > 0 ? static_cast<std::size_t>(length) : 0};
+  serial = serial.starts_with(heading) ? serial.substr(heading.size()) : std::string_view{};
   try {
-    lun_->offer_to_copies(serial != nullptr ? serial.get() : "");
+    lun_->offer_to_copies(serial.substr(0, serial.find('\n')));
   } catch (const std::bad_alloc&) {
     // the next time
   }

@@ -15,9 +15,10 @@ namespace ballast::handler {
 // "tcm-user/<hba>/<name>/<config>". If the file cannot be read: the uio device's name.
 std::string lun_name(abi::tcmu_device* dev);
 
-// Opens a folder of the backstore in configfs, "attrib" or "alua", to open files by their names in
-// it. The path is made out of the same text. Walks that path, so call it only while the daemon adds
-// the device (attributes.h). Empty: the text cannot be read, or there is no such folder.
+// Opens a folder of the backstore in configfs, "attrib", "alua" or "wwn", to open files by their
+// names in it. The path is made out of the same text. Walks that path, so call it only while the
+// daemon adds the device (attributes.h). Empty: the text cannot be read, or there is no such
+// folder.
 UniqueFd open_in_configfs(abi::tcmu_device* dev, const char* folder);
 
 // Returns the second and third part of such a text; empty parts if it has another form.

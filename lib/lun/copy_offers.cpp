@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "lib/base/log.h"
 #include "lib/co/event.h"
 #include "lib/co/sleep.h"
 
@@ -26,14 +27,14 @@ struct CopyRead {
   std::span<std::byte> to;
   co::Event* answered;
   IoStatus status = IoStatus::cancelled;
-  std::atomic<bool> posting{false};  // the answer, to the asker's executor
-  // Only the thread of the LUN that has the blocks uses these.
-  volume::Request* request = nullptr;
-  bool unwanted = false;
+  std::atomic<bool> posting{false};    // the answer, to the asker's executor
+  std::atomic<bool> unwanted{false};   // the asker has left
+  volume::Request* request = nullptr;  // only the thread of the LUN that has the blocks uses it
 
   // On the asker's thread. Returns false if the answer is on its way.
   bool abandon() {
     const std::lock_guard lock{mutex};
+    unwanted.store(answered != nullptr, std::memory_order_relaxed);
     return std::exchange(answered, nullptr) != nullptr;
   }
   void answer(IoStatus with, std::span<const std::byte> blocks);
@@ -65,7 +66,8 @@ void CopyRead::answer(IoStatus with, std::span<const std::byte> blocks) {
 
 CopyOffer::CopyOffer(std::string group, const scsi::Naa& naa, const volume::Volume& volume,
                      CopyReads& reads)
-    : group_{std::move(group)},
+    : name_{reads.executor().name()},
+      group_{std::move(group)},
       naa_{naa},
       block_{volume.logical_block()},
       capacity_{volume.capacity().value()},
@@ -106,6 +108,17 @@ IoStatus CopyOffer::send(Wish wish, const std::shared_ptr<CopyRead>& read) {
   return IoStatus::ok;
 }
 
+// The asker's own lines about slow commands do not name the other LUN, which says nothing itself:
+// no command of its own may be slow.
+void CopyOffer::complain(const co::Executor& asker) {
+  const std::lock_guard lock{mutex_};
+  if (const auto left_out = lines_.next_in_words(asker.now()); left_out.has_value()) {
+    log(LogLevel::warning, "{}: a copy has waited for {}, which has the blocks, for {} s{}",
+        asker.name(), name_, std::chrono::duration_cast<std::chrono::seconds>(patience).count(),
+        *left_out);
+  }
+}
+
 co::Task<IoStatus> CopyOffer::read(co::Executor& asker, co::CancelToken cancel, Lba lba,
                                    std::span<std::byte> to) {
   co::Event answered{asker, "the LUN that has the blocks"};
@@ -118,7 +131,11 @@ co::Task<IoStatus> CopyOffer::read(co::Executor& asker, co::CancelToken cancel, 
   if (const IoStatus sent = send(Wish::read, read); !ok(sent)) {
     co_return sent;
   }
-  const bool came = co_await answered.wait(cancel);
+  bool came = co_await answered.wait_until(asker.now() + patience, cancel);
+  if (!came && !cancel.requested()) {
+    complain(asker);
+    came = co_await answered.wait(cancel);
+  }
   if (!came && read->abandon()) {
     (void)send(Wish::stop, read);
     co_return IoStatus::cancelled;
@@ -232,7 +249,6 @@ void CopyReads::open(void* self, std::int64_t value) {
   const std::unique_ptr<Letter> letter{std::bit_cast<Letter*>(value)};
   CopyRead& read = *letter->read;
   if (letter->wish == CopyOffer::Wish::stop) {
-    read.unwanted = true;
     if (read.request != nullptr) {
       read.request->stop();
     }
@@ -252,7 +268,7 @@ co::Task<void> CopyReads::serve(std::shared_ptr<CopyRead> read) {
   Serving serving;
   serving_.push_back(serving);
   read->request = &serving.request;
-  if (read->unwanted || offer_ == nullptr) {
+  if (offer_ == nullptr) {
     serving.request.stop();
   }
   const IoStatus status = co_await fetch(*read, serving.request);
@@ -267,6 +283,9 @@ co::Task<void> CopyReads::serve(std::shared_ptr<CopyRead> read) {
 co::Task<IoStatus> CopyReads::fetch(CopyRead& read, volume::Request& request) {
   co::Semaphore::Guard slot = co_await buffers_.slot(request.token());
   if (!slot) {
+    co_return IoStatus::cancelled;
+  }
+  if (read.unwanted.load(std::memory_order_relaxed)) {
     co_return IoStatus::cancelled;
   }
   if (stopped_()) {

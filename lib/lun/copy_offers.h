@@ -10,8 +10,9 @@
 //
 // Threads. CopyOffers and CopyOffer: any. CopyReads: the driving thread of its LUN's executor.
 //
-// Bounds. A LUN reads for four copies at once; others wait, until their own deadlines. It takes
-// most_waiting wishes at most, so that nobody who asks ever waits for room in its mailbox.
+// Bounds. A LUN reads for four copies at once; others wait, until their own deadlines, and each LUN
+// has four that ask. No more than most_waiting wishes are on their way to it, so that nobody who
+// asks ever waits for room in its mailbox.
 #pragma once
 
 #include <atomic>
@@ -24,6 +25,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/line_limit.h"
 #include "lib/base/result.h"
 #include "lib/base/units.h"
 #include "lib/co/cancel.h"
@@ -41,8 +43,10 @@ namespace ballast::lun {
 class CopyReads;
 struct CopyRead;
 
-class CopyOffer final : public scsi::CopySource, public std::enable_shared_from_this<CopyOffer> {
+class CopyOffer final : public scsi::CopySource {
  public:
+  // When a copy that waits is told of in the log, once in ten seconds at most.
+  static constexpr Nanoseconds patience = std::chrono::seconds{1};
   CopyOffer(std::string group, const scsi::Naa& naa, const volume::Volume& volume,
             CopyReads& reads);
 
@@ -56,13 +60,16 @@ class CopyOffer final : public scsi::CopySource, public std::enable_shared_from_
   enum class Wish : std::uint8_t { read, stop };
   // Has the LUN run it. Returns no_resource if too many wait, and not_ready if it is closed.
   IoStatus send(Wish wish, const std::shared_ptr<CopyRead>& read);
+  void complain(const co::Executor& asker);
 
+  const std::string name_;  // the LUN's
   const std::string group_;
   const scsi::Naa naa_;
   const Bytes block_;
   std::atomic<std::uint64_t> capacity_;  // in blocks
   std::mutex mutex_;
   CopyReads* reads_;  // null: the LUN takes no more wishes
+  LineLimit lines_{1, std::chrono::seconds{10}};
 };
 
 // There is one for all LUNs of the process, and it outlives them.

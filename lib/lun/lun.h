@@ -110,9 +110,9 @@ class Lun final : private backend::AccessWatcher {
   // Call it once. Until then every command is answered BUSY.
   void identify(Identity identity) { identity_ = std::move(identity); }
   bool is_identified() const { return identity_.has_value(); }
-  // Offers the LUN to the others of its copy_group, if it has one and its store is open. identify()
-  // does that, too; but a LUN that has had no command since it was opened may be copied from as
-  // well. May throw std::bad_alloc.
+  // Offers the LUN to the others of its copy_group, if it has one and its store is open. The first
+  // command after that does it, too; but a LUN that has none may be copied from as well.
+  // `unit_serial` counts only while the LUN is not identified. May throw std::bad_alloc.
   void offer_to_copies(std::string_view unit_serial);
   // The gateways of a shared store, at any time, and again when they have changed.
   void set_groups(scsi::TargetPortGroups groups);

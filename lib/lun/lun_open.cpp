@@ -148,7 +148,7 @@ void Lun::make_task_set() {
     if (expected_ != nullptr && !disk_->looks_like(expected_->disk)) {
       disk_->post_unit_attention(scsi::asc::inquiry_data_has_changed);
     }
-    offer_to_copies(identity_->unit_serial);
+    offer_to_copies({});
     task_set_ = std::make_unique<scsi::TaskSet>(*disk_, front_end_, buffers_, slow_log_,
                                                 stalled_luns_, limits(), setup_.sabotage);
     disk_->set_room(room_watch_.room());
@@ -163,8 +163,9 @@ void Lun::make_task_set() {
 }
 
 void Lun::offer_to_copies(std::string_view unit_serial) {
-  if (volume_ != nullptr && !unit_serial.empty()) {
-    copy_reads_.offer(setup_.config.copy_group, scsi::naa_of(unit_serial), *volume_);
+  const std::string_view its = identity_.has_value() ? identity_->unit_serial : unit_serial;
+  if (volume_ != nullptr && !its.empty()) {
+    copy_reads_.offer(setup_.config.copy_group, scsi::naa_of(its), *volume_);
   }
 }
 

@@ -59,11 +59,15 @@ co::Task<Status> Disk::extended_copy(Command& command) {
     co_return list.error.has_value() ? fail(command, *list.error) : Status::good;
   }
   volume::Request& request = request_of(command);
-  co::Semaphore::Guard slot = co_await copy_buffers_.slot(request.token());
+  const bool from_source =
+      std::ranges::any_of(std::span{list.segments}.first(list.count),
+                          [](const CopySegment& segment) { return segment.from_source; });
+  co::Semaphore::Guard slot = co_await copy_slot(request, from_source);
   if (!slot) {
     co_return Status::busy;
   }
-  const io::ScratchPool::Buffer buffer{copy_buffers_, std::move(slot)};
+  const io::ScratchPool::Buffer buffer{from_source ? source_buffers_ : copy_buffers_,
+                                       std::move(slot)};
   if (!buffer) {
     co_return Status::task_set_full;
   }
@@ -104,15 +108,44 @@ co::Task<Status> Disk::extended_copy(Command& command) {
   co_return list.error.has_value() ? fail(command, *list.error) : Status::good;
 }
 
+// While the request waits for another LUN. What ends there was there until it is answered.
+class AtSource {
+ public:
+  explicit AtSource(volume::Request& request) : observer_{request.observer()} {
+    if (observer_ != nullptr) {
+      observer_->entered_source();
+    }
+  }
+  void leave() {
+    if (observer_ != nullptr) {
+      observer_->left_source();
+    }
+  }
+
+ private:
+  volume::RequestObserver* const observer_;
+};
+
+// Who waits for a buffer, waits for the copies that have them, and so for the other LUN.
+co::Task<co::Semaphore::Guard> Disk::copy_slot(volume::Request& request, bool from_source) {
+  if (!from_source) {
+    co::Semaphore::Guard slot = co_await copy_buffers_.slot(request.token());
+    co_return std::move(slot);
+  }
+  AtSource here{request};
+  co::Semaphore::Guard slot = co_await source_buffers_.slot(request.token());
+  if (slot) {
+    here.leave();
+  }
+  co_return std::move(slot);
+}
+
 co::Task<IoStatus> Disk::read_source(volume::Request& request, CopySource& source, Lba lba,
                                      std::span<std::byte> to) {
-  volume::RequestObserver* const observer = request.observer();
-  if (observer != nullptr) {
-    observer->entered_source();
-  }
+  AtSource here{request};
   const IoStatus status = co_await source.read(executor_, request.token(), lba, to);
-  if (observer != nullptr) {
-    observer->left_source();
+  if (ok(status)) {
+    here.leave();
   }
   co_return status;
 }
@@ -120,7 +153,7 @@ co::Task<IoStatus> Disk::read_source(volume::Request& request, CopySource& sourc
 // What is wrong with the other LUN is not said as if it were this one.
 Status Disk::end_copy_at_source(Command& command, IoStatus status, std::size_t segment) {
   if (status == IoStatus::cancelled || status == IoStatus::no_resource) {
-    return finish(command, status, Lba{0}, false);
+    return Status::busy;  // this LUN's task set is not full
   }
   return fail(command,
               copy_aborted(status == IoStatus::medium_error ? asc::third_party_device_failure

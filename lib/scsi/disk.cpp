@@ -46,7 +46,8 @@ Disk::Disk(volume::Volume& volume, DiskConfig config)
              volume.capabilities().volatile_cache && !volume.capabilities().write_through,
              volume.capabilities().room ? std::optional<std::uint32_t>{0} : std::nullopt},
       mode_changes_{executor_, "its turn to change the modes"},
-      copy_buffers_{executor_, "a buffer to copy with"} {
+      copy_buffers_{executor_, "a buffer to copy with"},
+      source_buffers_{executor_, "a buffer to copy from another LUN with"} {
   if (config_.kept_modes.has_value()) {
     modes_.restore(*config_.kept_modes);
   }

@@ -284,6 +284,7 @@ class Disk {
     std::shared_ptr<CopySource> source;  // the other LUN that the list names, if it may be read
   };
   Copy read_copy(const Command& command) const;
+  co::Task<co::Semaphore::Guard> copy_slot(volume::Request& request, bool from_source);
   co::Task<IoStatus> read_source(volume::Request& request, CopySource& source, Lba lba,
                                  std::span<std::byte> to);
   Status end_copy(Command& command, IoStatus status, std::size_t segment, bool writes);
@@ -324,7 +325,10 @@ class Disk {
   std::uint64_t write_errors_ = 0;
   volume::Request nobody_;
   co::Mutex mode_changes_;
-  io::ScratchPool copy_buffers_;  // one for each copy, so that no more are made at once
+  // One for each copy, so that no more are made at once; apart for those from another LUN, because
+  // that may hang.
+  io::ScratchPool copy_buffers_;
+  io::ScratchPool source_buffers_;
   // Commands that take effect late have a turn, so that they do not undo the effect of a newer one.
   bool stopped_ = false;               // by START STOP UNIT
   std::uint64_t start_stops_ = 0;      // START STOP UNITs that have begun

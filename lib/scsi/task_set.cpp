@@ -283,7 +283,9 @@ void TaskSet::count(const Slot& slot, const Command& result, Status status, Time
     case Status::busy:
     case Status::reservation_conflict:
       ++counters_.busy;
-      note_busy(slot.record.arrived, now);
+      if (slot.record.stage != watch::Stage::source) {
+        note_busy(slot.record.arrived, now);
+      }
       return;
     case Status::good:
     case Status::condition_met:

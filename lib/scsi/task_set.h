@@ -257,6 +257,8 @@ class TaskSet : public StatisticsSource {
   bool believed(TimePoint arrived, TimePoint now) const;
   void note_busy(TimePoint arrived, TimePoint now);
   void look_for_calm(TimePoint now);
+  Slot* oldest_of_ours() const;
+  void end_late_copies(TimePoint now, TimePoint* next);
   void end_late(TimePoint now, TimePoint* next);
 
   Nanoseconds grace() const { return std::min(cancel_grace, limits_.deadline / 2); }

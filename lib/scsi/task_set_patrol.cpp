@@ -33,6 +33,7 @@ TimePoint TaskSet::patrol() {
   report_slow(now, &next);
   look_for_stall(now, &next);
   look_for_calm(now);
+  end_late_copies(now, &next);
   end_late(now, &next);
   while (Slot* const first = ending_.front()) {
     if (first->ending_since + grace() > now) {
@@ -44,10 +45,37 @@ TimePoint TaskSet::patrol() {
   return next;
 }
 
+// The oldest command in waiting_, of those that do not wait for another LUN; null: there is none.
+TaskSet::Slot* TaskSet::oldest_of_ours() const {
+  Slot* slot = waiting_.front();
+  while (slot != nullptr && slot->record.stage == watch::Stage::source) {
+    slot = waiting_.after(*slot);
+  }
+  return slot;
+}
+
+// Ends the commands that wait for another LUN at their deadline. They hold up nobody, and this LUN
+// is well, so they are no part of what initiators believe of it.
+void TaskSet::end_late_copies(TimePoint now, TimePoint* next) {
+  Slot* after = nullptr;
+  for (Slot* slot = waiting_.front(); slot != nullptr; slot = after) {
+    after = waiting_.after(*slot);
+    if (slot->record.stage != watch::Stage::source) {
+      continue;
+    }
+    const TimePoint due = slot->record.arrived + (limits_.deadline - grace());
+    if (due > now) {
+      *next = std::min(*next, due);
+      return;
+    }
+    end_early(*slot, Reason::deadline);
+  }
+}
+
 // Ends the commands whose deadline has come. If BUSY is not believed any more, ends those that have
 // come to the longest hold.
 void TaskSet::end_late(TimePoint now, TimePoint* next) {
-  while (Slot* const oldest = waiting_.front()) {
+  while (Slot* const oldest = oldest_of_ours()) {
     const TimePoint arrived = oldest->record.arrived;
     TimePoint due = arrived + (limits_.deadline - grace());
     if (due <= now && !believed(arrived, now)) {
@@ -157,7 +185,11 @@ void TaskSet::become_stalled(volume::Tier tier, const Oldest& oldest, TimePoint 
 // The tier that the command waits for, or will wait for.
 volume::Tier TaskSet::tier_of(const Slot& slot, TimePoint now) const {
   if (slot.request.at_backend() > 0) {
-    return slot.request.tier();
+    const bool flushes_first =
+        slot.operation.transfer == Transfer::read && Disk::asks_fua(slot.inner);
+    return flushes_first
+               ? volume::slower(slot.request.tier(), disk_.tier_of(slot.inner, slot.operation))
+               : slot.request.tier();
   }
   const bool waits_for_another = slot.record.stage == watch::Stage::fence || slot.adoption.linked();
   if (waits_for_another && slot.record.stage_since + stall_after() <= now) {
@@ -270,7 +302,7 @@ bool TaskSet::believed(TimePoint arrived, TimePoint now) const {
 }
 
 bool TaskSet::holding() const {
-  const Slot* const oldest = waiting_.front();
+  const Slot* const oldest = oldest_of_ours();
   return oldest != nullptr && !believed(oldest->record.arrived, executor_.now());
 }
 
@@ -281,7 +313,7 @@ void TaskSet::note_busy(TimePoint arrived, TimePoint now) {
 }
 
 void TaskSet::look_for_calm(TimePoint now) {
-  const Slot* const oldest = waiting_.front();
+  const Slot* const oldest = oldest_of_ours();
   const bool late =
       !ending_.empty() || !held_.empty() ||
       (oldest != nullptr && oldest->record.arrived + (limits_.deadline - grace()) <= now);

@@ -272,6 +272,7 @@ co::Task<IoStatus> LoggedStore::change_store(Order order, co::CancelToken cancel
     const IoStatus status = co_await store_->discard(order.offset, order.length, cancel);
     co_return status;
   }
+  const std::uint64_t failed_before = failed_flushes_;
   const bool durable = order.fua == backend::Fua::yes;
   const backend::Fua fua = durable && its.fua ? backend::Fua::yes : backend::Fua::no;
   IoStatus status = IoStatus::ok;
@@ -282,9 +283,20 @@ co::Task<IoStatus> LoggedStore::change_store(Order order, co::CancelToken cancel
   }
   if (ok(status) && durable && !its.fua && its.volatile_cache) {
     // It is done, so "certainly not done" would be wrong. Nothing cancels this flush.
-    status = co_await store_->flush();
+    status = co_await flush_store(failed_before, {});
   }
   co_return status;
+}
+
+// A flush that succeeds while another one fails proves nothing for the data that both cover
+// (lib/volume/flush_failures.h, which sees only those that it asks for).
+co::Task<IoStatus> LoggedStore::flush_store(std::uint64_t failed_before, co::CancelToken cancel) {
+  const IoStatus status = co_await store_->flush(cancel);
+  if (!ok(status)) {
+    failed_flushes_ += status == IoStatus::cancelled ? 0 : 1;
+    co_return status;
+  }
+  co_return failed_flushes_ == failed_before ? IoStatus::ok : IoStatus::medium_error;
 }
 
 co::Task<IoStatus> LoggedStore::flush(co::CancelToken cancel) {
@@ -301,7 +313,7 @@ co::Task<IoStatus> LoggedStore::flush(co::CancelToken cancel) {
       co_return status;
     }
   }
-  const IoStatus status = co_await store_->flush(cancel);
+  const IoStatus status = co_await flush_store(failed_flushes_, cancel);
   co_return status;
 }
 
@@ -313,7 +325,7 @@ co::Task<IoStatus> LoggedStore::resize(Bytes size) {
   IoStatus status = co_await store_->resize(size);
   if (ok(status) && uses_log()) {
     // Before the log has changes behind the old end.
-    status = co_await store_->flush();
+    status = co_await flush_store(failed_flushes_, {});
     if (ok(status)) {
       status = co_await log_->set_lun(size);
       status = works() ? status : IoStatus::ok;  // the size of a log that failed does not matter

@@ -128,6 +128,7 @@ class LoggedStore final : public backend::Backend,
 
   co::Task<IoStatus> change(Order order, co::CancelToken cancel);
   co::Task<IoStatus> change_store(Order order, co::CancelToken cancel);
+  co::Task<IoStatus> flush_store(std::uint64_t failed_before, co::CancelToken cancel);
 
   // Whether everything goes to the store directly.
   bool is_past() const { return past_.is_set() && ok(past_status_); }
@@ -178,8 +179,9 @@ class LoggedStore final : public backend::Backend,
   bool log_closed_ = false;
   TimePoint hold_until_{};
   co::Event held_go_on_;
-  std::uint64_t loggings_ = 0;  // that have begun
-  unsigned logging_ = 0;        // that are under way
+  std::uint64_t failed_flushes_ = 0;  // of the store
+  std::uint64_t loggings_ = 0;        // that have begun
+  unsigned logging_ = 0;              // that are under way
   co::Event none_logging_;
   co::CancelSource stop_;
   co::Gate operations_;

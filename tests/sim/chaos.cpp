@@ -150,6 +150,10 @@ void Chaos::act() {
     wants_log_gone_ = random_.chance(9, 10);
     lun_.log()->want_to_let_go();
   }
+  if (random_.chance(1, 10)) {
+    vex_the_neighbour();
+    return;
+  }
   const std::uint64_t lot = random_.below(100);
   if (lot < 25) {
     freeze();
@@ -161,6 +165,17 @@ void Chaos::act() {
     lun_.store().set_temper(calm());
   } else {
     change_the_lun();
+  }
+}
+
+void Chaos::vex_the_neighbour() {
+  Neighbour& neighbour = lun_.neighbour();
+  if (neighbour.closing()) {
+    neighbour.reopen();
+  } else if (random_.chance(1, 4)) {
+    neighbour.close();
+  } else {
+    neighbour.be_rough(random_.chance(2, 3));
   }
 }
 
@@ -224,6 +239,7 @@ void Chaos::change_the_lun() {
 
 void Chaos::stop() {
   lun_.store().set_temper(calm());
+  lun_.neighbour().be_rough(false);
   lun_.squeeze_buffers(~std::size_t{0});
   lun_.set_siblings(0);
   if (lun_.log() != nullptr) {

@@ -35,6 +35,7 @@ class Chaos {
  private:
   static void draw_log(co::Random& random, LunConfig* config);
   void freeze();
+  void vex_the_neighbour();
   void lose_the_store();
   void change_the_lun();
 

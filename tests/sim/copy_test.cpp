@@ -34,6 +34,22 @@ void it_copies(void**) {
   assert_well(scene.end());
 }
 
+// Reads that hang at the LUN's own store do not matter to it.
+void it_copies_from_a_neighbour(void**) {
+  Scene scene;
+  scene.neighbour().shelve(1);
+  assert_true(scene.begin(write_wish(source, 2)).good());
+  Wish wish = copy_of(1);
+  wish.from_neighbour = true;
+  scene.store().freeze(reads);
+  const Issued& copy = scene.begin(wish);
+  scene.pass(std::chrono::seconds{1});
+  assert_true(copy.good());
+  assert_true(scene.at(target.lba + 3) == (Content{1, 3, 0}));
+  assert_true(scene.at(source.lba) == (Content{2, 0, 0}));
+  assert_well(scene.end());
+}
+
 void it_waits_for_a_write_to_its_source_that_was_answered_busy(void**) {
   Scene scene;
   assert_true(scene.begin(write_wish(source, 1)).good());
@@ -127,6 +143,7 @@ int main() {
   prepare_program();
   const CMUnitTest tests[] = {
       cmocka_unit_test(it_copies),
+      cmocka_unit_test(it_copies_from_a_neighbour),
       cmocka_unit_test(it_waits_for_a_write_to_its_source_that_was_answered_busy),
       cmocka_unit_test(its_write_lands_before_a_newer_one_although_it_was_answered_busy),
       cmocka_unit_test(it_writes_nothing_once_it_was_answered_busy_while_it_read),

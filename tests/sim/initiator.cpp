@@ -224,10 +224,11 @@ Wish Initiator::draw_unmap(Range range) {
   return unmap_wish(std::move(ranges));
 }
 
-// Of what the library has, to this range, or to two.
+// Of what the library has, here or at the neighbour, to this range, or to two.
 Wish Initiator::draw_copy(Range range) {
   Wish wish;
   wish.kind = Kind::copy;
+  wish.from_neighbour = random_.chance(1, 2);
   wish.ranges = {range};
   if (random_.chance(1, 3)) {
     wish.ranges.push_back(draw_range());

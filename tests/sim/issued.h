@@ -37,8 +37,9 @@ class Issued : public scsi::Command {
   TimePoint arrived{};
   TimePoint answered_at{};
   bool answered = false;
-  std::uint32_t capacity = 0;  // the largest of the LUN while the command lived, in blocks
-  bool while_closing = false;  // answered after closing had begun
+  std::uint32_t capacity = 0;       // the largest of the LUN while the command lived, in blocks
+  bool unmapped_are_zeros = false;  // so the LUN said when it answered
+  bool while_closing = false;       // answered after closing had begun
   std::optional<TimePoint> aborted_at{};  // by task management
   scsi::Status status = scsi::Status::good;
   TimePoint log_required{};  // the log's disk must have been flushed since then

@@ -73,6 +73,7 @@ lun::LunConfig with_limits(const scsi::TaskSetLimits& limits, const LunConfig& o
   lun::LunConfig config;
   config.queue_depth = static_cast<std::uint32_t>(of.queue_depth);
   config.elevator = of.elevator;
+  config.copy_group = Neighbour::group;
   static_cast<config::Limits&>(config) = limits;
   return config;
 }
@@ -96,6 +97,7 @@ Lun::Lun(const LunConfig& config)
       group_{executor()},
       random_{config.seed ^ 0x10ca1},
       buffers_{open_pool(executor())},
+      neighbour_{executor(), *buffers_, copy_offers_, config.seed ^ 0x5e1f, config.blocks},
       store_{std::make_unique<SimBackend>(executor(), config.seed ^ 0x570e, config.blocks,
                                           config.capabilities, verdict_)},
       log_{config.log_unit.has_value()
@@ -118,14 +120,15 @@ Lun::~Lun() {
 }
 
 void Lun::open(Nanoseconds wait) {
-  lun_ = std::make_shared<lun::Lun>(lun::Runtime{executor(), *buffers_, stalled_luns_},
-                                    lun::LunSetup{.name = "sim",
-                                                  .config = with_limits(limits_, config_),
-                                                  .logical_block = Bytes{block_size},
-                                                  .capacity = BlockCount{blocks_},
-                                                  .fence_seed = config_.seed,
-                                                  .sabotage = config_.sabotage},
-                                    *this);
+  lun_ =
+      std::make_shared<lun::Lun>(lun::Runtime{executor(), *buffers_, stalled_luns_, &copy_offers_},
+                                 lun::LunSetup{.name = "sim",
+                                               .config = with_limits(limits_, config_),
+                                               .logical_block = Bytes{block_size},
+                                               .capacity = BlockCount{blocks_},
+                                               .fence_seed = config_.seed,
+                                               .sabotage = config_.sabotage},
+                                 *this);
   lun_->set_longest_hold(limits_.longest_hold);
   std::unique_ptr<backend::StoreSource> source =
       std::make_unique<SimSource>(*store_, label_, unheard_flush_, now() + wait);
@@ -201,6 +204,7 @@ void Lun::answer(scsi::Command& answered, scsi::Status status) {
   command.status = status;
   command.ended = oracle_.next_moment();
   command.answered_at = now();
+  command.unmapped_are_zeros = ready() && lun_->volume()->capabilities().discard_zeroes;
   command.while_closing = closing_ || stopping_;
   verdict_.trace(now(), "command {} answered {}", command.number, command.outcome());
   if (command.good() && command.wish.kind == Wish::Kind::read) {
@@ -277,7 +281,7 @@ void Lun::look_at_closing() {
     }
   }
   // Of those that wait for it others may be there that are not gone.
-  if (lun_->is_gone() && departed_.empty()) {
+  if (lun_->is_gone() && departed_.empty() && !neighbour_.closing()) {
     const co::Registry& registry = executor().registry();
     for (const co::TaskInfo* task = registry.first(); task != nullptr; task = task->next) {
       const std::string_view name = task->name;
@@ -431,6 +435,7 @@ void Lun::finish() {
   if (!closing_) {
     close();
   }
+  neighbour_.close();
   sim_.run_until_idle();
   for (const Issued* const command : unanswered_) {
     verdict_.complain("command {} {} was never answered", command->number,

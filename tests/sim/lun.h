@@ -23,6 +23,7 @@
 #include "lib/scsi/task_set.h"
 #include "tests/sim/issued.h"
 #include "tests/sim/monitor.h"
+#include "tests/sim/neighbour.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/sim_backend.h"
 #include "tests/sim/sim_log.h"
@@ -73,6 +74,7 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   co::Executor& executor() { return sim_.executor(); }
   TimePoint now() { return executor().now(); }
   SimBackend& store() { return *store_; }
+  Neighbour& neighbour() { return neighbour_; }
   SimLog* log() { return log_.get(); }  // null: there is none
   // Only after the LUN has taken a command.
   scsi::TaskSet& tasks() { return *lun_->task_set(); }
@@ -142,6 +144,8 @@ class Lun : public scsi::FrontEnd, public co::TickHook {
   co::Random random_;
   std::unique_ptr<io::BufferPool> buffers_;
   std::vector<io::Buffer> squeezed_;
+  lun::CopyOffers copy_offers_;
+  Neighbour neighbour_;
   std::unique_ptr<SimBackend> store_;
   std::optional<backend::Label> label_;  // of the store
   const std::unique_ptr<SimLog> log_;

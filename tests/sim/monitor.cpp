@@ -43,6 +43,9 @@ bool may_be_of(const SimBackend::Op& op, const Issued& command) {
 void Monitor::limits(TimePoint now, const scsi::TaskSetLimits& limits) {
   changes_.push_back(Change{now, limits});
   window_since_ = now;
+  if (holding_) {
+    last_holding_ = now;  // until now
+  }
   forget();
 }
 
@@ -227,7 +230,9 @@ bool Monitor::in_time(const Issued& command) const {
     }
     longest = std::max(longest, change.limits.longest_hold);
   }
-  return command.answered_at - command.arrived <= longest + slack;
+  // It was asked to end when the limits changed, for the time that the new ones have for that.
+  const bool changed = changes_.back().at > command.arrived;
+  return command.answered_at - command.arrived <= longest + (changed ? moment : slack);
 }
 
 void Monitor::check_belief(const Issued& command) {

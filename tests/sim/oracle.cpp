@@ -42,12 +42,33 @@ void Oracle::lost(std::uint32_t block, Content before, Content now, std::uint32_
         "block {} is {} again: landing {} is lost, although an answer promised that it was safe",
         block, now.name(), promised_[block]);
   }
-  if (log_ != nullptr) {
+  if (log_ != nullptr && !nobody_owns(block, before, now)) {
     return;
   }
-  Access access{.kind = Access::Kind::lose, .content = now, .expected = before};
+  Access access{
+      .kind = Access::Kind::lose, .certain = log_ == nullptr, .content = now, .expected = before};
   access.name = "the server, which restarts,";
   add_of_store(block, access);
+}
+
+// Whether a log need not have what the store's cache had: changes put it there that failed, after
+// the last one that did not. (The store has either what they put, or what was there before.)
+bool Oracle::nobody_owns(std::uint32_t block, Content before, Content now) const {
+  const Access* owned = nullptr;
+  for (const Access& access : accesses_[block]) {
+    const bool changes = access.kind == Access::Kind::put || access.kind == Access::Kind::swap;
+    if (changes && access.certain && (owned == nullptr || access.ended > owned->ended)) {
+      owned = &access;
+    }
+  }
+  const std::uint64_t since = owned == nullptr ? 0 : owned->began;
+  const auto failed = [&](Content content) {
+    return std::ranges::any_of(accesses_[block], [&](const Access& access) {
+      return access.kind == Access::Kind::put && !access.certain && access.ended > since &&
+             access.content == content;
+    });
+  };
+  return failed(before) && (failed(now) || now == (owned == nullptr ? Content{} : owned->content));
 }
 
 void Oracle::landed_late(std::uint32_t block, Content now) {
@@ -167,7 +188,7 @@ void Oracle::record(const Issued& command) {
     } else if (wish.changes()) {
       access.kind = Access::Kind::put;
       access.content = wish.put(index);
-      access.certain = command.good() && (wish.kind != Kind::unmap || unmapped_are_zeros());
+      access.certain = command.good() && (wish.kind != Kind::unmap || command.unmapped_are_zeros);
     } else if (!command.good() || (wish.kind != Kind::read && wish.kind != Kind::verify)) {
       return;
     } else {
@@ -241,7 +262,7 @@ void Oracle::check_safety(const Issued& command) {
       }
     }
   }
-  if (!wish.changes() || (wish.kind == Kind::unmap && !unmapped_are_zeros())) {
+  if (!wish.changes() || (wish.kind == Kind::unmap && !command.unmapped_are_zeros)) {
     return;
   }
   wish.for_each_block([&](std::uint32_t block, std::uint32_t index) {

@@ -5,8 +5,8 @@
 //
 //   answered GOOD     READ, VERIFY: the blocks were found with these contents. WRITE, WRITE SAME:
 //                     the blocks were written, once. UNMAP: the blocks became zeros, once for each
-//                     descriptor that covers the block, if the store says that discarded blocks
-//                     read as zeros; otherwise perhaps. COMPARE AND WRITE: found and written in one
+//                     descriptor that covers the block, if the LUN says that unmapped blocks read
+//                     as zeros; otherwise perhaps. COMPARE AND WRITE: found and written in one
 //                     access.
 //   MISCOMPARE        Blocks before the one that the sense data names were found as expected, and
 //                     that one was not. Nothing was written. (WRITE AND VERIFY: perhaps written.)
@@ -46,7 +46,8 @@
 //
 // A LOG before the store. CONTENTS are judged as always: a block is the same register whether its
 // newest data is in the log or in the store. What the store's cache loses while the LUN is closed
-// is no access, because the log must still have it. Unmapped blocks are zeros. Of SAFETY only this
+// is no access, because the log must still have it, unless only changes that failed have put it
+// there. Of SAFETY only this
 // is judged, while the log works: what SYNCHRONIZE CACHE, a MODE SELECT that turns the cache off,
 // FUA and WCE=0 promise needs a flush of the log's disk that began after the change was written, at
 // the earliest moment at which it can have been. READ with FUA is not judged, nor is the store's
@@ -98,6 +99,7 @@ class Oracle final : public StoreWatcher {
  private:
   void record(const Issued& command);
   void record_miscompare(const Issued& command);
+  bool nobody_owns(std::uint32_t block, Content before, Content now) const;
   bool lost_during(const Issued& command, std::uint32_t block) const;
   void add(const Issued& command, std::uint32_t block, Access access);
   void add_of_store(std::uint32_t block, Access access);
@@ -108,9 +110,6 @@ class Oracle final : public StoreWatcher {
   void check_safety_of_log(const Issued& command);
   void excuse(const Issued& command);
   void check_stopped(const Issued& command);
-  bool unmapped_are_zeros() const {
-    return log_ != nullptr || store_.capabilities().discard_zeroes;
-  }
   bool must_be_safe(const Issued& command) const;
 
   const SimBackend& store_;

@@ -91,6 +91,7 @@ void Run::fill_library() {
   neighbourhood_.library_data = ++neighbourhood_.last_data;
   insist(write_wish(library, neighbourhood_.library_data));
   insist(flush_wish());
+  lun_.neighbour().shelve(neighbourhood_.library_data);
   lun_.store().set_temper(Chaos::draw_temper(random_));
 }
 
@@ -139,6 +140,7 @@ void Run::settle() {
       lun_.sim().run_for(seconds{2});
     }
   }
+  lun_.neighbour().reopen();
   if (!lun_.ready()) {
     lun_.verdict().complain("the LUN is not ready long after the thaw");
   }

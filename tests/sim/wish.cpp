@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "lib/scsi/cdb.h"
+#include "tests/sim/neighbour.h"
 #include "tests/unit/scsi/copy_list.h"
 
 namespace ballast::sim {
@@ -78,7 +79,12 @@ Cdb copy_parameters(const Wish& wish) {
   for (std::size_t i = 0; i < wish.ranges.size(); ++i) {
     segments.push_back({wish.sources[i].lba, wish.ranges[i].lba, wish.ranges[i].count});
   }
-  return test::copy_list(segments);
+  if (!wish.from_neighbour) {
+    return test::copy_list(segments);
+  }
+  Cdb list = test::copy_list(segments, 2);
+  test::name_lun(list, 0, Neighbour::serial);
+  return list;
 }
 
 void append(std::vector<std::byte>* to, std::span<const Content> contents) {
@@ -128,6 +134,7 @@ std::string Wish::description() const {
   if (!data.empty()) {
     text += fmt::format(" from {}", data.front().name());
   }
+  text += from_neighbour ? " of the neighbour" : "";
   if (kind == Kind::mode_select) {
     text += write_cache ? " WCE=1" : " WCE=0";
   }

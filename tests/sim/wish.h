@@ -35,15 +35,16 @@ struct Wish {
     verify,       // BYTCHK 01
     mode_select,  // WCE
     start_stop,
-    copy,  // EXTENDED COPY within the LUN
+    copy,  // EXTENDED COPY
   };
   Kind kind = Kind::read;
   bool sixteen = false;  // the 16-byte CDB
   bool fua = false;
-  bool and_verify = false;  // WRITE AND VERIFY, BYTCHK 01
-  bool may_unmap = false;   // UNMAP of WRITE SAME
-  bool write_cache = true;  // mode_select
-  bool start = true;        // start_stop
+  bool and_verify = false;      // WRITE AND VERIFY, BYTCHK 01
+  bool may_unmap = false;       // UNMAP of WRITE SAME
+  bool write_cache = true;      // mode_select
+  bool start = true;            // start_stop
+  bool from_neighbour = false;  // copy: the sources are there
   // One; any number for unmap and copy; none for mode_select and start_stop.
   std::vector<Range> ranges;
   std::vector<Range> sources;     // copy: for each range one of the same size

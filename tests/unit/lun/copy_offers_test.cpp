@@ -240,6 +240,72 @@ void blocks_that_come_too_late_are_not_moved(void**) {
   assert_true(std::ranges::all_of(memory, [](std::byte byte) { return byte == std::byte{}; }));
 }
 
+std::vector<std::string>& lines() {
+  static std::vector<std::string> all;
+  return all;
+}
+
+// In a group of many nothing else would say which LUN it is.
+void the_log_names_the_lun_that_is_waited_for(void**) {
+  Pair luns;
+  lines().clear();
+  set_log_sink([](LogLevel, std::string_view line) { lines().emplace_back(line); });
+  luns.from.spy->gate.reset();
+  assert_false(luns.copy(from_source({{0, 0, 8}})).ended);
+  luns.run_for(1500ms);
+  const auto names = [](const std::string& line) {
+    return line.starts_with("test: a copy has waited for test, which has the blocks");
+  };
+  assert_int_equal(std::ranges::count_if(lines(), names), 1);
+}
+
+// Also for those that wait for a buffer.
+void copies_within_the_lun_go_on_meanwhile(void**) {
+  Pair luns;
+  luns.from.spy->gate.reset();
+  const Bytes8 list = from_source({{0, 0, 8}});
+  for (std::size_t i = 0; i <= io::ScratchPool::buffer_count; ++i) {
+    assert_false(luns.copy(list).ended);
+  }
+  const Bytes8 own = copy_list({{0, 100, 8}});
+  assert_true(luns.copy(own).good());
+}
+
+// However long the source hangs, and although initiators believe BUSY no more: this LUN is well.
+void a_source_that_hangs_is_no_trouble_of_the_lun(void**) {
+  lun::LunSetup setup = setup_of("from", "g");
+  Pair luns{"g", setup};
+  luns.from.spy->gate.reset();
+  const Bytes8 list = from_source({{0, 0, 8}});
+  for (Nanoseconds passed{}; passed < setup.config.busy_for + 30s; passed += 2s) {
+    const Answer answer = luns.copy(list);
+    assert_false(answer.ended);
+    luns.run_for(2s);
+    const Answer later = luns.to.look();
+    assert_true(later.ended && later.status == scsi::Status::busy);
+    assert_false(luns.to.lun->task_set()->holding());
+  }
+  luns.to.spy->gate.reset();
+  assert_false(luns.to.send(read_one, Bytes8(block)).ended);
+  luns.run_for(2s);
+  const Answer read = luns.to.look();
+  assert_true(read.ended && read.status == scsi::Status::busy);
+}
+
+// Its first commands came while it was becoming ready.
+void a_lun_that_was_becoming_ready_may_be_offered(void**) {
+  lun::CopyOffers offers;
+  LunRig from{setup_of("from", "g"), false, &offers};
+  from.serial = source_serial;
+  (void)from.send(test_unit_ready);
+  const scsi::Naa naa = scsi::naa_of(source_serial);
+  from.lun->offer_to_copies({});
+  assert_null(offers.find("g", naa, nullptr).get());
+  from.lun->use(from.make_store(setup_of("from", "g")));
+  from.lun->offer_to_copies("a name that does not count");
+  assert_non_null(offers.find("g", naa, nullptr).get());
+}
+
 void a_retry_copies_once_the_source_answers_again(void**) {
   Pair luns;
   luns.from.store_bytes(0, pattern(8 * block));
@@ -320,6 +386,10 @@ int main() {
       cmocka_unit_test(a_stopped_lun_is_not_copied_from),
       cmocka_unit_test(a_source_that_hangs_holds_up_nothing_but_the_copy),
       cmocka_unit_test(blocks_that_come_too_late_are_not_moved),
+      cmocka_unit_test(the_log_names_the_lun_that_is_waited_for),
+      cmocka_unit_test(copies_within_the_lun_go_on_meanwhile),
+      cmocka_unit_test(a_source_that_hangs_is_no_trouble_of_the_lun),
+      cmocka_unit_test(a_lun_that_was_becoming_ready_may_be_offered),
       cmocka_unit_test(a_retry_copies_once_the_source_answers_again),
       cmocka_unit_test(a_source_that_closes_aborts_the_copy),
       cmocka_unit_test(each_lun_may_have_a_thread_of_its_own),

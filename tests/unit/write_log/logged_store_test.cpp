@@ -303,6 +303,35 @@ void a_log_that_fails_is_written_back_and_then_passed_by(void**) {
   assert_true(site.store->ops.back().name == "flush" || site.store->ops.back().flag);
 }
 
+// What the second flush has lost, the first one has not made durable, although it ends well.
+void past_a_log_no_flush_hides_the_failure_of_another(void**) {
+  for (const bool flush : {false, true}) {
+    Site site;
+    site.store->pretend().fua = false;
+    site.store->pretend().volatile_cache = true;
+    site.disk->failures["write"] = IoStatus::medium_error;
+    const Answer& passed = site.begin(site.write(5, 1, 'p'));
+    site.sim.run_for(30s);
+    assert_true(passed.came && ok(passed.status));
+    co::Event first{site.sim.executor()};
+    site.store->gate_of = [&](const test::BackendOp& op) -> co::Event& {
+      return op.name == "flush" ? first : site.store->gate;
+    };
+    const Answer& write =
+        site.begin(flush ? site.backend->flush() : site.write(10, 1, 'a', Fua::yes));
+    site.store->gate_of = {};
+    site.store->failures["flush"] = IoStatus::medium_error;
+    const Answer& other = site.begin(site.write(20, 1, 'b', Fua::yes));
+    assert_true(other.came && !ok(other.status));
+    assert_false(write.came);
+    site.store->failures.erase("flush");
+    first.set();
+    site.sim.run_for(10ms);
+    assert_true(write.came && write.status == IoStatus::medium_error);
+    assert_true(ok(site.run(site.write(10, 1, 'a', Fua::yes))));
+  }
+}
+
 void an_unmap_past_a_log_leaves_zeros(void**) {
   Site site;
   assert_true(site.backend->capabilities().discard_zeroes);
@@ -575,6 +604,7 @@ int main() {
       cmocka_unit_test(a_resize_that_fails_leaves_the_size),
       cmocka_unit_test(a_store_grows_even_if_its_log_fails),
       cmocka_unit_test(a_log_that_fails_is_written_back_and_then_passed_by),
+      cmocka_unit_test(past_a_log_no_flush_hides_the_failure_of_another),
       cmocka_unit_test(an_unmap_past_a_log_leaves_zeros),
       cmocka_unit_test(a_change_that_waits_for_room_passes_a_log_that_fails_meanwhile),
       cmocka_unit_test(a_change_that_the_log_may_have_is_not_called_undone),
