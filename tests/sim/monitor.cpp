@@ -235,7 +235,15 @@ bool Monitor::in_time(const Issued& command) const {
   return command.answered_at - command.arrived <= longest + (changed ? moment : slack);
 }
 
+// What waits for the neighbour is answered BUSY at its deadline whatever is believed, and is no
+// part of that. Where a copy was when it was answered is not known here.
 void Monitor::check_belief(const Issued& command) {
+  if (command.wish.from_neighbour) {
+    const TimePoint oldest = may_be_first_busy_.value_or(command.arrived);
+    may_be_first_busy_ = std::min(oldest, command.arrived);
+    last_may_be_busy_ = command.answered_at;
+    return;
+  }
   const scsi::TaskSetLimits& limits = changes_.back().limits;
   const TimePoint oldest = std::min(first_busy_.value_or(command.arrived), command.arrived);
   const Nanoseconds age = command.answered_at - command.arrived;
@@ -280,6 +288,10 @@ void Monitor::look_at_belief(TimePoint now, const scsi::TaskSet& tasks,
     return;
   }
   first_busy_.reset();
+  if (now - last_may_be_busy_ < limits.deadline) {
+    calm_since_.reset();
+    return;
+  }
   calm_since_ = calm_since_.value_or(now);
   if (now - *calm_since_ > limits.deadline) {  // the patrol has seen it by now
     may_be_first_busy_.reset();

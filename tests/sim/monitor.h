@@ -116,6 +116,7 @@ class Monitor {
   std::optional<TimePoint> may_be_first_busy_;
   std::optional<TimePoint> calm_since_;
   TimePoint last_busy_{};
+  TimePoint last_may_be_busy_{};  // of a copy from the neighbour
   bool holding_ = false;
   std::optional<TimePoint> last_holding_;
   std::uint32_t capacity_ = 0;  // of the LUN, in blocks
