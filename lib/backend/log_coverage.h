@@ -21,6 +21,9 @@ class LogCoverage {
   virtual bool is_passed_by() const = 0;
   // Whether a read of these blocks needs nothing of the store.
   virtual bool covers(Lba lba, BlockCount count) const = 0;
+  // Whether a read of some of these blocks is at the store. It may have begun when the log had all
+  // of its blocks, and the log may have newer data of them now.
+  virtual bool reads_store(Lba lba, BlockCount count) const = 0;
 
  protected:
   ~LogCoverage() = default;

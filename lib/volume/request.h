@@ -117,11 +117,13 @@ class Request {
   bool stopped() const { return stop_.requested(); }
   std::uint32_t at_backend() const { return at_backend_; }
   // The tier that the operations at the backend wait for now. What began to wait for the log may
-  // wait for the store later, when the log has no more room. The other way round, it stays the
-  // store: the operation has begun there.
+  // wait for the store later, when the log has no more room, or has let go of blocks before they
+  // were read. The other way round, it stays the store: the operation has begun there.
   Tier tier() const {
     BALLAST_ASSERT(at_backend_ > 0);
-    return tier_ == Tier::store ? Tier::store : tier_of(log_, need_);
+    const bool at_store = tier_ == Tier::store ||
+                          (need_.reads.value() > 0 && log_->reads_store(need_.lba, need_.reads));
+    return at_store ? Tier::store : tier_of(log_, need_);
   }
   bool reached_backend() const { return reached_backend_; }  // now or before
   // Whether a change of it is at the backend now. (A change that has ended cannot land late.)

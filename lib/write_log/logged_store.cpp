@@ -94,6 +94,36 @@ const char* LoggedStore::condition(WriteLog::State its, bool let_go, bool is_pas
 
 // --- reading -------------------------------------------------------------------------------------
 
+// A read that is at the store.
+class LoggedStore::StoreRead : public co::ListNode<StoreRead> {
+ public:
+  StoreRead(LoggedStore& store, Lba lba, BlockCount count)
+      : store_{store}, lba_{lba}, count_{count} {
+    store_.store_reads_.push_back(*this);
+  }
+  ~StoreRead() { store_.store_reads_.remove(*this); }
+  StoreRead(const StoreRead&) = delete;
+  StoreRead& operator=(const StoreRead&) = delete;
+  bool touches(Lba lba, BlockCount count) const {
+    return lba < lba_ + count_ && lba_ < lba + count;
+  }
+
+ private:
+  LoggedStore& store_;
+  const Lba lba_;
+  const BlockCount count_;
+};
+
+bool LoggedStore::reads_store(Lba lba, BlockCount count) const {
+  for (const StoreRead* one = store_reads_.front(); one != nullptr;
+       one = store_reads_.after(*one)) {
+    if (one->touches(lba, count)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 co::Task<IoStatus> LoggedStore::read(Bytes offset, io::SgView to, co::CancelToken cancel) {
   const co::Gate::Guard inside{operations_};
   std::size_t done = 0;
@@ -103,6 +133,7 @@ co::Task<IoStatus> LoggedStore::read(Bytes offset, io::SgView to, co::CancelToke
     const Index::Piece piece = log_->first_piece(lba, blocks_of(Bytes{to.size() - done}));
     const io::SgView part = to.slice(done, piece.blocks.value() * block_);
     if (piece.in == Index::In::store || sabotage_.reads_go_to_store) {
+      const StoreRead here{*this, lba, piece.blocks};
       status = co_await store_->read(offset + Bytes{done}, part, cancel);
     } else {
       status = co_await log_->read(piece, part);

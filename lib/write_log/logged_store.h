@@ -43,6 +43,7 @@
 #include "lib/co/cancel.h"
 #include "lib/co/event.h"
 #include "lib/co/gate.h"
+#include "lib/co/intrusive_list.h"
 #include "lib/co/landmark.h"
 #include "lib/co/task.h"
 #include "lib/co/task_group.h"
@@ -117,6 +118,7 @@ class LoggedStore final : public backend::Backend,
   bool takes_changes() const override { return uses_log() && !is_held() && log_->takes_changes(); }
   bool is_passed_by() const override { return !uses_log(); }
   bool covers(Lba lba, BlockCount count) const override { return log_->covers(lba, count); }
+  bool reads_store(Lba lba, BlockCount count) const override;
   watch::LogView view() const override;
   void hurry() override { log_->hurry(); }
   void want_to_let_go() override;
@@ -144,6 +146,7 @@ class LoggedStore final : public backend::Backend,
 
   // Operations that write to the log. They begin while nothing is held.
   class Logging;
+  class StoreRead;
   bool is_wanted() const { return executor_.now() < wanted_until_; }
   bool is_held() const {
     return !sabotage_.log_takes_late && works() &&
@@ -180,8 +183,9 @@ class LoggedStore final : public backend::Backend,
   TimePoint hold_until_{};
   co::Event held_go_on_;
   std::uint64_t failed_flushes_ = 0;  // of the store
-  std::uint64_t loggings_ = 0;        // that have begun
-  unsigned logging_ = 0;              // that are under way
+  co::IntrusiveList<StoreRead> store_reads_;
+  std::uint64_t loggings_ = 0;  // that have begun
+  unsigned logging_ = 0;        // that are under way
   co::Event none_logging_;
   co::CancelSource stop_;
   co::Gate operations_;

@@ -250,6 +250,18 @@ void waiting_for_room_in_the_log_does_not_count_against_the_log(void**) {
   rig.thaw_log();
 }
 
+// When it began, the log had all of it. The log let a part of it go, and then got newer data.
+void a_read_that_lost_its_place_in_the_log_waits_for_the_store(void**) {
+  TiersRig rig{with_window(2)};
+  rig.freeze_log();
+  const Sent& read = rig.read(800);
+  rig.log.reads_at_store = true;
+  rig.wait(4s);
+  assert_int_equal(read.answers, 0);
+  assert_true(rig.tasks->stalled(Tier::store));
+  assert_false(rig.tasks->stalled(Tier::log));
+}
+
 void a_full_queue_of_one_tier_does_not_hold_up_the_other(void**) {
   TiersRig rig{with_window(32), 2};
   rig.freeze();
@@ -289,6 +301,7 @@ int main() {
       cmocka_unit_test(a_read_that_hangs_counts_where_it_hangs),
       cmocka_unit_test(a_change_in_a_log_that_is_full_waits_for_the_store),
       cmocka_unit_test(waiting_for_room_in_the_log_does_not_count_against_the_log),
+      cmocka_unit_test(a_read_that_lost_its_place_in_the_log_waits_for_the_store),
       cmocka_unit_test(a_full_queue_of_one_tier_does_not_hold_up_the_other),
       cmocka_unit_test(a_full_task_set_of_one_tier_has_room_for_the_other),
   };

@@ -34,10 +34,12 @@ struct SpyLog final : backend::LogCoverage {
   bool covers(Lba lba, BlockCount count) const override {
     return lba + count <= Lba{covered_blocks};
   }
+  bool reads_store(Lba, BlockCount) const override { return reads_at_store; }
   std::uint64_t covered_blocks = 1000;
   static constexpr std::uint64_t missing = 2000;  // a block that the log does not have
   bool takes = true;
   bool passed_by = false;
+  bool reads_at_store = false;
 };
 
 class SpyBackend final : public backend::Backend {

@@ -195,6 +195,23 @@ void a_read_takes_each_block_from_where_its_newest_data_is(void**) {
   assert_int_equal(site.count(site.store->ops, "read"), 3);
 }
 
+// Also if the log gets newer data of them meanwhile.
+void it_says_which_blocks_are_read_from_the_store(void**) {
+  Site site;
+  const auto reads = [&](std::uint64_t lba, std::uint64_t blocks) {
+    return site.backend->log_coverage()->reads_store(Lba{lba}, BlockCount{blocks});
+  };
+  assert_true(ok(site.run(site.write(11, 2, 'a'))));
+  site.freeze();
+  const Answer& read = site.begin(site.backend->read(site.at(11), site.data(4, '?')));
+  assert_true(ok(site.run(site.write(13, 2, 'b'))));
+  assert_true(site.covers(11, 4) && !read.came);
+  assert_true(reads(11, 3) && reads(14, 1) && !reads(11, 2) && !reads(15, 1));
+  site.thaw();
+  site.sim.run_for(10ms);
+  assert_true(read.came && !reads(11, 4));
+}
+
 void changes_flushes_and_covered_reads_need_nothing_of_the_store(void**) {
   Site site;
   site.freeze();
@@ -595,6 +612,7 @@ int main() {
   set_log_sink(&no_log);
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_read_takes_each_block_from_where_its_newest_data_is),
+      cmocka_unit_test(it_says_which_blocks_are_read_from_the_store),
       cmocka_unit_test(changes_flushes_and_covered_reads_need_nothing_of_the_store),
       cmocka_unit_test(a_write_with_fua_is_durable_in_the_log),
       cmocka_unit_test(the_store_gets_all_of_it_in_the_end),
