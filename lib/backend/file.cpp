@@ -222,7 +222,7 @@ co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::
 
 IoStatus File::write_status(Bytes offset, std::size_t length, int result, bool durable) {
   if (result >= 0 && static_cast<std::size_t>(result) == length) {
-    return IoStatus::ok;
+    return durable ? lost_ : IoStatus::ok;
   }
   if (result == -ECANCELED) {
     return IoStatus::cancelled;
@@ -255,7 +255,7 @@ co::Task<IoStatus> File::flush(co::CancelToken cancel) {
   RingOperation op{*here.gate, uring_, cancel};
   const int result = co_await uring_.sync(handle_, io::Sync::data, &op.ticket);
   if (result == 0) {
-    co_return IoStatus::ok;
+    co_return lost_;
   }
   if (result == -ECANCELED || result == -EINTR) {
     co_return IoStatus::cancelled;

@@ -45,14 +45,7 @@ xcopy 1000 100000 3000 bpt=3000 > "$TEST_DIR/frozen-copy.log" 2>&1 &
 copying=$!
 waits_at_source() { "$LAB_BUILD/ballastctl" inflight dm1 --json | jq -e '[.luns[].commands[].stage] | index("source")'; }
 ok "the copy waits for it, and is seen to" wait_for 10 "the stage" waits_at_source
-slowest=0
-for ((n = 0; n < 16; n++)); do
-    begin=${EPOCHREALTIME/./}
-    bounded 20 dd if="$(dev 1)" of=/dev/null bs=4k count=1 skip=$n iflag=direct status=none
-    ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
-    ((ms <= slowest)) || slowest=$ms
-    sleep 0.5
-done
+slowest=$(slowest_read 1)
 note "the slowest answer of the LUN that is written: $slowest ms"
 ok "the LUN that is written was always answered" test "$slowest" -lt 2500
 ok "the copy was answered BUSY at its deadline" test "$(counted dm1 busy)" -gt 0

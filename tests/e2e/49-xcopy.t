@@ -47,14 +47,7 @@ is "$(head -c $mib "$(dev 1)" | tr -d '\0' | wc -c)" 0 "and nothing was written 
 ok "the disk under LUN 0 freezes" freeze "${freezing[@]}"
 xcopy 0 0 1000 12000 3000 bpt=3000 > "$TEST_DIR/frozen-copy.log" 2>&1 &
 copying=$!
-slowest=0
-for ((n = 0; n < 16; n++)); do
-    begin=${EPOCHREALTIME/./}
-    bounded 20 dd if="$(dev 1)" of=/dev/null bs=4k count=1 skip=$n iflag=direct status=none
-    ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
-    ((ms <= slowest)) || slowest=$ms
-    sleep 0.5
-done
+slowest=$(slowest_read 1)
 note "the slowest answer of the healthy LUN: $slowest ms"
 ok "the healthy LUN was always answered" test "$slowest" -lt 2500
 ok "the copy was answered BUSY at its deadline" test "$(counted dm0 busy)" -gt 0

@@ -238,6 +238,18 @@ took() {
     bounded "$@" >&9 2>&1 || status=$?
     seconds=$(((${EPOCHREALTIME/./} - ${begin/./}) / 1000000))
 }
+# slowest_read LUN: reads a block of it twice a second for eight seconds, and prints how many ms the slowest took.
+slowest_read() {
+    local n begin ms slowest=0
+    for ((n = 0; n < 16; n++)); do
+        begin=${EPOCHREALTIME/./}
+        bounded 20 dd if="$(dev "$1")" of=/dev/null bs=4k count=1 skip=$n iflag=direct status=none
+        ms=$(((${EPOCHREALTIME/./} - begin) / 1000))
+        ((ms <= slowest)) || slowest=$ms
+        sleep 0.5
+    done
+    echo "$slowest"
+}
 # counted LUN-NAME COUNTER: what ballastctl says of it; needs bus_policy.
 counted() { "$LAB_BUILD/ballastctl" stats "$1" --json | jq -r ".luns[0].counters.$2"; }
 # said_times REGEX: lines of the daemon's log.

@@ -9,11 +9,16 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -36,6 +41,7 @@ struct Seen {
   std::set<std::pair<dev_t, ino_t>> synced;
   std::set<int> synced_by;  // descriptors
   bool discards_are_invalid = false;
+  std::function<void(io_uring_sqe&)> alter;  // what leaves us
 };
 Seen& seen() {
   static Seen it;
@@ -59,7 +65,11 @@ int io_uring_submit(io_uring* ring) {
   {
     const std::lock_guard lock{seen().mutex};
     for (unsigned at = ring->sq.sqe_head; at != ring->sq.sqe_tail; ++at) {
-      seen().submitted.push_back(ring->sq.sqes[at & *ring->sq.kring_mask]);
+      io_uring_sqe& sqe = ring->sq.sqes[at & *ring->sq.kring_mask];
+      seen().submitted.push_back(sqe);
+      if (seen().alter) {
+        seen().alter(sqe);
+      }
     }
   }
   return submit(ring);
@@ -149,6 +159,60 @@ void a_flush_reaches_the_kernel(void**) {
     forget_submitted();
     assert_true(ok(lun.lab.run(lun.backend->flush())));
     assert_int_equal(lun.submitted(is_flush), 1);
+  }
+}
+
+// Makes it a read from `fd`, into memory that nobody looks at.
+void read_instead(io_uring_sqe& sqe, int fd, unsigned length) {
+  static std::array<std::byte, 4096> nowhere;
+  const std::uint64_t user_data = sqe.user_data;
+  sqe = {};
+  sqe.opcode = IORING_OP_READ;
+  sqe.fd = fd;
+  sqe.addr = reinterpret_cast<std::uintptr_t>(nowhere.data());
+  sqe.len = length;
+  sqe.user_data = user_data;
+}
+
+// The kernel tells of data that it could not write back once for each open file, and so only to one
+// of those that ask at the same time.
+void nothing_is_durable_beside_a_flush_of_the_page_cache_that_failed(void**) {
+  for (const bool flush : {true, false}) {
+    const Folder folder;
+    Lun lun{folder.file("vol"), CacheMode::buffered};
+    std::array<int, 2> ends{};
+    assert_int_equal(::pipe2(ends.data(), O_CLOEXEC), 0);
+    std::atomic<bool> waits{false};
+    seen().alter = [&](io_uring_sqe& sqe) {
+      if (!waits && (flush ? is_flush(sqe) : is_durable_write(sqe))) {
+        read_instead(sqe, ends[0], 4096);
+        waits = true;
+      } else if (is_flush(sqe)) {
+        read_instead(sqe, -1, 1);
+      }
+    };
+    std::vector<std::byte> bytes(4096);
+    const Flat flat{bytes};
+    std::optional<IoStatus> first;
+    co::TaskGroup group{lun.lab.executor()};
+    group.spawn("first", Lab::store(lun.lab.executor(),
+                                    flush ? lun.backend->flush()
+                                          : lun.backend->write(0_B, flat.view(), Fua::yes),
+                                    &first));
+    while (!waits) {
+      lun.lab.step();
+    }
+    assert_false(ok(lun.lab.run(lun.backend->flush())));
+    assert_false(first.has_value());
+    // It ends as a flush, or a write of so many bytes, that went well.
+    assert_int_equal(::write(ends[1], bytes.data(), flush ? 0 : bytes.size()),
+                     flush ? 0 : bytes.size());
+    ::close(ends[1]);
+    lun.lab.drain(group);
+    assert_false(ok(*first));
+    ::close(ends[0]);
+    const std::lock_guard lock{seen().mutex};
+    seen().alter = {};
   }
 }
 
@@ -251,6 +315,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_durable_write_tells_the_kernel_so),
       cmocka_unit_test(a_flush_reaches_the_kernel),
+      cmocka_unit_test(nothing_is_durable_beside_a_flush_of_the_page_cache_that_failed),
       cmocka_unit_test(a_new_file_and_its_name_are_made_durable),
       cmocka_unit_test(a_larger_size_is_made_durable),
       cmocka_unit_test(a_label_is_made_durable),
