@@ -75,6 +75,30 @@ void Oracle::landed_late(std::uint32_t block, Content now) {
   Access access{.content = now};
   access.name = "a request of a lost connection";
   add_of_store(block, access);
+  LateLanding late{.block = block, .access = accesses_[block].size() - 1};
+  const std::span<const SimBackend::Op> ops = store_.ops();
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (ops[i].running && ops[i].kind == OpKind::read && ops[i].touches(block, 1)) {
+      late.reads.push_back(i);
+    }
+  }
+  late_landings_.push_back(std::move(late));
+}
+
+// A read may have been at the store already, and the command that adopts it may have arrived later.
+void Oracle::shown_before_late_landings(const Issued& command) {
+  const bool looks = command.wish.kind == Kind::read || command.wish.kind == Kind::verify;
+  for (const LateLanding& late : late_landings_) {
+    const bool before =
+        looks && command.good() && command.wish.range().touches(Range{late.block, 1}) &&
+        std::ranges::any_of(late.reads, [&](std::size_t op) {
+          return !store_.ops()[op].running && store_.ops()[op].ended == command.answered_at;
+        });
+    if (before) {
+      Access& access = accesses_[late.block][late.access];
+      access.ended = std::max(access.ended, command.ended);
+    }
+  }
 }
 
 void Oracle::landed_again(std::uint32_t block, Content now) {
@@ -105,6 +129,7 @@ void Oracle::arrived(Issued& command) {
 
 void Oracle::answered(const Issued& command) {
   record(command);
+  shown_before_late_landings(command);
   check_stopped(command);
   if (!command.good()) {
     excuse(command);

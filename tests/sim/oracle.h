@@ -42,7 +42,8 @@
 //
 // LATE LANDINGS. On a store that is not exclusive, a request of a lost connection may land later,
 // over newer data. This too is an access of its own, in the moment when the store does it; on an
-// exclusive store there is none, so that such a landing shows as wrong content.
+// exclusive store there is none, so that such a landing shows as wrong content. A command that
+// adopts a read which was at the store before may still find what was there then.
 //
 // A LOG before the store. CONTENTS are judged as always: a block is the same register whether its
 // newest data is in the log or in the store. What the store's cache loses while the LUN is closed
@@ -102,6 +103,7 @@ class Oracle final : public StoreWatcher {
   bool nobody_owns(std::uint32_t block, Content before, Content now) const;
   bool lost_during(const Issued& command, std::uint32_t block) const;
   void add(const Issued& command, std::uint32_t block, Access access);
+  void shown_before_late_landings(const Issued& command);
   void add_of_store(std::uint32_t block, Access access);
   void promise(std::uint32_t block, std::uint32_t landing) {
     promised_[block] = std::max(promised_[block], landing);
@@ -115,7 +117,13 @@ class Oracle final : public StoreWatcher {
   const SimBackend& store_;
   const SimLog* const log_;
   Verdict& verdict_;
-  std::vector<std::vector<Access>> accesses_;              // by block
+  std::vector<std::vector<Access>> accesses_;  // by block
+  struct LateLanding {
+    std::uint32_t block = 0;
+    std::size_t access = 0;            // its place among those of the block
+    std::vector<std::size_t> reads{};  // operations that were at the store then
+  };
+  std::vector<LateLanding> late_landings_;
   std::array<std::uint32_t, most_blocks> acknowledged_{};  // newest acknowledged landing
   std::array<std::uint32_t, most_blocks> excused_{};   // lost landings that an initiator knows of
   std::array<std::uint32_t, most_blocks> promised_{};  // newest landing that an answer called safe
