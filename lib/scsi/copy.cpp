@@ -14,6 +14,27 @@
 #include "lib/scsi/disk.h"
 
 namespace ballast::scsi {
+namespace {
+
+// While the request waits for another LUN. What ends there was there until it is answered.
+class AtSource {
+ public:
+  explicit AtSource(volume::Request& request) : observer_{request.observer()} {
+    if (observer_ != nullptr) {
+      observer_->entered_source();
+    }
+  }
+  void leave() {
+    if (observer_ != nullptr) {
+      observer_->left_source();
+    }
+  }
+
+ private:
+  volume::RequestObserver* const observer_;
+};
+
+}  // namespace
 
 Disk::Copy Disk::read_copy(const Command& command) const {
   std::array<std::uint8_t, longest_copy_list> bytes;
@@ -107,24 +128,6 @@ co::Task<Status> Disk::extended_copy(Command& command) {
   }
   co_return list.error.has_value() ? fail(command, *list.error) : Status::good;
 }
-
-// While the request waits for another LUN. What ends there was there until it is answered.
-class AtSource {
- public:
-  explicit AtSource(volume::Request& request) : observer_{request.observer()} {
-    if (observer_ != nullptr) {
-      observer_->entered_source();
-    }
-  }
-  void leave() {
-    if (observer_ != nullptr) {
-      observer_->left_source();
-    }
-  }
-
- private:
-  volume::RequestObserver* const observer_;
-};
 
 // Who waits for a buffer, waits for the copies that have them, and so for the other LUN.
 co::Task<co::Semaphore::Guard> Disk::copy_slot(volume::Request& request, bool from_source) {
