@@ -10,8 +10,9 @@ plan 12
 
 wanted_kills=${BALLAST_LONG:+100}
 wanted_kills=${wanted_kills:-3}
-# Slow enough that all the kills fall into it.
-mebibytes=$((32 * (wanted_kills / 3)))
+# Slow enough that all the kills fall into it: fio takes its rate_iops for blocks of the smallest size, so it writes
+# 480 KiB a second. Reading back takes as long.
+mebibytes=$((wanted_kills > 3 ? 300 : 32))
 drop_in=/run/systemd/system/tcmu-runner.service.d
 test_cleanup() {
     rm -rf "$drop_in"
