@@ -162,6 +162,11 @@ void a_flush_reaches_the_kernel(void**) {
   }
 }
 
+void set_alter(std::function<void(io_uring_sqe&)> alter) {
+  const std::lock_guard lock{seen().mutex};
+  seen().alter = std::move(alter);
+}
+
 // Makes it a read from `fd`, into memory that nobody looks at.
 void read_instead(io_uring_sqe& sqe, int fd, unsigned length) {
   static std::array<std::byte, 4096> nowhere;
@@ -183,14 +188,14 @@ void nothing_is_durable_beside_a_flush_of_the_page_cache_that_failed(void**) {
     std::array<int, 2> ends{};
     assert_int_equal(::pipe2(ends.data(), O_CLOEXEC), 0);
     std::atomic<bool> waits{false};
-    seen().alter = [&](io_uring_sqe& sqe) {
+    set_alter([&](io_uring_sqe& sqe) {
       if (!waits && (flush ? is_flush(sqe) : is_durable_write(sqe))) {
         read_instead(sqe, ends[0], 4096);
         waits = true;
       } else if (is_flush(sqe)) {
         read_instead(sqe, -1, 1);
       }
-    };
+    });
     std::vector<std::byte> bytes(4096);
     const Flat flat{bytes};
     std::optional<IoStatus> first;
@@ -211,8 +216,7 @@ void nothing_is_durable_beside_a_flush_of_the_page_cache_that_failed(void**) {
     lun.lab.drain(group);
     assert_false(ok(*first));
     ::close(ends[0]);
-    const std::lock_guard lock{seen().mutex};
-    seen().alter = {};
+    set_alter({});
   }
 }
 
