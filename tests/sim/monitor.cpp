@@ -384,7 +384,10 @@ void Monitor::look_at_window(TimePoint now, const std::vector<Issued*>& unanswer
   }
   const bool recent = now - std::max(*stalled_since_, window_since_) <= moment + glance;
   const bool held = last_holding_.has_value() && now - *last_holding_ <= moment + glance;
-  if (recent || held || unanswered.size() <= window) {
+  // Then nothing is shed. (Nobody is held if all that wait are copies from the neighbour.)
+  const bool unbelieved = may_be_first_busy_.has_value() &&
+                          now - *may_be_first_busy_ + glance >= changes_.back().limits.busy_for;
+  if (recent || held || unbelieved || unanswered.size() <= window) {
     return;
   }
   std::size_t counted = 0;
