@@ -343,10 +343,13 @@ void Device::offer_to_copies() {
   }
   constexpr std::string_view heading = "T10 VPD Unit Serial Number: ";
   char text[heading.size() + 256];
-  const UniqueFd file{::openat(wwn_folder_.get(), "vpd_unit_serial", O_RDONLY | O_CLOEXEC)};
-  const ssize_t length = file ? ::read(file.get(), text, sizeof text) : -1;
-  std::string_view serial{text, length > 0 ? static_cast<std::size_t>(length) : 0};
-  serial = serial.starts_with(heading) ? serial.substr(heading.size()) : std::string_view{};
+  std::string_view serial;
+  if (!lun_->is_identified()) {  // else it knows
+    const UniqueFd file{::openat(wwn_folder_.get(), "vpd_unit_serial", O_RDONLY | O_CLOEXEC)};
+    const ssize_t length = file ? ::read(file.get(), text, sizeof text) : -1;
+    serial = {text, length > 0 ? static_cast<std::size_t>(length) : 0};
+    serial = serial.starts_with(heading) ? serial.substr(heading.size()) : std::string_view{};
+  }
   try {
     lun_->offer_to_copies(serial.substr(0, serial.find('\n')));
   } catch (const std::bad_alloc&) {

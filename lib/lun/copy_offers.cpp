@@ -2,7 +2,6 @@
 #include "lib/lun/copy_offers.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <new>
 #include <optional>
@@ -11,6 +10,7 @@
 #include "lib/base/log.h"
 #include "lib/co/event.h"
 #include "lib/co/sleep.h"
+#include "lib/lun/ask.h"
 
 namespace ballast::lun {
 
@@ -79,16 +79,7 @@ scsi::CopyLun CopyOffer::unit() const {
           .capacity = BlockCount{capacity_.load(std::memory_order_relaxed)}};
 }
 
-struct CopyReads::Letter {
-  CopyOffer::Wish wish;
-  std::shared_ptr<CopyRead> read;
-};
-
 IoStatus CopyOffer::send(Wish wish, const std::shared_ptr<CopyRead>& read) {
-  std::unique_ptr<CopyReads::Letter> letter{new (std::nothrow) CopyReads::Letter{wish, read}};
-  if (letter == nullptr) {
-    return IoStatus::no_resource;
-  }
   CopyReads* reads = nullptr;
   {
     const std::lock_guard lock{mutex_};
@@ -101,9 +92,21 @@ IoStatus CopyOffer::send(Wish wish, const std::shared_ptr<CopyRead>& read) {
     }
     reads->on_the_way_.fetch_add(2, std::memory_order_relaxed);
   }
-  reads->executor_.post(co::Message{.run = &CopyReads::open,
-                                    .context = reads,
-                                    .value = std::bit_cast<std::int64_t>(letter.release())});
+  try {
+    tell(
+        reads->executor_,
+        [reads, wish, read] {
+          reads->take(wish, read);
+          reads->arrived();
+        },
+        [reads, read](const Error&) {
+          read->answer(IoStatus::no_resource, {});
+          reads->arrived();
+        });
+  } catch (const std::bad_alloc&) {
+    reads->on_the_way_.fetch_sub(2, std::memory_order_release);
+    return IoStatus::no_resource;
+  }
   reads->on_the_way_.fetch_sub(1, std::memory_order_release);
   return IoStatus::ok;
 }
@@ -244,24 +247,17 @@ std::shared_ptr<scsi::CopySource> CopyReads::find(const scsi::Naa& naa) {
   return offer_ == nullptr ? nullptr : offers_->find(offer_->group_, naa, offer_.get());
 }
 
-void CopyReads::open(void* self, std::int64_t value) {
-  CopyReads& reads = *static_cast<CopyReads*>(self);
-  const std::unique_ptr<Letter> letter{std::bit_cast<Letter*>(value)};
-  CopyRead& read = *letter->read;
-  if (letter->wish == CopyOffer::Wish::stop) {
-    if (read.request != nullptr) {
-      read.request->stop();
+// May throw std::bad_alloc.
+void CopyReads::take(CopyOffer::Wish wish, const std::shared_ptr<CopyRead>& read) {
+  if (wish == CopyOffer::Wish::stop) {
+    if (read->request != nullptr) {
+      read->request->stop();
     }
-  } else if (reads.executor_.memory().is_short() && !reads.executor_.memory().renew()) {
-    read.answer(IoStatus::no_resource, {});
+  } else if (executor_.memory().is_short() && !executor_.memory().renew()) {
+    read->answer(IoStatus::no_resource, {});
   } else {
-    try {
-      reads.tasks_.spawn("copy of another LUN", reads.serve(letter->read));
-    } catch (const std::bad_alloc&) {
-      read.answer(IoStatus::no_resource, {});
-    }
+    tasks_.spawn("copy of another LUN", serve(read));
   }
-  reads.on_the_way_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 co::Task<void> CopyReads::serve(std::shared_ptr<CopyRead> read) {

@@ -111,9 +111,9 @@ class CopyReads final : public scsi::CopySources {
  private:
   friend class CopyOffer;
   struct Serving;
-  struct Letter;
   void take_back();
-  static void open(void* self, std::int64_t letter);
+  void take(CopyOffer::Wish wish, const std::shared_ptr<CopyRead>& read);
+  void arrived() { on_the_way_.fetch_sub(1, std::memory_order_relaxed); }  // a wish
   co::Task<void> serve(std::shared_ptr<CopyRead> read);
   co::Task<IoStatus> fetch(CopyRead& read, volume::Request& request);
 
