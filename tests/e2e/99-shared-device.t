@@ -24,6 +24,10 @@ lun_or_disk() {
         *) echo "$1" ;;
     esac
 }
+rob() { # KEY: a machine that is no gateway takes the device from the one that has this key
+    persistent --out --register-ignore --param-sark=0x77 "${disk_of[b]}" &&
+        persistent --out --preempt-abort --param-rk=0x77 --param-sark="$1" --prout-type=5 "${disk_of[b]}"
+}
 has() { # BLOCK LETTER: in the store itself
     dd if="${disk_of[a]}" bs=4096 skip="$1" count=1 iflag=direct status=none | cmp -s - <(pattern "$2")
 }
@@ -85,8 +89,7 @@ put a 4 A &
 writer=$!
 pause 1
 was=$(key_held)
-sg_persist --out --register-ignore --param-sark=0x77 "${disk_of[b]}" >&9 2>&1
-ok "another machine robs it" sg_persist --out --preempt-abort --param-rk=0x77 --param-sark="$was" --prout-type=5 "${disk_of[b]}"
+ok "another machine robs it" rob "$was"
 ok "and writes" put "${disk_of[b]}" 4 X
 pause 4
 systemctl kill -s CONT tcmu-runner.service

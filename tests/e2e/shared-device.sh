@@ -77,7 +77,18 @@ disk_seen_by() {
     done
     return 1
 }
-holder() { sg_persist --in --read-reservation "${disk_of[$1]}" 2>&9; }
+# sg_persist does not repeat a command that a unit attention ended (its exit status 6), and a reset of the LUN, which an
+# initiator on a slow machine may send, leaves one on each path. The first of these commands meets it.
+persistent() { # sg_persist's ARGUMENTS
+    local tries status
+    for tries in 1 2 3 4 5; do
+        sg_persist "$@" 2>&9
+        status=$?
+        ((status == 6)) || break
+    done
+    return $status
+}
+holder() { persistent --in --read-reservation "${disk_of[$1]}"; }
 key_held() { holder a | sed -n 's/.*Key=//p' | tr -d ' '; }
 
 # ---- the gateways ----
