@@ -15,9 +15,9 @@ unload_all() {
     bounded 30 systemctl stop tcmu-runner.service
     # What other tests made in LIO's tree keeps its modules in use.
     rmdir "$CONFIGFS"/iscsi "$CONFIGFS"/loopback
-    umount /sys/kernel/config
-    modprobe -r tcm_loop iscsi_target_mod target_core_user target_core_file target_core_pscsi target_core_iblock target_core_mod
-    modprobe -r configfs uio
+    wait_for 20 "configfs to be let go" umount /sys/kernel/config
+    wait_for 20 "LIO's modules to be let go" modprobe -r tcm_loop iscsi_target_mod target_core_user target_core_file target_core_pscsi target_core_iblock target_core_mod
+    wait_for 20 "modules below it to be let go" modprobe -r configfs uio
 }
 plan 34
 
@@ -64,6 +64,8 @@ json . --probe > "$TEST_DIR/said"
 like "$(< "$TEST_DIR/said")" 'no probe is made while tcmu-runner' "no probe beside the daemon"
 unlike "$(< "$DAEMON_LOG")" 'ballast.kmod' "the daemon's log has no word of it"
 ok "a LUN" make_lun vol0 64M file:/srv/vol0.raw
+told() { [[ $(json .tcmu.mailbox_from) == *"told by the plugin"* ]]; }
+wait_for 20 "the plugin's answer" told
 like "$(json .tcmu.mailbox_from)" 'mailbox of a LUN, told by the plugin' "its mailbox is known while it is in use"
 is "$(json .tcmu.mailbox.flags)" 15 "its flags"
 is "$(json .tcmu.attributes_from)" user_0/vol0 "its attributes"

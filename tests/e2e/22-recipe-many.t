@@ -10,7 +10,8 @@ fresh_daemon
 for n in {0..7}; do file_of "/srv/vol$n.raw" 16M; done
 ok "the recipe runs" recipe many-luns.targetcli SIZE=16M "${TO_US[@]}"
 ok "login" chap_login "$SECRET_FILE"
-ok "eight disks" wait_for 30 "disk of LUN 7" test -b "$(by_path 7)"
+ok "eight disks" wait_for 30 "disks of all LUNs" all_disks {0..7}
+settle
 for n in {0..7}; do
     printf 'this is LUN %d' "$n" | dd of="$(dev "$n")" bs=4096 conv=sync,fsync status=none
 done

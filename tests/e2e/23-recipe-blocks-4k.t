@@ -12,7 +12,7 @@ file_of /srv/vol4k.raw 64M
 ok "a target to add to" recipe one-lun-chap.targetcli SIZE=64M "${TO_US[@]}"
 ok "the recipe runs" recipe blocks-4k.targetcli SIZE=64M "INITIATOR=$INITIATOR"
 ok "login" chap_login "$SECRET_FILE"
-ok "both disks" wait_for 30 "disk of LUN 1" test -b "$(by_path 1)"
+ok "both disks" wait_for 30 "disks of both LUNs" all_disks 0 1
 DEV=$(dev 1)
 is "$(blockdev --getss "$DEV")" 4096 "blocks of 4096 bytes"
 is "$(blockdev --getss "$(dev 0)")" 512 "the other LUN keeps its 512"

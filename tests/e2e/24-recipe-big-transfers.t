@@ -24,8 +24,8 @@ file_of /srv/big0.raw 64M
 ok "a target to add to" recipe one-lun-chap.targetcli SIZE=64M "${TO_US[@]}"
 ok "the recipe runs" recipe big-transfers.targetcli SIZE=64M "INITIATOR=$INITIATOR" LUN=1
 ok "login" chap_login "$SECRET_FILE"
-ok "both disks" wait_for 30 "disk of LUN 1" test -b "$(by_path 1)"
-udevadm settle
+ok "both disks" wait_for 30 "disks of both LUNs" all_disks 0 1
+settle
 small=$(dev 0) big=$(dev 1)
 is "$(cat "/sys/block/${small#/dev/}/queue/max_sectors_kb")" 1024 "by default the initiator cuts at 1 MiB"
 ok "with the recipe it may have 4 MiB" eval \

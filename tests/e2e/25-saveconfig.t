@@ -15,7 +15,8 @@ mkdir -p /etc/rtslib-fb-target
     SIZE_BYTES=$((64 << 20)) "SERIAL=$serial" "${TO_US[@]}" > "$saved_config")
 ok "the recipe is JSON" jq -e . "$saved_config"
 ok "the service that restores at boot starts" bounded 60 systemctl restart rtslib-fb-targetctl.service
-unlike "$(journalctl -u rtslib-fb-targetctl.service -b -o cat)" 'skipped' "it skipped nothing"
+start=$(systemctl show -P InvocationID rtslib-fb-targetctl.service)
+unlike "$(journalctl _SYSTEMD_INVOCATION_ID="$start" -o cat)" 'skipped' "it skipped nothing"
 ok "login" chap_login "$SECRET_FILE"
 DEV=$(dev 0)
 is "$(cat "/sys/block/${DEV#/dev/}/queue/max_sectors_kb")" 1024 "with transfers of 1 MiB"

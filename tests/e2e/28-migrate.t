@@ -61,6 +61,7 @@ export_luns
 ok "login" login
 for n in 0 1 2; do
     ok "LUN $n: a file system with a file" fill "$(dev $n)" "$MNT/$n"
+    settle # udev gives a file system's names when mkfs closes the disk
     names_before[n]=$(names "$(dev $n)")
     disk_before[n]=$(dev $n)
 done
@@ -113,7 +114,7 @@ clear_target
 # --- tgt ------------------------------------------------------------------------------------------
 truncate -s "$SIZE" /srv/vol3.raw
 printf '<target %s>\n  backing-store /srv/vol3.raw\n</target>\n' "$IQN" > /etc/tgt/conf.d/lab.conf
-tgt_login() { login 0 && wait_for 30 "the disk" test -b "$(by_path 1)" && bounded 30 udevadm settle --timeout=20; }
+tgt_login() { login 0 && wait_for 30 "the disk" test -b "$(by_path 1)" && settle; }
 ok "a LUN of tgt" eval 'bounded 60 systemctl start tgt.service && tgt_login && fill "$(dev 1)" "$MNT/3"'
 before=$(names "$(dev 1)")
 bounded 60 umount "$MNT/3"

@@ -38,7 +38,7 @@ ok "why the second does not start is said" wait_for 60 "it" failed 'nobody start
 ok "and the third" wait_for 60 "it" failed 'own .*' 'not configured' 'its configuration has neither lock=standby nor lock=pr'
 ok "neither is in the way" wait_for 60 "both to stop" eval 'runs_on nobody && runs_on own'
 
-ok "b takes the store" bounded 40 "$CTL" activate b
+ok "b takes the store" activate_at_last b
 ok "Pacemaker notices, and takes it back" wait_for 60 "a to own it, and b to see that" both owner standby
 ok "it says what it noticed" wait_for 30 "the reason" failed 'vol0 .*monitor' 'not running' 'this gateway does not own the store'
 

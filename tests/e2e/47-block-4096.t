@@ -23,7 +23,7 @@ like "$(sg_readcap "$DEV" 2>&1)" 'Last LBA=32767' "READ CAPACITY(10)"
 not_ok "the block layer refuses 512 bytes" dd if="$DEV" of=/dev/null bs=512 count=1 iflag=direct
 
 ok "GPT" parted -s "$DEV" mklabel gpt mkpart whole ext4 1MiB 127MiB
-bounded 30 udevadm settle --timeout=20
+settle
 ok "both tables are sound" "$TOOLS_SRC/gpt-check.py" "$DEV" $((128 * mib)) 4096
 ok "direct reads of it, every buffer offset" bounded 60 "$TOOLS/direct-offsets" read "$DEV" "$(backing vol0)" 0 $((6 * 4096))
 

@@ -47,5 +47,5 @@ is "$(daemon_pid)" "$pid" "the daemon is the same"
 
 # Nobody holds the file: fuser sees open files, a LUN that opens sees the lock.
 not_ok "nobody has the file open" fuser "$(backing vol0)"
-ok "a new LUN opens it" make_lun again 64M "file:$(backing vol0)"
+ok "a new LUN opens it" wait_for 20 "the lock to go" make_lun again 64M "file:$(backing vol0)"
 is "$(kernel_complaints)" "" "the kernel has nothing to complain of"

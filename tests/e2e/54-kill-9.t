@@ -55,7 +55,7 @@ ok "fio ends" wait_for 1500 "fio's end" gone "$fio_pid"
 wait "$fio_pid"
 is $? 0 "without an error: every block is as it was written"
 kernel=$(dmesg | sed -n "/lab: test $TEST_NAME begins/,\$p")
-unlike "$kernel" 'I/O error|1021' "the kernel saw no I/O error and dropped no session"
+unlike "$kernel" 'I/O error|conn error \(1021\)' "the kernel saw no I/O error and dropped no session"
 is "$(kernel_complaints)" "" "and has nothing to complain of"
 
 ok "the initiator turns the write cache off" sdparm --clear=WCE "$DEV"

@@ -34,7 +34,7 @@ other_disk() {
 }
 ok "it has a disk" wait_for 20 "the second disk" other_disk
 second_disk=$(other_disk)
-bounded 30 udevadm settle --timeout=20
+settle
 serial() { sg_vpd -p di "$1" | grep -o '0x6001405.*'; }
 is "$(serial "$second_disk")" "$(serial "$first_disk")" "both have the same identity"
 

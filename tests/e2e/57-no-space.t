@@ -38,7 +38,7 @@ told_with_next() {
     threshold_told
 }
 ok "below the threshold, the initiator's kernel is told" wait_for 30 "the notice" told_with_next
-like "$(cat "$DAEMON_LOG")" 'vol0: file=.* has only [0-9.]+[A-Za-z]+ of room left .* less than soft_threshold=24MiB' "and the log says it"
+expect_log 'vol0: file=.* has only [0-9.]+[A-Za-z]+ of room left .* less than soft_threshold=24MiB'
 
 said=$(bounded 90 dd if=/dev/urandom of="$DEV" bs=1M seek=8 count=100 oflag=direct conv=notrunc 2>&1)
 isnt $? 0 "when there is none, it fails"

@@ -79,8 +79,9 @@ for n in 0 1; do
     said sfdisk "$disk" <<< $'label: gpt\nsize=40M, name=one\nname=two'
     is "$status" 0 "$it sfdisk makes two partitions"
     ok "$it sfdisk --verify" sfdisk --verify "$disk"
+    settle
     ok "$it partprobe" partprobe "$disk"
-    bounded 30 udevadm settle --timeout=20
+    settle
     is "$(sfdisk -J "$disk" | jq -c '.partitiontable | [.label, .sectorsize, (.partitions[] | .name, .size)] | .[:4]')" \
         "[\"gpt\",$block,\"one\",$((40 * mib / block))]" "$it sfdisk reads them back"
     is "$(blockdev --getsize64 "${disk}1")" $((40 * mib)) "$it the kernel has the first"
@@ -107,8 +108,9 @@ for n in 0 1; do
     is "$(wipefs --noheadings --output TYPE "${disk}1" | paste -sd ' ')" ext4 "$it wipefs finds the file system"
     ok "$it wipefs takes both signatures away" wipefs -q -a "${disk}1" "$disk"
     is "$(wipefs "$disk")" "" "$it and finds nothing then"
+    settle
     ok "$it partprobe" partprobe "$disk"
-    bounded 30 udevadm settle --timeout=20
+    settle
     not_ok "$it the partitions are gone" test -b "${disk}1"
 
     # ---- discards that fit nothing ----

@@ -69,8 +69,7 @@ wait_for 20 "the disk of LUN 1" test -b "$(by_path 1)"
 is "$(disk timeout 1)" 310 "a LUN that comes later has it"
 
 # --- why not max_retries -1 ---
-echo 'write error=medium_error' > "$FAULT"
-sleep 0.5 # the backend looks ten times a second
+set_fault 'write error=medium_error'
 write() { dd if=/dev/zero of="$DEV" bs=4k count=1 seek=8 oflag=direct status=none; }
 not_ok "a write that fails for good fails" bounded 20 write
 echo -1 > "$(retries_file)"

@@ -5,7 +5,7 @@
 # and it holds up nothing, not even while the daemon is down.
 . "$(dirname "$0")/lib.sh"
 [[ $BACKSTORE == ballast ]] || skip_all "only our plugin answers"
-plan 24
+plan 25
 
 CTL=$LAB_BUILD/ballastctl
 [[ -x $CTL ]] || bail "no ballastctl in $LAB_BUILD: run make first"
@@ -38,7 +38,9 @@ is "$(bounded 20 "$CTL" watch --for 1s > "$TEST_DIR/short"; echo $?)" 0 "watch -
 : > "$SEEN"
 "$CTL" watch --json >> "$SEEN" 2> "$TEST_DIR/notes" 3>&- &
 watcher=$!
-sleep 2
+# What the kernel says of targets goes to those that listen then: generic netlink, which is 16.
+listens() { awk -v pid="$watcher" '$2 == 16 && $3 == pid { found = 1 } END { exit !found }' /proc/net/netlink; }
+ok "it listens to the kernel" wait_for 30 "its socket" listens
 is "$(< "$TEST_DIR/notes")" "" "all its sources are there"
 
 make_lun vol0 64M "file=/srv/$TEST_NAME.vol0.raw;fault=$FAULT" || bail "no vol0"
@@ -62,8 +64,7 @@ saw "the session fails" state 'session[0-9]+' 'is FAILED'
 saw "and is back" state 'session[0-9]+' 'was FAILED, is LOGGED_IN'
 
 # A store that freezes.
-echo 'all freeze' > "$FAULT"
-sleep 0.5 # the backend looks ten times a second
+set_fault 'all freeze'
 dd if="$DEV" of=/dev/null bs=4k count=1 skip=100 iflag=direct status=none 3>&- >&9 2>&1 &
 reader=$!
 if wait_for 10 "a slow request" event 'slow_begun|stalled' vol0; then

@@ -32,6 +32,7 @@ commands='[.luns[] | .name as $lun | .commands[] | {$lun, number, operation, lba
 ok "a disk that can freeze" dm_disk slow 64M
 ok "two LUNs" luns
 ok "login" login
+echo 120 > "/sys/block/$(basename "$DEV")/device/timeout" # no abort changes what is asked and dumped
 ok "the disk freezes" freeze slow
 writers=()
 for ((i = 0; i < 8; i++)); do

@@ -62,13 +62,15 @@ is "$(ps -o user:20=,group:20= -C ballast-exporter | xargs)" "ballast-exporter b
 ok "it answers" wait_for 20 "the exporter" get /healthz
 is "$code" 200 "healthy"
 like "$body" '^the plugin, version [0-9.]+, answers$' "because the plugin answers"
-get /metrics
+# It waits a second for /sys and configfs.
+all_there() { get /metrics && grep -q '^ballast_metrics_missing.* 0$' <<< "$body" && ! grep -q '^ballast_metrics_missing.* 1$' <<< "$body"; }
+wait_for 30 "all metrics" all_there
 like "$body" '^ballast_up 1$' "metrics of the plugin"
 like "$body" "^ballast_lun_export_info\{lun=\"vol0\",target=\"$IQN\",portal_group=\"1\",lun_number=\"0\",initiator=\"$INITIATOR\"\} 1" \
     "of the target's configuration"
 like "$body" '^ballast_disk_survives_seconds\{disk="sd[a-z]+",.*\} [0-9]' "and of the initiator's disk"
 is "$(grep -c '^ballast_metrics_missing.* 1$' <<< "$body")" 0 "nothing is missing"
-get /
+wait_for 20 "the target on the page" shows / "$INITIATOR<"
 like "$body" "<span class=\"state good\">ok</span>.*>file=/srv/$TEST_NAME.vol0.raw.*>$INITIATOR<" "the page has the LUN"
 
 # --- or a file for node-exporter, in a folder of its user ---
@@ -91,8 +93,9 @@ like "$(as_reader StandBy s vol0)" 'Access denied|Permission denied|not allowed'
 like "$(as_reader LetLogGo s vol0)" 'Access denied|Permission denied|not allowed' "nor have a log let go"
 
 # --- frozen ---
+taken=$(rules_taken)
 ok "the storage freezes" "$CTL" fault vol0 set 'all freeze'
-sleep 0.5 # the backend looks ten times a second
+wait_for 20 "the fault rule" more_rules_taken "$taken"
 dd if="$DEV" of=/dev/null bs=4k count=1 skip=100 iflag=direct status=none 3>&- >&9 2>&1 &
 reader=$!
 ok "the metrics say that it is stalled" wait_for 20 "the stall" shows /metrics '^ballast_lun_stalled\{lun="vol0"\} 1$'

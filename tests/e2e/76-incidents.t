@@ -52,13 +52,12 @@ is "$(stat -c '%U %a' /var/lib/ballast/watch) $(stat -c %U /var/lib/ballast)" "b
 # --- a store that freezes ---
 marker=data-of-a-customer
 yes "$marker" 2>&9 | dd of="$DEV" bs=64k count=16 iflag=fullblock oflag=direct status=none 2>&9
-bounded 60 udevadm settle --timeout=50 # udev reads the disk when a writer closes it
+settle # udev reads the disk when a writer closes it
 sleep 2                                # the service has joined the bus
-echo 'all freeze' > "$FAULT"
-sleep 0.5 # the backend looks ten times a second
+set_fault 'all freeze'
 dd if="$DEV" of=/dev/null bs=4k count=1 skip=100 iflag=direct status=none 3>&- >&9 2>&1 &
 reader=$!
-ok "a record of the stall" wait_for 20 "the record" recorded stalled BALLAST_LUN=vol0
+ok "a record of the stall" wait_for 20 "the record" recorded stalled BALLAST_LBA=800
 is "$(record stalled '.BALLAST_EVENT, .BALLAST_OPERATION, .BALLAST_LBA, .BALLAST_STAGE' | xargs)" \
     "stalled READ (10) 800 backend" "names the command that waits"
 ok "and its age" test "$(record stalled .BALLAST_AGE_MS)" -ge 900
@@ -71,13 +70,12 @@ ok "has how long it was" test "$(record recovered .BALLAST_STALLED_MS)" -gt 0
 
 # --- the history ---
 ok "a line of the incident" wait_for 20 "the line" lines 1
-is "$("$CTL" history --json | jq -c '.incidents[0] | .lun, .ended, .errors, .lost, .operation, .begun_before' | xargs)" \
+is "$("$CTL" history --json | jq -c '.incidents | map(select(.lba == 800))[0] | .lun, .ended, .errors, .lost, .operation, .begun_before' | xargs)" \
     "vol0 recovered 0 0 READ (10) false" "says what it cost"
 like "$("$CTL" history --since 1h vol0)" ' vol0 .* none +-$' "and the table that none was lost"
 
 # --- the daemon goes and comes ---
-echo 'all freeze' > "$FAULT"
-sleep 0.5
+set_fault 'all freeze'
 dd if="$DEV" of=/dev/null bs=4k count=1 skip=200 iflag=direct status=none 3>&- >&9 2>&1 &
 reader=$!
 ok "another stall" wait_for 20 "the record" recorded stalled BALLAST_LBA=1600

@@ -58,7 +58,8 @@ like "$(said)" 'exports it on 127\.0\.0\.1:3260 alone' "says what it would do"
 like "$(said)" 'nothing was done: add --yes' "and that nothing was done"
 
 # --- a drill, beside a LUN that is in use ---
-make_lun vol0 64M "file=/srv/$TEST_NAME.vol0.raw" || bail "no vol0"
+# A slow machine must not make it look stalled.
+make_lun vol0 64M "file=/srv/$TEST_NAME.vol0.raw;stall_after=30s" || bail "no vol0"
 export_luns
 ok "another LUN is logged in" login
 saved=/etc/rtslib-fb-target/saveconfig.json

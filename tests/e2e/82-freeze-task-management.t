@@ -11,7 +11,7 @@ plan 24
 bus_policy
 
 frozen_load=(30 4 16) healthy_load=(80 12 4)
-deadline=22
+deadline=32
 disk() { basename "$(dev "$1")"; }
 # shellcheck disable=SC2317 # called from lib.sh
 test_cleanup() {
@@ -24,7 +24,7 @@ ok "two LUNs are logged in" frozen_luns 1 "deadline=${deadline}s;stall_after=2s"
 ok "and filled" eval 'load_fill 0 ${frozen_load[*]} && load_fill 1 ${healthy_load[*]}'
 # udev looks at a disk that was written and closed, and reads ahead; what is read ahead the kernel does
 # not try again after a reset or an abort.
-udevadm settle --timeout=30
+settle
 udevadm control --stop-exec-queue
 # udevd itself reads the partitions anew whenever a writer closes the disk, and holds open_mutex for it,
 # which the end of sg_reset needs too; but not of a disk that somebody has locked.
@@ -53,7 +53,7 @@ is "$(grep -h . "$TEST_DIR"/load-0.err)" "" "fio found every block as it was wri
 # The initiator's own: it aborts after twice `timeout`, or four times where it has to wait for an
 # answer to a NOP first. Retries are believed for (5 + 1) x timeout since a command was first sent, so
 # the freeze is over before.
-echo 4 > "/sys/block/$(disk 0)/device/timeout"
+echo 6 > "/sys/block/$(disk 0)/device/timeout"
 tracing=/sys/kernel/tracing
 mountpoint -q $tracing || mount -t tracefs tracefs $tracing
 echo > $tracing/trace
@@ -62,7 +62,7 @@ echo 1 > $tracing/events/iscsi/iscsi_dbg_eh/enable
 load_begin 0 "${frozen_load[@]}"
 ok "the frozen LUN is under load again" wait_for 40 "load on LUN 0" load_runs 0
 freeze "${freezing[@]}"
-sleep 17
+sleep 25
 thawed_at=$EPOCHREALTIME
 thaw
 echo 0 > $tracing/events/iscsi/iscsi_dbg_eh/enable

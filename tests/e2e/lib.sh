@@ -121,10 +121,11 @@ unlike() { # TEXT REGEX DESC
 
 # wait_for SECONDS WHAT COMMAND...: polls until the command succeeds. Out of
 # time is a diagnostic and status 1, never a hang. On a machine that booted
-# slowly the seconds are longer (LAB_SLOW, set by the lab). It waits between two looks for as long as
+# slowly the seconds are longer (LAB_SLOW, set by the lab), and one that booted quickly may be slow
+# later. It waits between two looks for as long as
 # a look takes: one that starts a program would else take the CPU from what is waited for.
 wait_for() {
-    local limit=$(($1 * ${LAB_SLOW:-1})) what=$2 begin=$EPOCHREALTIME status=1 looked now us
+    local limit=$(($1 * (${LAB_SLOW:-1} + 1))) what=$2 begin=$EPOCHREALTIME status=1 looked now us
     shift 2
     { local tracing=$-; set +x; } 2> /dev/null
     while :; do
@@ -168,6 +169,9 @@ gone() { # PID: it has ended, even if nobody has waited for it
     read -r stat 2> /dev/null < "/proc/$1/stat" || return 0
     [[ ${stat##*) } == Z* ]]
 }
+
+# Waits until udev has done what there was to do.
+settle() { bounded 30 udevadm settle --timeout=$((20 * ${LAB_SLOW:-1})); }
 
 # ---- the daemon -------------------------------------------------------------
 
@@ -234,6 +238,16 @@ expect_log() { # REGEX [SECONDS]
         fail "the log says: $1" "last lines: $(tail -n 5 "$DAEMON_LOG")"
     fi
 }
+
+# set_fault RULE: what the control file $FAULT has; comes back when it is in force.
+set_fault() {
+    local before
+    before=$(rules_taken)
+    echo "$1" > "$FAULT"
+    wait_for 20 "the fault rule" more_rules_taken "$before"
+}
+rules_taken() { grep -c 'fault rules apply to' "$DAEMON_LOG"; }
+more_rules_taken() { (($(rules_taken) > $1)); }
 
 # ---- LUNs by configfs -------------------------------------------------------
 
@@ -358,7 +372,7 @@ loop_attach() {
         number=$((number + 1))
     done
     LOOP_DEV=$(loop_dev 0)
-    bounded 30 udevadm settle --timeout=20
+    settle
 }
 loop_dev() {
     local found
@@ -404,7 +418,7 @@ login() {
     for ((n = 0; n < want; n++)); do
         wait_for 30 "disk of LUN $n" test -b "$(by_path "$n")" || return 1
     done
-    bounded 30 udevadm settle --timeout=20
+    settle
     ((want == 0)) || DEV=$(dev 0)
 }
 iscsi_node_exists() { iscsiadm -m node -T "$IQN" > /dev/null 2>&1; }
@@ -430,7 +444,7 @@ logout() {
 }
 no_disks() { ! compgen -G "/dev/disk/by-path/ip-*iscsi*" > /dev/null; }
 logged_in() { iscsiadm -m session 2> /dev/null | grep -q "$IQN"; }
-rescan() { bounded 60 iscsiadm -m session --rescan >&9 2>&1 && bounded 30 udevadm settle --timeout=20; }
+rescan() { bounded 60 iscsiadm -m session --rescan >&9 2>&1 && settle; }
 
 # ---- the end ----------------------------------------------------------------
 

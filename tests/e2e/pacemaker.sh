@@ -5,7 +5,8 @@
 #   cluster_begin NAME=ADDRESS...  Corosync and Pacemaker, of a cluster of these nodes; one of the addresses is ours.
 #                                  Waits for all of them
 #   cluster_end                    both are stopped, and what they knew is forgotten
-#   resource NAME LUN              the ownership of a LUN, as pcs makes it, but looked at every three seconds
+#   resource NAME LUN              the ownership of a LUN, as pcs makes it, but looked at every three seconds, and with
+#                                  the times of a slow machine
 #   cluster_log                    its status, in which failed actions stand with their reasons
 #   cluster_says REGEX             in that status
 #   runs_on RESOURCE [NODE]        it runs on that node; without NODE: on none
@@ -20,6 +21,7 @@ cluster_begin() {
     mkdir -p "${CIB%/*}" && cibadmin --empty > "$CIB" &&
         CIB_file=$CIB crm_attribute --name stonith-enabled --update false &&
         CIB_file=$CIB crm_attribute --name dc-deadtime --update 2s &&
+        CIB_file=$CIB crm_attribute --type op_defaults --name timeout --update $((60 * ${LAB_SLOW:-1}))s &&
         chown -R hacluster:haclient "${CIB%/*}" || return 1
     bounded 60 systemctl start corosync.service pacemaker.service &&
         wait_for 90 "the cluster's nodes" cluster_says "Online: \[( [a-z0-9]+){$#} \]"
@@ -44,7 +46,9 @@ cluster_end() {
 resource() {
     cibadmin --create --scope resources --xml-text "<primitive id='$1' class='ocf' provider='ballast' type='ballast-lun'>
         <instance_attributes id='$1-attributes'><nvpair id='$1-lun' name='lun' value='$2'/></instance_attributes>
-        <operations><op id='$1-monitor' name='monitor' interval='3s' timeout='20s'/></operations></primitive>"
+        <operations><op id='$1-monitor' name='monitor' interval='3s' timeout='$((20 * ${LAB_SLOW:-1}))s'/>
+        <op id='$1-start' name='start' interval='0s' timeout='$((120 * ${LAB_SLOW:-1}))s'/>
+        <op id='$1-stop' name='stop' interval='0s' timeout='$((60 * ${LAB_SLOW:-1}))s'/></operations></primitive>"
 }
 cluster_log() { crm_mon --one-shot --inactive --failcounts 2>&1 | tee -a /dev/fd/9; }
 # Pacemaker 3 begins the words of a result with a capital letter.

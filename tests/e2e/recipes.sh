@@ -29,9 +29,14 @@ recipe_file() {
 file_of() { # PATH SIZE
     [[ $BACKSTORE == ballast ]] || truncate -s "$2" "$1"
 }
+# iscsid tries for two minutes, whatever the machine's pace.
 chap_login() { # SECRET_FILE [OPTION...]
-    bounded 90 "$CONFIG_DIR/ballast-login" 127.0.0.1 "$IQN" --chap-user "$CHAP_USER" --chap-secret-file "$1" "${@:2}"
+    bounded 180 "$CONFIG_DIR/ballast-login" 127.0.0.1 "$IQN" --chap-user "$CHAP_USER" --chap-secret-file "$1" "${@:2}"
 }
 plain_login() { bounded 90 "$CONFIG_DIR/ballast-login" 127.0.0.1 "$IQN" "$@"; }
+all_disks() { # LUN...
+    local lun
+    for lun; do [[ -b $(by_path "$lun") ]] || return 1; done
+}
 chap_logout() { bounded 60 "$CONFIG_DIR/ballast-logout" 127.0.0.1 "$IQN" "$@"; }
 saved_config=/etc/rtslib-fb-target/saveconfig.json

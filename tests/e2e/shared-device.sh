@@ -65,7 +65,7 @@ declare -A disk_of=()
 shared_and_own() {
     ok "a target with a disk" store_up
     ok "two gateways see it" eval 'see_store a && see_store b'
-    bounded 30 udevadm settle --timeout=20
+    settle
     ok "each has a LUN on it" eval 'make_lun a 64M "file=${disk_of[a]};lock=pr" && make_lun b 64M "file=${disk_of[b]};lock=pr"'
     ok "and one that is shared with nobody" make_lun own 64M file=/srv/own.raw
 }
@@ -93,7 +93,18 @@ key_held() { holder a | sed -n 's/.*Key=//p' | tr -d ' '; }
 
 # ---- the gateways ----
 
-field() { "$CTL" list --json | jq -r ".luns[] | select(.name == \"$1\") | .$2"; }
+# A LUN that has not answered within a second, as happens on a slow machine, is asked again.
+field() {
+    local tries said
+    for tries in 1 2 3 4 5; do
+        said=$("$CTL" list --json | jq -r ".luns[] | select(.name == \"$1\") | .$2")
+        [[ -z $said ]] || break
+    done
+    echo "$said"
+}
 access_is() { [[ $(field "$1" access) == "$2" ]]; }
+activate() { bounded 40 "$CTL" activate "$1"; }
+# Until it has worked: it waits for a store that stands still no longer than ten seconds.
+activate_at_last() { wait_for 120 "gateway $1 to take the device" activate "$1"; }
 becomes() { wait_for 30 "gateway $1: $2" access_is "$1" "$2"; }
 owner_seen() { [[ $(field "$1" owner) == "$2" ]]; }

@@ -75,7 +75,7 @@ make_thin() {
     dmsetup create "$1-pool" --table "$(thin_pool "$1" 48)" &&
         dmsetup message "$1-pool" 0 create_thin 0 && dmsetup message "$1-pool" 0 create_thin 1 &&
         dmsetup create "$1" --table "0 327680 thin /dev/mapper/$1-pool 0" &&
-        dmsetup create "$1-other" --table "0 327680 thin /dev/mapper/$1-pool 1" && bounded 20 udevadm settle --timeout=15
+        dmsetup create "$1-other" --table "0 327680 thin /dev/mapper/$1-pool 1" && settle
 }
 serve() { # NAME COMMAND...: in a session of its own only we end it
     setsid "${@:2}" 3>&- >&9 2>&1 < /dev/null &
@@ -345,7 +345,7 @@ row_bounds() {
     note "healthy LUN: longest gap $gap ms; last of what waited: $worst ms after the thaw"
     note "$(threads_designated)"
     is "$idle" "" "every LUN on a frozen store waited for the thaw"
-    ok "the healthy LUN was always answered" test "$gap" -lt 3500
+    ok "the healthy LUN was always answered" test "$gap" -lt 6000
     ok "what waited is answered soon after the thaw" test "$worst" -lt $((5000 * ${LAB_SLOW:-1}))
     is "$(threads_stuck)" "" "no thread of the daemon slept that must not"
 }

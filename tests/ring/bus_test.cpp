@@ -104,14 +104,14 @@ void a_lun_is_listed_for_as_long_as_it_is_there(void**) {
 
 void a_lun_whose_thread_is_held_up_is_named_and_the_others_are_told_of(void**) {
   const Folder folder{"/dev/shm"};
-  std::ofstream{folder.file("faults")} << "read block=5s first=1\n";
+  std::ofstream{folder.file("faults")} << "read block=15s first=1\n";
   const auto held =
       add("held", "file=" + folder.file("vol.raw") + ";fault=" + folder.file("faults"));
   const auto healthy = add("healthy", "memory");
   std::vector<std::byte> data(4096);
   Countdown answers{1};
   assert_true(held->submit(read_16(0, 8), Direction::from_device, data, answers.done()));
-  assert_true(eventually([&] { return report(bus::list)["silent"] == json{"held"}; }, 20));
+  assert_true(eventually([&] { return report(bus::list)["silent"] == json{"held"}; }));
   const json list = report(bus::list);
   assert_int_equal(list["luns"].size(), 1);
   assert_true(list["luns"][0]["name"] == "healthy");

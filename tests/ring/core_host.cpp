@@ -90,15 +90,15 @@ std::string with_log(std::size_t number) {
 }
 
 void nothing(void*, const Answer&) {}
+constexpr Done nobody{&nothing, nullptr};
 
 // Every third command reads; the others write, and overlap by twos.
-void send(Lun& lun, std::size_t commands, std::vector<std::byte>& data) {
+void send(Lun& lun, std::size_t commands, std::vector<std::byte>& data, const Done& done = nobody) {
   for (std::size_t i = 0; i < commands; ++i) {
     const bool reads = i % 3 == 2;
     const std::uint64_t lba = i / 2 * blocks;
     BALLAST_ASSERT(lun.submit(reads ? read_16(lba, blocks) : write_16(lba, blocks),
-                              reads ? Direction::from_device : Direction::to_device, data,
-                              {&nothing, nullptr}));
+                              reads ? Direction::from_device : Direction::to_device, data, done));
   }
 }
 
@@ -111,11 +111,12 @@ int freeze(std::size_t luns, std::size_t commands) {
                                                    : patient)));
   }
   std::vector<std::byte> data(blocks * block_size);
-  for (const std::unique_ptr<Lun>& lun : all) {
-    send(*lun, commands, data);
+  Countdown orphans{commands};
+  for (std::size_t i = 0; i < luns; ++i) {
+    send(*all[i], commands, data, i == second ? orphans.done() : nobody);
   }
   if (luns > second) {
-    std::this_thread::sleep_for(2s);
+    BALLAST_ASSERT(orphans.wait());
     // The repeated command may wait longer than the orphans did.
     BALLAST_ASSERT(all[second]->reconfigure_string(freezable(second, patient)) == 0);
     send(*all[second], 1, data);

@@ -2,6 +2,9 @@
 // The built plugin over storage that hangs: deadlines, retries, closing, and limits that change
 // meanwhile. The LUNs' configuration makes the times short. The tests assert the order of events,
 // not speed.
+#include <unistd.h>
+
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -114,8 +117,17 @@ void of_two_resizes_the_later_one_counts(void**) {
   assert_int_equal(lun->execute(test_unit_ready()).status, good);
   int grown = 0;
   // As if the daemon had stopped waiting for it and been asked again.
-  std::thread first{[&] { grown = lun->reconfigure_size(std::uint64_t{128} << 20); }};
-  std::this_thread::sleep_for(100ms);
+  std::atomic<pid_t> asker = 0;
+  std::thread first{[&] {
+    asker = ::gettid();
+    grown = lun->reconfigure_size(std::uint64_t{128} << 20);
+  }};
+  // It sleeps once it has asked.
+  assert_true(eventually([&] {
+    std::string state;
+    std::ifstream stat{"/proc/self/task/" + std::to_string(asker) + "/stat"};
+    return std::getline(stat, state) && state.find(") S ") != std::string::npos;
+  }));
   assert_int_equal(lun->reconfigure_size(std::uint64_t{32} << 20), 0);
   storage.rules("");
   first.join();
@@ -141,6 +153,7 @@ void a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go(voi
   Frozen storage;
   storage.rules("write freeze stubborn\n");
   auto lun = Lun::add(storage.config());
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
   std::vector<std::byte> data = bytes_of(4 * kib, 5);
   Countdown answers{1};
   assert_true(lun->submit(write_16(0, 8), Direction::to_device, data, answers.done()));
@@ -156,8 +169,11 @@ void a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go(voi
   lun = Lun::add(storage.config(), options);
   assert_non_null(lun.get());
   assert_true(lun->execute(test_unit_ready()).becoming_ready());
-  const std::string log = take_log();
-  assert_non_null(std::strstr(log.c_str(), "locked by"));
+  std::string log;
+  assert_true(eventually([&] {
+    log += take_log();
+    return log.find("locked by") != std::string::npos;
+  }));
   storage.rules("");
   assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
   std::vector<std::byte> back(data.size());

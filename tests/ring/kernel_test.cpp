@@ -69,6 +69,18 @@ void removed_and_taken_again(std::unique_ptr<Lun>& lun, const Storage& storage) 
       [&] { return lun->execute(read_16(0, 8), Direction::from_device, data).status == good; }));
 }
 
+// A real disk, which other programs use, too, may need more than the deadline of `quick`.
+void write_at_last(Lun& lun, std::vector<std::byte>& data) {
+  assert_true(eventually(
+      [&] { return lun.execute(write_16(0, 8), Direction::to_device, data).status == good; }));
+}
+void read_many(Lun& lun, std::vector<std::byte>& data, unsigned count) {
+  for (unsigned i = 0; i < count; ++i) {
+    assert_true(eventually(
+        [&] { return lun.execute(read_16(0, 8), Direction::from_device, data).status == good; }));
+  }
+}
+
 void a_submission_that_sleeps(const char* keys) {
   if (!has_direct_io(on_disk)) {
     skip();
@@ -77,7 +89,7 @@ void a_submission_that_sleeps(const char* keys) {
   auto lun = Lun::add(storage.config);
   assert_non_null(lun.get());
   std::vector<std::byte> data(4 * kib, std::byte{1});
-  assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, good);
+  write_at_last(*lun, data);
   std::this_thread::sleep_for(quiet);
   (void)kernel::take_sleepers();
   kernel::hang_submissions();
@@ -111,9 +123,7 @@ void reads_from_the_page_cache_do_not_make_the_disk_look_well(void**) {
   auto lun = Lun::add(storage.config);
   assert_non_null(lun.get());
   std::vector<std::byte> data(4 * kib, std::byte{1});
-  for (int i = 0; i < 100; ++i) {
-    assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, data).status, good);
-  }
+  read_many(*lun, data, 100);
   kernel::hang_submissions();
   assert_int_equal(lun->execute(read_16(64, 8), Direction::from_device, data).status, busy);
   assert_true(only_store_threads(kernel::take_sleepers()));
@@ -128,9 +138,7 @@ void a_durable_write_never_sleeps_on_a_thread_that_answers(void**) {
   auto lun = Lun::add(storage.config);
   assert_non_null(lun.get());
   std::vector<std::byte> data(4 * kib, std::byte{1});
-  for (int i = 0; i < 20; ++i) {  // the store is well
-    assert_int_equal(lun->execute(read_16(0, 8), Direction::from_device, data).status, good);
-  }
+  read_many(*lun, data, 20);  // the store is well
   kernel::hang_submissions();
   constexpr unsigned fua = 0x08;
   assert_int_equal(lun->execute(cdb_16(0x8a, 0, 8, fua), Direction::to_device, data).status, busy);

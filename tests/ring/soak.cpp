@@ -51,7 +51,7 @@ Usage usage() {
 
 // What a LUN has left ends a moment after it: threads of errands.
 Usage settled(const Usage& before) {
-  constexpr int looks = 100;
+  constexpr int looks = 500;
   Usage now = usage();
   (void)eventually(
       [&] {

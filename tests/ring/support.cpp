@@ -108,6 +108,22 @@ bool eventually(const std::function<bool()>& holds, int looks) {
   return false;
 }
 
+Standstill::Standstill()
+    : thread_{[this] {
+        using Clock = std::chrono::steady_clock;
+        for (Clock::time_point last = Clock::now(); !over_;) {
+          std::this_thread::sleep_for(std::chrono::milliseconds{10});
+          const Clock::time_point now = Clock::now();
+          longest_ = std::max(longest(),
+                              std::chrono::duration_cast<std::chrono::milliseconds>(now - last));
+          last = now;
+        }
+      }} {}
+Standstill::~Standstill() {
+  over_ = true;
+  thread_.join();
+}
+
 std::uint64_t seed() {
   const char* const given = std::getenv("BALLAST_SEED");
   const std::uint64_t value =
@@ -129,7 +145,7 @@ void Countdown::one(void* self, const Answer& answer) {
 }
 
 bool Countdown::wait() {
-  for (int i = 0; i < 100000; ++i) {
+  for (int i = 0; i < 300000; ++i) {
     {
       const std::lock_guard guard{mutex_};
       if (left_ == 0) {

@@ -2,6 +2,8 @@
 // Shared by the ring tests: folders for files, many commands at once, a random load with a model.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -10,6 +12,7 @@
 #include <random>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/ring/cdb.h"
@@ -56,6 +59,20 @@ bool has_attributes(const char* parent);
 // Waits until `holds` returns true: asks it `looks` times, 10 ms apart. Returns whether it did.
 bool eventually(const std::function<bool()>& holds, int looks = 3000);
 
+// The longest time in which this machine has let a thread of ours wait, while this object lived. On
+// a busy one a LUN that nothing holds up looks as if it stood still for as long.
+class Standstill {
+ public:
+  Standstill();
+  ~Standstill();
+  std::chrono::milliseconds longest() const { return longest_.load(); }
+
+ private:
+  std::atomic<bool> over_{false};
+  std::atomic<std::chrono::milliseconds> longest_{};
+  std::thread thread_;
+};
+
 // The seed of this run: BALLAST_SEED or a new one. Prints it on standard error.
 std::uint64_t seed();
 
@@ -64,7 +81,7 @@ class Countdown {
  public:
   explicit Countdown(std::size_t count) : left_{count} {}
   Done done() { return {&Countdown::one, this}; }
-  // Returns false if answers are still missing after 20 s.
+  // Returns false if answers are still missing after 60 s.
   bool wait();
   std::size_t good() const;
   std::size_t bad() const;

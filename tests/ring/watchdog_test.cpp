@@ -34,7 +34,7 @@ bool log_says(std::string& log, const std::vector<const char*>& all) {
 
 void a_lun_that_is_held_up_is_logged_and_so_is_its_going_on(void**) {
   const Folder folder{"/dev/shm"};
-  std::ofstream{folder.file("faults")} << "read block=9s first=1\n";
+  std::ofstream{folder.file("faults")} << "read block=15s first=1\n";
   LunOptions options;
   options.name = "held";
   const auto held =
@@ -65,7 +65,7 @@ void a_lun_that_is_held_up_is_logged_and_so_is_its_going_on(void**) {
 void changes_of_a_lun_that_is_held_up_are_given_up_and_made_later(void**) {
   constexpr std::uint64_t larger = std::uint64_t{128} << 20;
   const Folder folder{"/dev/shm"};
-  std::ofstream{folder.file("faults")} << "read block=13s first=1\n";
+  std::ofstream{folder.file("faults")} << "read block=25s first=1\n";
   const std::string config =
       "file=" + folder.file("changed.raw") + ";fault=" + folder.file("faults");
   LunOptions options;
@@ -75,7 +75,7 @@ void changes_of_a_lun_that_is_held_up_are_given_up_and_made_later(void**) {
   std::vector<std::byte> data(4096);
   Countdown answers{1};
   assert_true(lun->submit(read_16(0, 8), Direction::from_device, data, answers.done()));
-  std::this_thread::sleep_for(500ms);
+  std::this_thread::sleep_for(2s);
   (void)take_log();
   int changed = 0;
   std::thread other{[&] { changed = lun->reconfigure_string(config + ";slow=2s"); }};

@@ -29,5 +29,5 @@ SIM_RUNS ?=
 build-sim: $(sim_tests:%=$(B)/tests/sim/%)
 check-sim: build-sim
 	@SIM_SECONDS=$(SIM_SECONDS) SIM_RUNS=$(SIM_RUNS) \
-	  BALLAST_TEST_SECONDS=$(if $(SIM_RUNS),86400,$$(($(SIM_SECONDS) + 300))) \
+	  BALLAST_TEST_SECONDS=$(if $(SIM_RUNS),86400,$$(($(SIM_SECONDS) + 1800))) \
 	  ci/run-tests sim-$(VARIANT) $(sim_tests:%=$(B)/tests/sim/%)

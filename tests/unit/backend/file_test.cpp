@@ -384,7 +384,7 @@ void a_closed_volume_can_be_opened_again_soon(void**) {
       assert_int_equal(lun.write(0_B, 4096, std::byte{1}), IoStatus::ok);
       lun.close();
       Result<void> free = check_file(file_config(path));
-      for (int look = 0; look < 100 && !free && path == device.path(); ++look) {
+      for (int look = 0; look < 1000 && !free && path == device.path(); ++look) {
         std::this_thread::sleep_for(std::chrono::milliseconds{10});
         free = check_file(file_config(path));
       }

@@ -13,7 +13,7 @@ namespace {
 
 // --- late writes
 
-// A server whose first write of 'A' takes three seconds, whatever becomes of its connection.
+// A server whose first write of 'A' waits for a file, whatever becomes of its connection.
 std::vector<std::string> late_server(bool one_client_at_a_time) {
   std::vector<std::string> what{"--filter=limit"};
   what.insert(
@@ -26,7 +26,7 @@ std::vector<std::string> late_server(bool one_client_at_a_time) {
        // A late write leaves two traces: that it has begun, and that it has landed.
        "pwrite=f=$(mktemp \"$LATE_FILE.XXXXXX\"); cat > $f; late=; "
        "if [ \"$(head -c 1 $f)\" = A ] && mkdir \"$LATE_FILE.late\" 2> /dev/null; then "
-       "sleep 3; late=1; fi; "
+       "while [ ! -e \"$LATE_FILE.go\" ]; do sleep 0.1; done; late=1; fi; "
        "dd if=$f of=\"$LATE_FILE\" oflag=seek_bytes seek=$4 conv=notrunc bs=64K status=none; "
        "[ ! \"$late\" ] || touch \"$LATE_FILE.landed\""});
   return what;
@@ -34,7 +34,7 @@ std::vector<std::string> late_server(bool one_client_at_a_time) {
 
 // Cuts the connection while the write of 'A' is under way, and writes 'B' after it. Returns what
 // the block holds when all writes have landed.
-char after_a_cut(Site& site, Backend& backend) {
+char after_a_cut(Site& site, Backend& backend, bool exclusive) {
   std::vector<std::byte> data(4096, std::byte{'A'});
   const Flat flat{data};
   Started late{site, backend.write(Bytes{}, flat.view(), Fua::yes)};
@@ -42,8 +42,16 @@ char after_a_cut(Site& site, Backend& backend) {
     site.wait(5ms);
   }
   assert_true(cut_one(site.socket));
+  // An exclusive server lets nobody in before that.
+  const auto let_it_land = [&] { std::ofstream{site.file + ".go"}.flush(); };
+  if (exclusive) {
+    let_it_land();
+  }
   assert_int_equal(late.end(), IoStatus::ok);
   assert_int_equal(site.write(backend, Bytes{}, 'B'), IoStatus::ok);
+  if (!exclusive) {
+    let_it_land();
+  }
   while (!std::filesystem::exists(site.file + ".landed")) {
     site.wait(5ms);
   }
@@ -63,7 +71,7 @@ void a_late_write_lands_unless_the_server_is_exclusive(void**) {
     StoreConfig config = site.config();
     config.nbd.exclusive = exclusive ? NbdConfig::Exclusive::server : NbdConfig::Exclusive::no;
     const std::unique_ptr<Backend> backend = site.open(config).value();
-    assert_int_equal(after_a_cut(site, *backend), exclusive ? 'B' : 'A');
+    assert_int_equal(after_a_cut(site, *backend, exclusive), exclusive ? 'B' : 'A');
     site.lab.run(backend->close());
   }
 }

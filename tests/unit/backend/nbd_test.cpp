@@ -122,7 +122,7 @@ void a_restarted_server_is_found_again(void**) {
 }
 
 void what_was_under_way_is_sent_again(void**) {
-  Site site{{"--filter=delay", "file", "@file", "rdelay=200ms", "wdelay=200ms"}};
+  Site site{{"--filter=delay", "file", "@file", "rdelay=30s", "wdelay=30s"}};
   const std::unique_ptr<Backend> backend = site.open();
   std::vector<std::byte> data(mib.value(), std::byte{'w'});
   std::vector<std::byte> back(4096, std::byte{'?'});
@@ -135,6 +135,7 @@ void what_was_under_way_is_sent_again(void**) {
   site.server.kill();
   site.wait(100ms);
   assert_false(write.ended() || read.ended() || zero.ended());
+  site.server.become(site.command({"file", "@file"}));
   site.server.start();
   assert_int_equal(write.end(), IoStatus::ok);
   assert_int_equal(read.end(), IoStatus::ok);
@@ -145,7 +146,7 @@ void what_was_under_way_is_sent_again(void**) {
 }
 
 void the_write_of_a_comparison_is_not_sent_again(void**) {
-  Site site{{"--filter=delay", "file", "@file", "wdelay=300ms"}};
+  Site site{{"--filter=delay", "file", "@file", "wdelay=30s"}};
   const std::unique_ptr<Backend> backend = site.open();
   std::vector<std::byte> data(4096, std::byte{'w'});
   const Flat flat{data};
@@ -153,6 +154,7 @@ void the_write_of_a_comparison_is_not_sent_again(void**) {
   site.wait(50ms);
   site.server.kill();
   assert_int_equal(write.end(), IoStatus::medium_error);
+  site.server.become(site.command({"file", "@file"}));
   site.server.start();
   assert_int_equal(site.lab.run(backend->write_once(mib, flat.view(), Fua::yes)), IoStatus::ok);
   site.lab.run(backend->close());
@@ -177,7 +179,7 @@ void flushes_fail_when_the_server_may_have_forgotten_something(void**) {
 }
 
 void while_there_is_no_server_only_the_untouched_can_be_cancelled(void**) {
-  Site site{{"--filter=delay", "file", "@file", "wdelay=300ms"}};
+  Site site{{"--filter=delay", "file", "@file", "wdelay=30s"}};
   const std::unique_ptr<Backend> backend = site.open();
   std::vector<std::byte> data(4096, std::byte{'w'});
   const Flat flat{data};
@@ -194,6 +196,7 @@ void while_there_is_no_server_only_the_untouched_can_be_cancelled(void**) {
   assert_int_equal(read.end(), IoStatus::cancelled);
   site.wait(50ms);
   assert_false(touched.ended());
+  site.server.become(site.command({"file", "@file"}));
   site.server.start();
   assert_int_equal(touched.end(), IoStatus::ok);
   assert_int_equal(site.read(*backend, mib), 0);
@@ -201,7 +204,7 @@ void while_there_is_no_server_only_the_untouched_can_be_cancelled(void**) {
 }
 
 void closing_does_not_wait_for_a_server_that_is_gone(void**) {
-  Site site{{"--filter=delay", "file", "@file", "wdelay=300ms"}};
+  Site site{{"--filter=delay", "file", "@file", "wdelay=30s"}};
   const std::unique_ptr<Backend> backend = site.open();
   std::vector<std::byte> data(4096, std::byte{'w'});
   const Flat flat{data};

@@ -174,17 +174,19 @@ void a_socket_that_does_not_answer_costs_a_bounded_time_and_one_thread(void**) {
                       }
                     }};
   Asker asker{folder.file("s")};
-  const std::size_t before = errands_under_way();
+  while (errands_under_way() > 0) {  // those of earlier tests
+    std::this_thread::sleep_for(1ms);
+  }
   const auto begun = Clock::now();
   assert_string_equal(asker.ask(50ms).c_str(), "");
   for (int i = 0; i < 20; ++i) {
     assert_string_equal(asker.ask().c_str(), "");  // at once, because the first errand still waits
   }
   assert_true(Clock::now() - begun < 4s);
-  assert_int_equal(errands_under_way(), before + 1);
+  assert_int_equal(errands_under_way(), 1);
   assert_true(librados.callers <= 1);
   over = true;
-  while (errands_under_way() > before) {  // it gives up by itself as well
+  while (errands_under_way() > 0) {  // it gives up by itself as well
     std::this_thread::sleep_for(1ms);
   }
 }

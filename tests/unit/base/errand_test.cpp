@@ -41,6 +41,7 @@ void what_answers_in_time_is_had(void**) {
   const std::optional<int> answer = ask_with_patience<int>("test", 60s, [] { return 42; });
   assert_true(answer.has_value());
   assert_int_equal(*answer, 42);
+  assert_true(all_come_home());
 }
 
 void what_hangs_is_left_behind_and_its_late_answer_harms_nobody(void**) {
