@@ -122,7 +122,7 @@ void a_restarted_server_is_found_again(void**) {
 }
 
 void what_was_under_way_is_sent_again(void**) {
-  Site site{{"--filter=delay", "file", "@file", "rdelay=30s", "wdelay=30s"}};
+  Site site{{"--filter=delay", "file", "@file", "rdelay=30", "wdelay=30"}};
   const std::unique_ptr<Backend> backend = site.open();
   std::vector<std::byte> data(mib.value(), std::byte{'w'});
   std::vector<std::byte> back(4096, std::byte{'?'});
@@ -146,7 +146,7 @@ void what_was_under_way_is_sent_again(void**) {
 }
 
 void the_write_of_a_comparison_is_not_sent_again(void**) {
-  Site site{{"--filter=delay", "file", "@file", "wdelay=30s"}};
+  Site site{{"--filter=delay", "file", "@file", "wdelay=30"}};
   const std::unique_ptr<Backend> backend = site.open();
   std::vector<std::byte> data(4096, std::byte{'w'});
   const Flat flat{data};
@@ -179,7 +179,7 @@ void flushes_fail_when_the_server_may_have_forgotten_something(void**) {
 }
 
 void while_there_is_no_server_only_the_untouched_can_be_cancelled(void**) {
-  Site site{{"--filter=delay", "file", "@file", "wdelay=30s"}};
+  Site site{{"--filter=delay", "file", "@file", "wdelay=30"}};
   const std::unique_ptr<Backend> backend = site.open();
   std::vector<std::byte> data(4096, std::byte{'w'});
   const Flat flat{data};
@@ -204,7 +204,7 @@ void while_there_is_no_server_only_the_untouched_can_be_cancelled(void**) {
 }
 
 void closing_does_not_wait_for_a_server_that_is_gone(void**) {
-  Site site{{"--filter=delay", "file", "@file", "wdelay=30s"}};
+  Site site{{"--filter=delay", "file", "@file", "wdelay=30"}};
   const std::unique_ptr<Backend> backend = site.open();
   std::vector<std::byte> data(4096, std::byte{'w'});
   const Flat flat{data};
