@@ -72,7 +72,7 @@ dd if=/dev/null of="$(dev 2)" count=0 conv=fsync,notrunc status=none 3>&- >&9 2>
 flush=$!
 asleep() { grep -qs '^State:.D' /proc/"$before"/task/*/status; }
 ok "a freeze holds a thread of the daemon in the kernel" wait_for 20 "a thread in state D" asleep
-ok "and another LUN is stuck" read_blocked 200
+ok "and another LUN is stuck" read_blocked 60
 expect_log 'vol0: the service manager is not asked to start the daemon anew: thread [0-9]+ sleeps' 30
 sleep 25
 is "$(daemon_pid)" "$before" "systemd lets the daemon live"

@@ -21,7 +21,6 @@ cluster_begin() {
     mkdir -p "${CIB%/*}" && cibadmin --empty > "$CIB" &&
         CIB_file=$CIB crm_attribute --name stonith-enabled --update false &&
         CIB_file=$CIB crm_attribute --name dc-deadtime --update 2s &&
-        CIB_file=$CIB crm_attribute --type op_defaults --name timeout --update $((60 * ${LAB_SLOW:-1}))s &&
         chown -R hacluster:haclient "${CIB%/*}" || return 1
     bounded 60 systemctl start corosync.service pacemaker.service &&
         wait_for 90 "the cluster's nodes" cluster_says "Online: \[( [a-z0-9]+){$#} \]"
@@ -47,6 +46,7 @@ resource() {
     cibadmin --create --scope resources --xml-text "<primitive id='$1' class='ocf' provider='ballast' type='ballast-lun'>
         <instance_attributes id='$1-attributes'><nvpair id='$1-lun' name='lun' value='$2'/></instance_attributes>
         <operations><op id='$1-monitor' name='monitor' interval='3s' timeout='$((20 * ${LAB_SLOW:-1}))s'/>
+        <op id='$1-probe' name='monitor' interval='0s' timeout='$((60 * ${LAB_SLOW:-1}))s'/>
         <op id='$1-start' name='start' interval='0s' timeout='$((120 * ${LAB_SLOW:-1}))s'/>
         <op id='$1-stop' name='stop' interval='0s' timeout='$((60 * ${LAB_SLOW:-1}))s'/></operations></primitive>"
 }
