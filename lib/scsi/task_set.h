@@ -63,6 +63,13 @@
 // waits for another one, behind its fence or for its result, and has done so for the time that
 // makes a stall, counts in the stalled tier.
 //
+// TOGETHER. After BUSY, Linux sends a disk nothing more until another command of that disk has been
+// done, or none is outstanding (device_blocked, in scsi_dev_queue_ready of drivers/scsi/scsi_lib.c).
+// So one read that was answered BUSY at its deadline, while a younger one still waits for a stalled
+// store, would keep back the changes that the log could take, until the younger one is answered. So
+// when the deadline of one comes, all that wait for a stalled store are ended with it, if the log is
+// well. The initiator sends them again at once, and they have one deadline from then on.
+//
 // CLOSING. shut() answers everything in bounded time, held commands too. A command that may become
 // an orphan is answered BUSY. If a command must not become one, and the backend cannot end it, it
 // is answered CHECK CONDITION, HARDWARE ERROR, INTERNAL TARGET FAILURE, because its outcome is
@@ -260,6 +267,7 @@ class TaskSet : public StatisticsSource {
   Slot* oldest_of_ours() const;
   void end_late_copies(TimePoint now, TimePoint* next);
   void end_late(TimePoint now, TimePoint* next);
+  void end_all_that_wait_for_store(TimePoint now);
 
   Nanoseconds grace() const { return std::min(cancel_grace, limits_.deadline / 2); }
   // A command that comes from now on does not need the patrol sooner than this.

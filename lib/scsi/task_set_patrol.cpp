@@ -75,20 +75,37 @@ void TaskSet::end_late_copies(TimePoint now, TimePoint* next) {
 // Ends the commands whose deadline has come. If BUSY is not believed any more, ends those that have
 // come to the longest hold.
 void TaskSet::end_late(TimePoint now, TimePoint* next) {
+  bool ended = false;
   while (Slot* const oldest = oldest_of_ours()) {
     const TimePoint arrived = oldest->record.arrived;
     TimePoint due = arrived + (limits_.deadline - grace());
     if (due <= now && !believed(arrived, now)) {
       if (limits_.longest_hold == Nanoseconds{}) {
-        return;
+        break;
       }
       due = arrived + (limits_.longest_hold - grace());
     }
     if (due > now) {
       *next = std::min(*next, due);
-      return;
+      break;
     }
     end_early(*oldest, Reason::deadline);
+    ended = true;
+  }
+  if (ended && has_log_ && stalled(volume::Tier::store) && !stalled(volume::Tier::log)) {
+    end_all_that_wait_for_store(now);
+  }
+}
+
+void TaskSet::end_all_that_wait_for_store(TimePoint now) {
+  count_by_tier(now);
+  Slot* next = nullptr;
+  for (Slot* slot = waiting_.front(); slot != nullptr; slot = next) {
+    next = waiting_.after(*slot);
+    if (may_be_shed(*slot) && slot->record.stage != watch::Stage::source &&
+        believed(slot->record.arrived, now)) {
+      end_early(*slot, Reason::stalled);
+    }
   }
 }
 

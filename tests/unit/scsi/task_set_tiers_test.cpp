@@ -128,6 +128,36 @@ void shedding_takes_only_what_waits_for_the_stalled_tier(void**) {
   }
 }
 
+// An initiator that was answered BUSY for one of them sends nothing until the others are answered.
+void what_waits_for_a_stalled_store_is_answered_busy_at_one_time(void**) {
+  TiersRig rig{{}};
+  rig.freeze();
+  Sent& first = rig.read(test::SpyLog::missing);
+  rig.wait(10s);
+  Sent& second = rig.read(test::SpyLog::missing + 8);
+  rig.wait(9s);
+  Sent& third = rig.read(test::SpyLog::missing + 16);
+  assert_int_equal(rig.busy(), 0);
+  rig.wait(1100ms);
+  assert_true(first.busy() && second.busy() && third.busy());
+  assert_int_equal(rig.tasks->unanswered(), 0);
+  assert_true(rig.write(0, 1).good());
+}
+
+// Without a log none could be carried out meanwhile.
+void with_a_stalled_log_each_waits_for_its_own_deadline(void**) {
+  TiersRig rig{{}};
+  rig.freeze();
+  rig.freeze_log();
+  Sent& first = rig.read(test::SpyLog::missing);
+  (void)rig.write(0, 1);
+  rig.wait(10s);
+  Sent& second = rig.read(test::SpyLog::missing + 8);
+  rig.wait(10100ms);
+  assert_true(first.busy());
+  assert_false(second.busy());
+}
+
 void two_stalled_tiers_share_one_window_and_one_place(void**) {
   TiersRig rig{with_window(3)};
   rig.freeze();
@@ -292,6 +322,8 @@ int main() {
       cmocka_unit_test(a_stalled_store_lets_changes_and_covered_reads_go_on),
       cmocka_unit_test(a_stalled_log_lets_reads_of_the_store_go_on),
       cmocka_unit_test(shedding_takes_only_what_waits_for_the_stalled_tier),
+      cmocka_unit_test(what_waits_for_a_stalled_store_is_answered_busy_at_one_time),
+      cmocka_unit_test(with_a_stalled_log_each_waits_for_its_own_deadline),
       cmocka_unit_test(two_stalled_tiers_share_one_window_and_one_place),
       cmocka_unit_test(a_command_that_needs_both_tiers_waits_for_the_store),
       cmocka_unit_test(what_needs_both_tiers_stalls_the_store_alone),
