@@ -78,8 +78,8 @@ co::Task<void> Initiator::work_calmly(co::Executor& executor, Initiator* self, s
     // A flush that failed before, and that nobody heard of, is reported now: once.
     const SenseKey key = command.sense_key();
     const SimLog* const log = self->lun_.log();
-    const bool has_failed =
-        self->lun_.store().has_failed_to_make_durable() || (log != nullptr && log->has_failed());
+    const bool has_failed = self->lun_.store().has_failed_to_make_durable() ||
+                            (log != nullptr && (log->has_failed() || log->has_failed_behind()));
     const bool first_told =
         !told && (key == SenseKey::medium_error || key == SenseKey::not_ready) && has_failed;
     told |= first_told;

@@ -102,7 +102,7 @@ Lun::Lun(const LunConfig& config)
                                           config.capabilities, verdict_)},
       log_{config.log_unit.has_value()
                ? std::make_unique<SimLog>(executor(), config.seed ^ 0x1095, *config.log_unit,
-                                          config.log_sabotage, verdict_)
+                                          config.log_sabotage, *store_, verdict_)
                : nullptr},
       oracle_{*store_, log_.get(), verdict_},
       monitor_{*store_, log_.get(), verdict_},

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/sim/sim_log.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <string_view>
 #include <utility>
 
 #include "lib/backend/checked.h"
+#include "lib/backend/filter.h"
 #include "lib/backend/kinds.h"
 #include "lib/write_log/format.h"
 #include "lib/write_log/logged_source.h"
@@ -18,6 +20,48 @@ constexpr Bytes log_size{write_log::ring_begin +
                          write_log::fewest_segments * write_log::segment_bytes};
 
 }  // namespace
+
+// A store with its log, as the volume has it: a backend that has FUA, whatever the store has. On a
+// store without FUA, a write with FUA that passes the log by is a plain write and a flush behind
+// it. The volume cannot know which of the two failed, so it counts a write that failed as a flush
+// that did: if its command was answered before, the next flush fails, once, although nothing is
+// lost (lib/volume/flush_failures.h). What the log itself writes to the store does not count.
+class SimLog::Watched final : public backend::Filter {
+ public:
+  Watched(SimLog& log, std::unique_ptr<backend::Backend> inner)
+      : Filter{*inner}, log_{log}, inner_{std::move(inner)} {}
+
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua,
+                           co::CancelToken cancel) override {
+    co::Task<IoStatus> writing = Filter::write(offset, from, fua, cancel);
+    return fua == backend::Fua::yes ? watch(offset, from, std::move(writing)) : std::move(writing);
+  }
+  co::Task<IoStatus> write_once(Bytes offset, io::SgView from, backend::Fua fua,
+                                co::CancelToken cancel) override {
+    co::Task<IoStatus> writing = Filter::write_once(offset, from, fua, cancel);
+    return fua == backend::Fua::yes ? watch(offset, from, std::move(writing)) : std::move(writing);
+  }
+
+ private:
+  co::Task<IoStatus> watch(Bytes offset, io::SgView from, co::Task<IoStatus> writing) {
+    const IoStatus status = co_await std::move(writing);
+    if (status == IoStatus::medium_error && log_coverage()->is_passed_by() &&
+        has_failed_now(offset.value() / block_size, from.size() / block_size)) {
+      log_.has_failed_behind_ = true;
+    }
+    co_return status;
+  }
+  // Whether the store has failed a write of just these blocks in this moment.
+  bool has_failed_now(std::uint64_t first, std::uint64_t count) {
+    return std::ranges::any_of(log_.behind_.ops(), [&](const SimBackend::Op& op) {
+      return op.kind == OpKind::write && op.first == first && op.count == count && !op.running &&
+             op.status == IoStatus::medium_error && op.ended == executor().now();
+    });
+  }
+
+  SimLog& log_;
+  const std::unique_ptr<backend::Backend> inner_;
+};
 
 // As LoggedSource. It tells of a log that cannot be opened, and of the one that was.
 class SimLog::Source final : public backend::StoreSource {
@@ -36,8 +80,13 @@ class SimLog::Source final : public backend::StoreSource {
     co_return result;
   }
   backend::Store take() override {
+    const bool has_log = inner_->logged() != nullptr;
     log_.opened(inner_->logged());
-    return inner_->take();
+    backend::Store store = inner_->take();
+    if (has_log) {
+      store.backend = std::make_unique<Watched>(log_, std::move(store.backend));
+    }
+    return store;
   }
 
  private:
@@ -46,8 +95,13 @@ class SimLog::Source final : public backend::StoreSource {
 };
 
 SimLog::SimLog(co::Executor& executor, std::uint64_t seed, std::size_t unit,
-               const write_log::Sabotage& sabotage, Verdict& verdict)
-    : executor_{executor}, random_{seed}, unit_{unit}, sabotage_{sabotage}, verdict_{verdict} {}
+               const write_log::Sabotage& sabotage, const SimBackend& behind, Verdict& verdict)
+    : executor_{executor},
+      random_{seed},
+      unit_{unit},
+      sabotage_{sabotage},
+      behind_{behind},
+      verdict_{verdict} {}
 
 std::unique_ptr<backend::StoreSource> SimLog::before(std::unique_ptr<backend::StoreSource> store,
                                                      const std::optional<backend::Label>& label,

@@ -20,6 +20,7 @@
 #include "lib/backend/log_control.h"
 #include "lib/backend/store_source.h"
 #include "lib/write_log/logged_store.h"
+#include "tests/sim/sim_backend.h"
 #include "tests/sim/sim_disk.h"
 #include "tests/sim/verdict.h"
 #include "tests/sim/wish.h"
@@ -28,9 +29,9 @@ namespace ballast::sim {
 
 class SimLog {
  public:
-  // `unit`: the disk's physical block in bytes.
+  // `unit`: the disk's physical block in bytes. `behind`: the store that has the log before it.
   SimLog(co::Executor& executor, std::uint64_t seed, std::size_t unit,
-         const write_log::Sabotage& sabotage, Verdict& verdict);
+         const write_log::Sabotage& sabotage, const SimBackend& behind, Verdict& verdict);
 
   // What gives a LUN of this size the store with the log before it. `may_go_alone`: an operator may
   // leave it without a log, after it was let go.
@@ -44,6 +45,8 @@ class SimLog {
   void fail(unsigned chance);
   void end_failing() { set_failures(0); }
   bool has_failed() const { return has_failed_; }
+  // Whether a write with FUA ever passed the log by and failed at the store.
+  bool has_failed_behind() const { return has_failed_behind_; }
   // As an operator who wants the store to let the log go, and asks once more, or not.
   void want_to_let_go();
   // Whether the log is open and works, and changes go there.
@@ -64,6 +67,7 @@ class SimLog {
 
  private:
   class Source;
+  class Watched;
   void opened(write_log::LoggedStore* store) { store_ = store; }
   const char* state() const { return control_of(*store_).view().state; }
   static backend::LogControl& control_of(backend::Backend& store) { return *store.log_control(); }
@@ -74,9 +78,11 @@ class SimLog {
   co::Random random_;
   const std::size_t unit_;
   const write_log::Sabotage sabotage_;
+  const SimBackend& behind_;
   Verdict& verdict_;
-  std::deque<test::Medium> media_;           // by the owner that the label names
-  bool has_failed_ = false;                  // perhaps
+  std::deque<test::Medium> media_;  // by the owner that the label names
+  bool has_failed_ = false;         // perhaps
+  bool has_failed_behind_ = false;
   test::SimDisk* disk_ = nullptr;            // of the log that is open, or being opened
   write_log::LoggedStore* store_ = nullptr;  // that is open
 };
