@@ -382,7 +382,8 @@ void Monitor::look_at_window(TimePoint now, const std::vector<Issued*>& unanswer
   if (window == 0) {
     window = std::max<std::size_t>(1, scsi::StalledLuns::room / (siblings_ + 1));
   }
-  const bool recent = now - std::max(*stalled_since_, window_since_) <= moment + glance;
+  const TimePoint since = std::max(*stalled_since_, window_since_);
+  const bool recent = now - since <= moment + glance;
   const bool held = last_holding_.has_value() && now - *last_holding_ <= moment + glance;
   // Then nothing is shed. (Nobody is held if all that wait are copies from the neighbour.)
   const bool unbelieved = may_be_first_busy_.has_value() &&
@@ -390,17 +391,28 @@ void Monitor::look_at_window(TimePoint now, const std::vector<Issued*>& unanswer
   if (recent || held || unbelieved || unanswered.size() <= window) {
     return;
   }
+  // A copy from the neighbour that was older than busy_for when it might have been shed is kept:
+  // BUSY is not believed for it. It waits for the neighbour, so it does not make the LUN hold its
+  // commands (for any other command of that age the LUN holds all, see `held`). Such copies take up
+  // the window; if they are more than that, they alone stay.
+  const Nanoseconds believed_for = changes_.back().limits.busy_for;
   std::size_t counted = 0;
+  std::size_t kept = 0;
   for (const Issued* const command : unanswered) {
     const Nanoseconds shortest = deadlines(command->arrived, now).first;
     const bool ends = now - command->arrived >= time_of_its_own(shortest);
     const bool counts =
         log_ != nullptr ? command->store_alone : !may_be_held(*command) || !at_store(*command, now);
-    counted += counts && !ends ? 1U : 0U;
+    if (counts && !ends) {
+      ++counted;
+      const bool too_old = since + glance - command->arrived >= believed_for;
+      kept += command->wish.from_neighbour && too_old ? 1U : 0U;
+    }
   }
-  if (counted > window) {
+  const std::size_t allowed = std::max(window, kept);
+  if (counted > allowed) {
     verdict_.complain("{}: stalled for {} s, and {} commands are unanswered, {} are allowed",
-                      seconds(now.since_start), seconds(now - *stalled_since_), counted, window);
+                      seconds(now.since_start), seconds(now - *stalled_since_), counted, allowed);
   }
 }
 

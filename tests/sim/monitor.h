@@ -16,6 +16,7 @@
 //   stalled    stalled() agrees with the age of the store's oldest operation.
 //   window     A moment after a LUN became stalled, it has no more than stall_window unanswered
 //              commands that are not held, or its share of the room; unless it holds all commands.
+//              Copies from the neighbour, for which BUSY was not believed by then, may be more.
 //   no reason  No command is answered BUSY well before the deadline unless the LUN is stalled, or
 //              was a moment ago. (Commands that may be held are left out: a stall may have held
 //              them long ago.)
