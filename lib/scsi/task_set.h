@@ -64,11 +64,12 @@
 // makes a stall, counts in the stalled tier.
 //
 // TOGETHER. After BUSY, Linux sends a disk nothing more until another command of that disk has been
-// done, or none is outstanding (device_blocked, in scsi_dev_queue_ready of drivers/scsi/scsi_lib.c).
-// So one read that was answered BUSY at its deadline, while a younger one still waits for a stalled
-// store, would keep back the changes that the log could take, until the younger one is answered. So
-// when the deadline of one comes, all that wait for a stalled store are ended with it, if the log is
-// well. The initiator sends them again at once, and they have one deadline from then on.
+// done, or none is outstanding (device_blocked, in scsi_dev_queue_ready of
+// drivers/scsi/scsi_lib.c). So one read that was answered BUSY at its deadline, while a younger one
+// still waits for a stalled store, would keep back the changes that the log could take, until the
+// younger one is answered. So when the deadline of one comes, all that wait for a stalled store are
+// ended with it, if the log is well. The initiator sends them again at once, and they have one
+// deadline from then on.
 //
 // CLOSING. shut() answers everything in bounded time, held commands too. A command that may become
 // an orphan is answered BUSY. If a command must not become one, and the backend cannot end it, it
