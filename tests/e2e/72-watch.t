@@ -38,9 +38,11 @@ is "$(bounded 20 "$CTL" watch --for 1s > "$TEST_DIR/short"; echo $?)" 0 "watch -
 : > "$SEEN"
 "$CTL" watch --json >> "$SEEN" 2> "$TEST_DIR/notes" 3>&- &
 watcher=$!
-# What the kernel says of targets goes to those that listen then: generic netlink, which is 16.
-listens() { awk -v pid="$watcher" '$2 == 16 && $3 == pid { found = 1 } END { exit !found }' /proc/net/netlink; }
+# What the kernel says of targets goes to those that listen then: generic netlink, which is 16. libnl makes the port of
+# the process id, in its lower 22 bits, and a number.
+listens() { awk -v pid="$watcher" '$2 == 16 && $3 % 4194304 == pid { found = 1 } END { exit !found }' /proc/net/netlink; }
 ok "it listens to the kernel" wait_for 30 "its socket" listens
+pause 1 # until it has joined
 is "$(< "$TEST_DIR/notes")" "" "all its sources are there"
 
 make_lun vol0 64M "file=/srv/$TEST_NAME.vol0.raw;fault=$FAULT" || bail "no vol0"
