@@ -42,8 +42,10 @@ Bytes8 from_source(const std::vector<CopyRange>& ranges) {
 
 // LUN `to` is sent the copies; they read `from`. Each has an executor of its own.
 struct Pair {
-  explicit Pair(const char* group = "g", lun::LunSetup source = setup_of("from", "g"))
-      : from{source, true, &offers}, to{setup_of("to", group), true, &offers} {
+  explicit Pair(const char* group = "g", const lun::LunSetup& source = setup_of("from", "g"))
+      : Pair{source, setup_of("to", group)} {}
+  Pair(const lun::LunSetup& source, const lun::LunSetup& target)
+      : from{source, true, &offers}, to{target, true, &offers} {
     from.serial = source_serial;
     assert_true(from.send(test_unit_ready).good());
     assert_true(to.send(test_unit_ready).good());
@@ -292,6 +294,25 @@ void a_source_that_hangs_is_no_trouble_of_the_lun(void**) {
   assert_true(read.ended && read.status == scsi::Status::busy);
 }
 
+// What waits for another LUN takes up the window of a stalled one as all else does.
+void copies_are_shed_when_their_own_lun_stalls(void**) {
+  lun::LunSetup target = setup_of("to", "g");
+  target.config.deadline = 20s;
+  target.config.stall_after = 500ms;
+  target.config.stall_window = 4;
+  Pair luns{setup_of("from", "g"), target};
+  luns.from.spy->gate.reset();
+  luns.to.spy->gate.reset();
+  assert_false(luns.to.send(read_one, Bytes8(block)).ended);
+  const Bytes8 list = from_source({{0, 0, 8}});
+  for (int i = 0; i < 8; ++i) {
+    assert_false(luns.copy(list).ended);
+  }
+  luns.run_for(1s);
+  assert_true(luns.to.lun->task_set()->stalled());
+  assert_int_equal(luns.to.lun->task_set()->unanswered(), 4);
+}
+
 // Its first commands came while it was becoming ready.
 void a_lun_that_was_becoming_ready_may_be_offered(void**) {
   lun::CopyOffers offers;
@@ -389,6 +410,7 @@ int main() {
       cmocka_unit_test(the_log_names_the_lun_that_is_waited_for),
       cmocka_unit_test(copies_within_the_lun_go_on_meanwhile),
       cmocka_unit_test(a_source_that_hangs_is_no_trouble_of_the_lun),
+      cmocka_unit_test(copies_are_shed_when_their_own_lun_stalls),
       cmocka_unit_test(a_lun_that_was_becoming_ready_may_be_offered),
       cmocka_unit_test(a_retry_copies_once_the_source_answers_again),
       cmocka_unit_test(a_source_that_closes_aborts_the_copy),
