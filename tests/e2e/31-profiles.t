@@ -10,17 +10,11 @@ bus_policy
 test_cleanup() { rm -f "$file"; }
 file=/etc/ballast/ballast.conf
 ballastctl() { bounded 20 "$LAB_BUILD/ballastctl" "$@"; }
-# told NAME FILTER: a LUN that has not answered within a second, as happens on a slow machine, is asked again.
-told() {
-    local tries said
-    for tries in 1 2 3 4 5; do
-        said=$(ballastctl config --json vol0 | jq -r --arg name "$1" ".luns[0].settings[] | select(.name == \$name) | $2")
-        [[ -z $said ]] || break
-    done
-    echo "$said"
+told() { # NAME FILTER
+    ballastctl config --json vol0 | jq -r --arg name "$1" ".luns[0].settings[] | select(.name == \$name) | $2"
 }
-setting() { told "$1" '.value + " " + .from'; }
-in_force() { told "$1" .in_force; }
+setting() { until_said told "$1" '.value + " " + .from'; }
+in_force() { until_said told "$1" .in_force; }
 
 mkdir -p /etc/ballast
 cat > "$file" << 'CONF'

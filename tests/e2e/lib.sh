@@ -173,6 +173,17 @@ gone() { # PID: it has ended, even if nobody has waited for it
 # Waits until udev has done what there was to do.
 settle() { bounded 30 udevadm settle --timeout=$((20 * ${LAB_SLOW:-1})); }
 
+# until_said COMMAND...: what it prints. If that is nothing, it is asked again, up to five times: a LUN may not answer
+# within a second on a slow machine.
+until_said() {
+    local tries said
+    for tries in 1 2 3 4 5; do
+        said=$("$@")
+        [[ -z $said ]] || break
+    done
+    echo "$said"
+}
+
 # ---- the daemon -------------------------------------------------------------
 
 load_modules() {

@@ -93,15 +93,8 @@ key_held() { holder a | sed -n 's/.*Key=//p' | tr -d ' '; }
 
 # ---- the gateways ----
 
-# A LUN that has not answered within a second, as happens on a slow machine, is asked again.
-field() {
-    local tries said
-    for tries in 1 2 3 4 5; do
-        said=$("$CTL" list --json | jq -r ".luns[] | select(.name == \"$1\") | .$2")
-        [[ -z $said ]] || break
-    done
-    echo "$said"
-}
+field() { until_said listed "$@"; }
+listed() { "$CTL" list --json | jq -r ".luns[] | select(.name == \"$1\") | .$2"; }
 access_is() { [[ $(field "$1" access) == "$2" ]]; }
 activate() { bounded 40 "$CTL" activate "$1"; }
 # Until it has worked: it waits for a store that stands still no longer than ten seconds.
