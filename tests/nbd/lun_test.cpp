@@ -98,10 +98,7 @@ void servers_are_reached_over_tcp(void**) {
 
 std::string log_of_refusal() {
   std::string log;
-  assert_true(eventually([&] {
-    log += take_log();
-    return log.find("cannot be opened") != std::string::npos;
-  }));
+  assert_true(log_says(log, {"cannot be opened"}));
   return log;
 }
 

@@ -148,10 +148,7 @@ void a_server_that_is_not_there_yet_is_waited_for(void**) {
   std::vector<std::byte> data(4096, std::byte{9});
   assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, busy);
   std::string log;
-  assert_true(eventually([&] {
-    log += take_log();
-    return log.find("becoming ready: cannot connect") != std::string::npos;
-  }));
+  assert_true(log_says(log, {"becoming ready: cannot connect"}));
   server.start();
   assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
   assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, good);

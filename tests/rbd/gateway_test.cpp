@@ -57,10 +57,7 @@ void expect_refused(const char* image, const char* words) {
   // On a busy machine the LUN may be there before it is refused.
   const auto lun = add_gateway(image, 1);
   std::string log;
-  const bool refused = eventually([&] {
-    log += take_log();
-    return log.find("cannot be opened") != std::string::npos;
-  });
+  const bool refused = log_says(log, {"cannot be opened"});
   if (!refused || log.find(words) == std::string::npos) {
     print_error("%s: %s\n", image, log.c_str());
     assert_true(false);

@@ -67,10 +67,7 @@ void expect_refused(const std::string& string, std::initializer_list<const char*
   (void)take_log();
   const auto lun = Lun::add(string, sized(mibs));
   std::string log;
-  const bool refused = ring_test::eventually([&] {
-    log += take_log();
-    return log.find("cannot be opened") != std::string::npos;
-  });
+  const bool refused = ring_test::log_says(log, {"cannot be opened"});
   for (const char* word : words) {
     if (!refused || log.find(word) == std::string::npos) {
       print_error("%s: \"%s\" does not say \"%s\"\n", string.c_str(), log.c_str(), word);

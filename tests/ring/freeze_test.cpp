@@ -170,10 +170,7 @@ void a_lun_that_hangs_is_closed_and_keeps_its_file_until_the_storage_lets_go(voi
   assert_non_null(lun.get());
   assert_true(lun->execute(test_unit_ready()).becoming_ready());
   std::string log;
-  assert_true(eventually([&] {
-    log += take_log();
-    return log.find("locked by") != std::string::npos;
-  }));
+  assert_true(log_says(log, {"locked by"}));
   storage.rules("");
   assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
   std::vector<std::byte> back(data.size());

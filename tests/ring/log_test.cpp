@@ -125,10 +125,7 @@ void assert_refused(const std::string& config, const char* why) {
   const auto lun = Lun::add(config);
   assert_non_null(lun.get());
   std::string said;
-  assert_true(eventually([&] {
-    said += take_log();
-    return std::strstr(said.c_str(), "cannot be opened") != nullptr;
-  }));
+  assert_true(log_says(said, {"cannot be opened"}));
   if (std::strstr(said.c_str(), why) == nullptr) {
     std::fprintf(stderr, "%s\n", said.c_str());
     assert_true(false);

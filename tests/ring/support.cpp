@@ -108,6 +108,18 @@ bool eventually(const std::function<bool()>& holds, int looks) {
   return false;
 }
 
+bool log_says(std::string& log, const std::vector<const char*>& all) {
+  return eventually([&] {
+    log += take_log();
+    for (const char* const text : all) {
+      if (std::strstr(log.c_str(), text) == nullptr) {
+        return false;
+      }
+    }
+    return true;
+  });
+}
+
 Standstill::Standstill()
     : thread_{[this] {
         using Clock = std::chrono::steady_clock;

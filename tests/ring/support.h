@@ -59,6 +59,10 @@ bool has_attributes(const char* parent);
 // Waits until `holds` returns true: asks it `looks` times, 10 ms apart. Returns whether it did.
 bool eventually(const std::function<bool()>& holds, int looks = 3000);
 
+// Reads the log, and adds what it read to `log`, until that has all of these, in any order. Returns
+// whether they came.
+bool log_says(std::string& log, const std::vector<const char*>& all);
+
 // The longest time in which this machine has let a thread of ours wait, while this object lived. On
 // a busy one a LUN that nothing holds up looks as if it stood still for as long.
 class Standstill {

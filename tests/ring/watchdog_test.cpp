@@ -19,19 +19,6 @@ namespace {
 
 constexpr unsigned good = 0x00;
 
-// Reads the log until it has all of these, in any order. Returns what it read.
-bool log_says(std::string& log, const std::vector<const char*>& all) {
-  return eventually([&] {
-    log += take_log();
-    for (const char* const text : all) {
-      if (std::strstr(log.c_str(), text) == nullptr) {
-        return false;
-      }
-    }
-    return true;
-  });
-}
-
 void a_lun_that_is_held_up_is_logged_and_so_is_its_going_on(void**) {
   const Folder folder{"/dev/shm"};
   std::ofstream{folder.file("faults")} << "read block=15s first=1\n";
