@@ -59,7 +59,7 @@ like "$(said)" 'nothing was done: add --yes' "and that nothing was done"
 
 # --- a drill, beside a LUN that is in use ---
 # A slow machine must not make it look stalled.
-make_lun vol0 64M "file=/srv/$TEST_NAME.vol0.raw;stall_after=30s" || bail "no vol0"
+make_lun vol0 64M "file=/srv/$TEST_NAME.vol0.raw;stall_after=15s" || bail "no vol0"
 export_luns
 ok "another LUN is logged in" login
 saved=/etc/rtslib-fb-target/saveconfig.json
