@@ -139,7 +139,8 @@ include $(sort $(wildcard kmodules/*.mk targetcli-config/*/*.mk tests/*/*.mk ci/
 tools:
 
 # --- unit tests ----------------------------------------------------------------------------------
-unit_sources := $(sort $(wildcard tests/unit/*/*_test.cpp))
+UNIT_ROOMS ?= $(rooms)
+unit_sources := $(sort $(foreach r,$(UNIT_ROOMS),$(wildcard tests/unit/$(r)/*_test.cpp)))
 unit_tests := $(patsubst %.cpp,$(B)/%,$(unit_sources))
 room_of = $(notdir $(patsubst %/,%,$(dir $(1))))
 
@@ -178,7 +179,9 @@ run: deps-build $(if $(HOST),,deps-lab)
 check-long: deps-build deps-check deps-lab deps-deb deps-long
 	@ci/step --begin
 	@ci/step "build" $(sub) all
+	-@ci/step "lint" ci/lint
 	-@ci/step "unit tests, debug" $(sub) VARIANT=debug unit
+	-@ci/step "unit tests of all rooms under TSan" $(sub) VARIANT=tsan unit
 	-@ci/step "a LUN's life while something runs out" $(sub) check-limits
 	-@ci/step "LUNs with a log, killed 150 times" $(sub) check-kill
 	-@ci/step "LUNs that come and go for an hour" $(sub) check-soak
