@@ -38,9 +38,9 @@ Keys keys_of(LunConfig& config) {
     keys.push_back(key);
   }
   keys.push_back({"profile", config::WrittenText{config.profile, check_profile_name,
-                                                 "the name of a profile in ballast.conf"}});
+                                                 "a name in ballast.conf"}});
   keys.push_back({"copy_group", config::WrittenText{config.copy_group, check_profile_name,
-                                                    "the name of a group of LUNs"}});
+                                                    "the name of a group"}});
   // A multiple of 4096 is a multiple of every block size. 32 MiB bounds the work of one command.
   keys.push_back({"write_same_max", config::Size{config.write_same_max, 4_KiB, 32768_KiB, 4_KiB}});
   constexpr Bytes most_room{std::uint64_t{1} << 50};
