@@ -98,7 +98,9 @@ endif
 # Says what to install, instead of a compiler error about the first header that is missing.
 .PHONY: build-packages
 build-packages:
-	@pkg-config --exists liburing fmt gio-2.0 libnl-genl-3.0 libkmod libsystemd libarchive smartcols 2> /dev/null || \
+	@{ pkg-config --exists liburing fmt gio-2.0 libnl-genl-3.0 libkmod libsystemd libarchive smartcols prometheus-cpp-core 2> /dev/null && \
+	  printf '#if !__has_include(<%s>)\n#error\n#endif\n' CLI/CLI.hpp boost/intrusive/set.hpp civetweb.h libnbd.h \
+	  nlohmann/json.hpp rbd/librbd.h | $(CXX) -E -x c++ -; } > /dev/null 2>&1 || \
 	  { ci/deps --missing build; echo "make: a package is missing: run ci/deps build" >&2; exit 1; }
 
 $(B)/obj/tests/%.o: product = $(CXXFLAGS_tests_$(VARIANT))
@@ -279,8 +281,8 @@ help:
 	@echo 'make                 the plugin, build/handler_ballast.so, and the tools'
 	@echo 'make run             a real iSCSI login to a Ballast LUN, in a guest (HOST=1: on this machine;'
 	@echo '                     BACKEND=nbd: on an NBD export instead of a file; BACKEND=rbd: in a real Ceph)'
-	@echo 'make check           all tests'
-	@echo 'make check-long      slower proofs'
+	@echo 'make check           the tests'
+	@echo 'make check-long      slower proofs, of hours'
 	@echo 'make bench           against LIO and stock tcmu-runner, in a guest'
 	@echo 'make bench-suite     libiscsi'\''s conformance suite against LIO, stock tcmu-runner and Ballast, in a guest'
 	@echo 'make bench-trace     where the time of one command goes, in a guest'
