@@ -181,6 +181,13 @@ Wish Initiator::draw() {
   } else if (lot < 96 || !lun_.config().capabilities.volatile_cache) {
     wish = draw_expecting(range);
     wish.kind = Kind::verify;
+    if (random_.chance(1, 4)) {
+      wish.bytchk = 0;
+      wish.expected.clear();
+    } else if (random_.chance(1, 3)) {
+      wish.bytchk = 3;
+      std::fill(wish.expected.begin(), wish.expected.end(), wish.expected.front());
+    }
   } else {
     wish.kind = Kind::mode_select;
     wish.write_cache = random_.chance(1, 2);

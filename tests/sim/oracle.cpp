@@ -215,7 +215,7 @@ void Oracle::record(const Issued& command) {
       access.kind = Access::Kind::put;
       access.content = wish.put(index);
       access.certain = command.good() && (wish.kind != Kind::unmap || command.unmapped_are_zeros);
-    } else if (!command.good() || (wish.kind != Kind::read && wish.kind != Kind::verify)) {
+    } else if (!command.good() || (wish.kind != Kind::read && wish.expected.empty())) {
       return;
     } else {
       access.kind = Access::Kind::get;

@@ -141,6 +141,9 @@ std::string Wish::description() const {
   if (kind == Kind::start_stop) {
     text += start ? " START=1" : " START=0";
   }
+  if (kind == Kind::verify) {
+    text += fmt::format(" BYTCHK={}", bytchk);
+  }
   return text + (fua ? " FUA" : "") + (may_unmap ? " UNMAP" : "");
 }
 
@@ -163,7 +166,8 @@ std::vector<std::uint8_t> cdb_of(const Wish& wish) {
     case Wish::Kind::compare_and_write:
       return compare_and_write_cdb(wish);
     case Wish::Kind::verify:
-      return ranged(wish.sixteen ? 0x8f : 0x2f, compare_all, wish.range());
+      return ranged(wish.sixteen ? 0x8f : 0x2f, static_cast<std::uint8_t>(wish.bytchk << 1),
+                    wish.range());
     case Wish::Kind::mode_select:
       return {0x15, 0x10, 0, 0, mode_header + caching_page, 0};
     case Wish::Kind::start_stop:
@@ -188,7 +192,8 @@ std::vector<std::byte> data_of(const Wish& wish) {
     return bytes_of(copy_parameters(wish));
   }
   std::vector<std::byte> data;
-  append(&data, wish.expected);
+  const bool one_for_all = wish.kind == Wish::Kind::verify && wish.bytchk == 3;
+  append(&data, std::span{wish.expected}.first(one_for_all ? 1 : wish.expected.size()));
   append(&data, wish.data);
   return data;
 }

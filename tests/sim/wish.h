@@ -32,7 +32,7 @@ struct Wish {
     unmap,
     flush,  // SYNCHRONIZE CACHE
     compare_and_write,
-    verify,       // BYTCHK 01
+    verify,
     mode_select,  // WCE
     start_stop,
     copy,  // EXTENDED COPY
@@ -42,6 +42,7 @@ struct Wish {
   bool fua = false;
   bool and_verify = false;      // WRITE AND VERIFY, BYTCHK 01
   bool may_unmap = false;       // UNMAP of WRITE SAME
+  std::uint8_t bytchk = 1;      // verify: 0 without data; 3 with one block for all
   bool write_cache = true;      // mode_select
   bool start = true;            // start_stop
   bool from_neighbour = false;  // copy: the sources are there
@@ -49,7 +50,7 @@ struct Wish {
   std::vector<Range> ranges;
   std::vector<Range> sources;     // copy: for each range one of the same size
   std::vector<Content> data;      // by block; one for write_same; copy: what the sources hold
-  std::vector<Content> expected;  // compare_and_write, verify
+  std::vector<Content> expected;  // compare_and_write, verify; by block; none for BYTCHK 0
 
   const Range& range() const { return ranges.front(); }
   bool changes() const {
