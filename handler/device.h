@@ -178,7 +178,9 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   co::Task<void> sweep_now_and_then();
   std::size_t unanswered() const override { return lun_->unanswered(); }
   bool daemon_is_asleep() const override;
-  void answer_thrown_away(std::uint16_t cmd_id) override { ring_->answer_thrown_away(cmd_id); }
+  void answer_thrown_away(std::uint16_t cmd_id) override {
+    ring_->answer_thrown_away(cmd_id, lun_->descriptor_sense());
+  }
   void abort_named(const PassedOver& names, std::size_t named) override;
   void skip_to(std::uint32_t position) override { ring_->skip_to(position); }
 

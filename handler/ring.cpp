@@ -101,7 +101,7 @@ void Ring::answer(abi::tcmulib_cmd* cmd, scsi::Status status) {
 
 // This command has no tcmulib_cmd, and there may be no memory for one. So the answer is written
 // here, in the same way as tcmulib_command_complete writes it.
-void Ring::answer_thrown_away(std::uint16_t cmd_id) {
+void Ring::answer_thrown_away(std::uint16_t cmd_id, bool descriptor_sense) {
   constexpr std::uint8_t check_condition = 0x02;
   std::uint32_t behind = 0;
   abi::tcmu_cmd_entry_hdr* const entry = oldest_command(&behind);
@@ -112,7 +112,8 @@ void Ring::answer_thrown_away(std::uint16_t cmd_id) {
   auto* const answer = reinterpret_cast<abi::tcmu_cmd_rsp*>(entry + 1);
   answer->scsi_status = check_condition;
   std::uint8_t sense[abi::SENSE_BUFFERSIZE]{};
-  scsi::encode(scsi::illegal_request(scsi::asc::invalid_command_operation_code), false, sense);
+  scsi::encode(scsi::illegal_request(scsi::asc::invalid_command_operation_code), descriptor_sense,
+               sense);
   std::copy(std::begin(sense), std::end(sense), answer->sense_buffer);
   __atomic_store_n(&mailbox_->cmd_tail, behind, __ATOMIC_RELEASE);
   ++stats_.answers;

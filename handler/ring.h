@@ -51,8 +51,8 @@ class Ring final : public co::TickHook {
   // Answers with `status` alone, without data or sense; not for CHECK CONDITION.
   void answer(abi::tcmulib_cmd* cmd, scsi::Status status);
   // Answers a command that the daemon read and threw away with CHECK CONDITION, INVALID COMMAND
-  // OPERATION CODE. Allocates nothing.
-  void answer_thrown_away(std::uint16_t cmd_id);
+  // OPERATION CODE, in descriptor format if D_SENSE is set. Allocates nothing.
+  void answer_thrown_away(std::uint16_t cmd_id, bool descriptor_sense);
 
   // Moves cmd_tail to `head`, over entries that need no answer.
   void skip_to(std::uint32_t head);

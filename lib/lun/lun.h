@@ -152,6 +152,8 @@ class Lun final : private backend::AccessWatcher {
   // inspect(). ENOMEM: there was no memory for it.
   using Inspected = std::function<void(Result<watch::LunSnapshot>)>;
   void inspect(const watch::Lists& lists, Nanoseconds patience, Inspected told);
+  // D_SENSE: the format of the sense data of its answers.
+  bool descriptor_sense() const { return disk_ != nullptr && disk_->modes().descriptor_sense(); }
   // Null while the LUN is becoming ready.
   scsi::TaskSet* task_set() { return task_set_.get(); }
   const volume::Volume* volume() const { return volume_.get(); }

@@ -539,6 +539,25 @@ void a_thrown_away_command_with_nothing_behind_it_is_answered(void**) {
   assert_true(lun->ring_is_empty());
 }
 
+void a_thrown_away_command_has_its_sense_data_in_descriptors_if_d_sense_is_set(void**) {
+  const auto lun = Lun::add("memory");
+  std::vector<std::byte> list(4 + 12);
+  list[4] = std::byte{0x0a};
+  list[5] = std::byte{10};
+  list[6] = std::byte{0x04};  // D_SENSE
+  list[7] = std::byte{0x10};  // as MODE SENSE has it: unrestricted reordering
+  list[9] = std::byte{0x40};  // TAS
+  assert_int_equal(mode_select(*lun, list).status, 0);
+  Countdown answers{1};
+  assert_true(lun->submit(Cdb{0xc1, 0, 0, 0, 0, 0}, Direction::none, {}, answers.done()));
+  lun->queue_task_management();
+  assert_true(answers.wait());
+  const Answer answer = answers.last_bad();
+  assert_int_equal(answer.sense[0], 0x72);
+  assert_int_equal(answer.sense[1], 0x05);
+  assert_int_equal(answer.sense[2], 0x20);
+}
+
 void task_management_notices_are_passed_over(void**) {
   const auto lun = Lun::add("memory");
   Countdown answers{2};
@@ -745,6 +764,7 @@ int main() {
       cmocka_unit_test(a_lun_without_serial_works_and_says_so),
       cmocka_unit_test(commands_the_daemon_throws_away_are_answered),
       cmocka_unit_test(a_thrown_away_command_with_nothing_behind_it_is_answered),
+      cmocka_unit_test(a_thrown_away_command_has_its_sense_data_in_descriptors_if_d_sense_is_set),
       cmocka_unit_test(task_management_notices_are_passed_over),
       cmocka_unit_test(commands_that_the_daemon_tracks_are_refused),
       cmocka_unit_test(every_operation_has_a_way_through),
