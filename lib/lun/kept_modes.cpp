@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -68,23 +70,61 @@ Result<std::optional<Values>> read(const KeptModes::Place& place) {
 
 using Writing = co::ErrandAnswer<Result<void>>;
 
-std::shared_ptr<Writing> begin_to_write(const KeptModes::Place& place, const Values& values) {
-  auto writing = std::make_shared<Writing>();
-  const bool sent = send_errand(
-      "ballast/modes", [writing, place, text = text_of(place, values), turn = next_turn()] {
-        writing->give(replace_file(place.folder, place.lun, text, turn));
-      });
-  return sent ? writing : nullptr;
-}
-
-void say_not_kept(const std::string& lun, std::string_view why) {
-  log(LogLevel::warning,
-      "{}: what an initiator has set with MODE SELECT is not kept ({}): if the daemon is started "
-      "again, the LUN has its defaults, and initiators do not learn of it",
-      lun, why);
-}
-
 }  // namespace
+
+// Shared with its errand, which may outlive the LUN.
+class KeptModes::Writer : public std::enable_shared_from_this<Writer> {
+ public:
+  explicit Writer(const Place& place) : place_{place} {}
+
+  // Nothing: no thread can be had. Throws std::bad_alloc.
+  std::shared_ptr<Writing> write(std::string text) {
+    Order order{std::move(text), next_turn(), std::make_shared<Writing>()};
+    const std::shared_ptr<Writing> writing = order.writing;
+    const std::lock_guard lock{mutex_};
+    next_ = std::move(order);
+    if (!under_way_) {
+      under_way_ = send_errand("ballast/modes", [self = shared_from_this()] { self->work(); });
+      if (!under_way_) {
+        next_.reset();
+        return nullptr;
+      }
+    }
+    return writing;
+  }
+
+ private:
+  struct Order {
+    std::string text;
+    std::uint64_t turn;
+    std::shared_ptr<Writing> writing;
+  };
+
+  void work() {
+    while (const std::optional<Order> order = take()) {
+      Result<void> ended = Error{ENOMEM, "no memory"};
+      try {
+        ended = replace_file(place_.folder, place_.lun, order->text, order->turn);
+      } catch (const std::bad_alloc&) {
+        // then that is what it says
+      }
+      order->writing->give(std::move(ended));
+    }
+  }
+  std::optional<Order> take() {
+    const std::lock_guard lock{mutex_};
+    under_way_ = next_.has_value();
+    return std::exchange(next_, std::nullopt);
+  }
+
+  const Place place_;
+  std::mutex mutex_;
+  std::optional<Order> next_;
+  bool under_way_ = false;
+};
+
+KeptModes::KeptModes(co::Executor& executor, Place place)
+    : executor_{executor}, place_{std::move(place)}, writer_{std::make_shared<Writer>(place_)} {}
 
 Result<std::optional<Values>> KeptModes::find(const Place& place) {
   if (place.folder.empty()) {
@@ -97,26 +137,32 @@ Result<std::optional<Values>> KeptModes::find(const Place& place) {
                            : Error{ETIMEDOUT, fmt::format("{} does not answer", place.folder)};
 }
 
-co::Task<void> KeptModes::keep(Values values) {
+co::Task<bool> KeptModes::keep(Values values) {
   std::shared_ptr<Writing> writing;
   try {
-    writing = begin_to_write(place_, values);
+    writing = writer_->write(text_of(place_, values));
   } catch (const std::bad_alloc&) {
     // then it is not kept
   }
   if (writing == nullptr) {
-    say_not_kept(place_.lun, "there is no memory or no thread for it");
-    co_return;
+    co_return say_not_kept("there is no memory or no thread for it");
   }
   const bool given = co_await co::given_within(executor_, writing, patience);
   if (!given) {
-    say_not_kept(place_.lun, "the folder does not answer");
-    co_return;
+    co_return say_not_kept("the folder does not answer");
   }
   const Result<void> ended = writing->take();
-  if (!ended.ok()) {
-    say_not_kept(place_.lun, ended.error().message);
+  co_return ended.ok() || say_not_kept(ended.error().message);
+}
+
+bool KeptModes::say_not_kept(std::string_view why) {
+  if (const auto left_out = lines_.next_in_words(executor_.now()); left_out.has_value()) {
+    log(LogLevel::warning,
+        "{}: what an initiator has set with MODE SELECT is not kept ({}): if the daemon is started "
+        "again, the LUN has its defaults, and initiators do not learn of it{}",
+        place_.lun, why, *left_out);
   }
+  return false;
 }
 
 }  // namespace ballast::lun

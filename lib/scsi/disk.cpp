@@ -44,7 +44,8 @@ Disk::Disk(volume::Volume& volume, DiskConfig config)
       largest_transfer_{std::max(config_.max_transfer_blocks, config_.tolerated_transfer_blocks)},
       modes_{volume.capabilities().volatile_cache,
              volume.capabilities().volatile_cache && !volume.capabilities().write_through,
-             volume.capabilities().room ? std::optional<std::uint32_t>{0} : std::nullopt},
+             volume.capabilities().room ? std::optional<std::uint32_t>{0} : std::nullopt,
+             config_.mode_keeper != nullptr},
       mode_changes_{executor_, "its turn to change the modes"},
       copy_buffers_{executor_, "a buffer to copy with"},
       source_buffers_{executor_, "a buffer to copy from another LUN with"} {
@@ -154,10 +155,18 @@ bool Disk::supports(const Operation& operation) const {
   return false;
 }
 
-bool Disk::serves_opcode(std::uint8_t opcode) const {
-  return std::ranges::any_of(operations(), [&](const Operation& operation) {
+bool Disk::has_opcode(std::span<const Operation> rows, std::uint8_t opcode) const {
+  return std::ranges::any_of(rows, [&](const Operation& operation) {
     return operation.opcode == opcode && supports(operation);
   });
+}
+
+bool Disk::serves_opcode(std::uint8_t opcode) const {
+  return has_opcode(operations(), opcode);
+}
+
+bool Disk::reports_opcode(std::uint8_t opcode) const {
+  return serves_opcode(opcode) || has_opcode(kernel_operations(), opcode);
 }
 
 std::uint8_t Disk::usage(const Operation& operation, std::size_t byte) const {

@@ -191,7 +191,11 @@ class Disk {
   // Properties that follow from configuration, backend and mode pages. The pages and the checks of
   // commands use them.
   bool supports(const Operation& operation) const;
+  // Whether some command with this opcode is one of `rows` that the LUN supports; is served; is
+  // served here or by the kernel.
+  bool has_opcode(std::span<const Operation> rows, std::uint8_t opcode) const;
   bool serves_opcode(std::uint8_t opcode) const;
+  bool reports_opcode(std::uint8_t opcode) const;
   // A byte of the CDB USAGE DATA: the table's, less the bits that this LUN does not support.
   std::uint8_t usage(const Operation& operation, std::size_t byte) const;
   bool write_protected() const {
@@ -325,6 +329,7 @@ class Disk {
   std::uint64_t write_errors_ = 0;
   volume::Request nobody_;
   co::Mutex mode_changes_;
+  bool modes_are_kept_ = true;
   // One for each copy, so that no more are made at once; apart for those from another LUN, because
   // that may hang.
   io::ScratchPool copy_buffers_;

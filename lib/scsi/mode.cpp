@@ -16,6 +16,11 @@ constexpr std::size_t long_descriptor = 16;
 constexpr std::uint8_t wp = 0x80;
 constexpr std::uint8_t dpofua = 0x10;
 
+// SP of a MODE SELECT: its values are to be saved.
+bool asks_to_save(const Command& command) {
+  return (command.cdb[1] & 0x01) != 0;
+}
+
 // SBC-4, 6.5.2. Returns the length.
 std::size_t put_block_descriptor(std::span<std::uint8_t> to, BlockCount capacity, Bytes block,
                                  bool long_lba) {
@@ -62,7 +67,7 @@ Status Disk::mode_sense(Command& command) {
   if (!modes_.has(page, subpage)) {
     return fail(command, invalid_field_in_cdb(3));
   }
-  if (which == PageControl::saved) {
+  if (which == PageControl::saved && !modes_.saves()) {
     return fail(command, illegal_request(asc::saving_parameters_not_supported));
   }
   std::array<std::uint8_t, long_header + long_descriptor + ModePages::longest> data{};
@@ -99,6 +104,10 @@ Disk::ModeList Disk::read_mode_list(const Command& command) const {
     result.error = invalid_field_in_cdb(1, 4);
     return result;
   }
+  if (asks_to_save(command) && !modes_.saves()) {
+    result.error = invalid_field_in_cdb(1, 0);
+    return result;
+  }
   if (length == 0) {
     return result;
   }
@@ -114,8 +123,8 @@ Disk::ModeList Disk::read_mode_list(const Command& command) const {
   const std::span<std::uint8_t> list = std::span{bytes}.first(length);
   io::copy(std::as_writable_bytes(list), command.data.slice(0, length));
   result.length = length;
-  // In MODE SELECT, MODE DATA LENGTH is reserved, and WP and DPOFUA have no meaning. Initiators
-  // send back what MODE SENSE gave them, so these fields are ignored.
+  // In MODE SELECT, MODE DATA LENGTH and PS are reserved, and WP and DPOFUA have no meaning.
+  // Initiators send back what MODE SENSE gave them, so these fields are ignored.
   const std::size_t type_at = six ? 1 : 2;
   if (list[type_at] != 0) {
     result.error = invalid_field_in_parameter_list(type_at);
@@ -162,7 +171,7 @@ bool Disk::changes_modes_late(Command& command) {
   const std::uint64_t turn = modes_.next_turn();
   const bool flushes = modes_.write_cache() && list.selection.turns_cache_off();
   const bool keeps =
-      config_.mode_keeper != nullptr && modes_.after(list.selection, turn) != modes_.values();
+      modes_.saves() && (!modes_are_kept_ || modes_.after(list.selection, turn) != modes_.values());
   if (flushes || keeps) {
     command.turn = turn;
   }
@@ -192,24 +201,31 @@ co::Task<Status> Disk::change_modes(Command& command) {
   co_return finish(command, status, Lba{0}, true);
 }
 
-// The values are kept first: what is answered GOOD outlives the daemon. A command that is answered
-// BUSY meanwhile must have no effect, so then the values that hold are kept again.
+// The values are kept first: what is answered GOOD outlives the daemon. If they cannot be kept, a
+// command that asks to save them fails, and any other one changes them all the same. A command that
+// fails or is answered BUSY meanwhile must have no effect, so then the values that hold are kept
+// again.
 co::Task<IoStatus> Disk::keep_and_apply(Command& command, ModePages::Selection selection) {
   const co::Mutex::Guard alone = co_await mode_changes_.lock();
   ModePages::Values kept = modes_.values();
   const ModePages::Values wanted = modes_.after(selection, command.turn);
-  if (config_.mode_keeper != nullptr && wanted != kept && !request_of(command).stopped()) {
+  const bool keeps = modes_.saves() && (wanted != kept || !modes_are_kept_);
+  if (keeps && !request_of(command).stopped()) {
     kept = wanted;
-    co_await config_.mode_keeper->keep(wanted);
+    modes_are_kept_ = co_await config_.mode_keeper->keep(wanted);
   }
   const bool stopped = request_of(command).stopped();
-  if (!stopped) {
+  const bool unsaved = asks_to_save(command) && !modes_are_kept_;
+  if (!stopped && !unsaved) {
     modes_.apply(selection, command.turn);
   }
-  if (config_.mode_keeper != nullptr && kept != modes_.values()) {
-    co_await config_.mode_keeper->keep(modes_.values());
+  if (modes_.saves() && kept != modes_.values()) {
+    modes_are_kept_ = co_await config_.mode_keeper->keep(modes_.values());
   }
-  co_return stopped ? IoStatus::cancelled : IoStatus::ok;
+  if (stopped) {
+    co_return IoStatus::cancelled;
+  }
+  co_return unsaved ? IoStatus::not_supported : IoStatus::ok;
 }
 
 }  // namespace ballast::scsi

@@ -16,8 +16,9 @@ namespace ballast::scsi {
 class ModeKeeper {
  public:
   virtual co::Executor& executor() = 0;
-  // Ends within bounded time. If the values could not be kept, it has said so in the log.
-  virtual co::Task<void> keep(ModePages::Values values) = 0;
+  // Ends within bounded time; one at a time. False: the values could not be kept, which it has said
+  // in the log.
+  virtual co::Task<bool> keep(ModePages::Values values) = 0;
 
  protected:
   ~ModeKeeper() = default;

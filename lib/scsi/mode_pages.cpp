@@ -37,6 +37,8 @@ constexpr std::uint8_t situa = 0x01;  // one initiator hears of it, not each
 constexpr std::uint8_t enabled = 0x80;
 constexpr std::uint8_t available_resource = 0x01;  // a parameter's code in log page 0C
 
+// Byte 0 of a page, beside its code.
+constexpr std::uint8_t parameters_saveable = 0x80;
 constexpr std::uint8_t subpage_format = 0x40;
 
 void begin_page(std::span<std::uint8_t> out, std::uint8_t code, std::size_t length) {
@@ -71,7 +73,7 @@ bool ModePages::has(std::uint8_t page, std::uint8_t subpage) const {
 
 std::size_t ModePages::read(std::uint8_t page, std::uint8_t subpage, PageControl which,
                             std::span<std::uint8_t> out) const {
-  BALLAST_ASSERT(which != PageControl::saved);
+  BALLAST_ASSERT(which != PageControl::saved || saves_);
   BALLAST_ASSERT(out.size() >= longest);
   std::size_t length = 0;
   if (page == error_recovery || page == all_pages) {
@@ -102,23 +104,23 @@ std::size_t ModePages::read_error_recovery(PageControl which, std::span<std::uin
 }
 
 std::size_t ModePages::read_caching(PageControl which, std::span<std::uint8_t> out) const {
-  begin_page(out, caching, caching_length);
+  begin_page(out, caching | flag(saves_, parameters_saveable), caching_length);
   bool set = volatile_cache_;  // changeable
   if (which != PageControl::changeable) {
-    set = which == PageControl::current ? values_.write_cache : begins_with_cache_;
+    set = which == PageControl::defaults ? begins_with_cache_ : values_.write_cache;
   }
   out[2] = flag(set, wce);
   return caching_length;
 }
 
 std::size_t ModePages::read_control(PageControl which, std::span<std::uint8_t> out) const {
-  begin_page(out, control, control_length);
+  begin_page(out, control | flag(saves_, parameters_saveable), control_length);
   if (which == PageControl::changeable) {
     out[2] = d_sense;
     out[4] = swp;
     return control_length;
   }
-  const Values values = which == PageControl::current ? values_ : Values{};
+  const Values values = which == PageControl::defaults ? Values{} : values_;
   out[2] = flag(values.descriptor_sense, d_sense);
   out[3] = unrestricted_reordering;
   out[4] = flag(values.software_write_protect, swp);
@@ -154,9 +156,6 @@ std::optional<Sense> ModePages::judge_page(std::span<const std::uint8_t> page, s
                                            Selection* selection) const {
   const std::uint8_t code = page[0] & 0x3f;
   const std::uint8_t subpage = (page[0] & subpage_format) != 0 ? page[1] : std::uint8_t{0};
-  if ((page[0] & 0x80) != 0) {
-    return invalid_field_in_parameter_list(offset, 7);  // PS is reserved in MODE SELECT
-  }
   std::array<std::uint8_t, longest> current;
   std::array<std::uint8_t, longest> changeable;
   const std::size_t length = read(code, subpage, PageControl::current, current);

@@ -3,9 +3,10 @@
 // (01), Caching (08), Control (0A), Informational Exceptions Control (1C) and, if the store tells
 // how much room it has, Logical Block Provisioning (1C, subpage 02).
 //
-// Initiators can change WCE (if the backend has a volatile cache), D_SENSE and SWP. Changes outlive
-// the daemon (mode_keeper.h), but there are no saved values beside the current ones, as no
-// initiator sees the LUN reset. MODE SELECT first checks the whole list and then applies it, so a
+// Initiators can change WCE (if the backend has a volatile cache), D_SENSE and SWP. If somebody
+// keeps them (mode_keeper.h), each change is saved, whatever SP says: the saved values are the
+// current ones, so a reset of the LUN, which only the kernel sees, has nothing to bring back. MODE
+// SELECT first checks the whole list and then applies it, so a
 // list with an error changes nothing. Turning the cache off takes a flush, so it is applied late;
 // it does not undo a newer MODE SELECT. Driving thread only.
 #pragma once
@@ -42,16 +43,20 @@ class ModePages {
   static constexpr std::size_t threshold_at = 16;
 
   // `threshold`: see set_threshold(). Nothing: there are none.
-  ModePages(bool volatile_cache, bool write_cache, std::optional<std::uint32_t> threshold)
+  // `saves`: there are saved values.
+  ModePages(bool volatile_cache, bool write_cache, std::optional<std::uint32_t> threshold,
+            bool saves)
       : volatile_cache_{volatile_cache},
         begins_with_cache_{write_cache},
         threshold_{threshold},
+        saves_{saves},
         values_{.write_cache = write_cache} {}
 
   // What an earlier life of the LUN has kept.
   void restore(const Values& kept);
 
   const Values& values() const { return values_; }
+  bool saves() const { return saves_; }
   bool write_cache() const { return values_.write_cache; }
   bool descriptor_sense() const { return values_.descriptor_sense; }
   bool software_write_protect() const { return values_.software_write_protect; }
@@ -65,7 +70,7 @@ class ModePages {
   // subpages.
   bool has(std::uint8_t page, std::uint8_t subpage) const;
   // Writes the page (or all that are meant, in ascending order) to the front of `out`, which has at
-  // least `longest` bytes. Returns the length. Not for PageControl::saved.
+  // least `longest` bytes. Returns the length. PageControl::saved only if saves().
   std::size_t read(std::uint8_t page, std::uint8_t subpage, PageControl which,
                    std::span<std::uint8_t> out) const;
 
@@ -97,6 +102,7 @@ class ModePages {
   bool volatile_cache_;
   bool begins_with_cache_;
   std::optional<std::uint32_t> threshold_;
+  bool saves_;
   Values values_;
   std::uint64_t turns_ = 0;
   std::uint64_t caching_set_ = 0;  // the turn that set the page

@@ -131,7 +131,7 @@ constexpr Operation table[] = {
     write("WRITE (6)", usage_6(0x0a, 0x1f, 0xff, 0xff, 0xff)),
     in_standby(in_spite_of_attention(
         immediate("INQUIRY", usage_6(0x12, 0x01, 0xff, 0xff, 0xff), &Disk::inquiry))),
-    in_standby(mode_select("MODE SELECT (6)", usage_6(0x15, 0x10, 0, 0, 0xff))),
+    in_standby(mode_select("MODE SELECT (6)", usage_6(0x15, 0x11, 0, 0, 0xff))),
     in_standby(
         immediate("MODE SENSE (6)", usage_6(0x1a, 0x08, 0xff, 0xff, 0xff), &Disk::mode_sense)),
     suspending("START STOP UNIT", usage_6(0x1b, 0x01, 0, 0, 0x05), &Disk::start_stop_unit),
@@ -155,7 +155,7 @@ constexpr Operation table[] = {
                                       &Disk::unmap)))),
     in_standby(immediate("LOG SENSE", Usage{0x4d, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff},
                          &Disk::log_sense)),
-    in_standby(mode_select("MODE SELECT (10)", Usage{0x55, 0x10, 0, 0, 0, 0, 0, 0xff, 0xff})),
+    in_standby(mode_select("MODE SELECT (10)", Usage{0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff})),
     in_standby(immediate("MODE SENSE (10)", Usage{0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff},
                          &Disk::mode_sense)),
     // The CSCD descriptors of its list name LUNs.

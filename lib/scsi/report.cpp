@@ -168,6 +168,11 @@ Status Disk::report_supported_operation_codes(Command& command) {
   if (options == 0) {
     return report_all_operations(command, timeouts, allocation_length);
   }
+  std::array<std::uint8_t, 4 + 16 + timeouts_length> data{};
+  if (!reports_opcode(opcode)) {
+    data[1] = not_supported;
+    return reply(command, std::span{data}.first(4), allocation_length);
+  }
   bool known_by_others = false;
   const bool small = action <= service_action_mask;
   const Operation* operation = find_reported(
@@ -186,7 +191,6 @@ Status Disk::report_supported_operation_codes(Command& command) {
   if (has_actions && !small) {
     operation = nullptr;
   }
-  std::array<std::uint8_t, 4 + 16 + timeouts_length> data{};
   if (operation == nullptr || !supports(*operation)) {
     data[1] = not_supported;
     return reply(command, std::span{data}.first(4), allocation_length);

@@ -63,14 +63,14 @@ for n in 0 1; do
 
     # ---- mode pages ----
     said sdparm -a "$disk"
-    # 5: there are no saved values.
-    ok "$it sdparm -a" test "$status" = 0 -o "$status" = 5
-    for line in 'WCE +1 +\[cha: y, def: +1\]' 'RCD +0 ' 'SWP +0 +\[cha: y' 'D_SENSE +0 ' 'QERR +0 ' 'DEXCPT +0 '; do
+    is "$status" 0 "$it sdparm -a"
+    for line in 'WCE +1 +\[cha: y, def: +1, sav: +1\]' 'RCD +0 ' 'SWP +0 +\[cha: y' 'D_SENSE +0 ' 'QERR +0 ' 'DEXCPT +0 '; do
         like "$said" "^ +$line" "$it sdparm -a: $line"
     done
     # Linux asks for the mode pages again when it reads the partitions again.
     cache_is() { blockdev --rereadpt "$disk" && [[ $(queue "$n" write_cache) == "$1" ]]; }
-    ok "$it sdparm switches the cache off" sdparm --quiet --clear=WCE "$disk"
+    ok "$it sdparm switches the cache off" sdparm --quiet --save --clear=WCE "$disk"
+    like "$(sdparm --get=WCE "$disk")" 'WCE +0 +\[cha: y, def: +1, sav: +0\]' "$it and saves that"
     ok "$it and the initiator notices" wait_for 20 "write through" cache_is "write through"
     ok "$it sdparm switches it on" sdparm --quiet --set=WCE "$disk"
     ok "$it and the initiator notices that, too" wait_for 20 "write back" cache_is "write back"

@@ -192,6 +192,8 @@ void what_a_lun_cannot_do_it_does_not_report(void**) {
   DiskRig alone{usual_config()};
   assert_int_equal(alone.ask(report_codes(2, 0xa3, 0x0a)).reply[1], 0x01);  // no groups
   assert_int_equal(alone.ask(report_codes(2, 0xa4, 0x0a)).reply[1], 0x01);
+  // No service action of this code is left, so nobody need name one.
+  assert_int_equal(alone.ask(report_codes(1, 0xa4)).reply[1], 0x01);
   const Bytes8 set{0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   assert_true(alone.send(set).illegal(asc::invalid_command_operation_code));
   const Bytes8 report{0xa3, 0x0a, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0};
@@ -278,6 +280,8 @@ void what_the_kernel_answers_is_reported_and_not_served(void**) {
   without.kernel_reserves = false;  // emulate_pr=0
   DiskRig other{without};
   assert_int_equal(other.ask(report_codes(2, 0x5e, 0)).reply[1], 0x01);
+  assert_int_equal(other.ask(report_codes(1, 0x5e)).reply[1], 0x01);
+  assert_true(rig.ask(report_codes(1, 0x5e)).bad_field(2, 2));
   assert_int_equal(other.ask(report_codes(1, 0xa0)).reply[1], 0x03);
 }
 

@@ -103,9 +103,14 @@ void a_page_that_there_is_not_is_refused(void**) {
   assert_true(rig->ask(sense_6(0x00)).bad_field(2, 5));
 }
 
-void saved_values_are_not_supported(void**) {
+void where_nobody_keeps_values_there_are_no_saved_ones(void**) {
   const Rig rig{cached_rig()};
   assert_true(rig->ask(sense_6(0xc8)).illegal(asc::saving_parameters_not_supported));
+  assert_int_equal(rig->ask(sense_6(0x08)).reply[4], 0x08);  // no PS
+  const Bytes8 list = list_of(*rig, 0x08);
+  Bytes8 cdb = select_6(list.size());
+  cdb[1] = 0x11;  // SP
+  assert_true(rig->send(cdb, list).bad_field(1, 0));
 }
 
 void changeable_values_are_a_mask(void**) {
@@ -156,12 +161,13 @@ struct Keeper final : scsi::ModeKeeper {
     scsi::ModePages::Values in_force;  // when they had been kept
   };
   std::vector<Kept> kept;
+  bool works = true;
   DiskRig* rig = nullptr;
 
   co::Executor& executor() override { return rig->executor; }
-  co::Task<void> keep(scsi::ModePages::Values values) override {
+  co::Task<bool> keep(scsi::ModePages::Values values) override {
     kept.push_back({values, rig->disk->modes().values()});
-    co_return;
+    co_return works;
   }
 };
 
@@ -196,6 +202,43 @@ void modes_are_kept_before_they_are_in_force(void**) {
   assert_true(rig.send(select_6(list.size()), list).good());
   assert_int_equal(keeping.keeper.kept.size(), 2);
   assert_true(keeping.keeper.kept[1].values == rig.disk->modes().values());
+}
+
+void the_saved_values_are_the_current_ones(void**) {
+  KeepingRig keeping;
+  DiskRig& rig = *keeping.rig;
+  Bytes8 list = list_of(rig, 0x08);
+  assert_int_equal(list[4], 0x88);                       // PS
+  list[4 + 2] = 0x00;                                    // WCE
+  for (const std::uint8_t flags : Bytes8{0x10, 0x11}) {  // PF; and SP
+    Bytes8 cdb = select_6(list.size());
+    cdb[1] = flags;
+    assert_true(rig.send(cdb, list).good());
+    assert_int_equal(rig.ask(sense_6(0xc8)).reply[4 + 2], list[4 + 2]);
+    list[4 + 2] ^= 0x04;
+  }
+  assert_int_equal(rig.ask(sense_6(0x88)).reply[4 + 2], 0x04);  // the default
+  assert_int_equal(rig.ask(sense_6(0xff)).transferred, 4 + 12 + 20 + 12 + 12);
+}
+
+void values_that_cannot_be_saved_are_not_set_if_saving_was_asked_for(void**) {
+  KeepingRig keeping;
+  DiskRig& rig = *keeping.rig;
+  keeping.keeper.works = false;
+  Bytes8 list = list_of(rig, 0x0a);
+  list[4 + 2] |= 0x04;  // D_SENSE
+  Bytes8 saving = select_6(list.size());
+  saving[1] = 0x11;
+  assert_true(
+      rig.send(saving, list).failed(SenseKey::hardware_error, asc::internal_target_failure));
+  assert_false(rig.disk->modes().descriptor_sense());
+  assert_true(keeping.keeper.kept.back().values == rig.disk->modes().values());
+  assert_true(rig.send(select_6(list.size()), list).good());
+  assert_true(rig.disk->modes().descriptor_sense());
+  assert_true(rig.send(saving, list).status == scsi::Status::check_condition);  // still not saved
+  keeping.keeper.works = true;
+  assert_true(rig.send(saving, list).good());
+  assert_true(keeping.keeper.kept.back().values.descriptor_sense);
 }
 
 void a_disk_has_the_modes_of_its_last_life(void**) {
@@ -249,8 +292,8 @@ void each_mistake_in_a_list_has_its_own_sense(void**) {
   const auto send = [&rig](const Bytes8& list) { return rig->send(select_6(list.size()), list); };
   assert_true(send(with(1, 1)).bad_parameter(1));        // medium type
   assert_true(send(with(3, 7)).bad_parameter(3));        // block descriptor length
-  assert_true(send(with(4, 0x88)).bad_parameter(4, 7));  // PS
   assert_true(send(with(4, 0x48)).bad_parameter(4, 6));  // subpage format
+  assert_true(send(with(4, 0x88)).good());               // PS is as MODE SENSE may give it
   assert_true(send(with(4, 0x1a)).bad_parameter(4, 5));  // page
   assert_true(send(with(5, 0x13)).bad_parameter(5));     // page length
   assert_true(send(with(6, 0x05)).bad_parameter(6, 0));  // RCD
@@ -266,8 +309,6 @@ void each_mistake_in_the_cdb_is_pointed_at(void**) {
   const Rig rig{cached_rig()};
   const Bytes8 list = list_of(*rig, 0x08);
   Bytes8 cdb = select_6(list.size());
-  cdb[1] = 0x11;  // SP
-  assert_true(rig->send(cdb, list).bad_field(1, 0));
   cdb[1] = 0x00;  // no PF
   assert_true(rig->send(cdb, list).bad_field(1, 4));
   assert_true(rig->send(select_6(0)).good());
@@ -379,12 +420,14 @@ int main() {
       cmocka_unit_test(all_pages_come_in_order),
       cmocka_unit_test(the_reply_is_cut_to_the_allocation_length),
       cmocka_unit_test(a_page_that_there_is_not_is_refused),
-      cmocka_unit_test(saved_values_are_not_supported),
+      cmocka_unit_test(where_nobody_keeps_values_there_are_no_saved_ones),
       cmocka_unit_test(changeable_values_are_a_mask),
       cmocka_unit_test(wce_can_be_cleared_and_stays_so),
       cmocka_unit_test(wce_cannot_be_set_where_there_is_no_cache),
       cmocka_unit_test(d_sense_gives_sense_in_descriptors),
       cmocka_unit_test(modes_are_kept_before_they_are_in_force),
+      cmocka_unit_test(the_saved_values_are_the_current_ones),
+      cmocka_unit_test(values_that_cannot_be_saved_are_not_set_if_saving_was_asked_for),
       cmocka_unit_test(a_disk_has_the_modes_of_its_last_life),
       cmocka_unit_test(a_store_without_cache_has_none_again),
       cmocka_unit_test(swp_protects_until_it_is_cleared),
