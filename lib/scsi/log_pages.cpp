@@ -110,6 +110,7 @@ void put_statistics(Parameters& parameters, const Statistics& done, Bytes logica
   put64(counters, 24, done.read.value() / logical_block.value());     // transmitted
   put64(counters, 32, microseconds(done.read_time));
   put64(counters, 40, microseconds(done.write_time));
+  put64(parameters.add(0x0002, binary_list, 8), 0, microseconds(done.idle_time));
   const std::span<std::uint8_t> interval = parameters.add(0x0003, binary_list, 8);
   put32(interval, 0, 6);  // a unit of 10 to the power of -6 s
   put32(interval, 4, 1);

@@ -24,6 +24,7 @@ struct Statistics {
   Bytes written{};
   Nanoseconds read_time{};  // from arrival to answer, of all reads together
   Nanoseconds write_time{};
+  Nanoseconds idle_time{};        // with no command unanswered, but for those answered at once
   std::uint64_t read_errors = 0;  // commands that failed because of the store
   std::uint64_t write_errors = 0;
   bool stalled = false;  // now

@@ -134,8 +134,9 @@ co::Task<Status> Disk::verify(Command& command) {
   if (check == 2) {
     co_return fail(command, invalid_field_in_cdb(1, 2));
   }
-  const Bytes block = volume_.logical_block();
-  const Bytes length = check == 0 ? Bytes{} : check == 1 ? bytes_of(range.count) : block;
+  // BYTCHK 3: one block of data, which each block of the range must have.
+  const BlockCount blocks = check == 3 ? std::min(range.count, BlockCount{1}) : range.count;
+  const Bytes length = check == 0 ? Bytes{} : bytes_of(blocks);
   const std::optional<Status> ended = end_at_once(command, length);
   if (ended.has_value()) {
     co_return *ended;
@@ -200,7 +201,7 @@ co::Task<Status> Disk::compare_and_write(Command& command) {
   command.transferred = 2 * length;
   const volume::Comparison found = co_await volume_.compare_and_write(
       request_of(command), range.lba, expected, data, durability(asks_fua(command)));
-  co_return finish(command, found, range.lba, true);
+  co_return finish(command, found, range.lba, found.wrote);
 }
 
 }  // namespace ballast::scsi

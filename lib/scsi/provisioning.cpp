@@ -109,14 +109,15 @@ co::Task<Status> Disk::unmap(Command& command) {
   command.transferred = list_length;
   const std::uint64_t mark = volume_.flush_mark();
   IoStatus status = IoStatus::ok;
-  std::size_t done = 0;
-  for (; done < count && ok(status); ++done) {
-    if (ranges[done].count.value() > 0) {
-      status = co_await volume_.unmap(request_of(command), ranges[done].lba, ranges[done].count);
+  Lba failed = count > 0 ? ranges[0].lba : Lba{0};  // if it is the flush, any may be lost
+  for (std::size_t i = 0; i < count && ok(status); ++i) {
+    if (ranges[i].count.value() > 0) {
+      status = co_await volume_.unmap(request_of(command), ranges[i].lba, ranges[i].count);
+      failed = ok(status) ? failed : ranges[i].lba;
     }
   }
   status = co_await settle(command, status, mark);
-  co_return finish(command, status, count > 0 ? ranges[0].lba : Lba{0}, true);
+  co_return finish(command, status, failed, true);
 }
 
 co::Task<Status> Disk::get_lba_status(Command& command) {

@@ -21,6 +21,7 @@ TaskSet::TaskSet(Disk& disk, FrontEnd& front_end, io::BufferPool& buffers, watch
       throttle_{disk.executor(), limits},
       has_log_{disk.volume().has_log()},
       sabotage_{sabotage},
+      idle_since_{disk.executor().now()},
       unanswered_{disk.executor(), "the last answer"},
       wake_{disk.executor(), "something to watch"},
       commands_{disk.executor()},
@@ -76,6 +77,9 @@ void TaskSet::begin(Command& command) {
     note_busy(executor().now(), executor().now());
     front_end_.answer(command, Status::busy);
     return;
+  }
+  if (unanswered_.count() == 0) {
+    idle_ += executor().now() - idle_since_;
   }
   const bool entered = unanswered_.enter();
   BALLAST_ASSERT(entered);
@@ -269,6 +273,9 @@ void TaskSet::answer(Slot& slot, const Command& result, Status status, watch::Be
   slot.inner.sense = nobodys_sense_;
   --unanswered_in_[outer.tier];
   unanswered_.leave();
+  if (unanswered_.count() == 0) {
+    idle_since_ = now;
+  }
   front_end_.answer(outer, status);
 }
 
@@ -311,6 +318,8 @@ Statistics TaskSet::statistics() const {
           .written = counters_.written,
           .read_time = reads_.sum(),
           .write_time = writes_.sum(),
+          .idle_time =
+              idle_ + (unanswered_.count() == 0 ? executor_.now() - idle_since_ : Nanoseconds{}),
           .stalled = stalled()};
 }
 

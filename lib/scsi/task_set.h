@@ -301,6 +301,8 @@ class TaskSet : public StatisticsSource {
   co::IntrusiveList<AtBackend>
       at_backend_;  // slots with an operation at the backend, in the order in which it began
   std::array<std::uint8_t, sense_size> nobodys_sense_{};  // for commands that are answered already
+  TimePoint idle_since_;                                  // if nothing is unanswered
+  Nanoseconds idle_{};                                    // before that, all together
   co::Gate unanswered_;                                   // closed by shut()
   volume::PerTier<std::uint32_t> unanswered_in_{};        // the same, by Command::tier
   std::uint64_t numbered_ = 0;

@@ -358,6 +358,7 @@ co::Task<Comparison> Volume::compare_and_write_held(Request& request, Lba lba, i
                                                     io::SgView data, Fua fua) {
   Comparison found = co_await compare(request, lba, expected);
   if (ok(found.status) && !found.difference.has_value()) {
+    found.wrote = true;
     found.status = co_await write_held(request, offset_of(lba), data, fua, true);
   }
   co_return found;

@@ -64,6 +64,7 @@ struct VolumeConfig {
 struct Comparison {
   IoStatus status = IoStatus::ok;             // whether reading (and writing) worked
   std::optional<std::uint64_t> difference{};  // offset in bytes of the first different byte
+  bool wrote = false;                         // the status is that of writing
 };
 
 class Volume {

@@ -94,7 +94,7 @@ void the_parameter_pointer_leaves_out_what_is_before_it(void**) {
   DiskRig rig;
   const Answer all = rig.ask(log_sense(0x19));
   assert_int_equal(be16(all.reply, 4), 0x0001);
-  const Answer later = rig.ask(log_sense(0x19, 0, 2));
+  const Answer later = rig.ask(log_sense(0x19, 0, 3));
   assert_true(later.good());
   assert_int_equal(be16(later.reply, 4), 0x0003);
   assert_int_equal(later.transferred, 4 + 4 + 8);
@@ -133,8 +133,30 @@ void the_time_of_a_command_is_told_in_the_unit_that_the_page_names(void**) {
   rig.run();
   const Bytes8 page = page_of(rig, 0x19);
   assert_int_equal(be64(page, 40), 3000);
-  assert_int_equal(be32(page, 4 + 4 + 64 + 4), 6);  // 10^-6 s
-  assert_int_equal(be32(page, 4 + 4 + 64 + 8), 1);
+  assert_int_equal(be16(page, 4 + 4 + 64 + 4 + 8), 0x0003);
+  assert_int_equal(be32(page, 4 + 4 + 64 + 4 + 8 + 4), 6);  // 10^-6 s
+  assert_int_equal(be32(page, 4 + 4 + 64 + 4 + 8 + 8), 1);
+}
+
+void the_lun_is_idle_while_no_command_is_unanswered(void**) {
+  TaskSetRig rig;
+  const auto idle = [&rig] {
+    const Bytes8 page = page_of(rig, 0x19);
+    assert_int_equal(be16(page, 4 + 4 + 64), 0x0002);
+    return be64(page, 4 + 4 + 64 + 4);
+  };
+  rig.wait(std::chrono::milliseconds{5});
+  const std::uint64_t before = idle();
+  assert_true(before >= 5000);
+  rig.spy->gate.reset();
+  rig.read(0);
+  rig.read(8);
+  rig.wait(std::chrono::milliseconds{3});
+  assert_int_equal(idle(), before);
+  rig.spy->gate.set();
+  rig.run();
+  rig.wait(std::chrono::milliseconds{2});
+  assert_int_equal(idle(), before + 2000);
 }
 
 void errors_of_the_store_are_counted(void**) {
@@ -243,6 +265,7 @@ int main() {
       cmocka_unit_test(a_page_is_cut_to_the_allocation_length),
       cmocka_unit_test(general_statistics_count_reads_and_writes),
       cmocka_unit_test(the_time_of_a_command_is_told_in_the_unit_that_the_page_names),
+      cmocka_unit_test(the_lun_is_idle_while_no_command_is_unanswered),
       cmocka_unit_test(errors_of_the_store_are_counted),
       cmocka_unit_test(a_stalled_lun_is_a_warning),
       cmocka_unit_test(only_a_store_that_tells_its_room_has_the_page_of_it),

@@ -174,9 +174,12 @@ void results_of_the_backend_become_sense_or_status(void**) {
 void a_failed_read_is_an_unrecovered_read_error(void**) {
   DiskRig rig{usual_config()};
   rig.spy->failures["read"] = IoStatus::medium_error;
-  for (const Bytes8& cdb : {cdb_of(0x28, 0, 9, 1), cdb_of(0x2f, 0x00, 9, 1),
-                            cdb_of(0x2f, 0x02, 9, 1), cdb_of(0x2f, 0x06, 9, 1)}) {
-    const Answer answer = rig.send(cdb, pattern(512));
+  Bytes8 compare_and_write = cdb_of(0x89, 0, 9, 0);
+  compare_and_write[13] = 1;
+  for (const Bytes8& cdb :
+       {cdb_of(0x28, 0, 9, 1), cdb_of(0x2f, 0x00, 9, 1), cdb_of(0x2f, 0x02, 9, 1),
+        cdb_of(0x2f, 0x06, 9, 1), compare_and_write}) {
+    const Answer answer = rig.send(cdb, pattern(cdb[0] == 0x89 ? 1024 : 512));
     assert_true(answer.failed(SenseKey::medium_error, asc::unrecovered_read_error));
     assert_int_equal(answer.information().value_or(0), 9);
     assert_int_equal(answer.transferred, 0);
@@ -217,6 +220,14 @@ void verify_compares_each_block_with_one(void**) {
   assert_int_equal(answer.information().value_or(0), 512000);
 }
 
+void verifying_no_blocks_needs_no_data(void**) {
+  DiskRig rig{usual_config()};
+  for (const std::uint8_t bytchk : Bytes8{0x00, 0x02, 0x06}) {
+    assert_true(rig.ask(cdb_of(0x2f, bytchk, 0, 0), 0).good());
+  }
+  assert_true(rig.spy->ops.empty());
+}
+
 void the_reserved_bytchk_is_refused(void**) {
   DiskRig rig{usual_config()};
   assert_true(rig.send(cdb_of(0x2f, 0x04, 0, 1), pattern(512)).bad_field(1, 2));
@@ -248,6 +259,14 @@ void compare_and_write_swaps_if_equal(void**) {
   assert_true(answer.failed(SenseKey::miscompare, asc::miscompare_during_verify));
   assert_true(answer.information().has_value());
   assert_true(rig.stored(1024, 1024) == after);
+}
+
+void a_compare_and_write_that_fails_to_write_is_a_write_error(void**) {
+  DiskRig rig{usual_config()};
+  rig.spy->failures["write"] = IoStatus::medium_error;
+  Bytes8 cdb = cdb_of(0x89, 0, 2, 0);
+  cdb[13] = 1;
+  assert_true(rig.send(cdb, Bytes8(1024)).failed(SenseKey::medium_error, asc::write_error));
 }
 
 void compare_and_write_wants_exactly_its_data(void**) {
@@ -310,10 +329,12 @@ int main() {
       cmocka_unit_test(a_failed_read_is_an_unrecovered_read_error),
       cmocka_unit_test(verify_without_data_reads_the_medium),
       cmocka_unit_test(verify_compares_byte_by_byte),
+      cmocka_unit_test(verifying_no_blocks_needs_no_data),
       cmocka_unit_test(verify_compares_each_block_with_one),
       cmocka_unit_test(the_reserved_bytchk_is_refused),
       cmocka_unit_test(write_and_verify_writes_durably_then_compares),
       cmocka_unit_test(compare_and_write_swaps_if_equal),
+      cmocka_unit_test(a_compare_and_write_that_fails_to_write_is_a_write_error),
       cmocka_unit_test(compare_and_write_wants_exactly_its_data),
       cmocka_unit_test(synchronize_cache_judges_the_range_and_flushes),
       cmocka_unit_test(pre_fetch_judges_the_range),

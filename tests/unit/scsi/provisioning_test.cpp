@@ -211,7 +211,9 @@ void unmap_keeps_to_its_limits(void**) {
 void a_failed_unmap_is_reported(void**) {
   DiskRig rig{usual_config()};
   rig.spy->failures["discard"] = IoStatus::medium_error;
-  assert_true(unmap(rig, {{3, 8}}).failed(SenseKey::medium_error, asc::write_error));
+  const Answer answer = unmap(rig, {{1000, 0}, {3, 8}});
+  assert_true(answer.failed(SenseKey::medium_error, asc::write_error));
+  assert_int_equal(answer.information().value_or(0), 3);
 }
 
 void lba_status_tells_mapped_from_deallocated(void**) {
