@@ -133,7 +133,7 @@ class Backend {
   // Every write that was acknowledged before flush() began is durable when flush() ends with ok.
   virtual co::Task<IoStatus> flush(co::CancelToken cancel = {}) = 0;
   // Appends extents that cover [offset, offset + length) from its beginning, in order and without
-  // gaps: at most `limit`, so they may end early. After a failure `out` is unchanged.
+  // gaps: at least one, at most `limit`; they may end early. After a failure `out` is unchanged.
   virtual co::Task<IoStatus> block_status(Bytes offset, Bytes length, std::size_t limit,
                                           std::vector<Extent>* out) = 0;
   // Only if capabilities().room. Nothing: it could not be found out now.

@@ -28,6 +28,7 @@ int find(int fd, Bytes offset, Bytes length, std::uint64_t block, std::size_t li
          std::vector<Extent>& found) {
   std::uint64_t at = offset.value();
   const std::uint64_t end = (offset + length).value();
+  int looks_again = 16;
   while (at < end && found.size() < limit) {
     const std::int64_t data = seek(fd, at, end, SEEK_DATA);
     if (data < 0) {
@@ -42,8 +43,11 @@ int find(int fd, Bytes offset, Bytes length, std::uint64_t block, std::size_t li
       }
       stop = std::min(round_up(static_cast<std::uint64_t>(hole), block), end);
     }
-    if (stop <= at) {
-      return -EIO;  // another program changes the holes meanwhile
+    if (stop <= at) {  // what was data has become a hole meanwhile, by an UNMAP perhaps
+      if (looks_again-- == 0) {
+        return -EIO;
+      }
+      continue;
     }
     found.push_back(
         Extent{.offset = Bytes{at}, .length = Bytes{stop - at}, .allocated = data_block <= at});

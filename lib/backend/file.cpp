@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
+#include <optional>
+#include <span>
 #include <utility>
 
 #include "lib/backend/file_backend.h"
@@ -49,6 +51,7 @@ File::File(OpenFile file, std::string path, const OpenContext& context)
     : executor_{context.executor},
       uring_{context.uring},
       buffers_{context.buffers},
+      spares_{executor_, "a spare buffer for a bounced transfer"},
       helper_{context.helper},
       file_{std::move(file)},
       path_{std::move(path)},
@@ -137,26 +140,59 @@ co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cance
   co_return status_from_errno(OpKind::read, -result);
 }
 
+// Memory for one piece of a bounced transfer. A command that waits for the write log may hold its
+// data in a buffer of the pool, so a block of the log that is bounced must not wait for the pool.
+// If nothing is left there, it takes a spare buffer, which only such a piece holds.
+class File::Bounce {
+ public:
+  // `length` is more than there may be. Returns 0, -ECANCELED or -ENOMEM.
+  co::Task<int> take(File& file, std::size_t length, co::CancelToken cancel) {
+    length = std::min(length, bounce_size);
+    buffer_ = file.buffers_.try_acquire(length);
+    if (buffer_) {
+      memory_ = buffer_.bytes();
+      co_return 0;
+    }
+    co::Semaphore::Guard slot = co_await file.spares_.slot(cancel);
+    if (!slot) {
+      co_return -ECANCELED;
+    }
+    spare_.emplace(file.spares_, std::move(slot));
+    if (!*spare_) {
+      co_return -ENOMEM;
+    }
+    memory_ = spare_->bytes().first(std::min(length, io::ScratchPool::buffer_size));
+    co_return 0;
+  }
+  std::span<std::byte> memory() const { return memory_; }
+
+ private:
+  std::span<std::byte> memory_;
+  io::Buffer buffer_;
+  std::optional<io::ScratchPool::Buffer> spare_;
+};
+
 // Returns what Uring::read returns. The pieces are read one after the other, and each holds one
 // buffer.
 co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket,
                                  co::CancelToken cancel) {
   std::size_t done = 0;
   while (done < to.size()) {
-    const std::size_t length = std::min(bounce_size, to.size() - done);
-    io::Buffer buffer = co_await buffers_.acquire(length, cancel);
-    if (!buffer) {
-      co_return -EINTR;
+    Bounce bounce;
+    const int taken = co_await bounce.take(*this, to.size() - done, cancel);
+    if (taken < 0) {
+      co_return taken == -ECANCELED ? -EINTR : taken;
     }
-    const int got = co_await uring_.read(handle_, offset + Bytes{done}, buffer.bytes(), ticket,
-                                         lane_of_bounced());
+    const std::span<std::byte> memory = bounce.memory();
+    const int got =
+        co_await uring_.read(handle_, offset + Bytes{done}, memory, ticket, lane_of_bounced());
     if (got < 0) {
       co_return got;
     }
     const auto moved = static_cast<std::size_t>(got);
-    io::copy(to.slice(done, moved), buffer.bytes().first(moved));
+    io::copy(to.slice(done, moved), memory.first(moved));
     done += moved;
-    if (moved < length) {
+    if (moved < memory.size()) {
       break;
     }
   }
@@ -203,14 +239,15 @@ co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::
                                   co::CancelToken cancel) {
   std::size_t done = 0;
   while (done < from.size()) {
-    const std::size_t length = std::min(bounce_size, from.size() - done);
-    io::Buffer buffer = co_await buffers_.acquire(length, cancel);
-    if (!buffer) {
-      co_return done > 0 ? -EINTR : -ECANCELED;
+    Bounce bounce;
+    const int taken = co_await bounce.take(*this, from.size() - done, cancel);
+    if (taken < 0) {
+      co_return taken == -ECANCELED&& done > 0 ? -EINTR : taken;
     }
-    io::copy(buffer.bytes(), from.slice(done, length));
-    const int put = co_await uring_.write(handle_, offset + Bytes{done}, buffer.bytes(), flags,
-                                          ticket, lane_of_bounced());
+    const std::span<std::byte> memory = bounce.memory();
+    io::copy(memory, from.slice(done, memory.size()));
+    const int put = co_await uring_.write(handle_, offset + Bytes{done}, memory, flags, ticket,
+                                          lane_of_bounced());
     if (put < 0) {
       // -ECANCELED promises that nothing was written.
       co_return put == -ECANCELED&& done > 0 ? -EINTR : put;
@@ -263,9 +300,12 @@ co::Task<IoStatus> File::flush(co::CancelToken cancel) {
   if (is_robbed(here, result)) {
     co_return IoStatus::not_ready;
   }
-  const IoStatus status = status_from_errno(OpKind::flush, -result);
+  IoStatus status = status_from_errno(OpKind::flush, -result);
   errors_.report("flush", Bytes{}, file_.geometry.size, std::strerror(-result));
-  if (loses_data(result)) {
+  if (!file_.direct) {
+    // The kernel tells each failure to write back once, with whatever errno it had: after ENOMEM,
+    // too, the next fdatasync would succeed.
+    status = status == IoStatus::no_resource ? IoStatus::medium_error : status;
     log(LogLevel::error,
         "{}: the kernel could not write back some data, so acknowledged writes may be lost; every "
         "flush fails until the LUN is opened again",

@@ -20,6 +20,7 @@
 #include "lib/base/assert.h"
 #include "lib/co/gate.h"
 #include "lib/co/mutex.h"
+#include "lib/io/scratch.h"
 #include "lib/io/uring.h"
 #include "lib/io/uring_transfer.h"
 
@@ -87,6 +88,7 @@ class File final : public Backend {
       lanes_.refused(transfer.refused());
     }
   }
+  class Bounce;
   co::Task<int> bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket,
                              co::CancelToken cancel);
   co::Task<int> bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket,
@@ -101,6 +103,7 @@ class File final : public Backend {
   co::Executor& executor_;
   io::Uring& uring_;
   io::BufferPool& buffers_;
+  io::ScratchPool spares_;
   io::HelperThread& helper_;
   OpenFile file_;
   const std::string path_;

@@ -26,7 +26,12 @@ class RbdCall {
       : wait{executor, "librbd"}, library_{library}, under_way_{under_way}, waker_{wait.waker()} {
     made_ = library_.rbd_aio_create_completion(this, &RbdCall::ended, &completion_);
   }
-  ~RbdCall() { under_way_ -= begun_ ? 1 : 0; }
+  ~RbdCall() {
+    under_way_ -= begun_ ? 1 : 0;
+    if (made_ >= 0 && !begun_) {
+      library_.rbd_aio_release(completion_);
+    }
+  }
   RbdCall(const RbdCall&) = delete;
   RbdCall& operator=(const RbdCall&) = delete;
 
@@ -39,7 +44,6 @@ class RbdCall {
     }
     const int refused = start(completion_);
     if (refused < 0) {
-      library_.rbd_aio_release(completion_);
       return refused;
     }
     begun_ = true;

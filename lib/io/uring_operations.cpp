@@ -30,6 +30,11 @@ bool of_no_consequence(int result) {
   return result == -ECANCELED || result == -EINTR || result == -EAGAIN;
 }
 
+// The kernel tells a failure to write back once, with whatever errno it had.
+bool is_told_once(const OpRequest& request, int result) {
+  return request.opcode == IORING_OP_FSYNC && result == -EAGAIN;
+}
+
 }  // namespace
 
 // --- reading and writing
@@ -159,7 +164,7 @@ co::Task<int> Uring::run(OpRequest request, const char* what, OpTicket* ticket) 
   for (;;) {
     Running running{*this, request, what, ticket};
     const int result = co_await running;
-    if (!of_no_consequence(result)) {
+    if (!of_no_consequence(result) || is_told_once(request, result)) {
       co_return result;
     }
     if (ticket != nullptr && ticket->cancel_requested()) {

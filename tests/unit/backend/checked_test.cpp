@@ -202,7 +202,7 @@ void extents_with_a_gap_stop(void**) {
   assert_false(ask({{Bytes{0}, Bytes{512}, true}, {Bytes{512}, Bytes{1536}, false}}));
   assert_false(ask({{Bytes{0}, Bytes{512}, true}, {Bytes{512}, Bytes{512}, false}}));
   assert_true(ask({{Bytes{0}, Bytes{512}, true}, {Bytes{1024}, Bytes{1024}, false}}));
-  assert_true(ask({{Bytes{0}, Bytes{512}, true}}));
+  assert_false(ask({{Bytes{0}, Bytes{512}, true}}));
   assert_true(ask({{Bytes{0}, Bytes{4096}, true}}));
   assert_true(ask({}));
 }

@@ -194,7 +194,26 @@ void misaligned_memory_longer_than_a_buffer_is_bounced_whole(void**) {
   assert_false(io::first_difference(out.view(), in.view()).has_value());
 }
 
-// `hold` waits for the whole pool, so a write of several pieces waits for the pool after its first.
+// Commands that hold the pool may wait for it to end.
+void a_bounced_transfer_does_not_wait_for_the_pool(void**) {
+  const Folder folder;
+  const FileConfig config = file_config(folder.file("vol"), CacheMode::direct);
+  if (!check_file(config)) {
+    skip();
+  }
+  Lun lun{config, 8_MiB};
+  io::BufferPool& pool = lun.lab.context(8_MiB, 512_B).buffers;
+  const io::Buffer all = lun.lab.run(pool.acquire(io::BufferPool::largest));
+  std::mt19937_64 random{seed()};
+  RandomList out{std::size_t{3} << 20, random, 1};
+  out.fill(random);
+  RandomList in{std::size_t{3} << 20, random, 1};
+  assert_int_equal(lun.lab.run(lun.backend->write(512_B, out.view(), Fua::yes)), IoStatus::ok);
+  assert_int_equal(lun.lab.run(lun.backend->read(512_B, in.view())), IoStatus::ok);
+  assert_false(io::first_difference(out.view(), in.view()).has_value());
+}
+
+// `hold` waits for the whole pool, so it has it once a write of several pieces has written one.
 co::Task<void> take_all(co::Executor&, io::BufferPool& pool, io::Buffer* hold) {
   *hold = co_await pool.acquire(io::BufferPool::largest, {});
 }
@@ -226,7 +245,7 @@ void a_bounced_write_that_is_cancelled_after_a_piece_does_not_count_as_not_done(
   lun.lab.drain(group);
   hold.reset();
   assert_true(lun.byte_at(0_B) == ones);
-  assert_true(lun.byte_at(1_MiB) == std::byte{});
+  assert_true(lun.byte_at(2_MiB) == std::byte{});
   assert_int_equal(*status, IoStatus::medium_error);
 }
 
@@ -448,6 +467,7 @@ int main() {
       cmocka_unit_test(a_file_system_without_an_end_tells_no_room),
       cmocka_unit_test(a_block_device_zeroes_discards_and_knows_no_block_status),
       cmocka_unit_test(misaligned_memory_longer_than_a_buffer_is_bounced_whole),
+      cmocka_unit_test(a_bounced_transfer_does_not_wait_for_the_pool),
       cmocka_unit_test(a_bounced_write_that_is_cancelled_after_a_piece_does_not_count_as_not_done),
       cmocka_unit_test(a_file_cut_short_is_a_medium_error_and_one_line),
       cmocka_unit_test(a_full_file_system_is_no_space),

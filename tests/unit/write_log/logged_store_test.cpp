@@ -270,6 +270,17 @@ void block_status_shows_what_the_log_has(void**) {
   assert_int_equal(extents.size(), 2);
 }
 
+void block_status_of_many_small_records_may_end_early(void**) {
+  Site site;
+  for (std::uint64_t i = 0; i < 400; ++i) {
+    assert_true(ok(site.run(site.write(i, 1, 'a'))));
+  }
+  std::vector<backend::Extent> extents;
+  assert_true(ok(site.run(site.backend->block_status(site.at(0), site.at(400), 64, &extents))));
+  assert_int_equal(extents.size(), 1);
+  assert_true(extents[0].allocated && extents[0].length >= site.at(300));
+}
+
 void a_store_that_grows_is_as_large_before_the_log_says_so(void**) {
   Site site;
   assert_true(ok(site.run(site.backend->resize(Bytes{2 * lun.value()}))));
@@ -618,6 +629,7 @@ int main() {
       cmocka_unit_test(the_store_gets_all_of_it_in_the_end),
       cmocka_unit_test(an_unmap_gives_space_of_the_store_back),
       cmocka_unit_test(block_status_shows_what_the_log_has),
+      cmocka_unit_test(block_status_of_many_small_records_may_end_early),
       cmocka_unit_test(a_store_that_grows_is_as_large_before_the_log_says_so),
       cmocka_unit_test(a_resize_that_fails_leaves_the_size),
       cmocka_unit_test(a_store_grows_even_if_its_log_fails),
