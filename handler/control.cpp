@@ -134,9 +134,21 @@ constexpr std::array actions{
     Action{bus::let_log_go, write_log_back<true>},
 };
 
+bool is_action(std::string_view method) {
+  return std::ranges::any_of(actions,
+                             [method](const Action& its) { return its.method.name == method; });
+}
+
 // Returns an answer if there is nothing to wait for.
 std::optional<Answer> begin(const Action& action, const std::string& lun,
                             GDBusMethodInvocation* invocation) {
+  const std::vector<std::string> names = directory().names();
+  if (const auto of_this_name = std::ranges::count(names, lun); of_this_name > 1) {
+    return Answer{bus::not_done,
+                  fmt::format("{} backstores have the name \"{}\", so it is not clear which one is "
+                              "meant: delete one, and make it anew with another name",
+                              of_this_name, lun)};
+  }
   const std::size_t visited = directory().visit(
       &lun, [&action, invocation](ControlledLun& asked) { action.begin(asked, invocation); });
   return visited == 0 ? std::optional{unknown(lun)} : std::nullopt;
@@ -194,6 +206,23 @@ const GDBusInterfaceVTable* vtable() {
 }
 
 // --- the bus
+
+// On a thread of GDBus. Calls wait in this process for the main thread. The bus bounds how many
+// answers a caller may wait for, but not how many calls it makes that want no answer. So such a
+// call is dropped, unless it is one that does something, which only root may.
+GDBusMessage* drop_idle_question(GDBusConnection*, GDBusMessage* message, gboolean incoming,
+                                 gpointer) noexcept {
+  const bool wants_no_answer =
+      incoming != FALSE &&
+      g_dbus_message_get_message_type(message) == G_DBUS_MESSAGE_TYPE_METHOD_CALL &&
+      (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED) != 0;
+  const gchar* const member = wants_no_answer ? g_dbus_message_get_member(message) : nullptr;
+  if (!wants_no_answer || (member != nullptr && is_action(member))) {
+    return message;
+  }
+  g_object_unref(message);
+  return nullptr;
+}
 
 // Main thread only. The bus may start after us, or stop and start again. So Ballast tries to
 // connect for as long as it runs.
@@ -253,6 +282,7 @@ void on_connection(GObject*, GAsyncResult* result, gpointer) noexcept {
         "the D-Bus system bus cannot be reached", OwnedError { raw } -> message);
     return;
   }
+  g_dbus_connection_add_filter(connection, drop_idle_question, nullptr, nullptr);
   static GDBusNodeInfo* const node = describe_interface();
   if (node == nullptr) {
     try_later("out of memory");

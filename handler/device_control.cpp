@@ -45,6 +45,7 @@ Result<void> Device::reconfigure(std::string_view daemon_string) {
         Result<void> changed = lun_->reconfigure(config);
         if (changed) {
           watch_->set_poll(config.poll);
+          time_out_refused_.reset();
           cmd_time_out_ = -1;  // so that look_at_attributes() applies and logs it again
           look_at_attributes();
         }
@@ -61,11 +62,19 @@ Result<void> Device::reconfigure(std::string_view daemon_string) {
 }
 
 void Device::move(bool here, std::function<void(Result<void>)> done) {
+  if (executor_.mailbox().is_crowded()) {
+    done(lun::turned_away());
+    return;
+  }
   lun::tell(
       executor_, [this, here, done] { lun_->move(here, done); }, done);
 }
 
 void Device::write_log_back(bool lets_go, std::function<void(Result<watch::LunSnapshot>)> done) {
+  if (executor_.mailbox().is_crowded()) {
+    done(lun::turned_away());
+    return;
+  }
   lun::tell(
       executor_,
       [this, lets_go, done] {

@@ -43,6 +43,12 @@ class Mailbox {
   // Any thread.
   void push(const Message& message);
   bool empty() const;
+  // Whether half of the queue waits: the consumer does not come to it. Who can do without asks this
+  // first, so that those who must post find room.
+  bool is_crowded() const {
+    return tail_.load(std::memory_order_relaxed) - head_.load(std::memory_order_relaxed) >=
+           capacity / 2;
+  }
 
   // The consumer: the executor's driving thread.
   bool pop(Message& message);

@@ -9,7 +9,11 @@
 // question. So the question must own everything that it refers to, except objects that outlive
 // every message. A thread that drives the executor must not ask: it would wait for itself.
 //
-// tell() does not wait.
+// An executor that is stuck keeps the questions that nobody waits for any more. When hundreds of
+// them are there, the next ones are turned away (EBUSY), for a full mailbox would hold the asking
+// thread.
+//
+// tell() does not wait, and turns nothing away.
 #pragma once
 
 #include <bit>
@@ -68,10 +72,17 @@ void tell(co::Executor& executor, Serve serve, Fail fail) {
                             .value = std::bit_cast<std::int64_t>(wish.release())});
 }
 
+inline Error turned_away() {
+  return {EBUSY, "the LUN's thread is stuck, and does not come to what it was asked before"};
+}
+
 // If it throws std::bad_alloc, nothing was asked. If memory runs out while the executor serves the
 // question, the answer is ENOMEM.
 template <class T, class Serve>
 std::optional<Result<T>> ask(co::Executor& executor, Nanoseconds patience, Serve serve) {
+  if (executor.mailbox().is_crowded()) {
+    return Result<T>{turned_away()};
+  }
   const auto asked = std::make_shared<Asked<T>>();
   tell(
       executor, [asked, serve = std::move(serve)] { serve(asked); },
