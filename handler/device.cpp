@@ -240,16 +240,25 @@ co::Task<void> Device::sweep_now_and_then() {
       stirred_.reset();
       continue;
     }
+    look_around();
+    if (ring_left_alone_.load(std::memory_order_relaxed)) {
+      continue;
+    }
+    sweep_->look(executor_.now());
+  }
+}
+
+// If memory runs out, the next one looks again.
+void Device::look_around() noexcept {
+  try {
     if (executor_.now() - looked_at_attributes_ >= attribute_interval) {
       look_at_attributes();
       ask_for_groups();
       offer_to_copies();
     }
     (void)take_groups();
-    if (ring_left_alone_.load(std::memory_order_relaxed)) {
-      continue;
-    }
-    sweep_->look(executor_.now());
+  } catch (const std::bad_alloc&) {
+    log_plain(LogLevel::warning, "out of memory: Ballast looks later what has changed in configfs");
   }
 }
 

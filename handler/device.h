@@ -77,6 +77,8 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   // How often it reads the backstore's attributes. It must poll them: nothing reports their
   // changes.
   static constexpr Nanoseconds attribute_interval = std::chrono::seconds{10};
+  // The kernel logs an error each time that it refuses to set cmd_time_out.
+  static constexpr Nanoseconds time_out_interval = std::chrono::minutes{10};
   // How long the LUN of a shared store waits for its target port groups before it answers INQUIRY.
   static constexpr Nanoseconds group_patience = std::chrono::seconds{2};
   // How long a reconfiguration may block the daemon's main thread, which serves all LUNs.
@@ -176,6 +178,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   void look_at_attributes();
   void tell_cmd_time_out() const;
   co::Task<void> sweep_now_and_then();
+  void look_around() noexcept;
   std::size_t unanswered() const override { return lun_->unanswered(); }
   bool daemon_is_asleep() const override;
   void answer_thrown_away(std::uint16_t cmd_id) override {
@@ -199,6 +202,7 @@ class Device final : public scsi::FrontEnd, public ControlledLun, private Sweep:
   std::unique_ptr<Sweep> sweep_;  // uses cursor_ only until it is destroyed
   std::unique_ptr<Attributes> attributes_;
   TimePoint looked_at_attributes_{};
+  std::optional<TimePoint> time_out_refused_;  // when the kernel last refused to set cmd_time_out
   UniqueFd wwn_folder_;                  // of the backstore in configfs; empty: nobody needs it
   std::unique_ptr<GroupReader> groups_;  // null unless the store is shared
   std::optional<TimePoint> asked_for_groups_;

@@ -5,7 +5,8 @@
 // The kernel accepts a change of cmd_time_out only while the backstore is not exported. So Ballast
 // sets it when it opens the LUN. But rtslib writes its saved attributes after it has enabled the
 // backstore, which is after open(), and tells nobody. So Ballast reads them again: with the first
-// command, at each reconfiguration, and every attribute_interval.
+// command, at each reconfiguration, and every attribute_interval. If the kernel refuses to set
+// cmd_time_out, it is tried again at a reconfiguration, and every time_out_interval.
 #include <algorithm>
 
 #include "handler/device.h"
@@ -52,8 +53,12 @@ void Device::look_at_attributes() {
         name_);
   }
   int seconds = attributes_->read(cmd_time_out).value_or(kernels_default);
-  if (seconds == kernels_default && attributes_->write(cmd_time_out, 0)) {
-    seconds = 0;
+  const bool may_try = !time_out_refused_.has_value() ||
+                       looked_at_attributes_ - *time_out_refused_ >= time_out_interval;
+  if (seconds == kernels_default && may_try) {
+    const bool set = attributes_->write(cmd_time_out, 0);
+    seconds = set ? 0 : seconds;
+    time_out_refused_ = set ? std::nullopt : std::optional{looked_at_attributes_};
   }
   if (seconds != cmd_time_out_) {
     cmd_time_out_ = seconds;

@@ -80,8 +80,14 @@ lun::KeptModes::Place modes_place(const std::string& name, const backend::StoreC
           .store = backend::to_string(store)};
 }
 
+// The main thread only. If the folder did not answer for one LUN, the next ones do not wait for it
+// as long: with many LUNs the daemon would not get ready in the time that systemd gives it.
 std::optional<lun::KeptModes::Values> kept_modes(const lun::KeptModes::Place& place) {
-  const Result<std::optional<lun::KeptModes::Values>> found = lun::KeptModes::find(place);
+  static bool folder_hung = false;
+  const Nanoseconds patience =
+      folder_hung ? std::chrono::milliseconds{50} : lun::KeptModes::patience;
+  const Result<std::optional<lun::KeptModes::Values>> found = lun::KeptModes::find(place, patience);
+  folder_hung = !found && found.error().errno_value == ETIMEDOUT;
   if (!found) {
     log(LogLevel::warning,
         "{}: {}; so it is not known what initiators have set with MODE SELECT, and the LUN begins "

@@ -126,12 +126,12 @@ class KeptModes::Writer : public std::enable_shared_from_this<Writer> {
 KeptModes::KeptModes(co::Executor& executor, Place place)
     : executor_{executor}, place_{std::move(place)}, writer_{std::make_shared<Writer>(place_)} {}
 
-Result<std::optional<Values>> KeptModes::find(const Place& place) {
+Result<std::optional<Values>> KeptModes::find(const Place& place, Nanoseconds limit) {
   if (place.folder.empty()) {
     return std::optional<Values>{};
   }
   std::optional<Result<std::optional<Values>>> found =
-      ask_with_patience<Result<std::optional<Values>>>("ballast/modes", patience,
+      ask_with_patience<Result<std::optional<Values>>>("ballast/modes", limit,
                                                        [place] { return read(place); });
   return found.has_value() ? std::move(*found)
                            : Error{ETIMEDOUT, fmt::format("{} does not answer", place.folder)};

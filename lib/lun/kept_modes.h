@@ -32,8 +32,9 @@ class KeptModes final : public scsi::ModeKeeper {
 
   KeptModes(co::Executor& executor, Place place);
 
-  // Nothing: nothing was kept of this LUN on this store. Waits; any thread.
-  static Result<std::optional<Values>> find(const Place& place);
+  // Nothing: nothing was kept of this LUN on this store. ETIMEDOUT: the folder did not answer
+  // within `limit`. Waits; any thread.
+  static Result<std::optional<Values>> find(const Place& place, Nanoseconds limit = patience);
 
   co::Executor& executor() override { return executor_; }
   bool keeps() const { return !place_.folder.empty(); }

@@ -191,6 +191,7 @@ class Lun final : private backend::AccessWatcher {
   co::Task<bool> finish_store();
   void use_found();
   void refuse(std::string_view why);
+  void refuse_with_its_reason();
   void make_task_set();
   static void start_room_watch(void* self, std::int64_t);
   void looked_at_room(bool threshold_reached);

@@ -83,9 +83,17 @@ co::Task<void> Lun::find_store() {
       co_return;
     }
     if (state == backend::StoreSource::State::refused) {
-      refuse(source_->error().message);
+      refuse_with_its_reason();
       co_return;
     }
+  }
+}
+
+void Lun::refuse_with_its_reason() {
+  try {
+    refuse(source_->error().message);
+  } catch (const std::bad_alloc&) {
+    refuse("out of memory");
   }
 }
 

@@ -69,6 +69,15 @@ bool RoomWatch::judge() {
   if (is_below_ == was_below) {
     return false;
   }
+  try {
+    tell();
+  } catch (const std::bad_alloc&) {
+    log_plain(LogLevel::warning, "out of memory: a store has passed its soft_threshold");
+  }
+  return is_below_;
+}
+
+void RoomWatch::tell() const {
   if (is_below_) {
     log(LogLevel::warning,
         "{}: {} has only {} of room left for all who share it, less than soft_threshold={}: make "
@@ -79,7 +88,6 @@ bool RoomWatch::judge() {
     log(LogLevel::info, "{}: {} has {} of room again", lun_, store_->description(),
         config::format_bytes(room_.free));
   }
-  return is_below_;
 }
 
 }  // namespace ballast::lun

@@ -49,6 +49,7 @@ class RoomWatch {
   friend struct Anatomy;
   co::Task<void> look_again();
   bool judge();
+  void tell() const;
 
   co::Executor& executor_;
   const std::string lun_;

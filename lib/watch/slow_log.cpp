@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 #include <optional>
 
 #include "lib/base/log.h"
@@ -122,14 +123,28 @@ void SlowLog::speak(std::string_view command, std::initializer_list<std::string_
   log_plain(LogLevel::warning, line);
 }
 
-void SlowLog::begin(const CommandRecord& record, TimePoint now) {
+template <class Say>
+void SlowLog::try_to(Say say) noexcept {
+  try {
+    say();
+  } catch (const std::bad_alloc&) {
+    ++left_out_total_;
+  }
+}
+
+void SlowLog::begin(const CommandRecord& record, TimePoint now) noexcept {
   ++begun_;
-  if (begun_hook_) {
-    begun_hook_();
+  try_to([&] {
+    if (begun_hook_) {
+      begun_hook_();
+    }
+  });
+  if (may_speak(now)) {
+    try_to([&] { say_begun(record, now); });
   }
-  if (!may_speak(now)) {
-    return;
-  }
+}
+
+void SlowLog::say_begun(const CommandRecord& record, TimePoint now) const {
   const Nanoseconds age = record.age(now);
   const Stages stages = describe_stages(record, now);
   const std::string ending =
@@ -141,27 +156,35 @@ void SlowLog::begin(const CommandRecord& record, TimePoint now) {
         {stages.all, stages.longest}, ending);
 }
 
-void SlowLog::store_waits_for(std::string_view what, TimePoint now) {
+void SlowLog::store_waits_for(std::string_view what, TimePoint now) noexcept {
   if (what.empty()) {
     return;
   }
-  store_waits_for_ = printable(what);
-  store_asked_ = now;
-  if (may_speak(now)) {
-    speak("the storage's client waits for " + store_waits_for_, {}, "");
-  }
+  try_to([&] {
+    store_waits_for_ = printable(what);
+    store_asked_ = now;
+    if (may_speak(now)) {
+      speak("the storage's client waits for " + store_waits_for_, {}, "");
+    }
+  });
 }
 
-void SlowLog::end(const CommandRecord& record, TimePoint now, const Ending& ending) {
+void SlowLog::end(const CommandRecord& record, TimePoint now, const Ending& ending) noexcept {
   if (!record.reported && !record.orphan) {
     ++begun_;
   }
-  ring_[ended_ % kept] =
-      SlowRequest{record, now, ending, store_asked_ > record.arrived ? store_waits_for_ : ""};
-  ++ended_;
-  if (!may_speak(now)) {
-    return;
+  SlowRequest& request = ring_[ended_ % kept];
+  request = SlowRequest{record, now, ending, {}};
+  if (store_asked_ > record.arrived) {
+    try_to([&] { request.waited_for = store_waits_for_; });
   }
+  ++ended_;
+  if (may_speak(now)) {
+    try_to([&] { say_ended(record, now, ending); });
+  }
+}
+
+void SlowLog::say_ended(const CommandRecord& record, TimePoint now, const Ending& ending) const {
   const Stages stages = describe_stages(record, now);
   speak(fmt::format("{}, {}", description(record, block_),
                     sentence(ending, readable(record.age(now)))),

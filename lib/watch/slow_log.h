@@ -24,7 +24,8 @@
 // The daemon cuts a line of its log at 255 bytes, so a line has at most `longest_line` bytes, of
 // printable ASCII. A line that would be longer loses the end of the LUN's name, then all stages but
 // the longest, then that one. Lines go to the log (lib/base/log.h) as warnings. Driving thread
-// only. Allocates only when it writes a line, or keeps what the store waited for.
+// only. Allocates only when it writes a line, or keeps what the store waited for; if memory runs
+// out in that, the line counts as left out.
 #pragma once
 
 #include <array>
@@ -63,14 +64,14 @@ class SlowLog {
   SlowLog(std::string_view lun, Bytes block);
 
   // A command has become slow. The caller sets record.reported afterwards.
-  void begin(const CommandRecord& record, TimePoint now);
+  void begin(const CommandRecord& record, TimePoint now) noexcept;
   // A slow command has ended. It is counted here if it ended before begin() could be called.
-  void end(const CommandRecord& record, TimePoint now, const Ending& ending);
+  void end(const CommandRecord& record, TimePoint now, const Ending& ending) noexcept;
 
   // From now on begin() calls `begun`, which may find out what the store's client waits for.
   void tell(std::function<void()> begun) { begun_hook_ = std::move(begun); }
   // What the store's client waits for: see Backend::waits_for(). Does nothing if `what` is empty.
-  void store_waits_for(std::string_view what, TimePoint now);
+  void store_waits_for(std::string_view what, TimePoint now) noexcept;
 
   std::uint64_t begun() const { return begun_; }              // all that were slow
   std::uint64_t left_out() const { return left_out_total_; }  // lines
@@ -80,9 +81,14 @@ class SlowLog {
  private:
   // Whether a line may be written now. Otherwise it is left out.
   bool may_speak(TimePoint now);
+  // Calls say(), and counts the line as left out if memory runs out in that.
+  template <class Say>
+  void try_to(Say say) noexcept;
   // Writes the line with the first of `stages` that fits.
   void speak(std::string_view command, std::initializer_list<std::string_view> stages,
              std::string_view ending) const;
+  void say_begun(const CommandRecord& record, TimePoint now) const;
+  void say_ended(const CommandRecord& record, TimePoint now, const Ending& ending) const;
 
   const std::string lun_;
   const Bytes block_;
