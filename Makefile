@@ -192,7 +192,7 @@ check-long: deps-build deps-check deps-lab deps-deb deps-long
 	-@ci/step "simulation, a million runs" $(sub) SIM_RUNS=1000000 check-sim
 	-@ci/step "core files of processes that die under load" $(sub) check-core-sweep
 	-@ci/step "fuzz" $(sub) -k FUZZ_SECONDS=600 $(fuzz_targets)
-	-@ci/step "metrics, rules, dashboard and page, with promtool and Chromium" $(sub) check-control
+	-@ci/step "metrics, rules, dashboard and page, with promtool and Chromium; ten minutes of calls on the bus" $(sub) ANY_CALL_SECONDS=600 check-control
 	-@ci/step "Debian packages, with debug symbols" ci/deb
 	-@BALLAST_LONG=1 ci/step "end to end in the guest, long" ci/e2e
 	-@BALLAST_LONG=1 ci/step "Ceph and two gateways, in guests" $(sub) check-ceph

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # check-control: the D-Bus object with made-up LUNs on a bus of its own, which the real ballastctl
-# and the real ballast-exporter ask; and tests of the parts of all three.
+# and the real ballast-exporter ask; and tests of the parts of all three. Calls at random take
+# ANY_CALL_SECONDS of it.
+
+ANY_CALL_SECONDS ?= 5
 
 control_objects := $(patsubst %,$(B)/obj/handler/%.o,control lun_directory signals)
 control_host := $(B)/tests/control/host
@@ -44,5 +47,6 @@ build-control: $(control_tests) $(control_host) $(bus_programs) $(B)/ballastctl 
 check-control: build-control
 	@CONTROL_HOST=$(control_host) BALLASTCTL=$(B)/ballastctl EXPORTER=$(B)/ballast-exporter \
 	  OTHER_VERSION=$(B)/tests/control/other_version ANY_CALL=$(B)/tests/control/any_call \
+	  ANY_CALL_SECONDS=$(ANY_CALL_SECONDS) \
 	  ci/run-tests control-$(VARIANT) \
 	  $(control_tests) tests/control/ballastctl_test tests/control/any_call_test tests/control/exporter_test
