@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random CDBs with random data. BALLAST_SEED repeats a run.
+// Random CDBs with random data, on LUNs that have this or that. BALLAST_SEED repeats a run.
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -54,13 +54,19 @@ Bytes8 random_cdb(Random& random) {
   return cdb;
 }
 
-// The parameter list of a copy within the LUN, with a few random bytes.
-Bytes8 random_copy(Random& random, Bytes8& cdb) {
+// The parameter list of a copy within the LUN or from its neighbour, with a few random bytes.
+Bytes8 random_copy(Random& random, Bytes8& cdb, std::size_t block) {
   std::vector<CopyRange> ranges(random() % 4);
   for (CopyRange& range : ranges) {
     range = {random() % 70, random() % 70, random() % 8};
   }
-  Bytes8 list = copy_list(ranges);
+  const bool from_neighbour = one_in(random, 2);
+  Bytes8 list = copy_list(ranges, from_neighbour ? 2 : 1);
+  put16(list, cscd_at + 30, block);
+  if (from_neighbour) {
+    put16(list, cscd_at + 32 + 30, block);
+    name_lun(list, 0, HostileRig::neighbour_serial);
+  }
   for (std::uint64_t n = random() % 3; n > 0 && one_in(random, 2); --n) {
     list[random() % list.size()] = static_cast<std::uint8_t>(random());
   }
@@ -68,10 +74,22 @@ Bytes8 random_copy(Random& random, Bytes8& cdb) {
   return list;
 }
 
-// An UNMAP or EXTENDED COPY mostly gets the list that its CDB speaks of.
-Bytes8 random_data(Random& random, Bytes8& cdb) {
+// The parameter list of a SET TARGET PORT GROUPS for the LUN's own group, mostly to have it active.
+Bytes8 random_group(Random& random, Bytes8& cdb) {
+  Bytes8 list(8);
+  list[4] = one_in(random, 4) ? 0x02 : 0x00;
+  put16(list, 6, 1);
+  put32(cdb, 6, list.size());
+  return list;
+}
+
+// These mostly get the list that their CDB speaks of: UNMAP, EXTENDED COPY, SET TARGET PORT GROUPS.
+Bytes8 random_data(Random& random, Bytes8& cdb, std::size_t block) {
   if (cdb.size() == 16 && cdb[0] == 0x83 && !one_in(random, 4)) {
-    return random_copy(random, cdb);
+    return random_copy(random, cdb, block);
+  }
+  if (cdb.size() == 12 && cdb[0] == 0xa4 && !one_in(random, 4)) {
+    return random_group(random, cdb);
   }
   static constexpr std::size_t lengths[] = {0,   8,    24,    40,   100,  511,
                                             512, 1024, 16384, 5000, 2048, 20480};
@@ -105,15 +123,22 @@ void random_commands_break_nothing(void**) {
   // First, and unbuffered: an assertion ends the process.
   std::fprintf(stderr, "BALLAST_SEED=%llu\n", static_cast<unsigned long long>(seed));
   Random random{seed};
-  HostileRig rig;
-  for (unsigned i = 0; i < 20000; ++i) {
-    Bytes8 cdb = random_cdb(random);
-    const Bytes8 data = random_data(random, cdb);
-    const char* const wrong = rig.run(cdb, data, random() % 600);
-    if (wrong != nullptr) {
-      print_error("command %u: %s\n", i, wrong);
+  for (unsigned lun = 0; lun < 40; ++lun) {
+    const auto has = static_cast<unsigned>(one_in(random, 4) ? 0 : random() % 0x80);
+    HostileRig rig{has};
+    for (unsigned i = 0; i < 500; ++i) {
+      Bytes8 cdb = random_cdb(random);
+      const Bytes8 data = random_data(random, cdb, rig.block());
+      const char* const wrong = rig.run(cdb, data, random() % 600,
+                                        {.aborts = one_in(random, 32),
+                                         .passes_time = one_in(random, 64),
+                                         .waits = !one_in(random, 4)});
+      if (wrong != nullptr) {
+        print_error("LUN %u (has %02x), command %u: %s\n", lun, has, i, wrong);
+      }
+      assert_null(wrong);
     }
-    assert_null(wrong);
+    assert_null(rig.close());
   }
 }
 

@@ -88,6 +88,11 @@ class LunRig : public scsi::FrontEnd {
 
   // `data`: the whole buffer, with the data-out, or with room for the data-in.
   Answer send(const Bytes8& cdb, const Bytes8& data = {}, std::size_t segment = 0) {
+    start(cdb, data, segment);
+    return look();
+  }
+  // The same for a command that may stay in the LUN beside others.
+  void start(const Bytes8& cdb, const Bytes8& data = {}, std::size_t segment = 0) {
     sent_.push_back(std::make_unique<Sent>(cdb, data, segment));
     Sent& sent = *sent_.back();
     if (!lun->is_identified() && identified) {
@@ -95,11 +100,12 @@ class LunRig : public scsi::FrontEnd {
     }
     lun->begin(sent);
     sim.run_ready();
-    return look();
   }
   // The answer of the last one, if it had not ended.
-  Answer look() {
-    Sent& sent = *sent_.back();
+  Answer look() { return look(sent_.size() - 1); }
+  // The same of any that had not ended when it was last looked at: the oldest of them is 0.
+  Answer look(std::size_t place) {
+    Sent& sent = *sent_.at(place);
     Answer answer;
     answer.ended = sent.status.has_value();
     answer.status = sent.status.value_or(scsi::Status::busy);
@@ -110,7 +116,7 @@ class LunRig : public scsi::FrontEnd {
     answer.sense.assign(sent.sense.begin(),
                         sent.sense.begin() + static_cast<std::ptrdiff_t>(sent.sense_length));
     if (answer.ended) {
-      sent_.pop_back();
+      sent_.erase(sent_.begin() + static_cast<std::ptrdiff_t>(place));
     }
     return answer;
   }
