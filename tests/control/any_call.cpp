@@ -4,6 +4,7 @@
 // calls at once. Each call must be answered, with text that a terminal can show.
 //
 //   any_call SECONDS LUN…      exit 0: all were answered; BALLAST_SEED repeats a run
+//   any_call --unheard COUNT   calls List so often, and wants no answer
 #include <gio/gio.h>
 
 #include <algorithm>
@@ -122,22 +123,35 @@ class Calls {
   std::size_t refusals_ = 0;
 };
 
+// GDBus says in a call without a callback that no answer is wanted.
+void call_unheard(GDBusConnection* connection, int count) {
+  for (int i = 0; i < count; ++i) {
+    g_dbus_connection_call(connection, bus::name, bus::object_path, bus::name, bus::list.name,
+                           nullptr, nullptr, G_DBUS_CALL_FLAGS_NONE, -1, nullptr, nullptr, nullptr);
+  }
+  g_dbus_connection_flush_sync(connection, nullptr, nullptr);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fputs("usage: any_call SECONDS LUN…\n", stderr);
+    std::fputs("usage: any_call SECONDS LUN… | any_call --unheard COUNT\n", stderr);
     return 2;
   }
-  const char* const given = std::getenv("BALLAST_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-  std::printf("BALLAST_SEED=%llu\n", static_cast<unsigned long long>(seed));
   GError* error = nullptr;
   GDBusConnection* const connection = g_bus_get_sync(G_BUS_TYPE_SYSTEM, nullptr, &error);
   if (connection == nullptr) {
     fail("no bus", error->message);
   }
+  if (std::string_view{argv[1]} == "--unheard") {
+    call_unheard(connection, std::atoi(argv[2]));
+    return 0;
+  }
+  const char* const given = std::getenv("BALLAST_SEED");
+  const std::uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
+  std::printf("BALLAST_SEED=%llu\n", static_cast<unsigned long long>(seed));
   Calls calls{seed, {argv + 2, argv + argc}};
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds{std::atoi(argv[1])};
   while (std::chrono::steady_clock::now() < end || calls.waiting() > 0) {
