@@ -117,7 +117,8 @@ Nbd::Nbd(NbdStore store, const OpenContext& context)
              {.lun = lun_, .config = config_, .logical_block = store.logical_block},
              promised_,
              std::move(store.peers),
-             [this] { connection_lost(); }} {}
+             {.lost = [this] { connection_lost(); },
+              .flushed = [this](std::uint64_t mark) { flushed_ = std::max(flushed_, mark); }}} {}
 
 void Nbd::connection_lost() {
   if (acknowledged_ == flushed_ || !capabilities_.volatile_cache) {
@@ -191,7 +192,7 @@ bool Nbd::fits(const NbdConnection& connection, const char* operation, Bytes off
                  "it is past the end of the export, which was made smaller");
   if (executor_.now() - renewed_ >= renew_interval) {
     renewed_ = executor_.now();
-    links_.renew();
+    links_.renew(acknowledged_);
   }
   return false;
 }
@@ -355,7 +356,14 @@ co::Task<IoStatus> Nbd::resize(Bytes size) {
   const co::Gate::Guard inside{running_};
   links_.start();
   if (size > links_.smallest_export()) {
-    co_await links_.renew_and_wait(resize_patience);
+    co_await links_.renew_and_wait(acknowledged_, resize_patience);
+  }
+  if (links_.smallest_export() == Bytes{}) {
+    log(LogLevel::error,
+        "{}: cannot grow to {} bytes: within {} s no new connection to {} came about, which would "
+        "show its size: try again when the server answers",
+        lun_, size.value(), resize_patience.count() / 1'000'000'000, describe(config_));
+    co_return IoStatus::not_ready;
   }
   if (size > links_.smallest_export()) {
     log(LogLevel::error, "{}: cannot grow to {} bytes: {} has {}: enlarge it on the server first",

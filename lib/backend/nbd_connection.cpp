@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/backend/nbd_connection.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -75,6 +76,10 @@ co::Task<void> NbdConnection::watch_peer() {
 co::Task<void> NbdConnection::move_until_the_end() {
   const int fd = nbd().aio_get_fd(peer_.handle.get());
   while (!is_dead() && !dropped_ && !(ending_ && under_way_ == 0)) {
+    if (under_way_ == 0 && retiring_) {
+      begin_last_flush();
+      continue;
+    }
     if (under_way_ == 0) {
       co::Wait idle{executor_, "a request to the NBD server"};
       idler_ = idle.waker();
@@ -132,11 +137,16 @@ bool NbdConnection::has_more() const {
 // Ends what is under way, with ENOTCONN.
 void NbdConnection::bury() {
   nbd_handle* const handle = peer_.handle.get();
-  const bool by_us = ending_ && under_way_ == 0 && !dropped_ && !is_dead();
+  const bool alive = !dropped_ && !is_dead();
+  const bool flush_failed = alive && last_flush_.value_or(0) != 0;
+  const bool by_us = ending_ && under_way_ == 0 && alive && !flush_failed;
   ending_ = true;
   if (by_us) {
     (void)nbd().aio_disconnect(handle, 0);  // tells the server that this is no accident
     return;
+  }
+  if (flush_failed) {
+    blame_last_flush();
   }
   blame("the server closed it");
   (void)::shutdown(nbd().aio_get_fd(handle), SHUT_RDWR);
@@ -149,6 +159,12 @@ void NbdConnection::bury() {
 
 void NbdConnection::close() {
   ending_ = true;
+  stir();
+}
+
+void NbdConnection::retire() {
+  retiring_ = peer_.offer.flush && !peer_.offer.read_only;
+  ending_ |= !retiring_;
   stir();
 }
 
@@ -170,6 +186,15 @@ void NbdConnection::blame(const char* why) noexcept {
   }
 }
 
+void NbdConnection::blame_last_flush() noexcept {
+  try {
+    blame(fmt::format("the server's last flush failed: {}", std::strerror(last_flush_.value_or(0)))
+              .c_str());
+  } catch (const std::bad_alloc&) {
+    blame(nullptr);
+  }
+}
+
 // Something has changed that serve() must look at.
 void NbdConnection::stir() {
   if (idler_) {
@@ -177,6 +202,33 @@ void NbdConnection::stir() {
   } else if (poll_ != nullptr && (is_dead() || dropped_ || (wanted_events() & ~polled_) != 0)) {
     uring_.cancel(*poll_);
   }
+}
+
+// --- the last flush
+
+void NbdConnection::begin_last_flush() {
+  ++under_way_;
+  const nbd_completion_callback done{
+      .callback = &NbdConnection::last_flush_completed, .user_data = this, .free = nullptr};
+  if (nbd().aio_flush(peer_.handle.get(), done, 0) < 0) {  // libnbd does not call back
+    const int error = is_dead() ? ENOTCONN : nbd().get_errno();
+    end_last_flush(error != 0 ? error : EIO);
+  }
+  if (parked_) {
+    look_.set();
+  }
+}
+
+void NbdConnection::end_last_flush(int error) {
+  ended(error);
+  ending_ = true;
+  last_flush_ = error;
+}
+
+// libnbd calls it with its lock held, so it only takes a note.
+int NbdConnection::last_flush_completed(void* self, int* error) {
+  static_cast<NbdConnection*>(self)->end_last_flush(*error);
+  return 1;  // libnbd may forget it
 }
 
 // --- requests

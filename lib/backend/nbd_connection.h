@@ -4,7 +4,8 @@
 // A request goes to the socket when it begins, as far as the socket takes it. While requests are
 // under way, io_uring polls the socket: for reading, and for writing only while libnbd has
 // something left to send. An idle connection is not polled, so that an idle LUN looks idle to the
-// thread that lingers (lib/io/loop.h); its death shows with the next request.
+// thread that lingers (lib/io/loop.h); its death shows with the next request. So a connection that
+// is given up for a new one, retire(), makes one more request: a flush.
 //
 // A connection dies by itself, when the server closes it, breaks the protocol or cannot be reached
 // any more (nbd_peer.h). It never dies because the server is slow. Every request that is under way
@@ -18,6 +19,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,7 +50,7 @@ class NbdConnection {
   const NbdOffer& offer() const { return peer_.offer; }
   TimePoint since() const { return since_; }  // when it was made
   // Whether requests may begin. A connection that has died may look alive until it is used.
-  bool is_usable() const { return !ending_; }
+  bool is_usable() const { return !ending_ && !retiring_; }
   std::size_t under_way() const { return under_way_; }
 
   // Moves requests and replies until the connection has died, or until close() was called and no
@@ -58,6 +60,13 @@ class NbdConnection {
   const std::string& why() const { return why_; }
   // No request begins any more. Those under way have the server's time.
   void close();
+  // The same, for a connection that a new one shall replace. The server may have restarted
+  // unnoticed since the last request, and a flush on the new connection need not cover what this
+  // one has written. So once nothing is under way, the server is asked to flush, if it can. If it
+  // does not say that it has, the connection counts as one that died: why() says so.
+  void retire();
+  // Whether retire() was called, and the flush has ended well.
+  bool has_flushed() const { return last_flush_ == 0; }
   // Ends the connection at once, for example because the server said that it is about to shut down.
   void drop(const char* why) noexcept;
 
@@ -66,6 +75,10 @@ class NbdConnection {
   co::Task<void> move_until_the_end();
   co::Task<void> watch_peer();
   void began(std::int64_t cookie, NbdRequest& request);
+  void begin_last_flush();
+  void blame_last_flush() noexcept;
+  void end_last_flush(int error);
+  static int last_flush_completed(void* self, int* error);
   void ended(int error) {
     --under_way_;
     ending_ |= error == ENOTCONN;
@@ -84,8 +97,10 @@ class NbdConnection {
   const Nanoseconds patience_;
   const TimePoint since_;
   std::size_t under_way_ = 0;
-  bool ending_ = false;   // no request begins any more
-  bool dropped_ = false;  // to be ended at once
+  bool ending_ = false;              // no request begins any more
+  bool dropped_ = false;             // to be ended at once
+  bool retiring_ = false;            // only the last flush may begin yet
+  std::optional<int> last_flush_{};  // how it has ended: a positive errno value, or 0
   std::string why_;
   co::Waker idler_{};             // serve(), while nothing is under way
   io::OpTicket* poll_ = nullptr;  // serve(), while it polls for `polled_`

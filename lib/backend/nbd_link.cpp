@@ -85,7 +85,11 @@ co::Task<void> NbdLink::keep() {
           "way",
           setup_->lun, describe(setup_->config), connection_->why());
     }
+    const bool flushed = connection_->has_flushed();
     connection_.reset();
+    if (flushed) {
+      listener_.link_flushed(mark_);
+    }
     if (lost) {
       listener_.link_lost();
     }
@@ -205,9 +209,10 @@ void NbdLink::close() {
   }
 }
 
-void NbdLink::renew() {
+void NbdLink::renew(std::uint64_t mark) {
   if (connection_ != nullptr && connection_->is_usable()) {
-    connection_->close();
+    mark_ = mark;
+    connection_->retire();
   }
 }
 

@@ -9,6 +9,8 @@
 // it goes, unless nothing is left of it. Driving thread only.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -29,6 +31,8 @@ class NbdLink {
    public:
     virtual void link_lost() = 0;   // requests may have been under way, or not
     virtual void link_found() = 0;  // usable() is not null any more
+    // renew(mark) was called, and the server has flushed since.
+    virtual void link_flushed(std::uint64_t mark) = 0;
 
    protected:
     ~Listener() = default;
@@ -52,14 +56,18 @@ class NbdLink {
     return connection_ != nullptr && connection_->is_usable() ? connection_.get() : nullptr;
   }
 
+  // Requests on the connection, also on one on which no others may begin.
+  std::size_t under_way() const { return connection_ != nullptr ? connection_->under_way() : 0; }
+
   // Serves the connection, and makes new ones, until close().
   co::Task<void> keep();
   // From now on no new connection is made. The present one goes on.
   void stop_connecting() { stopping_.set(); }
   // Ends the connection as soon as nothing is under way on it.
   void close();
-  // The same, and then makes a new one, because the server may have another size by now.
-  void renew();
+  // The same, with a flush as the last request, and then makes a new one, because the server may
+  // have another size by now. If the flush fails, the connection counts as lost.
+  void renew(std::uint64_t mark);
 
  private:
   co::Task<bool> connect_again(Nanoseconds pause);
@@ -74,6 +82,7 @@ class NbdLink {
   Listener& listener_;
   std::unique_ptr<NbdConnection> connection_;  // null while there is none
   Bytes logged_;                               // the size that log_size() has spoken of
+  std::uint64_t mark_ = 0;                     // of the last renew() of a connection
   co::Event stopping_;
 };
 

@@ -14,10 +14,10 @@
 namespace ballast::backend {
 
 NbdLinks::NbdLinks(co::Executor& executor, io::Uring& uring, NbdLink::Setup setup,
-                   const NbdOffer& promised, std::vector<NbdPeer> peers, std::function<void()> lost)
+                   const NbdOffer& promised, std::vector<NbdPeer> peers, Calls calls)
     : executor_{executor},
       server_{describe(setup.config)},
-      lost_{std::move(lost)},
+      calls_{std::move(calls)},
       keepers_{executor_},
       usable_{executor_, "a connection to the NBD server"},
       since_{executor_.now()},
@@ -62,7 +62,7 @@ void NbdLinks::link_lost() {
     usable_.reset();
     since_ = std::exchange(connected_, false) ? executor_.now() : since_;
   }
-  lost_();
+  calls_.lost();
 }
 
 void NbdLinks::link_found() {
@@ -73,7 +73,7 @@ void NbdLinks::link_found() {
 std::string NbdLinks::waits_for() const {
   std::size_t requests = 0;
   for (const std::unique_ptr<NbdLink>& link : links_) {
-    requests += link->usable() != nullptr ? link->usable()->under_way() : 0;
+    requests += link->under_way();
   }
   try {
     if (!connected_) {
@@ -90,14 +90,14 @@ std::string NbdLinks::waits_for() const {
   return {};
 }
 
-void NbdLinks::renew() {
+void NbdLinks::renew(std::uint64_t mark) {
   for (const std::unique_ptr<NbdLink>& link : links_) {
-    link->renew();
+    link->renew(mark);
   }
 }
 
-co::Task<void> NbdLinks::renew_and_wait(Nanoseconds patience) {
-  renew();
+co::Task<void> NbdLinks::renew_and_wait(std::uint64_t mark, Nanoseconds patience) {
+  renew(mark);
   const TimePoint until = executor_.now() + patience;
   while (smallest_export() == Bytes{} && !closing_ && executor_.now() < until) {
     co_await co::sleep_for(executor_, std::chrono::milliseconds{5});

@@ -21,10 +21,15 @@ namespace ballast::backend {
 
 class NbdLinks final : private NbdLink::Listener {
  public:
-  // `promised` outlives the links; its size may change. `lost` is called when a connection is lost.
-  // `peers`: one at least.
+  // What the owner hears of.
+  struct Calls {
+    std::function<void()> lost;  // a connection is lost
+    // The server has flushed since renew() was called with this mark.
+    std::function<void(std::uint64_t mark)> flushed;
+  };
+  // `promised` outlives the links; its size may change. `peers`: one at least.
   NbdLinks(co::Executor& executor, io::Uring& uring, NbdLink::Setup setup, const NbdOffer& promised,
-           std::vector<NbdPeer> peers, std::function<void()> lost);
+           std::vector<NbdPeer> peers, Calls calls);
   NbdLinks(const NbdLinks&) = delete;
   NbdLinks& operator=(const NbdLinks&) = delete;
 
@@ -48,10 +53,12 @@ class NbdLinks final : private NbdLink::Listener {
   std::string waits_for() const;
 
   // A connection knows the size that the export had when it was made. So a change of size needs new
-  // ones. The present ones end as soon as nothing is under way on them.
-  void renew();
+  // ones. The present ones end as soon as nothing is under way on them, each with a flush. One
+  // whose flush fails counts as lost: the server may have restarted while nobody asked it anything.
+  // `mark`: how many changes had been acknowledged.
+  void renew(std::uint64_t mark);
   // The same, and waits for the new ones, for `patience` at most.
-  co::Task<void> renew_and_wait(Nanoseconds patience);
+  co::Task<void> renew_and_wait(std::uint64_t mark, Nanoseconds patience);
   // 0 while a connection is missing.
   Bytes smallest_export() const;
 
@@ -65,10 +72,11 @@ class NbdLinks final : private NbdLink::Listener {
   friend struct Anatomy;
   void link_lost() override;
   void link_found() override;
+  void link_flushed(std::uint64_t mark) override { calls_.flushed(mark); }
 
   co::Executor& executor_;
   const std::string server_;
-  const std::function<void()> lost_;
+  const Calls calls_;
   std::vector<std::unique_ptr<NbdLink>> links_;
   co::TaskGroup keepers_;
   co::Event usable_;  // a connection is up, or closing_

@@ -77,6 +77,124 @@ void an_export_of_which_nothing_is_left_is_waited_out(void**) {
   site.lab.run(backend->close());
 }
 
+// --- a new connection for a new size
+
+constexpr Bytes grown{size.value() + mib.value()};
+
+// The LUN is idle when the server restarts, so nothing but the new connection could tell.
+void a_restart_is_not_hidden_by_a_resize(void**) {
+  Site site{{"file", "@file"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  assert_int_equal(site.write(*backend, Bytes{}, 'a', Fua::no), IoStatus::ok);
+  site.server.kill();
+  std::filesystem::resize_file(site.file, grown.value());
+  site.server.start();
+  assert_int_equal(site.lab.run(backend->resize(grown)), IoStatus::ok);
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::medium_error);
+  assert_int_equal(site.write(*backend, size, 'b'), IoStatus::ok);
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::medium_error);
+  site.lab.run(backend->close());
+}
+
+void a_restart_is_not_hidden_by_a_command_past_the_end(void**) {
+  Site site{{"file", "@file"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  const Bytes half{size.value() / 2};
+  site.server.kill();
+  std::filesystem::resize_file(site.file, half.value());
+  site.server.start();
+  assert_int_equal(site.read(*backend, Bytes{}), 0);  // connected again
+  assert_int_equal(site.write(*backend, Bytes{}, 'a', Fua::no), IoStatus::ok);
+  site.restart();
+  assert_int_equal(site.read(*backend, half), '!');
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::medium_error);
+  site.lab.run(backend->close());
+}
+
+void a_restart_that_a_resize_meets_is_no_loss_if_all_was_flushed(void**) {
+  Site site{{"file", "@file"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  assert_int_equal(site.write(*backend, Bytes{}, 'a', Fua::no), IoStatus::ok);
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);
+  site.server.kill();
+  std::filesystem::resize_file(site.file, grown.value());
+  site.server.start();
+  assert_int_equal(site.lab.run(backend->resize(grown)), IoStatus::ok);
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);
+  site.lab.run(backend->close());
+}
+
+void the_old_connection_is_flushed_before_a_new_one_is_made(void**) {
+  Site site{{"file", "@file"}};
+  for (const std::uint32_t connections : {1U, 3U}) {
+    StoreConfig config = site.config();
+    config.nbd.connections = connections;
+    const std::unique_ptr<Backend> backend = site.open(config).value();
+    assert_int_equal(site.write(*backend, Bytes{}, 'a', Fua::no), IoStatus::ok);
+    const Bytes more{grown.value() * connections};
+    std::filesystem::resize_file(site.file, more.value());
+    assert_int_equal(site.lab.run(backend->resize(more)), IoStatus::ok);
+    site.restart();  // harmless: what was acknowledged is durable
+    assert_int_equal(site.read(*backend, Bytes{}), 'a');
+    assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);
+    site.lab.run(backend->close());
+  }
+}
+
+// The server tells of data that it has lost once only, as Linux does.
+void if_the_old_connection_cannot_be_flushed_that_is_a_loss(void**) {
+  const Folder folder;
+  const std::string larger = folder.file("larger");
+  const std::string told = folder.file("told");
+  Site site{{"eval", "get_size=[ -e " + larger + " ] && echo 9M || echo 8M", "can_write=exit 0",
+             "can_flush=exit 0",
+             "pread=dd if=/dev/zero iflag=count_bytes bs=64K count=$3 status=none",
+             "pwrite=cat > /dev/null", "flush=mkdir " + told + " || exit 0; echo EIO >&2; exit 1"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  assert_int_equal(site.write(*backend, Bytes{}, 'a', Fua::no), IoStatus::ok);
+  std::ofstream{larger}.flush();
+  assert_int_equal(site.lab.run(backend->resize(grown)), IoStatus::ok);
+  assert_true(std::filesystem::exists(told));
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::medium_error);
+  site.lab.run(backend->close());
+}
+
+// What is under way on the old connection ends there, and the flush comes behind it.
+void what_is_under_way_at_a_resize_is_flushed_with_the_rest(void**) {
+  Site site{{"--filter=delay", "file", "@file", "wdelay=300ms"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  std::vector<std::byte> data(4096, std::byte{'w'});
+  const Flat flat{data};
+  Started write{site, backend->write(Bytes{}, flat.view(), Fua::no)};
+  site.wait(50ms);
+  std::filesystem::resize_file(site.file, grown.value());
+  assert_int_equal(site.lab.run(backend->resize(grown)), IoStatus::ok);
+  assert_true(write.ended());
+  assert_int_equal(write.end(), IoStatus::ok);
+  assert_int_equal(site.read(*backend, Bytes{}), 'w');
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);
+  site.lab.run(backend->close());
+}
+
+// A server that hangs keeps the old connection for as long. The resize is not done then.
+void a_resize_does_not_wait_for_ever(void**) {
+  Site site{{"file", "@file"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  assert_int_equal(site.write(*backend, Bytes{}, 'a', Fua::no), IoStatus::ok);
+  std::filesystem::resize_file(site.file, grown.value());
+  site.server.freeze();
+  assert_int_equal(site.lab.run(backend->resize(grown)), IoStatus::not_ready);
+  assert_true(backend->geometry().size == size);
+  assert_true(site.lab.run(backend->waits_for(1s)).ends_with("to answer 1 request"));
+  site.server.thaw();
+  assert_int_equal(site.read(*backend, Bytes{}), 'a');
+  assert_int_equal(site.lab.run(backend->resize(grown)), IoStatus::ok);
+  assert_int_equal(site.lab.run(backend->flush()), IoStatus::ok);
+  site.lab.run(backend->close());
+}
+
+// --- several connections
+
 // nbdkit 1.32 may abort when a connection breaks while several of its threads answer.
 void one_of_several_connections_is_cut(void**) {
   if (!nbd_test::has_program("qemu-nbd")) {
@@ -121,6 +239,13 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(what_an_export_has_lost_is_out_of_range),
       cmocka_unit_test(an_export_of_which_nothing_is_left_is_waited_out),
+      cmocka_unit_test(a_restart_is_not_hidden_by_a_resize),
+      cmocka_unit_test(a_restart_is_not_hidden_by_a_command_past_the_end),
+      cmocka_unit_test(a_restart_that_a_resize_meets_is_no_loss_if_all_was_flushed),
+      cmocka_unit_test(the_old_connection_is_flushed_before_a_new_one_is_made),
+      cmocka_unit_test(if_the_old_connection_cannot_be_flushed_that_is_a_loss),
+      cmocka_unit_test(what_is_under_way_at_a_resize_is_flushed_with_the_rest),
+      cmocka_unit_test(a_resize_does_not_wait_for_ever),
       cmocka_unit_test(one_of_several_connections_is_cut),
   };
   return cmocka_run_group_tests_name("nbd size", tests, nullptr, nullptr);
