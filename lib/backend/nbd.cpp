@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "lib/backend/error_log.h"
@@ -17,6 +18,7 @@
 #include "lib/base/log.h"
 #include "lib/co/gate.h"
 #include "lib/io/buffer_pool.h"
+#include "lib/io/scratch.h"
 
 namespace ballast::backend {
 namespace {
@@ -84,6 +86,9 @@ class Nbd final : public Backend {
 
   co::Executor& executor_;
   io::BufferPool& buffers_;
+  // For what the pool has no buffer at once. The command may hold one of the pool's already, as
+  // WRITE SAME does, and must not wait for a second one: the pool could deadlock.
+  io::ScratchPool reserve_;
   const std::string lun_;
   const NbdConfig config_;
   NbdOffer promised_;  // what the LUN relies on; its size is the LUN's
@@ -104,6 +109,7 @@ class Nbd final : public Backend {
 Nbd::Nbd(NbdStore store, const OpenContext& context)
     : executor_{context.executor},
       buffers_{context.buffers},
+      reserve_{executor_, "a buffer of the NBD LUN's own"},
       lun_{store.lun},
       config_{store.config},
       promised_{promise(store)},
@@ -145,12 +151,23 @@ void Nbd::note_error(NbdConnection& connection, int error) {
 co::Task<IoStatus> Nbd::carry_out(NbdOperation operation, co::CancelToken cancel) {
   const co::Gate::Guard inside{running_};
   links_.start();
-  io::Buffer bounce;
+  io::Buffer pooled;
+  std::optional<io::ScratchPool::Buffer> reserved;
+  std::span<std::byte> bounce;
   if (operation.bounce() > 0) {
-    bounce = co_await buffers_.acquire(operation.bounce(), cancel);
-    if (!bounce) {
+    pooled = buffers_.try_acquire(operation.bounce());
+    bounce = pooled.bytes();
+  }
+  if (bounce.size() < operation.bounce()) {
+    co::Semaphore::Guard slot = co_await reserve_.slot(cancel);
+    if (!slot) {
       co_return IoStatus::cancelled;
     }
+    reserved.emplace(reserve_, std::move(slot));
+    if (!*reserved) {
+      co_return IoStatus::no_resource;
+    }
+    bounce = reserved->bytes().first(std::min(operation.bounce(), io::ScratchPool::buffer_size));
   }
   while (!operation.ended()) {
     if (operation.kind() == OpKind::flush && !ok(lost_)) {
@@ -163,7 +180,7 @@ co::Task<IoStatus> Nbd::carry_out(NbdOperation operation, co::CancelToken cancel
         co_return operation.touched() ? IoStatus::medium_error : IoStatus::out_of_range;
       }
       NbdRequest request{*connection, operation.name()};
-      operation.begin(request, connection->offer(), geometry_.logical_block, bounce.bytes(),
+      operation.begin(request, connection->offer(), geometry_.logical_block, bounce,
                       links_.losses());
       const int error = co_await request;
       note_error(*connection, error);

@@ -63,6 +63,42 @@ void the_servers_errors_have_their_statuses(void**) {
   site.lab.run(backend->close());
 }
 
+// WRITE SAME writes a pattern as a list of segments, which libnbd does not take, and holds a buffer
+// of the pool for its block. So it must go on when the pool is empty, and behind others that wait.
+void data_in_segments_needs_no_buffer_that_others_hold(void**) {
+  Site site{{"memory", "size=8M"}};
+  const std::unique_ptr<Backend> backend = site.open();
+  io::BufferPool& pool = site.lab.context(size, block).buffers;
+  const io::Buffer all = pool.try_acquire(io::BufferPool::largest);
+  assert_true(bool(all));
+  constexpr std::size_t piece = 65536;
+  std::vector<std::byte> pattern(piece);
+  for (std::size_t i = 0; i < piece; ++i) {
+    pattern[i] = std::byte(i / block.value());
+  }
+  std::vector<std::byte> back(17 * piece);
+  const std::vector<iovec> repeated(17, iovec{pattern.data(), pattern.size()});
+  std::vector<iovec> pieces;
+  for (std::size_t i = 0; i < 17; ++i) {
+    pieces.push_back({back.data() + i * piece, piece});
+  }
+  std::vector<std::unique_ptr<Started>> writes;
+  for (std::uint64_t i = 0; i < 6; ++i) {  // more than there are buffers in reserve
+    writes.push_back(std::make_unique<Started>(
+        site, backend->write(Bytes{mib.value() * i}, io::SgView{std::span{repeated}}, Fua::yes)));
+  }
+  for (const std::unique_ptr<Started>& write : writes) {
+    assert_int_equal(write->end(), IoStatus::ok);
+  }
+  assert_int_equal(
+      site.lab.run(backend->read(Bytes{mib.value() * 5}, io::SgView{std::span{pieces}})),
+      IoStatus::ok);
+  for (std::size_t i = 0; i < 17; ++i) {
+    assert_memory_equal(pieces[i].iov_base, pattern.data(), piece);
+  }
+  site.lab.run(backend->close());
+}
+
 void one_export_is_for_one_lun(void**) {
   Site site{{"memory", "size=8M"}};
   const std::unique_ptr<Backend> backend = site.open();
@@ -261,6 +297,7 @@ int main() {
       cmocka_unit_test(a_read_only_export_makes_a_write_protected_lun),
       cmocka_unit_test(an_export_that_does_not_fit_is_refused),
       cmocka_unit_test(the_servers_errors_have_their_statuses),
+      cmocka_unit_test(data_in_segments_needs_no_buffer_that_others_hold),
       cmocka_unit_test(one_export_is_for_one_lun),
       cmocka_unit_test(a_server_that_does_not_answer_in_time_is_not_refused_beforehand),
       cmocka_unit_test(exclusive_is_checked),
