@@ -94,15 +94,16 @@ co::Task<IoStatus> Reaper::reap() {
   step_ = Step::reads;
   IoStatus status = co_await device_.read(begin, batch_.memory().first(bytes));
   if (!ok(status)) {
+    note_failed_read(status);
     co_return status;
   }
+  failed_reads_ = 0;
   const Result<void> begun = batch_.begin(contents_, last, bytes, device_.name());
   if (!begun.ok()) {
+    get_stuck();
     log(LogLevel::error,
         "{}. Nothing from there on is written to the store; what the log has stays in it",
         begun.error().message);
-    is_stuck_ = true;
-    trimmed_.fail(IoStatus::medium_error);
     co_return IoStatus::medium_error;
   }
   step_ = Step::writes;
@@ -112,6 +113,25 @@ co::Task<IoStatus> Reaper::reap() {
     status = co_await trim();
   }
   co_return status;
+}
+
+// A device that is not ready may be later, and memory may come. Only what cannot be read is damage.
+void Reaper::note_failed_read(IoStatus status) {
+  if (status != IoStatus::medium_error || ++failed_reads_ < most_failed_reads) {
+    return;
+  }
+  get_stuck();
+  log(LogLevel::error,
+      "{}: block {} of the log, at offset {}, or one behind it, could not be read {} times. "
+      "Nothing from there on is written to the store; what the log has stays in it",
+      device_.name(), contents_.tail().sequence, contents_.tail().offset, failed_reads_);
+}
+
+// The tail does not move any more. So what waits for room waits in vain.
+void Reaper::get_stuck() {
+  is_stuck_ = true;
+  trimmed_.fail(IoStatus::medium_error);
+  writer_.fail(IoStatus::medium_error);
 }
 
 const char* to_string(Reaper::Step step) {

@@ -12,8 +12,9 @@
 // was written there goes to the store, too, and no superblock is written any more. (If such a log
 // is opened again, all of that is written back once more, and meanwhile the store is of no one
 // epoch.) It goes as fast as it can then. If the store fails, the reaper waits 1 s, and then twice
-// as long each time, up to a minute; the tail stands meanwhile. A block that is not what was
-// written is never passed on: the reaper ends.
+// as long each time, up to a minute; the tail stands meanwhile. It waits the same way when the log
+// cannot be read. A block that is not what was written is never passed on: the reaper ends, and
+// with it the writer. So it does when five reads of a batch have failed with medium_error.
 //
 // Until a quarter of the log is used it waits for a second without changes, and has one write under
 // way; then it does not wait; from one half on it has eight. What it was told to hurry with, it
@@ -59,7 +60,7 @@ class Reaper {
   // As WriteLog's.
   void hurry();
   co::Task<IoStatus> drain();
-  // Whether it found a block that is not what was written.
+  // Whether it found a block that is not what was written, or that cannot be read.
   bool is_stuck() const { return is_stuck_; }
   // What it does, for whoever reads a core file.
   enum class Step : std::uint8_t {
@@ -81,6 +82,7 @@ class Reaper {
   static constexpr Nanoseconds idle = std::chrono::seconds{1};
   static constexpr Nanoseconds first_wait = std::chrono::seconds{1};
   static constexpr Nanoseconds longest_wait = std::chrono::seconds{60};
+  static constexpr unsigned most_failed_reads = 5;  // of one batch: in 15 s, if nothing else fails
 
  private:
   friend struct Anatomy;
@@ -90,6 +92,8 @@ class Reaper {
   bool is_time() const;
   co::Task<IoStatus> reap();
   co::Task<std::uint64_t> last_to_reap();
+  void note_failed_read(IoStatus status);
+  void get_stuck();
   co::Task<IoStatus> write_batch();
   co::Task<void> write_runs(std::size_t lane);
   co::Task<IoStatus> write_run(Batch::Run run, std::size_t lane);
@@ -112,6 +116,7 @@ class Reaper {
   std::uint64_t hurry_to_ = 0;
   co::Watermark trimmed_;
   co::Event wanted_;
+  unsigned failed_reads_ = 0;  // of the batch at the tail
   bool is_stuck_ = false;
   Step step_ = Step::waits;
   co::Gate operations_;

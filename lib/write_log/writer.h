@@ -80,6 +80,8 @@ class Writer {
 
   // Something may have changed that the open block waits for, or the device has failed.
   void room_came();
+  // No block closes any more, as after a write that failed. The first failure counts.
+  void fail(IoStatus status);
   // Whether a change waits neither for room nor because of the pacer: both wait for the store.
   bool has_room() const {
     const TimePoint now = executor_.now();
@@ -147,7 +149,6 @@ class Writer {
   std::uint64_t close_open();
   void put(Slot& slot, Entry& entry);
   void has_ended(std::uint64_t number, IoStatus status);
-  void fail(IoStatus status);
   void want(std::uint64_t number);
   co::Task<void> flush_when_wanted();
   co::Task<void> seal_when_quiet();

@@ -449,6 +449,56 @@ std::string state_of(Site& site) {
   return site.backend->log_control()->view().state;
 }
 
+void changes_of_a_log_whose_disk_died_fail(void**) {
+  Site site;
+  assert_true(ok(site.run(site.write(10, 2, 'a', Fua::yes))));
+  site.disk->failures["write"] = IoStatus::medium_error;
+  site.disk->failures["read"] = IoStatus::medium_error;
+  const Answer& write = site.begin(site.write(20, 1, 'b'));
+  const Answer& flush = site.begin(site.backend->flush());
+  site.sim.run_for(1min);
+  assert_true(write.came && write.status == IoStatus::medium_error);
+  assert_true(flush.came && flush.status == IoStatus::medium_error);
+  assert_string_equal(state_of(site).c_str(), "damaged");
+  assert_int_equal(site.count(site.store->ops, "write"), 0);
+  const Answer& read = site.begin(site.backend->read(site.at(10), site.data(1, '?')));
+  assert_true(read.came && read.status == IoStatus::medium_error);
+}
+
+void a_log_that_cannot_be_read_for_a_moment_is_kept(void**) {
+  Site site;
+  for (const char byte : {'a', 'b'}) {
+    site.disk->failures["read"] = IoStatus::medium_error;
+    assert_true(ok(site.run(site.write(10, 2, byte))));
+    site.sim.run_for(5s);
+    assert_true(site.covers(10, 2));
+    site.disk->failures.erase("read");
+    site.sim.run_for(30s);
+    assert_false(site.covers(10, 2));
+    assert_string_equal(site.read(10, 1).c_str(), std::string(1, byte).c_str());
+  }
+  assert_string_equal(state_of(site).c_str(), "working");
+}
+
+// While its device is not ready, it is not damaged.
+void what_waits_for_room_fails_once_the_log_cannot_be_read(void**) {
+  Site site;
+  site.disk->failures["read"] = IoStatus::not_ready;
+  std::vector<const Answer*> writes;
+  for (int i = 0; i < 100; ++i) {
+    writes.push_back(&site.begin(site.write(0, 2000, 'a')));
+  }
+  site.sim.run_for(10min);
+  assert_true(ok(writes.front()->status) && writes.front()->came);
+  assert_false(writes.back()->came);
+  assert_string_equal(state_of(site).c_str(), "working");
+  site.disk->failures["read"] = IoStatus::medium_error;
+  site.sim.run_for(10min);
+  assert_string_equal(state_of(site).c_str(), "damaged");
+  assert_true(std::ranges::all_of(writes, &Answer::came));
+  assert_int_equal(writes.back()->status, IoStatus::medium_error);
+}
+
 void a_store_lets_its_log_go(void**) {
   Site site;
   assert_true(ok(site.run(site.write(10, 2, 'a'))));
@@ -641,6 +691,9 @@ int main() {
       cmocka_unit_test(what_waits_for_a_failed_log_ends_when_it_is_cancelled),
       cmocka_unit_test(changes_wait_until_the_label_lets_the_log_go),
       cmocka_unit_test(changes_of_a_log_that_cannot_be_read_fail),
+      cmocka_unit_test(changes_of_a_log_whose_disk_died_fail),
+      cmocka_unit_test(a_log_that_cannot_be_read_for_a_moment_is_kept),
+      cmocka_unit_test(what_waits_for_room_fails_once_the_log_cannot_be_read),
       cmocka_unit_test(closing_ends_what_waits_for_a_failed_log),
       cmocka_unit_test(a_store_lets_its_log_go),
       cmocka_unit_test(an_empty_log_is_let_go_at_once),
