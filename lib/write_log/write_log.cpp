@@ -128,6 +128,9 @@ co::Task<IoStatus> WriteLog::set_lun(Bytes size) {
   const co::Gate::Guard inside{operations_};
   superblock_.lun = size;
   const IoStatus status = co_await superblocks_.write(superblock_);
+  if (!ok(status)) {
+    writer_.room_came();  // if the device failed, no block on its way counts as written any more
+  }
   co_return status;
 }
 

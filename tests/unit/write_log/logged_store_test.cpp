@@ -308,6 +308,33 @@ void a_store_grows_even_if_its_log_fails(void**) {
   assert_true(site.backend->geometry().size == Bytes{2 * lun.value()});
 }
 
+// The log is let go without it.
+void a_change_on_its_way_when_a_resize_loses_the_log_is_not_indexed(void**) {
+  for (const char* fails : {"write", "flush"}) {
+    Site site;
+    co::Event block_lands{site.sim.executor()};
+    site.disk->gate_of = [&](const test::BackendOp& op) -> co::Event& {
+      return op.name == "write" && op.offset >= ring_begin ? block_lands : site.disk->gate;
+    };
+    const Answer& on_its_way = site.begin(site.write(10, 1, 'x'));
+    site.disk->failures[fails] = IoStatus::medium_error;  // of the superblock
+    assert_true(ok(site.run(site.backend->resize(Bytes{2 * lun.value()}))));
+    site.disk->failures.clear();
+    const Answer& passes = site.begin(site.write(20, 1, 'p'));
+    site.sim.run_for(5s);
+    assert_true(passes.came && ok(passes.status));
+    assert_false(on_its_way.came || site.label->written->names_log());
+    site.freeze();
+    block_lands.set();
+    site.sim.run_for(10ms);
+    assert_false(on_its_way.came || site.covers(10, 1));  // it goes to the store, too
+    site.thaw();
+    site.sim.run_for(10ms);
+    assert_true(on_its_way.came && ok(on_its_way.status));
+    assert_string_equal(site.read(10, 1).c_str(), "x");
+  }
+}
+
 void a_log_that_fails_is_written_back_and_then_passed_by(void**) {
   Site site;
   assert_true(ok(site.run(site.write(10, 2, 'a'))));
@@ -683,6 +710,7 @@ int main() {
       cmocka_unit_test(a_store_that_grows_is_as_large_before_the_log_says_so),
       cmocka_unit_test(a_resize_that_fails_leaves_the_size),
       cmocka_unit_test(a_store_grows_even_if_its_log_fails),
+      cmocka_unit_test(a_change_on_its_way_when_a_resize_loses_the_log_is_not_indexed),
       cmocka_unit_test(a_log_that_fails_is_written_back_and_then_passed_by),
       cmocka_unit_test(past_a_log_no_flush_hides_the_failure_of_another),
       cmocka_unit_test(an_unmap_past_a_log_leaves_zeros),
