@@ -461,7 +461,7 @@ co::Task<void> Writer::seal_when_quiet() {
     if (seals && starting_) {
       const std::uint64_t number = ring_.next().sequence;
       status = co_await written_.reached(number, stop_.token());
-      if (ok(status)) {
+      if (ok(status) && !stop_.requested()) {  // else the flusher may have ended
         (void)co_await make_durable(number);
       }
     } else {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "lib/backend/filter.h"
 #include "lib/base/log.h"
 #include "tests/unit/write_log/rig.h"
 
@@ -288,6 +289,46 @@ void a_store_that_fails_is_tried_again(void**) {
   assert_false(log.rig->log->covers(Lba{0}, BlockCount{3}));
 }
 
+// Says when a write ends, in the turn in which it does.
+class Announced final : public backend::Filter {
+ public:
+  explicit Announced(backend::Backend& inner) : Filter{inner}, ended{inner.executor()} {}
+  co::Task<IoStatus> write(Bytes offset, io::SgView from, backend::Fua fua,
+                           co::CancelToken cancel) override {
+    const IoStatus status = co_await Filter::write(offset, from, fua, cancel);
+    ended.set();
+    co_return status;
+  }
+  co::Event ended;
+};
+
+co::Task<void> close_behind(co::Executor&, co::Event* ended, WriteLog* log) {
+  co_await ended->wait();
+  co_await log->close();
+}
+
+// Who runs next is drawn. In one order the sealer wants its seal durable when nobody flushes.
+void closing_while_a_seal_is_written_ends(void**) {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    test::RigMedia media;
+    test::Rig rig{media, seed};
+    assert_true(rig.make().ok());
+    Announced disk{rig.disk};
+    WriteLog::Options options;
+    options.identity = test::rig_identity();
+    auto log = std::move(rig.run(WriteLog::open(disk, rig.store, options))).value();
+    Answer answer;
+    rig.tasks.spawn("append", append(rig.sim.executor(), log.get(), rig.change(0, 1, 'a'),
+                                     Until::durable, {}, &answer));
+    rig.sim.run_ready();
+    while (!answer.came) {
+      assert_true(rig.sim.advance());
+    }
+    disk.ended.reset();  // set by the next write, that of the seal
+    rig.run(close_behind(rig.sim.executor(), &disk.ended, log.get()));
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -309,6 +350,7 @@ int main() {
       cmocka_unit_test(what_is_drained_is_in_the_store),
       cmocka_unit_test(in_free_order_a_batch_is_of_several_epochs),
       cmocka_unit_test(a_store_that_fails_is_tried_again),
+      cmocka_unit_test(closing_while_a_seal_is_written_ends),
   };
   return cmocka_run_group_tests_name("write_log", tests, nullptr, nullptr);
 }
