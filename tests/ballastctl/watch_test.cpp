@@ -37,6 +37,11 @@ std::string slow(int begun, const std::string& requests) {
          std::to_string(begun) + R"(, "requests": [)" + requests + "]}]}";
 }
 
+// The same LUN did not answer in time.
+std::string silent(const std::string& report) {
+  return R"({"version": 1, "report": ")" + report + R"(", "luns": [], "silent": ["vol0"]})";
+}
+
 const std::string request = R"json({"number": 7, "operation": "WRITE(10)", "opcode": 42,
     "lba": 2048, "blocks": 8, "bytes": 4096, "answer": "GOOD", "took_ns": 3200000000,
     "ended_for_ns": 5, "adopts": false,
@@ -51,6 +56,24 @@ void a_lun_that_stalls_is_told_once(void**) {
   assert_string_equal(events[0].text.c_str(), "stalled for 3.1 s, 3 commands unanswered");
   assert_int_equal(watcher.take_list(list("stalled", "4100000000")).size(), 0);
   assert_string_equal(watcher.take_list(list("ok", "null")).at(0).event.c_str(), "recovered");
+}
+
+void a_stalled_lun_that_is_silent_in_between_is_still_stalled(void**) {
+  LunWatcher watcher;
+  assert_int_equal(watcher.take_list(list("stalled", "3100000000")).size(), 1);
+  assert_int_equal(watcher.take_list(silent("list")).size(), 0);
+  assert_int_equal(watcher.take_list(list("stalled", "5100000000")).size(), 0);
+  assert_int_equal(watcher.take_list(silent("list")).size(), 0);
+  const auto events = watcher.take_list(list("ok", "null"));
+  assert_int_equal(events.size(), 1);
+  assert_string_equal(events[0].event.c_str(), "recovered");
+}
+
+void a_lun_that_is_closed_is_forgotten(void**) {
+  LunWatcher watcher;
+  assert_int_equal(watcher.take_list(list("stalled", "3100000000")).size(), 1);
+  assert_int_equal(watcher.take_list(R"({"version": 1, "luns": [], "silent": []})").size(), 0);
+  assert_int_equal(watcher.take_list(list("ok", "null")).size(), 0);
 }
 
 void a_lun_that_is_stalled_at_the_beginning_is_told(void**) {
@@ -71,6 +94,17 @@ void slow_requests_are_told_at_both_ends(void**) {
                       "slow: WRITE(10) at 2048, 8 blocks, took 3.2 s, GOOD: backend 3 s, queue 200 "
                       "ms");
   assert_int_equal(watcher.take_slow(slow(5, request)).size(), 0);
+}
+
+void what_became_slow_while_the_lun_was_silent_is_told(void**) {
+  LunWatcher watcher;
+  assert_int_equal(watcher.take_slow(slow(4, "")).size(), 0);
+  assert_int_equal(watcher.take_slow(silent("slow")).size(), 0);
+  const auto events = watcher.take_slow(slow(6, request));
+  assert_int_equal(events.size(), 2);
+  assert_string_equal(events[0].text.c_str(),
+                      "2 more commands are now slow: unanswered for more than 1 s");
+  assert_string_equal(events[1].event.c_str(), "slow");
 }
 
 void what_was_slow_before_is_not_told(void**) {
@@ -186,8 +220,11 @@ int main() {
   ::setenv("TZ", "UTC", 1);
   const CMUnitTest tests[] = {
       cmocka_unit_test(a_lun_that_stalls_is_told_once),
+      cmocka_unit_test(a_stalled_lun_that_is_silent_in_between_is_still_stalled),
+      cmocka_unit_test(a_lun_that_is_closed_is_forgotten),
       cmocka_unit_test(a_lun_that_is_stalled_at_the_beginning_is_told),
       cmocka_unit_test(slow_requests_are_told_at_both_ends),
+      cmocka_unit_test(what_became_slow_while_the_lun_was_silent_is_told),
       cmocka_unit_test(what_was_slow_before_is_not_told),
       cmocka_unit_test(an_answer_of_another_version_is_said_once),
       cmocka_unit_test(connection_errors_have_their_names),

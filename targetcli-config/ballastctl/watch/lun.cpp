@@ -57,6 +57,17 @@ std::string slow_text(const nlohmann::json& request) {
   return "slow: " + text;
 }
 
+// A LUN that did not answer this time is as it was.
+template <class T>
+void keep_silent(const nlohmann::json& document, const std::map<std::string, T>& before,
+                 std::map<std::string, T>& now) {
+  for (const auto& name : document.value("silent", std::vector<std::string>{})) {
+    if (const auto known = before.find(name); known != before.end()) {
+      now.insert(*known);
+    }
+  }
+}
+
 std::tm local_time(std::int64_t unix_ns) {
   const std::time_t seconds = unix_ns / 1'000'000'000;
   std::tm broken{};
@@ -100,7 +111,7 @@ std::vector<Event> LunWatcher::take(const std::string& answer, Compare compare) 
   try {
     const nlohmann::json document = nlohmann::json::parse(answer);
     if (document.at("version").get<int>() == 1) {
-      return (this->*compare)(document.at("luns"));
+      return (this->*compare)(document);
     }
   } catch (const nlohmann::json::exception&) {
     // The event below says it.
@@ -114,10 +125,10 @@ std::vector<Event> LunWatcher::take(const std::string& answer, Compare compare) 
 }
 
 // What a LUN's answer to List tells: only that it is stalled, or is not.
-std::vector<Event> LunWatcher::compare_states(const nlohmann::json& luns) {
+std::vector<Event> LunWatcher::compare_states(const nlohmann::json& document) {
   std::vector<Event> events;
   std::map<std::string, State> now;
-  for (const nlohmann::json& lun : luns) {
+  for (const nlohmann::json& lun : document.at("luns")) {
     const auto name = lun.at("name").get<std::string>();
     const State state{lun.at("state") == "stalled", lun.value("at_ns", std::uint64_t{0})};
     const auto known = states_.find(name);
@@ -137,13 +148,14 @@ std::vector<Event> LunWatcher::compare_states(const nlohmann::json& luns) {
                        : "no longer stalled",
          lun});
   }
+  keep_silent(document, states_, now);
   states_ = std::move(now);
   return events;
 }
 
-std::vector<Event> LunWatcher::hear_signal(const nlohmann::json& luns) {
+std::vector<Event> LunWatcher::hear_signal(const nlohmann::json& document) {
   std::vector<Event> events;
-  for (const nlohmann::json& lun : luns) {
+  for (const nlohmann::json& lun : document.at("luns")) {
     const auto name = lun.at("name").get<std::string>();
     const bool stalled = lun.contains("command");
     State& state = states_[name];
@@ -158,10 +170,10 @@ std::vector<Event> LunWatcher::hear_signal(const nlohmann::json& luns) {
   return events;
 }
 
-std::vector<Event> LunWatcher::compare_slow(const nlohmann::json& luns) {
+std::vector<Event> LunWatcher::compare_slow(const nlohmann::json& document) {
   std::vector<Event> events;
   std::map<std::string, Slow> now;
-  for (const nlohmann::json& lun : luns) {
+  for (const nlohmann::json& lun : document.at("luns")) {
     const auto name = lun.at("name").get<std::string>();
     Slow& slow = now[name];
     slow.begun = lun.at("slow_begun").get<std::uint64_t>();
@@ -186,6 +198,7 @@ std::vector<Event> LunWatcher::compare_slow(const nlohmann::json& luns) {
       }
     }
   }
+  keep_silent(document, slow_, now);
   slow_ = std::move(now);
   return events;
 }

@@ -49,8 +49,9 @@ std::string iso_time(std::int64_t unix_ns);
 
 class LunWatcher {
  public:
-  // Compares an answer of the plugin with the last one. `answer`: the JSON document as it came. The
-  // first one that cannot be read gives an event; further ones do not.
+  // Compares an answer of the plugin with the last one. `answer`: the JSON document as it came. A
+  // LUN that is silent in it is compared with its next answer. The first document that cannot be
+  // read gives an event; further ones do not.
   std::vector<Event> take_list(const std::string& answer);
   std::vector<Event> take_slow(const std::string& answer);
   // A signal of the plugin: its document. An answer to List that is older changes nothing then.
@@ -63,11 +64,11 @@ class LunWatcher {
     std::uint64_t begun = 0;
     std::set<std::pair<std::uint64_t, std::string>> ended;  // number, answer
   };
-  using Compare = std::vector<Event> (LunWatcher::*)(const nlohmann::json& luns);
+  using Compare = std::vector<Event> (LunWatcher::*)(const nlohmann::json& document);
   std::vector<Event> take(const std::string& answer, Compare compare);
-  std::vector<Event> compare_states(const nlohmann::json& luns);
-  std::vector<Event> compare_slow(const nlohmann::json& luns);
-  std::vector<Event> hear_signal(const nlohmann::json& luns);
+  std::vector<Event> compare_states(const nlohmann::json& document);
+  std::vector<Event> compare_slow(const nlohmann::json& document);
+  std::vector<Event> hear_signal(const nlohmann::json& document);
 
   struct State {
     bool stalled = false;
