@@ -126,7 +126,11 @@ class Server {
     }
   }
   void signal(int number) { BALLAST_ASSERT(::kill(pid_, number) == 0); }
-  void freeze() { signal(SIGSTOP); }
+  // Every thread of it stands still when this returns.
+  void freeze() {
+    signal(SIGSTOP);
+    BALLAST_ASSERT(::waitpid(pid_, nullptr, WUNTRACED) == pid_);
+  }
   void thaw() { signal(SIGCONT); }
   // Ends it without giving it time for anything.
   void kill() { end(SIGKILL); }
