@@ -9,9 +9,9 @@
 //
 // acquire() waits when nothing fits. Waiters are served in the order in which they came, and none
 // overtakes: a big request at the head holds back all behind it until enough memory came back, so
-// it cannot starve. An operation must hold at most one buffer at a time. Then some operation can
-// always go on, and the pool cannot deadlock. A fresh buffer contains what its last user left in
-// it. Driving thread only.
+// it cannot starve. An operation must not wait for a buffer while it, or the command that it is of,
+// holds one: it takes try_acquire(). Then some operation can always go on, and the pool cannot
+// deadlock. A fresh buffer contains what its last user left in it. Driving thread only.
 #pragma once
 
 #include <cstddef>
