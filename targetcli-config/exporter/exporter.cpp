@@ -13,11 +13,13 @@
 #include "lib/base/version.h"
 #include "lib/watch/bus.h"
 #include "targetcli-config/ballastctl/machine/files.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/exporter/page.h"
 
 namespace ballast::exporter {
 namespace {
 
+using ctl::files_patience;
 using ctl::Reading;
 using ctl::metrics::PluginAnswers;
 using ctl::metrics::Site;
@@ -134,8 +136,7 @@ Answer Exporter::page() {
     view.exports = site->exports;
   } else {
     view.notes.push_back(
-        "Where the target shows the LUNs is not known: the kernel's files under /sys cannot be "
-        "read just now.");
+        fmt::format("Where the target shows the LUNs is not known: {}.", ctl::files_hang));
   }
   const std::shared_ptr<const PluginAnswers> plugin = plugin_.get(plugin_patience + slack);
   const Result<std::string> known = plugin ? plugin->version : too_late();

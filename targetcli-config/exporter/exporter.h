@@ -20,7 +20,6 @@
 namespace ballast::exporter {
 
 inline constexpr Nanoseconds plugin_patience = std::chrono::seconds{6};
-inline constexpr Nanoseconds files_patience = std::chrono::seconds{1};
 inline constexpr Nanoseconds most_patience = std::chrono::seconds{9};
 
 class Exporter {

@@ -70,7 +70,7 @@ Found found_on(const Tree& tree) {
   found.saved = inventory_saved(tree.files());
   found.now = inventory_now(tree.files());
   found.plugin = std::string{version};
-  for (const auto& backstore : found.now.backstores) {
+  for (const auto& backstore : found.now->backstores) {
     found.list.luns.push_back({{"name", backstore.first},
                                {"state", "ok"},
                                {"stalled_for_ns", nullptr},

@@ -78,10 +78,11 @@ struct QuestionOptions {
 void show_answer(const Question& question, QuestionOptions options) {
   const std::string answer = or_fail(ask(question.method, options.lun));
   Reading reading = or_fail(read_answer(answer));
+  std::string missing;
   if (options.json || question.complete != nullptr) {
     auto document = nlohmann::ordered_json::parse(answer);
     if (question.complete != nullptr) {
-      question.complete(document);
+      missing = question.complete(document);
     }
     if (options.json) {
       print_json(document);
@@ -91,6 +92,9 @@ void show_answer(const Question& question, QuestionOptions options) {
   }
   for (const std::string& sentence : silence_of(reading)) {
     fmt::print(stderr, "ballastctl: {}\n", sentence);
+  }
+  if (!missing.empty()) {
+    fmt::print(stderr, "ballastctl: {}\n", missing);
   }
   options.view.width = terminal_width();
   std::fputs(question.show(reading.luns, options.view).c_str(), stdout);

@@ -51,8 +51,9 @@ struct Question {
   watch::bus::Method method;
   Table::Columns columns;  // of its tables, for -o
   std::string (*show)(const std::vector<nlohmann::json>& luns, const View& view);
-  // Adds to the document what the daemon does not know; null: nothing.
-  void (*complete)(nlohmann::ordered_json& document) = nullptr;
+  // Adds to the document what the daemon does not know; null: nothing. Returns a sentence on what
+  // is missing, or "".
+  std::string (*complete)(nlohmann::ordered_json& document) = nullptr;
 };
 void add_question(CLI::App& app, const Question& question);
 

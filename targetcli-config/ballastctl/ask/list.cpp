@@ -6,9 +6,11 @@
 #include <array>
 #include <iterator>
 #include <map>
+#include <optional>
 
 #include "targetcli-config/ballastctl/ask/daemon.h"
 #include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/machine/target.h"
 #include "targetcli-config/ballastctl/text/cells.h"
 
@@ -64,8 +66,12 @@ struct ExportCells {
 
 ExportCells exports_of(const nlohmann::json& lun) {
   ExportCells cells;
+  const nlohmann::json exports = lun.value("exports", nlohmann::json::array());
+  if (exports.is_null()) {
+    return {"?", "?", "?"};
+  }
   const char* comma = "";
-  for (const nlohmann::json& each : lun.value("exports", nlohmann::json::array())) {
+  for (const nlohmann::json& each : exports) {
     const auto initiators = each.at("initiators").get<std::vector<std::string>>();
     cells.targets += comma + each.at("target").get<std::string>();
     cells.numbers += comma + each.at("lun_number").get<std::string>();
@@ -116,15 +122,24 @@ nlohmann::ordered_json exports_json(const std::string& lun, const std::vector<Po
   return all;
 }
 
-// Adds to each LUN where the target shows it, which the daemon does not know.
-void add_exports(nlohmann::ordered_json& document) {
-  const Files files = Files::of_this_machine();
+struct Shown {
+  std::vector<PortalLun> offered;
+  std::vector<Export> seen;
+};
+
+Shown look(const Files& files) {
   const std::vector<TargetLun> backstores = target_luns(files);
-  const std::vector<PortalLun> offered = portal_luns(files, backstores);
-  const std::vector<Export> seen = exports(files, backstores);
+  return {portal_luns(files, backstores), exports(files, backstores)};
+}
+
+// Adds to each LUN where the target shows it, which the daemon does not know.
+std::string add_exports(nlohmann::ordered_json& document) {
+  const std::optional<Shown> shown = look_with_patience(Files::of_this_machine(), look);
   for (nlohmann::ordered_json& lun : document.at("luns")) {
-    lun["exports"] = exports_json(lun.at("name"), offered, seen);
+    lun["exports"] = shown ? exports_json(lun.at("name"), shown->offered, shown->seen)
+                           : nlohmann::ordered_json{};
   }
+  return shown ? "" : fmt::format("where the target shows the LUNs is not known: {}", files_hang);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
@@ -25,7 +26,7 @@ check::Report examine(const Options& options) {
   }
   check::Found found;
   found.saved = inventory_saved(files);
-  found.now = inventory_now(files);
+  found.now = look_with_patience(files, inventory_now);
   check::Report report = check::judge_restore(found);
   if (options.keep > 0 && report.severity() == check::Severity::critical) {
     const std::string& file = found.saved.value()->file;

@@ -45,9 +45,9 @@ struct Unit {
 
 struct Found {
   Result<std::optional<Saved>> saved{std::optional<Saved>{}};
-  Inventory now;
-  std::vector<Unit> units;  // empty: this machine has no systemd
-  std::string no_io_uring;  // why it cannot be used; empty: it can
+  std::optional<Inventory> now;  // nullopt: the kernel did not say in time
+  std::vector<Unit> units;       // empty: this machine has no systemd
+  std::string no_io_uring;       // why it cannot be used; empty: it can
   bool has_bus_policy = true;
   Result<std::string> plugin{std::string{}};  // its version
   Reading list, stats;                        // of the plugin
@@ -69,7 +69,8 @@ Findings judge_luns(const Found& found);
 
 struct Report {
   Findings findings;  // the worst first
-  std::vector<std::pair<std::string, std::uint64_t>> numbers;
+  // nullopt: not known.
+  std::vector<std::pair<std::string, std::optional<std::uint64_t>>> numbers;
   std::string good;  // the sentence if nothing is wrong
   std::string copy;  // path of the copy that was kept of saveconfig.json; empty: none
 

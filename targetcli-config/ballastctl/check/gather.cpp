@@ -7,6 +7,7 @@
 #include "kmodules/io_uring.h"
 #include "lib/watch/bus.h"
 #include "targetcli-config/ballastctl/check/check.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/machine/program.h"
 
 namespace ballast::ctl::check {
@@ -133,7 +134,7 @@ void ask_plugin(Found& found) {
 Found gather(const Files& files) {
   Found found;
   found.saved = inventory_saved(files);
-  found.now = inventory_now(files);
+  found.now = look_with_patience(files, inventory_now);
   found.units = units(files);
   found.no_io_uring = kmod::look_for_io_uring();
   found.has_bus_policy = std::ranges::any_of(policy_folders, [&](const char* folder) {

@@ -21,7 +21,7 @@ constexpr std::uint64_t hour_ns = std::chrono::nanoseconds{std::chrono::hours{1}
 bool serves_anything(const Found& found) {
   const bool saved =
       found.saved.ok() && found.saved.value() && !found.saved.value()->inventory.backstores.empty();
-  return saved || !found.now.backstores.empty();
+  return saved || !found.now || !found.now->backstores.empty();
 }
 
 void judge_state(const std::string& name, const json& lun, Findings& findings) {
@@ -135,8 +135,11 @@ Findings judge_luns(const Found& found) {
   for (const json& lun : found.stats.luns) {
     judge_errors(lun, findings);
   }
-  for (const auto& [name, configuration] : found.now.backstores) {
-    if (found.plugin.ok() && !known.contains(name)) {
+  if (!found.now || !found.plugin.ok()) {
+    return findings;
+  }
+  for (const auto& [name, configuration] : found.now->backstores) {
+    if (!known.contains(name)) {
       findings.push_back(
           {Severity::critical, name,
            fmt::format("is in configfs, and tcmu-runner has not opened {}", configuration),

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "targetcli-config/ballastctl/check/check.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl::check {
@@ -39,6 +40,15 @@ void worst_first(Findings& findings) {
 Findings unreadable(const Error& why) {
   return {{Severity::unknown, "saved configuration", why.message,
            "the next boot restores what this file has"}};
+}
+
+Findings judge_now(const std::optional<Inventory>& now) {
+  if (now) {
+    return {};
+  }
+  return {{Severity::unknown, "target", fmt::format("what it serves is not known: {}", files_hang),
+           "a LUN is being removed, and the kernel waits for its commands: ballastctl inflight "
+           "shows them; check again when they are answered"}};
 }
 
 // What follows a '|' is performance data.
@@ -84,22 +94,30 @@ Report judge_restore(const Found& found) {
   Report report;
   const std::optional<Saved> saved = found.saved.ok() ? found.saved.value() : std::nullopt;
   append(report.findings, found.saved.ok() ? Findings{} : unreadable(found.saved.error()));
-  append(report.findings, saved ? judge_restored(*saved, found.now) : Findings{});
-  report.numbers = {{"luns", found.now.backstores.size()},
-                    {"saved", saved ? saved->inventory.backstores.size() : 0},
-                    {"missing", saved ? judge_restored(*saved, found.now).size() : 0}};
-  report.good = saved ? fmt::format("{}, and all that {} has",
-                                    count_of_luns(found.now.backstores.size()), saved->file)
-                      : "nothing is saved";
+  append(report.findings, judge_now(found.now));
+  const std::uint64_t count_saved = saved ? saved->inventory.backstores.size() : 0;
+  if (!found.now) {
+    report.numbers = {{"luns", {}}, {"saved", count_saved}, {"missing", {}}};
+    return report;
+  }
+  const Findings lost = saved ? judge_restored(*saved, *found.now) : Findings{};
+  const std::size_t count_now = found.now->backstores.size();
+  report.numbers = {{"luns", count_now}, {"saved", count_saved}, {"missing", lost.size()}};
+  report.good = saved
+                    ? fmt::format("{}, and all that {} has", count_of_luns(count_now), saved->file)
+                    : "nothing is saved";
+  append(report.findings, lost);
   return report;
 }
 
 Report judge(const Found& found) {
   Report report = judge_restore(found);
-  Findings unsaved = found.saved.ok() ? judge_saved(found.saved.value(), found.now) : Findings{};
+  Findings unsaved =
+      found.saved.ok() && found.now ? judge_saved(found.saved.value(), *found.now) : Findings{};
+  report.numbers.emplace_back(
+      "unsaved", found.now ? std::optional<std::uint64_t>{unsaved.size()} : std::nullopt);
   report.numbers.insert(report.numbers.end(),
-                        {{"unsaved", unsaved.size()},
-                         {"stalled", std::ranges::count_if(found.list.luns,
+                        {{"stalled", std::ranges::count_if(found.list.luns,
                                                            [](const nlohmann::json& lun) {
                                                              return lun.at("state") == "stalled";
                                                            })},
@@ -133,7 +151,7 @@ std::string as_text(const Report& report) {
   }
   std::string text = fmt::format("BALLAST {} - {} |", to_string(report.severity()), plain(first));
   for (const auto& [name, number] : report.numbers) {
-    text += fmt::format(" {}={};;;0", name, number);
+    text += fmt::format(" {}={};;;0", name, number ? fmt::format("{}", *number) : "U");
   }
   text += "\n";
   for (const Finding& finding : report.findings) {
@@ -160,7 +178,7 @@ nlohmann::ordered_json as_json(const Report& report) {
                                     {"how", finding.how}});
   }
   for (const auto& [name, number] : report.numbers) {
-    document["numbers"][name] = number;
+    document["numbers"][name] = number ? nlohmann::ordered_json(*number) : nlohmann::ordered_json{};
   }
   if (!report.copy.empty()) {
     document["copy"] = report.copy;

@@ -11,6 +11,7 @@
 
 #include "lib/base/version.h"
 #include "lib/watch/bus.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/text/output.h"
 #include "targetcli-config/ballastctl/tune/record.h"
 
@@ -101,8 +102,7 @@ Gathered gather(const PluginAnswers& plugin, const std::optional<Site>& site) {
   } else if (!site || site->has_luns) {
     luns = counters = logs = miss("the LUNs", plugin.version.error().message);
   }
-  const bool machine =
-      miss("this machine", site ? "" : "the kernel's files under /sys cannot be read just now");
+  const bool machine = miss("this machine", site ? "" : files_hang);
   if (site) {
     append(rest, of_exports(site->exports));
     append(rest, of_disks(site->disks, site->deadline));

@@ -28,8 +28,7 @@ struct PluginAnswers {
 // Blocks for no longer than `patience`.
 PluginAnswers ask_plugin(Nanoseconds patience);
 
-// What the kernel's files show. It may block as long as a backstore is being removed whose store is
-// frozen: the kernel locks the backstore's folder meanwhile.
+// What the kernel's files show. look() may block (machine/patience.h).
 struct Site {
   bool has_luns = false;  // backstores of Ballast
   std::vector<Export> exports;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "targetcli-config/ballastctl/commands.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/metrics/gather.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
@@ -17,8 +18,8 @@ namespace {
 
 void run(const std::string& file) {
   const Files files = Files::of_this_machine();
-  const metrics::Gathered gathered =
-      metrics::gather(metrics::ask_plugin(usual_patience), metrics::look(files));
+  const metrics::Gathered gathered = metrics::gather(metrics::ask_plugin(usual_patience),
+                                                     look_with_patience(files, metrics::look));
   for (const std::string& sentence : gathered.missing) {
     fmt::print(stderr, "ballastctl: {}\n", printable(sentence));
   }
