@@ -16,7 +16,7 @@ build-ballastctl: $(ctl_tests) $(B)/tests/control/host $(B)/ballastctl
 check-ballastctl: build-ballastctl
 	@CONTROL_HOST=$(B)/tests/control/host BALLASTCTL=$(B)/ballastctl \
 	  ci/run-tests ballastctl-$(VARIANT) $(ctl_tests) tests/ballastctl/watch_bus_test tests/ballastctl/history_test tests/ballastctl/report_test \
-	  tests/ballastctl/login_test tests/ballastctl/ocf_agent_test tests/ballastctl/recipe_test
+	  tests/ballastctl/login_test tests/ballastctl/ocf_agent_test tests/ballastctl/recipe_test tests/ballastctl/removal_test
 
 check-ballastctl: check-install
 .PHONY: check-install

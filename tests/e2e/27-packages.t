@@ -8,9 +8,10 @@ IQN=iqn.2026-01.org.ballast:vol0
 [[ $BACKSTORE == ballast ]] || skip_all "the packages are Ballast's"
 packages=("$LAB_BUILD"/deb/ballast-{target,tools,exporter}_*.deb)
 [[ -f ${packages[0]} ]] || skip_all "make deb has not run"
-plan 29
+plan 32
 files=/run/packages.files
 policy=/usr/share/dbus-1/system.d/org.ballast.Ballast1.conf
+prom=/var/lib/prometheus/node-exporter/ballast.prom
 
 # What the lab has put where the packages put theirs.
 clear_target
@@ -41,6 +42,7 @@ newer() { # SUFFIX: the same packages, of a later version, in ${later[@]}
 there_is() {
     find /etc /usr /var/lib -xdev \( -path /var/lib/dpkg -o -path /var/lib/systemd \) -prune -o -print | sort
 }
+mkdir -p "${prom%/*}" # prometheus-node-exporter has it
 there_is > "$files"
 : > "$DAEMON_LOG"
 printf 'log_level = 4\n' > /etc/tcmu/tcmu.conf
@@ -52,6 +54,8 @@ ok "the daemon was started anew, and has the plugin" wait_for 30 "the plugin" gr
 ok "the bus has its policy" test -f "$policy"
 exporter_says() { grep -q "$1" <<< "$(exec 4<> /dev/tcp/127.0.0.1/9728 && printf 'GET /healthz HTTP/1.0\r\n\r\n' >&4 && cat <&4)"; }
 ok "the exporter runs, and may ask" wait_for 30 "its answer" exporter_says '^the plugin, version .* answers$'
+ok "somebody wants a file with metrics" bounded 30 systemctl enable --now ballast-metrics.timer
+ok "and gets it" wait_for 30 "the metrics" test -s "$prom"
 ok "ballast-kmod finds a target" ballast-kmod check
 ok "a recipe runs" ballast-recipe one-lun-chap.targetcli SIZE=64M "${TO_US[@]}"
 ok "ballastctl list has the LUN" list_says vol0
@@ -95,3 +99,4 @@ left=$(there_is | comm -13 "$files" - | grep -vE '^/(etc/(iscsi|rtslib-fb-target
 is "$left" "" "nothing of it is left but what was written since"
 ok "the packages' own files are gone" test ! -e "$policy"
 not_ok "and so is the exporter" systemctl --quiet is-active ballast-exporter.service
+not_ok "and the timer that writes metrics" systemctl --quiet is-active ballast-metrics.timer
