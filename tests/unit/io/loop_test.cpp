@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <semaphore>
 #include <thread>
@@ -264,7 +265,9 @@ void a_turn_reads_the_clock_once_and_once_more_after_a_sleep(void**) {
   assert_true(house.loop.linger({}, 1h, &read) == io::LingerEnd::idle);
   writer.join();
   assert_true(reader.note.done.try_acquire());
-  assert_int_equal(house.clock.readings, 3 + house.loop.stats().linger_sleeps);
+  // On a slow machine the byte may be there before it sleeps; then another turn finds it.
+  const std::uint64_t sleeps = house.loop.stats().linger_sleeps;
+  assert_int_equal(house.clock.readings, 3 + std::max<std::uint64_t>(sleeps, 1));
   house.finish();
 }
 
