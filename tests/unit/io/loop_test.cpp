@@ -3,8 +3,8 @@
 
 #include <sys/eventfd.h>
 
-#include <atomic>
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <semaphore>
 #include <thread>
