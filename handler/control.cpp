@@ -134,9 +134,11 @@ constexpr std::array actions{
     Action{bus::let_log_go, write_log_back<true>},
 };
 
-bool is_action(std::string_view method) {
-  return std::ranges::any_of(actions,
-                             [method](const Action& its) { return its.method.name == method; });
+// Null: the method only shows something.
+const Action* find_action(std::string_view method) {
+  const auto found = std::ranges::find_if(
+      actions, [method](const Action& its) { return its.method.name == method; });
+  return found == actions.end() ? nullptr : &*found;
 }
 
 // Returns an answer if there is nothing to wait for.
@@ -158,9 +160,8 @@ std::optional<Answer> begin(const Action& action, const std::string& lun,
 std::optional<Answer> carry_out(std::string_view method, const gchar* lun,
                                 GDBusMethodInvocation* invocation) noexcept {
   try {
-    const auto action = std::ranges::find_if(
-        actions, [method](const Action& its) { return its.method.name == method; });
-    if (action != actions.end()) {
+    const Action* const action = find_action(method);
+    if (action != nullptr) {
       return begin(*action, lun, invocation);
     }
     const std::span<const watch::report::Report> reports = watch::report::all();
@@ -217,7 +218,7 @@ GDBusMessage* drop_idle_question(GDBusConnection*, GDBusMessage* message, gboole
       g_dbus_message_get_message_type(message) == G_DBUS_MESSAGE_TYPE_METHOD_CALL &&
       (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED) != 0;
   const gchar* const member = wants_no_answer ? g_dbus_message_get_member(message) : nullptr;
-  if (!wants_no_answer || (member != nullptr && is_action(member))) {
+  if (!wants_no_answer || (member != nullptr && find_action(member) != nullptr)) {
     return message;
   }
   g_object_unref(message);

@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstring>
 #include <functional>
-#include <optional>
 #include <span>
 #include <utility>
 
@@ -19,6 +18,7 @@
 #include "lib/backend/pr_session.h"
 #include "lib/backend/ring_operation.h"
 #include "lib/base/log.h"
+#include "lib/io/bounce.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/io/helper_thread.h"
 
@@ -140,46 +140,15 @@ co::Task<IoStatus> File::read(Bytes offset, io::SgView to, co::CancelToken cance
   co_return status_from_errno(OpKind::read, -result);
 }
 
-// Memory for one piece of a bounced transfer. A command that waits for the write log may hold its
-// data in a buffer of the pool, so a block of the log that is bounced must not wait for the pool.
-// If nothing is left there, it takes a spare buffer, which only such a piece holds.
-class File::Bounce {
- public:
-  // `length` is more than there may be. Returns 0, -ECANCELED or -ENOMEM.
-  co::Task<int> take(File& file, std::size_t length, co::CancelToken cancel) {
-    length = std::min(length, bounce_size);
-    buffer_ = file.buffers_.try_acquire(length);
-    if (buffer_) {
-      memory_ = buffer_.bytes();
-      co_return 0;
-    }
-    co::Semaphore::Guard slot = co_await file.spares_.slot(cancel);
-    if (!slot) {
-      co_return -ECANCELED;
-    }
-    spare_.emplace(file.spares_, std::move(slot));
-    if (!*spare_) {
-      co_return -ENOMEM;
-    }
-    memory_ = spare_->bytes().first(std::min(length, io::ScratchPool::buffer_size));
-    co_return 0;
-  }
-  std::span<std::byte> memory() const { return memory_; }
-
- private:
-  std::span<std::byte> memory_;
-  io::Buffer buffer_;
-  std::optional<io::ScratchPool::Buffer> spare_;
-};
-
 // Returns what Uring::read returns. The pieces are read one after the other, and each holds one
 // buffer.
 co::Task<int> File::bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket,
                                  co::CancelToken cancel) {
   std::size_t done = 0;
   while (done < to.size()) {
-    Bounce bounce;
-    const int taken = co_await bounce.take(*this, to.size() - done, cancel);
+    io::Bounce bounce;
+    const int taken =
+        co_await bounce.take(buffers_, spares_, std::min(bounce_size, to.size() - done), cancel);
     if (taken < 0) {
       co_return taken == -ECANCELED ? -EINTR : taken;
     }
@@ -239,8 +208,9 @@ co::Task<int> File::bounced_write(Bytes offset, io::SgView from, int flags, io::
                                   co::CancelToken cancel) {
   std::size_t done = 0;
   while (done < from.size()) {
-    Bounce bounce;
-    const int taken = co_await bounce.take(*this, from.size() - done, cancel);
+    io::Bounce bounce;
+    const int taken =
+        co_await bounce.take(buffers_, spares_, std::min(bounce_size, from.size() - done), cancel);
     if (taken < 0) {
       co_return taken == -ECANCELED&& done > 0 ? -EINTR : taken;
     }

@@ -88,7 +88,6 @@ class File final : public Backend {
       lanes_.refused(transfer.refused());
     }
   }
-  class Bounce;
   co::Task<int> bounced_read(Bytes offset, io::SgView to, io::OpTicket* ticket,
                              co::CancelToken cancel);
   co::Task<int> bounced_write(Bytes offset, io::SgView from, int flags, io::OpTicket* ticket,

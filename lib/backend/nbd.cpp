@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "lib/backend/error_log.h"
@@ -17,6 +16,7 @@
 #include "lib/backend/op_status.h"
 #include "lib/base/log.h"
 #include "lib/co/gate.h"
+#include "lib/io/bounce.h"
 #include "lib/io/buffer_pool.h"
 #include "lib/io/scratch.h"
 
@@ -86,9 +86,7 @@ class Nbd final : public Backend {
 
   co::Executor& executor_;
   io::BufferPool& buffers_;
-  // For what the pool has no buffer at once. The command may hold one of the pool's already, as
-  // WRITE SAME does, and must not wait for a second one: the pool could deadlock.
-  io::ScratchPool reserve_;
+  io::ScratchPool reserve_;  // for what the pool has no buffer at once (io::Bounce)
   const std::string lun_;
   const NbdConfig config_;
   NbdOffer promised_;  // what the LUN relies on; its size is the LUN's
@@ -151,23 +149,12 @@ void Nbd::note_error(NbdConnection& connection, int error) {
 co::Task<IoStatus> Nbd::carry_out(NbdOperation operation, co::CancelToken cancel) {
   const co::Gate::Guard inside{running_};
   links_.start();
-  io::Buffer pooled;
-  std::optional<io::ScratchPool::Buffer> reserved;
-  std::span<std::byte> bounce;
+  io::Bounce bounce;
   if (operation.bounce() > 0) {
-    pooled = buffers_.try_acquire(operation.bounce());
-    bounce = pooled.bytes();
-  }
-  if (bounce.size() < operation.bounce()) {
-    co::Semaphore::Guard slot = co_await reserve_.slot(cancel);
-    if (!slot) {
-      co_return IoStatus::cancelled;
+    const int taken = co_await bounce.take(buffers_, reserve_, operation.bounce(), cancel);
+    if (taken < 0) {
+      co_return taken == -ECANCELED ? IoStatus::cancelled : IoStatus::no_resource;
     }
-    reserved.emplace(reserve_, std::move(slot));
-    if (!*reserved) {
-      co_return IoStatus::no_resource;
-    }
-    bounce = reserved->bytes().first(std::min(operation.bounce(), io::ScratchPool::buffer_size));
   }
   while (!operation.ended()) {
     if (operation.kind() == OpKind::flush && !ok(lost_)) {
@@ -180,7 +167,7 @@ co::Task<IoStatus> Nbd::carry_out(NbdOperation operation, co::CancelToken cancel
         co_return operation.touched() ? IoStatus::medium_error : IoStatus::out_of_range;
       }
       NbdRequest request{*connection, operation.name()};
-      operation.begin(request, connection->offer(), geometry_.logical_block, bounce,
+      operation.begin(request, connection->offer(), geometry_.logical_block, bounce.memory(),
                       links_.losses());
       const int error = co_await request;
       note_error(*connection, error);

@@ -178,13 +178,7 @@ void a_block_device_zeroes_discards_and_knows_no_block_status(void**) {
 // --- alignment
 // ------------------------------------------------------------------------------------
 
-void misaligned_memory_longer_than_a_buffer_is_bounced_whole(void**) {
-  const Folder folder;
-  const FileConfig config = file_config(folder.file("vol"), CacheMode::direct);
-  if (!check_file(config)) {
-    skip();
-  }
-  Lun lun{config, 8_MiB};
+void write_and_read_bounced(Lun& lun) {
   std::mt19937_64 random{seed()};
   RandomList out{std::size_t{3} << 20, random, 1};
   out.fill(random);
@@ -192,6 +186,16 @@ void misaligned_memory_longer_than_a_buffer_is_bounced_whole(void**) {
   assert_int_equal(lun.lab.run(lun.backend->write(512_B, out.view(), Fua::yes)), IoStatus::ok);
   assert_int_equal(lun.lab.run(lun.backend->read(512_B, in.view())), IoStatus::ok);
   assert_false(io::first_difference(out.view(), in.view()).has_value());
+}
+
+void misaligned_memory_longer_than_a_buffer_is_bounced_whole(void**) {
+  const Folder folder;
+  const FileConfig config = file_config(folder.file("vol"), CacheMode::direct);
+  if (!check_file(config)) {
+    skip();
+  }
+  Lun lun{config, 8_MiB};
+  write_and_read_bounced(lun);
 }
 
 // Commands that hold the pool may wait for it to end.
@@ -204,13 +208,7 @@ void a_bounced_transfer_does_not_wait_for_the_pool(void**) {
   Lun lun{config, 8_MiB};
   io::BufferPool& pool = lun.lab.context(8_MiB, 512_B).buffers;
   const io::Buffer all = lun.lab.run(pool.acquire(io::BufferPool::largest));
-  std::mt19937_64 random{seed()};
-  RandomList out{std::size_t{3} << 20, random, 1};
-  out.fill(random);
-  RandomList in{std::size_t{3} << 20, random, 1};
-  assert_int_equal(lun.lab.run(lun.backend->write(512_B, out.view(), Fua::yes)), IoStatus::ok);
-  assert_int_equal(lun.lab.run(lun.backend->read(512_B, in.view())), IoStatus::ok);
-  assert_false(io::first_difference(out.view(), in.view()).has_value());
+  write_and_read_bounced(lun);
 }
 
 // `hold` waits for the whole pool, so it has it once a write of several pieces has written one.
