@@ -32,6 +32,13 @@ constexpr std::size_t round_up(std::size_t value, std::size_t to) {
 
 std::atomic<unsigned> next_uio{0};
 
+// A CDB of variable length has as many bytes as it says itself, and the kernel makes room for them
+// (scsi_command_size()). libtcmu relies on that when it copies the CDB.
+std::size_t cdb_room(std::span<const std::uint8_t> cdb) {
+  const bool is_variable = cdb.size() >= 8 && cdb[0] == 0x7f;
+  return round_up(std::max(cdb.size(), is_variable ? std::size_t{8} + cdb[7] : 0), 8);
+}
+
 }  // namespace
 
 Lun::Lun(const LunOptions& options) : options_{options} {
@@ -175,8 +182,7 @@ bool Lun::place_command(std::span<const std::uint8_t> cdb, Direction direction,
   const std::size_t page_count = round_up(data.size(), page) / page;
   const std::size_t header = sizeof(abi::tcmu_cmd_entry_hdr) + sizeof(abi::tcmu_cmd_req);
   const std::size_t largest =
-      std::max(header + page_count * sizeof(iovec), abi::tcmu_cmd_entry_size) +
-      round_up(cdb.size(), 8);
+      std::max(header + page_count * sizeof(iovec), abi::tcmu_cmd_entry_size) + cdb_room(cdb);
   if (free_ids_.empty() || free_pages_.size() < page_count || !reserve(largest)) {
     return false;
   }
@@ -198,7 +204,7 @@ bool Lun::place_command(std::span<const std::uint8_t> cdb, Direction direction,
   }
   const std::size_t base =
       std::max(header + segments.size() * sizeof(iovec), abi::tcmu_cmd_entry_size);
-  const std::size_t length = base + round_up(cdb.size(), 8);
+  const std::size_t length = base + cdb_room(cdb);
   const std::uint32_t head = mailbox_->cmd_head;
   std::memset(place(head), 0, length);
   auto* const entry = static_cast<abi::tcmu_cmd_entry_hdr*>(place(head));
