@@ -86,20 +86,23 @@ void Oracle::landed_late(std::uint32_t block, Content now) {
   late_landings_.push_back(std::move(late));
 }
 
-// A read may have been at the store already, and the command that adopts it may have arrived later.
-void Oracle::shown_before_late_landings(const Issued& command) {
-  const bool looks = command.wish.kind == Kind::read || command.wish.kind == Kind::verify;
+// Since when the block may have been as the command shows it: since it arrived, but a read that it
+// has adopted may have been at the store when a request landed late.
+std::uint64_t Oracle::shown_since(const Issued& command, std::uint32_t block) const {
+  std::uint64_t since = command.began;
+  if (command.wish.kind != Kind::read && command.wish.kind != Kind::verify) {
+    return since;
+  }
   for (const LateLanding& late : late_landings_) {
-    const bool before =
-        looks && command.good() && command.wish.range().touches(Range{late.block, 1}) &&
-        std::ranges::any_of(late.reads, [&](std::size_t op) {
+    const bool shown =
+        late.block == block && std::ranges::any_of(late.reads, [&](std::size_t op) {
           return !store_.ops()[op].running && store_.ops()[op].ended == command.answered_at;
         });
-    if (before) {
-      Access& access = accesses_[late.block][late.access];
-      access.ended = std::max(access.ended, command.ended);
+    if (shown) {
+      since = std::min(since, accesses_[block][late.access].began);
     }
   }
+  return since;
 }
 
 void Oracle::landed_again(std::uint32_t block, Content now) {
@@ -130,7 +133,6 @@ void Oracle::arrived(Issued& command) {
 
 void Oracle::answered(const Issued& command) {
   record(command);
-  shown_before_late_landings(command);
   check_stopped(command);
   if (!command.good()) {
     excuse(command);
@@ -252,7 +254,7 @@ void Oracle::record_miscompare(const Issued& command) {
 }
 
 void Oracle::add(const Issued& command, std::uint32_t block, Access access) {
-  access.began = command.began;
+  access.began = shown_since(command, block);
   access.ended = command.ended;
   access.command = command.number;
   access.name = command.wish.name();

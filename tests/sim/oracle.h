@@ -103,7 +103,7 @@ class Oracle final : public StoreWatcher {
   bool nobody_owns(std::uint32_t block, Content before, Content now) const;
   bool lost_during(const Issued& command, std::uint32_t block) const;
   void add(const Issued& command, std::uint32_t block, Access access);
-  void shown_before_late_landings(const Issued& command);
+  std::uint64_t shown_since(const Issued& command, std::uint32_t block) const;
   void add_of_store(std::uint32_t block, Access access);
   void promise(std::uint32_t block, std::uint32_t landing) {
     promised_[block] = std::max(promised_[block], landing);
