@@ -32,9 +32,9 @@ built:
 	  build-rbd build-sim build-control build-ballastctl $(B)/tests/ring/bench
 $(eval $(call behind,built-asan,built,build for ASan and UBSan,$(part) VARIANT=asan build-unit build-handler build-ring build-sim build-fuzz))
 $(eval $(call behind,built-tsan,built-asan,build for TSan,$(part) $(tsan) build-unit build-ring))
-# Two steps of lint are left out. The sanitizer builds use clang with the warnings of the step
-# `warnings`, as errors. cppcheck takes minutes, and is a step of make check-long.
-$(eval $(call behind,linted,built-tsan,lint,ci/lint format coroutines text opcodes keys mutants dead headers shell manuals deps))
+# Four steps of lint are left out. The sanitizer builds use clang with the warnings of the step
+# `warnings`, as errors. cppcheck, dead and headers take minutes, and run in make check-long.
+$(eval $(call behind,linted,built-tsan,lint,ci/lint format coroutines text opcodes keys mutants shell manuals deps))
 
 $(eval $(call step,unit,built,unit tests,$(part) unit))
 $(eval $(call step,guard,,scheduler without its guard must fail,$(part) check-guard))
