@@ -12,10 +12,10 @@
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -33,13 +33,14 @@ class Medium {
   std::uint64_t bytes() const { return bytes_; }
   std::size_t sector() const { return sector_; }
 
+  // From `sector` on.
   void read(std::uint64_t sector, std::span<std::byte> to) const {
-    const auto found = sectors_.find(sector);
-    if (found == sectors_.end() || found->second.versions.back().empty()) {
-      std::ranges::fill(to, std::byte{});
-      return;
+    std::ranges::fill(to, std::byte{});
+    const std::uint64_t end = sector + to.size() / sector_;
+    for (auto at = sectors_.lower_bound(sector); at != sectors_.end() && at->first < end; ++at) {
+      const std::string& newest = at->second.versions.back();
+      std::memcpy(to.data() + (at->first - sector) * sector_, newest.data(), newest.size());
     }
-    std::memcpy(to.data(), found->second.versions.back().data(), to.size());
   }
   // Returns the number of the version that the sector has now.
   std::uint64_t land(std::uint64_t sector, std::span<const std::byte> bytes) {
@@ -105,7 +106,7 @@ class Medium {
   };
   std::uint64_t bytes_;
   std::size_t sector_;
-  std::unordered_map<std::uint64_t, Sector> sectors_;
+  std::map<std::uint64_t, Sector> sectors_;
 };
 
 struct DiskTemper {
@@ -173,9 +174,7 @@ class SimDisk final : public backend::Backend {
       copied.resize(to.size());
       bytes = copied;
     }
-    for (std::size_t at = 0; at < to.size(); at += medium_.sector()) {
-      medium_.read((offset.value() + at) / medium_.sector(), bytes.subspan(at, medium_.sector()));
-    }
+    medium_.read(offset.value() / medium_.sector(), bytes);
     if (!copied.empty()) {
       io::copy(to, std::span<const std::byte>{copied});
     }
@@ -195,16 +194,21 @@ class SimDisk final : public backend::Backend {
     }
     const bool fails = random_.chance(temper_.fails, 1000);
     Landed landed;
-    std::vector<std::byte> bytes(sector);
+    const std::span<const std::byte> whole = from.contiguous();
+    std::vector<std::byte> copied(whole.empty() ? sector : 0);
     const std::uint64_t lot = random_.below(9);
     for (std::size_t step = 0; step < steps; ++step) {
       co_await co::sleep_for(executor_, draw());
       for (std::size_t i = 0; i < count; ++i) {
         const bool lost = (dead_ || fails) && !random_.chance(lot, 8);
         if (step_of[i] == step && !lost) {
-          io::copy(bytes, from.slice(i * sector, sector));
+          if (whole.empty()) {
+            io::copy(copied, from.slice(i * sector, sector));
+          }
           const std::uint64_t number = offset.value() / sector + i;
-          landed.emplace_back(number, medium_.land(number, bytes));
+          landed.emplace_back(
+              number, medium_.land(number, whole.empty() ? std::span<const std::byte>{copied}
+                                                         : whole.subspan(i * sector, sector)));
         }
       }
       if (dead_) {
