@@ -33,6 +33,12 @@ drained() { cmp -s <(dd if="$DEV" bs=1M skip=100 count=4 iflag=direct status=non
     <(dd if=/dev/mapper/dm0 bs=1M skip=100 count=4 iflag=direct status=none); }
 ok "get there by themselves" wait_for 60 "the store to have them" drained
 
+# udev reads a disk and its partitions after a writer has closed it, and holds up those that open it
+# then. With Linux 6.12 it holds up all I/O of the disk, while a read of it waits for the store
+# (blk_mq_freeze_queue). It leaves a disk alone that somebody has locked.
+exec {lock}< "$DEV"
+flock "$lock"
+
 # Four writers that read back what they wrote and flush now and then.
 load_jobs 0 $((20 + seconds)) 8 4 --fsync=16
 for ((n = 0; n < ${#jobs[@]}; n++)); do
@@ -60,6 +66,7 @@ ok "and ends well" wait "$cold"
 ok "so does one that came later" wait "$colder"
 ok "the load ends well" load_end 0 120
 watch_end
+exec {lock}<&-
 # fio writes its logs when it ends.
 note "longest write before the freeze and during it: $(load_worst 0 "$(awk "BEGIN { printf \"%.6f\", $frozen_at - 5 }")" "$frozen_at") ms," \
     "$(load_worst 0 "$frozen_at" "$thawed_at") ms"
@@ -92,9 +99,7 @@ ctl() { "$LAB_BUILD/ballastctl" log "$@"; }
 log_is() { [[ $(log_now state) == "$1" ]]; }
 log_now() { ctl status dm0 --json | jq -r ".luns[0].log.$1"; }
 put() { bounded 60 dd if="$TEST_DIR/random" of="$DEV" bs=1M seek="$1" oflag=direct status=none; }
-# udev reads a disk's partitions after a writer has closed it, and holds up those that open it then.
-# It leaves a disk alone that somebody has locked.
-exec {lock}< "$DEV"
+exec {lock}< "$DEV" # as above
 flock "$lock"
 freeze dm0
 ok "4 MiB are written while the store is frozen" put 8
