@@ -7,9 +7,11 @@
 #include <cstdio>
 #include <iterator>
 #include <memory>
+#include <optional>
 
 #include "targetcli-config/ballastctl/commands.h"
 #include "targetcli-config/ballastctl/machine/options.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/text/output.h"
 #include "targetcli-config/ballastctl/tune/record.h"
 
@@ -31,6 +33,20 @@ std::size_t Report::changes() const {
   }
   return sum;
 }
+
+namespace {
+
+struct Target {
+  std::vector<TargetLun> luns;
+  std::vector<CommandWindow> windows;
+};
+
+Target look_at_target(const Files& files) {
+  const std::vector<TargetLun> luns = target_luns(files);
+  return {luns, command_windows(files, luns)};
+}
+
+}  // namespace
 
 Result<Report> examine(const Files& files, const std::vector<std::string>& names,
                        const Goal& goal) {
@@ -55,11 +71,15 @@ Result<Report> examine(const Files& files, const std::vector<std::string>& names
   if (!names.empty()) {
     return report;
   }
-  const std::vector<TargetLun> luns = target_luns(files);
-  for (const TargetLun& lun : luns) {
+  const std::optional<Target> target = look_with_patience(files, look_at_target);
+  report.knows_target = target.has_value();
+  if (!target) {
+    return report;
+  }
+  for (const TargetLun& lun : target->luns) {
     report.luns.push_back({lun, judge(lun)});
   }
-  for (const CommandWindow& window : command_windows(files, luns)) {
+  for (const CommandWindow& window : target->windows) {
     report.windows.push_back(judge(window));
   }
   return report;
@@ -87,7 +107,7 @@ void run(const Options& options) {
   } else {
     std::fputs(doctor::as_text(report.value(), {{}, terminal_width()}).c_str(), stdout);
   }
-  if (report.value().changes() > 0) {
+  if (!report.value().is_well()) {
     finish_output();
     throw CLI::RuntimeError(exit_failed);
   }

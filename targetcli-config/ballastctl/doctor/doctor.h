@@ -41,10 +41,12 @@ struct Report {
   Goal goal;
   std::vector<DiskReport> disks;
   std::vector<Finding> machine;  // empty if there is no disk
+  bool knows_target = true;  // false: the kernel has not shown its files in time; these are empty
   std::vector<LunReport> luns;
   std::vector<Finding> windows;
 
   std::size_t changes() const;
+  bool is_well() const { return knows_target && changes() == 0; }
 };
 
 std::vector<Finding> judge(const Disk& disk, const Goal& goal);

@@ -4,6 +4,7 @@
 
 #include "lib/base/values.h"
 #include "targetcli-config/ballastctl/doctor/doctor.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl::doctor {
@@ -70,6 +71,10 @@ std::string text_of(const DiskReport& report, const Goal& goal, const View& view
 
 std::string target_text(const Report& report, const View& view) {
   std::string text;
+  if (!report.knows_target) {
+    text += fmt::format("backstores and command windows are not examined: {}; try again\n\n",
+                        files_hang);
+  }
   for (const LunReport& each : report.luns) {
     text += fmt::format("backstore {}: {}\n\n{}\n", printable(each.lun.name),
                         printable(each.lun.configuration), table_of(each.findings, view));
@@ -144,7 +149,7 @@ const char* to_string(Verdict verdict) noexcept {
 }
 
 std::string as_text(const Report& report, const View& view) {
-  if (report.disks.empty() && report.luns.empty()) {
+  if (report.disks.empty() && report.luns.empty() && report.knows_target) {
     return "nothing to examine: this machine has no disk of Ballast over iSCSI, and no Ballast "
            "backstore\n";
   }
@@ -163,6 +168,9 @@ std::string as_text(const Report& report, const View& view) {
   }
   how += how_of("window of ", report.windows);
   const std::size_t changes = report.changes();
+  if (changes == 0 && !report.knows_target) {
+    return text;
+  }
   if (changes == 0) {
     const std::string survived = report.disks.empty()
                                      ? ""
@@ -177,7 +185,7 @@ std::string as_text(const Report& report, const View& view) {
 nlohmann::json as_json(const Report& report) {
   nlohmann::json document{{"version", 1},
                           {"report", "doctor"},
-                          {"ok", report.changes() == 0},
+                          {"ok", report.is_well()},
                           {"survive_ns", report.goal.survive.count()},
                           {"deadline_ns", report.goal.deadline.count()},
                           {"disks", nlohmann::json::array()},
@@ -186,6 +194,9 @@ nlohmann::json as_json(const Report& report) {
                           {"windows", json_of(report.windows)}};
   for (const DiskReport& each : report.disks) {
     document["disks"].push_back(json_of(each, report.goal));
+  }
+  if (!report.knows_target) {
+    document["luns"] = document["windows"] = nullptr;
   }
   for (const LunReport& each : report.luns) {
     document["luns"].push_back({{"name", each.lun.name},

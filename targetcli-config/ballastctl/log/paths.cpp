@@ -15,6 +15,7 @@
 #include "lib/backend/file_probe.h"
 #include "lib/base/unique_fd.h"
 #include "lib/write_log/superblock_at.h"
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/machine/target.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
@@ -45,7 +46,13 @@ std::optional<std::string> configured_log(const std::string& lun) {
   if (std::filesystem::exists(lun)) {
     return path_of(lun);
   }
-  for (const TargetLun& its : target_luns(Files::of_this_machine())) {
+  const std::optional<std::vector<TargetLun>> luns =
+      look_with_patience(Files::of_this_machine(), target_luns);
+  if (!luns) {
+    fail(fmt::format("which log LUN {} has is not known: {}; try again, or name the log's file",
+                     printable(lun), files_hang));
+  }
+  for (const TargetLun& its : *luns) {
     const std::size_t at = its.configuration.find(key);
     if (its.name == lun && at != std::string::npos) {
       const std::string path = its.configuration.substr(at + key.size());

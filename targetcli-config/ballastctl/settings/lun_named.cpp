@@ -4,13 +4,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
+#include "targetcli-config/ballastctl/machine/patience.h"
 #include "targetcli-config/ballastctl/text/output.h"
 
 namespace ballast::ctl {
 
 std::vector<TargetLun> luns_named(const Files& files, const std::string& name) {
-  std::vector<TargetLun> luns = target_luns(files);
+  std::optional<std::vector<TargetLun>> seen = look_with_patience(files, target_luns);
+  if (!seen) {
+    fail(fmt::format("which LUNs there are is not known: {}; try again", files_hang));
+  }
+  std::vector<TargetLun> luns = std::move(*seen);
   if (name.empty()) {
     return luns;
   }
