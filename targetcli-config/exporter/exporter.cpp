@@ -19,7 +19,6 @@
 namespace ballast::exporter {
 namespace {
 
-using ctl::files_patience;
 using ctl::Reading;
 using ctl::metrics::PluginAnswers;
 using ctl::metrics::Site;
@@ -27,7 +26,9 @@ using ctl::metrics::Site;
 // Who asks twice as long as the work may take has joined the work of another client, and waited for
 // all of it.
 constexpr Nanoseconds slack = std::chrono::milliseconds{500};
-static_assert(files_patience + plugin_patience + slack < most_patience);
+// Who gets nothing in time misses the metrics of the machine for once.
+constexpr Nanoseconds site_patience = std::chrono::seconds{1};
+static_assert(site_patience + plugin_patience + slack < most_patience);
 
 // The error of the bus says what an operator with ballastctl can do.
 Error for_exporter(Error error) {
@@ -109,7 +110,7 @@ Answer Exporter::answer(std::string_view path) {
 }
 
 Answer Exporter::metrics() {
-  const std::shared_ptr<const Site> site = site_.get(files_patience);
+  const std::shared_ptr<const Site> site = site_.get(site_patience);
   const std::shared_ptr<const PluginAnswers> plugin = plugin_.get(plugin_patience + slack);
   const ctl::metrics::Gathered gathered = ctl::metrics::gather(
       plugin ? *plugin : PluginAnswers{too_late(), too_late(), too_late(), too_late()},
@@ -132,7 +133,7 @@ Answer Exporter::page() {
   View view;
   view.host = host_name();
   view.tool_version = version;
-  if (const std::shared_ptr<const Site> site = site_.get(files_patience); site) {
+  if (const std::shared_ptr<const Site> site = site_.get(site_patience); site) {
     view.exports = site->exports;
   } else {
     view.notes.push_back(

@@ -19,6 +19,9 @@ struct Options {
   bool json = false;
 };
 
+// A service asks, when the machine has just started, and fails if it is not told.
+constexpr Nanoseconds restored_patience = std::chrono::seconds{15};
+
 check::Report examine(const Options& options) {
   const Files files = Files::of_this_machine();
   if (!options.restored) {
@@ -26,7 +29,7 @@ check::Report examine(const Options& options) {
   }
   check::Found found;
   found.saved = inventory_saved(files);
-  found.now = look_with_patience(files, inventory_now);
+  found.now = look_with_patience(files, inventory_now, restored_patience);
   check::Report report = check::judge_restore(found);
   if (options.keep > 0 && report.severity() == check::Severity::critical) {
     const std::string& file = found.saved.value()->file;
