@@ -48,8 +48,8 @@ for page in 0 0,0xff 2 3 0x0c 0x19 0x2f; do
     ok "LOG SENSE, page $page" sg_logs --page="$page" "$DEV"
 done
 statistics=$(sg_logs --page=0x19 "$DEV")
-like "$statistics" '[Nn]umber of write commands *[=:] *[1-9]' "general statistics have counted writes"
-like "$statistics" '[Ii]dle time intervals *[=:] *[1-9]' "and how long the LUN was idle"
+like "$statistics" '[Nn]umber of write commands *[=:] *(0x)?[1-9a-f]' "general statistics have counted writes"
+like "$statistics" '[Ii]dle time intervals *[=:] *(0x)?[1-9a-f]' "and how long the LUN was idle"
 like "$(sg_logs --page=0x2f "$DEV")" 'asc *= *0x0' "and nothing is exceptional"
 refused "LOG SENSE, a page that there is not" "$INVALID_FIELD|invalid field|field in cdb illegal" sg_logs --page=0x0d "$DEV"
 like "$(sg_reassign --grown "$DEV" 2>&1)" 'Elements in .*: 0' "no defect has grown"
