@@ -66,7 +66,6 @@ ok "and ends well" wait "$cold"
 ok "so does one that came later" wait "$colder"
 ok "the load ends well" load_end 0 120
 watch_end
-exec {lock}<&-
 # fio writes its logs when it ends.
 note "longest write before the freeze and during it: $(load_worst 0 "$(awk "BEGIN { printf \"%.6f\", $frozen_at - 5 }")" "$frozen_at") ms," \
     "$(load_worst 0 "$frozen_at" "$thawed_at") ms"
@@ -77,8 +76,6 @@ is "$(grep -h . "$TEST_DIR"/load-0.err)" "" "fio found every block as it was wri
 note "answered BUSY: $(($(counted dm0 busy) - busy_before)), all of them reads that waited"
 
 # ---- the daemon is killed while the log has what the store has not
-# (udev looks at a disk that was written, also at blocks that only the store has. So nothing reads it
-# before the thaw.)
 sum() { bounded 60 dd if="$1" bs=1M count=4 iflag=direct status=none | sha256sum; }
 head -c $((4 << 20)) /dev/urandom > "$TEST_DIR/random"
 written=$(sha256sum < "$TEST_DIR/random")
@@ -99,8 +96,6 @@ ctl() { "$LAB_BUILD/ballastctl" log "$@"; }
 log_is() { [[ $(log_now state) == "$1" ]]; }
 log_now() { ctl status dm0 --json | jq -r ".luns[0].log.$1"; }
 put() { bounded 60 dd if="$TEST_DIR/random" of="$DEV" bs=1M seek="$1" oflag=direct status=none; }
-exec {lock}< "$DEV" # as above
-flock "$lock"
 freeze dm0
 ok "4 MiB are written while the store is frozen" put 8
 ok "and the daemon says that they wait" test "$(log_now used_bytes)" -ge $((4 << 20))
