@@ -82,7 +82,10 @@ class TaskSet::Slot final : public co::ListNode<Slot>, public volume::RequestObs
   void left_fence() override { enter(watch::Stage::queue); }
   void entered_elevator() override { enter(watch::Stage::elevator); }
   void left_elevator() override { enter(watch::Stage::queue); }
-  void entered_source() override { enter(watch::Stage::source); }
+  void entered_source() override {
+    enter(watch::Stage::source);
+    task_set_.wake_.set();  // it may be past its deadline, if it was held until now
+  }
   void left_source() override { enter(watch::Stage::queue); }
   void entered_backend() override { task_set_.entered_backend(*this); }
   void left_backend() override { task_set_.left_backend(*this); }

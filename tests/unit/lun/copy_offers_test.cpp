@@ -294,6 +294,23 @@ void a_source_that_hangs_is_no_trouble_of_the_lun(void**) {
   assert_true(read.ended && read.status == scsi::Status::busy);
 }
 
+// BUSY was not believed any more at its deadline, because its LUN was to blame.
+void one_that_was_held_is_answered_when_it_waits_for_its_source(void**) {
+  lun::LunSetup target = setup_of("to", "g");
+  target.config.busy_for = 1s;
+  target.config.stall_after = 60s;
+  Pair luns{setup_of("from", "g"), target};
+  luns.to.spy->gate.reset();
+  assert_false(luns.copy(from_source({{0, 0, 8}, {100, 200, 8}})).ended);
+  luns.run_for(3s);
+  assert_false(luns.to.look().ended);
+  luns.from.spy->gate.reset();
+  luns.to.spy->gate.set();
+  luns.run();
+  const Answer answer = luns.to.look();
+  assert_true(answer.ended && answer.status == scsi::Status::busy);
+}
+
 // What waits for another LUN takes up the window of a stalled one as all else does.
 void copies_are_shed_when_their_own_lun_stalls(void**) {
   lun::LunSetup target = setup_of("to", "g");
@@ -410,6 +427,7 @@ int main() {
       cmocka_unit_test(the_log_names_the_lun_that_is_waited_for),
       cmocka_unit_test(copies_within_the_lun_go_on_meanwhile),
       cmocka_unit_test(a_source_that_hangs_is_no_trouble_of_the_lun),
+      cmocka_unit_test(one_that_was_held_is_answered_when_it_waits_for_its_source),
       cmocka_unit_test(copies_are_shed_when_their_own_lun_stalls),
       cmocka_unit_test(a_lun_that_was_becoming_ready_may_be_offered),
       cmocka_unit_test(a_retry_copies_once_the_source_answers_again),
