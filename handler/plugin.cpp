@@ -85,12 +85,9 @@ Device* device_of(abi::tcmu_device* dev) {
 // must not wait long for any of them. At the daemon's start every failure is waited out in the
 // background, so a long wait in open() gains nothing there.
 constexpr Nanoseconds check_patience = std::chrono::seconds{2};
-SharedPatience start_patience{std::chrono::seconds{1}, std::chrono::milliseconds{20},
-                              std::chrono::seconds{5}};
-SharedPatience open_patience{std::chrono::seconds{5}, std::chrono::milliseconds{100},
-                             std::chrono::seconds{2}};
-SharedPatience close_patience{lun::Lun::close_patience, std::chrono::milliseconds{300},
-                              std::chrono::seconds{2}};
+SharedPatience start_patience{std::chrono::seconds{1}, std::chrono::milliseconds{20}};
+SharedPatience open_patience{std::chrono::seconds{5}, std::chrono::milliseconds{100}};
+SharedPatience close_patience{lun::Lun::close_patience, std::chrono::milliseconds{300}};
 
 TimePoint now() {
   return co::SteadyClock{}.now();

@@ -4,8 +4,8 @@
 //
 // The daemon opens and closes its LUNs one after the other on its main thread. If each might wait
 // five seconds, ten LUNs on one frozen disk would block that thread for most of a minute. So the
-// first caller of a row gets the whole time. A caller that comes within `pause` after the last one
-// was done gets the rest of that time, and never less than `least`. One thread only.
+// callers share the whole time: what one has waited, the others lack, and it comes back as fast as
+// time passes in which nobody waits. Nobody gets less than `least`. One thread only.
 #pragma once
 
 #include <algorithm>
@@ -16,28 +16,26 @@ namespace ballast {
 
 class SharedPatience {
  public:
-  constexpr SharedPatience(Nanoseconds whole, Nanoseconds least, Nanoseconds pause)
-      : whole_{whole}, least_{least}, pause_{pause} {}
+  constexpr SharedPatience(Nanoseconds whole, Nanoseconds least)
+      : whole_{whole}, least_{least}, left_{whole} {}
 
   // Returns how long the caller, which begins to wait now, may wait.
   Nanoseconds begin(TimePoint now) {
-    if (!in_a_row_ || now - last_end_ > pause_) {
-      until_ = now + whole_;
-    }
-    in_a_row_ = true;
-    last_end_ = std::max(last_end_, now);
-    return std::clamp(until_ - now, least_, whole_);
+    left_ = std::min(whole_, left_ + (now - last_));
+    last_ = now;
+    return std::max(left_, least_);
   }
   // The caller has stopped waiting.
-  void end(TimePoint now) { last_end_ = now; }
+  void end(TimePoint now) {
+    left_ = std::max(Nanoseconds{}, left_ - (now - last_));
+    last_ = now;
+  }
 
  private:
   const Nanoseconds whole_;
   const Nanoseconds least_;
-  const Nanoseconds pause_;
-  bool in_a_row_ = false;
-  TimePoint last_end_{};
-  TimePoint until_{};
+  Nanoseconds left_;
+  TimePoint last_{};
 };
 
 }  // namespace ballast

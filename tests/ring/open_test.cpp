@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
@@ -46,14 +47,28 @@ bool has_record(const char* of) {
   return false;
 }
 
+// Whether the file with what initiators have set on this LUN has this text.
+bool keeps(const char* lun, const char* text) {
+  std::ifstream file{records_folder() + "/modes/" + lun};
+  const std::string all{std::istreambuf_iterator<char>{file}, {}};
+  return all.find(text) != std::string::npos;
+}
+
 std::vector<std::byte> bytes_of(std::size_t count) {
   return std::vector<std::byte>(count, std::byte{0x5a});
 }
 
+// A slow machine may not have opened its file yet when the LUN is there.
+std::unique_ptr<Lun> add_ready(const std::string& config, const LunOptions& options) {
+  std::unique_ptr<Lun> lun = Lun::add(config, options);
+  assert_non_null(lun.get());
+  assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
+  return lun;
+}
+
 // A LUN with data, which was then closed, as when the daemon stops.
 void a_lun_had(const std::string& path, const char* name) {
-  const auto lun = Lun::add("file=" + path, as(name, false));
-  assert_non_null(lun.get());
+  const auto lun = add_ready("file=" + path, as(name, false));
   std::vector<std::byte> data = bytes_of(4096);
   assert_int_equal(lun->execute(write_16(0, 8), Direction::to_device, data).status, good);
   assert_true(lun->remove());
@@ -208,19 +223,20 @@ bool has_write_cache(Lun& lun) {
 void a_write_cache_that_was_turned_off_stays_off_when_the_daemon_starts_again(void**) {
   const Folder folder{"/var/tmp"};
   const std::string config = "file=" + folder.file("vol0.raw");
-  auto lun = Lun::add(config, as("modes", false));
+  auto lun = add_ready(config, as("modes", false));
   assert_true(has_write_cache(*lun));
   std::vector<std::byte> off = caching_page(*lun);
   off[6] &= std::byte{0xfb};
   assert_int_equal(mode_select(*lun, off).status, good);
+  // The LUN does not wait long for the folder that keeps it.
+  assert_true(eventually([] { return keeps("modes", "write_cache=0"); }));
   assert_true(lun->remove());
   for (const bool at_start : {true, false}) {
-    lun = Lun::add(config, as("modes", at_start));
-    assert_true(eventually([&] { return lun->execute(test_unit_ready()).status == good; }));
+    lun = add_ready(config, as("modes", at_start));
     assert_false(has_write_cache(*lun));
     assert_true(lun->remove());
   }
-  lun = Lun::add("file=" + folder.file("vol1.raw"), as("modes", false));
+  lun = add_ready("file=" + folder.file("vol1.raw"), as("modes", false));
   assert_true(has_write_cache(*lun));  // another store
   assert_true(lun->remove());
 }
@@ -235,7 +251,7 @@ void luns_on_frozen_storage_are_closed_in_the_time_of_one(void**) {
   Countdown answers{count};
   for (std::size_t i = 0; i < count; ++i) {
     const std::string path = folder.file(("vol" + std::to_string(i)).c_str());
-    luns.push_back(Lun::add("file=" + path + ";fault=" + rules));
+    luns.push_back(add_ready("file=" + path + ";fault=" + rules, {}));
     assert_true(luns.back()->submit(write_16(0, 8), Direction::to_device, data, answers.done()));
     assert_int_equal(luns.back()->execute(test_unit_ready()).status, good);
   }
