@@ -7,12 +7,9 @@
 // pieces hold. Driving thread only.
 #pragma once
 
-#include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <utility>
 
 #include "lib/co/cancel.h"
 #include "lib/co/task.h"
@@ -25,23 +22,7 @@ class Bounce {
  public:
   // memory() may be shorter than `length`. Returns 0, -ECANCELED or -ENOMEM.
   co::Task<int> take(BufferPool& pool, ScratchPool& spares, std::size_t length,
-                     co::CancelToken cancel) {
-    pooled_ = pool.try_acquire(length);
-    if (pooled_) {
-      memory_ = pooled_.bytes();
-      co_return 0;
-    }
-    co::Semaphore::Guard slot = co_await spares.slot(cancel);
-    if (!slot) {
-      co_return -ECANCELED;
-    }
-    spare_.emplace(spares, std::move(slot));
-    if (!*spare_) {
-      co_return -ENOMEM;
-    }
-    memory_ = spare_->bytes().first(std::min(length, ScratchPool::buffer_size));
-    co_return 0;
-  }
+                     co::CancelToken cancel);
   std::span<std::byte> memory() const { return memory_; }
 
  private:
