@@ -19,7 +19,7 @@ constexpr bool power_of_two(std::uint64_t n) {
 
 class Checked final : public Filter, private co::TaskListener<IoStatus> {
  public:
-  explicit Checked(std::unique_ptr<Backend> inner)
+  explicit Checked(std::unique_ptr<Backend>&& inner)
       : Filter{*inner},
         inner_{std::move(inner)},
         executor_{inner_->executor()},
@@ -229,7 +229,7 @@ co::Task<void> Checked::close() {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_checked(std::unique_ptr<Backend> inner) {
+std::unique_ptr<Backend> make_checked(std::unique_ptr<Backend>&& inner) {
   return std::make_unique<Checked>(std::move(inner));
 }
 

@@ -17,6 +17,7 @@
 
 namespace ballast::backend {
 
-std::unique_ptr<Backend> make_checked(std::unique_ptr<Backend> inner);
+// Throws std::bad_alloc. Then the caller still has `inner`.
+std::unique_ptr<Backend> make_checked(std::unique_ptr<Backend>&& inner);
 
 }  // namespace ballast::backend

@@ -189,7 +189,8 @@ class Lun final : private backend::AccessWatcher {
   co::Task<void> become_ready();
   co::Task<void> find_store();
   co::Task<bool> finish_store();
-  void use_found();
+  co::Task<void> use_found();
+  void start_using(backend::Store store);
   void refuse(std::string_view why);
   void refuse_with_its_reason();
   void make_task_set();

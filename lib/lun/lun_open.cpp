@@ -24,6 +24,16 @@ unsigned physical_block_exponent(Bytes logical_block, Bytes physical_block) {
 
 void Lun::use(backend::Store store) {
   try {
+    start_using(std::move(store));
+  } catch (const std::bad_alloc&) {
+    backend_.reset();
+    throw;
+  }
+}
+
+// If memory runs out, the backend is there and nothing else: it may have to be closed.
+void Lun::start_using(backend::Store store) {
+  try {
     backend_ = std::move(store.backend);
     if (backend::is_wanted(setup_.config.elevator, backend_->geometry())) {
       elevator_ = std::make_unique<backend::Elevator>(executor_, setup_.config.elevator,
@@ -45,7 +55,6 @@ void Lun::use(backend::Store store) {
   } catch (const std::bad_alloc&) {
     volume_.reset();
     elevator_.reset();
-    backend_.reset();
     throw;
   }
   log(LogLevel::info, "{}: open: {}, {} blocks of {} bytes, transfers up to {} blocks", name(),
@@ -79,7 +88,7 @@ co::Task<void> Lun::find_store() {
     }
     if (state == backend::StoreSource::State::found ||
         state == backend::StoreSource::State::opened) {
-      use_found();
+      co_await use_found();
       co_return;
     }
     if (state == backend::StoreSource::State::refused) {
@@ -112,11 +121,15 @@ void Lun::refuse(std::string_view why) {
       why);
 }
 
-void Lun::use_found() {
+co::Task<void> Lun::use_found() {
   try {
-    use(source_->take());
+    start_using(source_->take());
   } catch (const std::bad_alloc&) {
     refuse("out of memory");
+  }
+  if (const std::unique_ptr<backend::Backend> useless = refused_ ? std::move(backend_) : nullptr;
+      useless != nullptr) {
+    co_await useless->close();
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -65,11 +66,10 @@ std::string name_of(const backend::StoreOrder& order) {
 }  // namespace
 
 backend::Store LoggedSource::take() {
-  if (logged_ == nullptr) {
+  if (whole_ == nullptr) {
     return std::move(store_);
   }
-  return {.backend = backend::make_checked(std::move(logged_)),
-          .unheard_flush = std::move(store_.unheard_flush)};
+  return {.backend = std::move(whole_), .unheard_flush = std::move(store_.unheard_flush)};
 }
 
 co::Task<Result<void>> LoggedSource::finish(co::Executor& executor, co::CancelToken cancel) {
@@ -79,9 +79,9 @@ co::Task<Result<void>> LoggedSource::finish(co::Executor& executor, co::CancelTo
   if (result.ok() && cancel.requested()) {
     result = unwanted();
   }
-  if (!result.ok() && logged_ != nullptr) {
-    co_await logged_->close();
-    logged_.reset();
+  if (!result.ok() && whole_ != nullptr) {
+    co_await whole_->close();
+    whole_.reset();
   }
   if (device_ != nullptr) {
     co_await device_->close();
@@ -121,13 +121,12 @@ co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
       co_return made;
     }
   }
-  const std::uint32_t block = static_cast<std::uint32_t>(order_.logical_block.value());
   WriteLog::Options options;
   options.identity = {.log = label_.log,
                       .store = label_.store,
                       .owner = label_.owner,
                       .lun = order_.size,
-                      .block = block,
+                      .block = static_cast<std::uint32_t>(order_.logical_block.value()),
                       .size = log_.size};
   options.host = host_name();
   options.store_name = name_of(order_);
@@ -138,9 +137,28 @@ co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
   if (!log.ok()) {
     co_return log.error();
   }
-  logged_ = std::make_unique<LoggedStore>(std::move(store_.backend), std::move(device_),
-                                          std::move(log).value(), label_, block, sabotage_);
-  co_return Result<void>{};
+  std::unique_ptr<WriteLog> its = std::move(log).value();
+  const bool put = put_before_store(&its);
+  if (its != nullptr) {
+    co_await its->close();
+  }
+  co_return put ? Result<void>{} : Error{ENOMEM, "out of memory"};
+}
+
+// False: memory has run out. What it has not taken of the log, the device and the store is where it
+// was, for the caller to close.
+bool LoggedSource::put_before_store(std::unique_ptr<WriteLog>* log) {
+  const auto block = static_cast<std::uint32_t>(order_.logical_block.value());
+  try {
+    auto logged = std::make_unique<LoggedStore>(std::move(store_.backend), std::move(device_),
+                                                std::move(*log), label_, block, sabotage_);
+    logged_ = logged.get();
+    whole_ = std::move(logged);
+    whole_ = backend::make_checked(std::move(whole_));
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
 }
 
 co::Task<Result<void>> LoggedSource::open_device(bool must_exist, co::CancelToken cancel) {

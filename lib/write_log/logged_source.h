@@ -49,13 +49,14 @@ class LoggedSource final : public backend::StoreSource {
   Error error() override { return inner_->error(); }
   co::Task<Result<void>> finish(co::Executor& executor, co::CancelToken cancel) override;
   // The store with its log, after finish() and before take(). Null: it has let that log go.
-  LoggedStore* logged() { return logged_.get(); }
+  LoggedStore* logged() { return logged_; }
   backend::Store take() override;
 
  private:
   static Error unwanted() { return {ECANCELED, "the LUN is being closed"}; }
   static State state_for(State state) { return state == State::opened ? State::found : state; }
   co::Task<Result<void>> put_log_before(co::CancelToken cancel);
+  bool put_before_store(std::unique_ptr<WriteLog>* log);
   co::Task<Result<void>> open_device(bool must_exist, co::CancelToken cancel);
   co::Task<Result<void>> make_log(co::CancelToken cancel);
   co::Task<Result<void>> flush_store(co::CancelToken cancel);
@@ -70,7 +71,8 @@ class LoggedSource final : public backend::StoreSource {
   backend::Store store_;
   std::unique_ptr<backend::Backend> device_;
   backend::Label label_;
-  std::unique_ptr<LoggedStore> logged_;
+  std::unique_ptr<backend::Backend> whole_;  // the store with its log
+  LoggedStore* logged_ = nullptr;
 };
 
 // As backend::open() (factory.h), with a log in front of the store, if `log` names one.

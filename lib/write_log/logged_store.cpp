@@ -33,16 +33,17 @@ void add(std::vector<backend::Extent>* extents, const backend::Extent& next) {
 
 }  // namespace
 
-LoggedStore::LoggedStore(std::unique_ptr<backend::Backend> store,
-                         std::unique_ptr<backend::Backend> device, std::unique_ptr<WriteLog> log,
-                         backend::Label label, std::uint32_t block, const Sabotage& sabotage)
-    : store_{std::move(store)},
+LoggedStore::LoggedStore(std::unique_ptr<backend::Backend>&& store,
+                         std::unique_ptr<backend::Backend>&& device,
+                         std::unique_ptr<WriteLog>&& log, const backend::Label& label,
+                         std::uint32_t block, const Sabotage& sabotage)
+    : log_name_{device->description()},
+      store_name_{store->description()},
+      label_{label},
+      store_{std::move(store)},
       device_{std::move(device)},
       log_{std::move(log)},
       executor_{store_->executor()},
-      log_name_{device_->description()},
-      store_name_{store_->description()},
-      label_{std::move(label)},
       block_{block},
       sabotage_{sabotage},
       geometry_{store_->geometry()},

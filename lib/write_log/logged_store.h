@@ -58,8 +58,9 @@ class LoggedStore final : public backend::Backend,
  public:
   // `log` lies on `device` and writes to `store`, whose label is `label`. `block`: the LUN's
   // logical block in bytes, a multiple of the store's.
-  LoggedStore(std::unique_ptr<backend::Backend> store, std::unique_ptr<backend::Backend> device,
-              std::unique_ptr<WriteLog> log, backend::Label label, std::uint32_t block,
+  // Throws std::bad_alloc. Then the caller still has all three.
+  LoggedStore(std::unique_ptr<backend::Backend>&& store, std::unique_ptr<backend::Backend>&& device,
+              std::unique_ptr<WriteLog>&& log, const backend::Label& label, std::uint32_t block,
               const Sabotage& sabotage = {});
   ~LoggedStore() override;
 
@@ -161,14 +162,15 @@ class LoggedStore final : public backend::Backend,
   co::Task<bool> cut_over();  // whether the log is past
   co::Task<void> close_log();
 
+  // For the daemon's log: to say something there must need no memory.
+  const std::string log_name_;
+  const std::string store_name_;
+  backend::Label label_;
+  // What follows needs no memory either.
   const std::unique_ptr<backend::Backend> store_;
   const std::unique_ptr<backend::Backend> device_;
   const std::unique_ptr<WriteLog> log_;
   co::Executor& executor_;
-  // For the log: to say something there must need no memory.
-  const std::string log_name_;
-  const std::string store_name_;
-  backend::Label label_;
   const std::uint64_t block_;
   const Sabotage sabotage_;
   backend::Geometry geometry_;

@@ -2,10 +2,11 @@
 // Lets each thing fail that can, at each place. A LUN's whole life (life.h) runs again and again,
 // each time in a process of its own. Each time the next allocation, descriptor, thread, mapping,
 // operation on the store or other system call about a file that the plugin asks for fails, until a
-// life ends before that. Whatever fails, nothing may abort or hang: the LUN or the command must be
-// refused with a message, or served. Then the LUN is made anew, and must have what was answered
-// GOOD. What is left when it is gone, in memory and descriptors, must not be more than after a life
-// in which nothing failed.
+// life ends before that; what comes late is much of the same, so there the steps are longer. Then
+// each place does: the first time that the plugin asks by a chain of calls that is new. Whatever
+// fails, nothing may abort or hang: the LUN or the command must be refused with a message, or
+// served. Then the LUN is made anew, and must have what was answered GOOD. What is left when it is
+// gone, in memory and descriptors, must not be more than after a life in which nothing failed.
 //
 // With `log` the LUN has a write log. All lives have the same store and log then, so that each
 // opens what the one before left, and in each the LUN grows. With `load` things fail while the
@@ -13,8 +14,9 @@
 //
 // BALLAST_SWEEP_EVERY=N: from the 16th on, only each Nth place.
 //
-// usage: fault_sweep plain|log|load [KIND [FIRST [once|on]]]
+// usage: fault_sweep plain|log|load [KIND [once|on|place [NUMBER]]]
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <liburing.h>
 #include <link.h>
@@ -37,6 +39,7 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
+#include <mutex>
 #include <new>
 #include <string>
 #include <string_view>
@@ -70,9 +73,11 @@ std::size_t range_count = 0;
 
 std::atomic<bool> armed{false};
 Kind refused = Kind::count;
-bool from_then_on = false;
+enum class How : int { once, on, place, count };
+constexpr const char* how_names[] = {"once", "on", "place"};
+How how = How::once;
 long refuse_at = 0;
-std::atomic<long> asked{0};
+std::atomic<long> asked{0};  // how often; or by how many chains of calls
 
 int note_range(dl_phdr_info* info, std::size_t, void*) {
   const std::string_view name = info->dlpi_name;
@@ -90,18 +95,41 @@ int note_range(dl_phdr_info* info, std::size_t, void*) {
   return 0;
 }
 
-bool refuse(Kind kind, const void* caller) {
-  if (!armed.load(std::memory_order_relaxed) || kind != refused) {
-    return false;
-  }
-  const auto address = reinterpret_cast<std::uintptr_t>(caller);
-  for (std::size_t i = 0; i < range_count; ++i) {
-    if (address >= ranges[i].begin && address < ranges[i].end) {
-      const long number = asked.fetch_add(1) + 1;
-      return number == refuse_at || (from_then_on && number > refuse_at);
+bool is_the_plugins(const void* code) {
+  const auto address = reinterpret_cast<std::uintptr_t>(code);
+  return std::any_of(ranges, ranges + range_count, [address](const Range& range) {
+    return address >= range.begin && address < range.end;
+  });
+}
+
+// Whether nobody has asked by this chain of calls before.
+bool is_new_place() {
+  static std::mutex mutex;
+  static std::size_t known[8192];
+  static std::size_t count = 0;
+  void* calls[24];
+  const int depth = ::backtrace(calls, static_cast<int>(std::size(calls)));
+  std::size_t chain = 0;
+  for (int i = 0; i < depth; ++i) {
+    if (is_the_plugins(calls[i])) {
+      chain = chain * 31 + reinterpret_cast<std::uintptr_t>(calls[i]);
     }
   }
-  return false;
+  const std::lock_guard guard{mutex};
+  if (std::find(known, known + count, chain) != known + count || count == std::size(known)) {
+    return false;
+  }
+  known[count++] = chain;
+  return true;
+}
+
+bool refuse(Kind kind, const void* caller) {
+  if (!armed.load(std::memory_order_relaxed) || kind != refused || !is_the_plugins(caller) ||
+      (how == How::place && !is_new_place())) {
+    return false;
+  }
+  const long number = asked.fetch_add(1) + 1;
+  return number == refuse_at || (how == How::on && number > refuse_at);
 }
 
 void* liburing() {
@@ -184,6 +212,9 @@ void* operator new(std::size_t size) {
 }
 void* operator new[](std::size_t size) {
   return or_throw(allocate(size, 0, __builtin_return_address(0)));
+}
+void* operator new(std::size_t size, std::align_val_t align) {
+  return or_throw(allocate(size, static_cast<std::size_t>(align), __builtin_return_address(0)));
 }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   return allocate(size, 0, __builtin_return_address(0));
@@ -351,7 +382,7 @@ enum class State { ready, given_up, neither };
 State state_of(Lun& lun) {
   constexpr int usual = 3000;
   constexpr int until_it_waits = 300;
-  const bool may_wait = armed && from_then_on;
+  const bool may_wait = armed && how == How::on;
   State state = State::neither;
   std::string said;
   (void)eventually(
@@ -491,12 +522,12 @@ class Sweep {
     BALLAST_ASSERT(memory != MAP_FAILED);
     shared_ = new (memory) Shared;
   }
-  Outcome try_one(Kind kind, long number, bool on);
+  Outcome try_one(Kind kind, long number, How wanted);
   // Returns how many lives went wrong.
-  long run(Kind kind, bool on);
+  long run(Kind kind, How wanted);
 
  private:
-  Outcome try_in(const Folder& folder, Kind kind, long number, bool on) const;
+  Outcome try_in(const Folder& folder, Kind kind, long number, How wanted) const;
 
   const char* const plugin_;
   const Part part_;
@@ -505,20 +536,20 @@ class Sweep {
   Shared* shared_;
 };
 
-Outcome Sweep::try_one(Kind kind, long number, bool on) {
+Outcome Sweep::try_one(Kind kind, long number, How wanted) {
   if (part_ == Part::log) {
-    return try_in(logged_, kind, number, on);
+    return try_in(logged_, kind, number, wanted);
   }
   shared_->size = first_size;
-  return try_in(Folder{"/dev/shm"}, kind, number, on);
+  return try_in(Folder{"/dev/shm"}, kind, number, wanted);
 }
 
-Outcome Sweep::try_in(const Folder& folder, Kind kind, long number, bool on) const {
+Outcome Sweep::try_in(const Folder& folder, Kind kind, long number, How wanted) const {
   const pid_t process = ::fork();
   if (process == 0) {
     refused = kind;
     refuse_at = number;
-    from_then_on = on;
+    how = wanted;
     ::setenv("BALLAST_RECORDS", folder.file("").c_str(), 1);
     std::string config = "file=" + folder.file("vol.raw");
     const bool with_log = part_ == Part::log;
@@ -542,28 +573,29 @@ Outcome Sweep::try_in(const Folder& folder, Kind kind, long number, bool on) con
     }
   }
   std::fprintf(stderr, "%s %s %ld %s: %s %d\n", part_names[static_cast<int>(part_)],
-               kind_names[static_cast<int>(kind)], number, on ? "on" : "once",
+               kind_names[static_cast<int>(kind)], number, how_names[static_cast<int>(wanted)],
                WIFEXITED(status) ? "exit" : "signal",
                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
   return Outcome::failed;
 }
 
-// Number by number, then in growing steps: what comes late in a life is much of the same.
-long Sweep::run(Kind kind, bool on) {
+// Number by number; but for places in growing steps.
+long Sweep::run(Kind kind, How wanted) {
   constexpr long each = 16;
   long failed = 0;
   long lives = 0;
   for (long number = 1; number < 100000;
-       number += std::max(number < each ? 1 : apart_, 1 + number / 64)) {
-    const Outcome outcome = try_one(kind, number, on);
+       number += std::max(number < each ? 1 : apart_, wanted == How::place ? 1 : 1 + number / 64)) {
+    const Outcome outcome = try_one(kind, number, wanted);
     if (outcome == Outcome::over) {
       break;
     }
     ++lives;
     failed += outcome == Outcome::failed ? 1 : 0;
   }
-  std::printf("%-5s %-8s %s: %ld lives, %ld went wrong\n", part_names[static_cast<int>(part_)],
-              kind_names[static_cast<int>(kind)], on ? "from then on" : "once", lives, failed);
+  std::printf("%-5s %-8s %-5s: %ld lives, %ld went wrong\n", part_names[static_cast<int>(part_)],
+              kind_names[static_cast<int>(kind)], how_names[static_cast<int>(wanted)], lives,
+              failed);
   std::fflush(stdout);
   return failed;
 }
@@ -579,8 +611,10 @@ Enumeration called(std::string_view name, const char* const (&names)[count]) {
 int main(int count, char** arguments) {
   const Part part = called<Part>(count > 1 ? arguments[1] : "", part_names);
   const Kind only = count > 2 ? called<Kind>(arguments[2], kind_names) : Kind::count;
-  if (part == Part::count || (count > 2 && only == Kind::count)) {
-    std::fprintf(stderr, "usage: fault_sweep plain|log|load [KIND [FIRST [once|on]]]\n");
+  const How one_way = count > 3 ? called<How>(arguments[3], how_names) : How::count;
+  if (part == Part::count || (count > 2 && only == Kind::count) ||
+      (count > 3 && one_way == How::count)) {
+    std::fprintf(stderr, "usage: fault_sweep plain|log|load [KIND [once|on|place [NUMBER]]]\n");
     return 2;
   }
   if (part == Part::log && (!has_direct_io("/var/tmp") || !has_attributes("/var/tmp"))) {
@@ -590,18 +624,18 @@ int main(int count, char** arguments) {
   const char* plugin = std::getenv("BALLAST_PLUGIN");
   Sweep sweep{plugin != nullptr ? plugin : "build/handler_ballast.so", part};
   // This life makes the log.
-  if (sweep.try_one(Kind::count, 0, false) != Outcome::lived) {
+  if (sweep.try_one(Kind::count, 0, How::once) != Outcome::lived) {
     return 1;
   }
-  if (count > 3) {
-    const bool on = count > 4 && std::string_view{arguments[4]} == "on";
-    return sweep.try_one(only, std::atol(arguments[3]), on) == Outcome::failed ? 1 : 0;
+  if (count > 4) {
+    return sweep.try_one(only, std::atol(arguments[4]), one_way) == Outcome::failed ? 1 : 0;
   }
   long failed = 0;
   for (int kind = 0; kind < static_cast<int>(Kind::count); ++kind) {
     if (count <= 2 || only == static_cast<Kind>(kind)) {
-      failed += sweep.run(static_cast<Kind>(kind), false);
-      failed += sweep.run(static_cast<Kind>(kind), true);
+      for (const How each : {How::once, How::on, How::place}) {
+        failed += count <= 3 || one_way == each ? sweep.run(static_cast<Kind>(kind), each) : 0;
+      }
     }
   }
   return failed == 0 ? 0 : 1;
