@@ -508,15 +508,21 @@ Outcome child(const char* plugin, const Site& site) {
   return asked.load() < refuse_at ? Outcome::over : Outcome::lived;
 }
 
-// Most of what loading asks for are pieces of one text, that which describes the keys.
-long places_apart(Part part) {
+// How far the next place is. What comes late in a life is much of the same; and most of what
+// loading asks for are pieces of one text, that which describes the keys.
+long step_from(long number, Part part, How wanted) {
+  constexpr long each = 16;
   const char* const given = std::getenv("BALLAST_SWEEP_EVERY");
-  return std::max(part == Part::load ? 8L : 1L, given != nullptr ? std::atol(given) : 1L);
+  const long every = number < each || given == nullptr ? 1 : std::max(1L, std::atol(given));
+  if (wanted == How::place) {
+    return every;
+  }
+  return std::max({every, 1 + number / 64, number >= each && part == Part::load ? 8L : 1L});
 }
 
 class Sweep {
  public:
-  Sweep(const char* plugin, Part part) : plugin_{plugin}, part_{part}, apart_{places_apart(part)} {
+  Sweep(const char* plugin, Part part) : plugin_{plugin}, part_{part} {
     void* const memory =
         ::mmap(nullptr, sizeof *shared_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     BALLAST_ASSERT(memory != MAP_FAILED);
@@ -531,7 +537,6 @@ class Sweep {
 
   const char* const plugin_;
   const Part part_;
-  const long apart_;
   const Folder logged_{"/var/tmp"};
   Shared* shared_;
 };
@@ -579,13 +584,10 @@ Outcome Sweep::try_in(const Folder& folder, Kind kind, long number, How wanted) 
   return Outcome::failed;
 }
 
-// Number by number; but for places in growing steps.
 long Sweep::run(Kind kind, How wanted) {
-  constexpr long each = 16;
   long failed = 0;
   long lives = 0;
-  for (long number = 1; number < 100000;
-       number += std::max(number < each ? 1 : apart_, wanted == How::place ? 1 : 1 + number / 64)) {
+  for (long number = 1; number < 100000; number += step_from(number, part_, wanted)) {
     const Outcome outcome = try_one(kind, number, wanted);
     if (outcome == Outcome::over) {
       break;

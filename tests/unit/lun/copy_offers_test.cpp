@@ -242,6 +242,17 @@ void blocks_that_come_too_late_are_not_moved(void**) {
   assert_true(std::ranges::all_of(memory, [](std::byte byte) { return byte == std::byte{}; }));
 }
 
+void a_read_that_nobody_waits_for_is_cancelled_at_the_store(void**) {
+  Pair luns;
+  luns.from.spy->gate.reset();
+  luns.from.spy->cancellable = true;
+  assert_false(luns.copy(from_source({{0, 0, 8}})).ended);
+  assert_int_equal(luns.from.spy->running(), 1);
+  luns.run_for(3s);
+  assert_true(luns.to.look().status == scsi::Status::busy);
+  assert_int_equal(luns.from.spy->running(), 0);
+}
+
 std::vector<std::string>& lines() {
   static std::vector<std::string> all;
   return all;
@@ -424,6 +435,7 @@ int main() {
       cmocka_unit_test(a_stopped_lun_is_not_copied_from),
       cmocka_unit_test(a_source_that_hangs_holds_up_nothing_but_the_copy),
       cmocka_unit_test(blocks_that_come_too_late_are_not_moved),
+      cmocka_unit_test(a_read_that_nobody_waits_for_is_cancelled_at_the_store),
       cmocka_unit_test(the_log_names_the_lun_that_is_waited_for),
       cmocka_unit_test(copies_within_the_lun_go_on_meanwhile),
       cmocka_unit_test(a_source_that_hangs_is_no_trouble_of_the_lun),
