@@ -31,7 +31,9 @@ class Lent final : public backend::Filter {
     if (store_.fenced()) {
       co_return Error{EBUSY, "somebody else has the simulated store"};
     }
-    if (!label.has_value() || !label->names_log()) {
+    if (label.has_value() && label->names_log()) {
+      store_.get_log();
+    } else {
       store_.lose_cache();  // from now on nobody but the store has anything
     }
     label_ = std::move(label);

@@ -42,7 +42,8 @@ void Oracle::lost(std::uint32_t block, Content before, Content now, std::uint32_
         "block {} is {} again: landing {} is lost, although an answer promised that it was safe",
         block, now.name(), promised_[block]);
   }
-  const bool is_known = store_.completed(block) <= excused_[block];
+  const bool is_known =
+      store_.completed(block) <= std::max(excused_[block], store_.lost_before_log(block));
   if (log_ != nullptr && !is_known && !nobody_owns(block, before, now)) {
     return;
   }

@@ -48,7 +48,8 @@
 // A LOG before the store. CONTENTS are judged as always: a block is the same register whether its
 // newest data is in the log or in the store. What the store's cache loses while the LUN is closed
 // is no access, because the log must still have it, unless only changes that failed have put it
-// there, or an initiator was told of a failed flush. Of SAFETY only this
+// there, or an initiator was told of a failed flush, or will be told by the next one: the store was
+// in use without a log, and its flush failed when it got one. Of SAFETY only this
 // is judged, while the log works: what SYNCHRONIZE CACHE, a MODE SELECT that turns the cache off,
 // FUA and WCE=0 promise needs a flush of the log's disk that began after the change was written, at
 // the earliest moment at which it can have been. READ with FUA is not judged, nor is the store's

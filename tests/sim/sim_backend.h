@@ -163,6 +163,10 @@ class SimBackend final : public backend::Backend {
   std::uint32_t durable(std::uint32_t block) const { return durable_[block]; }
   // The newest landing on a block by an operation that ended well.
   std::uint32_t completed(std::uint32_t block) const { return completed_[block]; }
+  // A log is put before the store. If the flush before that failed, what the store has may be lost
+  // without it: completed() of then.
+  void get_log();
+  std::uint32_t lost_before_log(std::uint32_t block) const { return lost_before_log_[block]; }
   // The newest acknowledged landing on a block that a failed flush, or a restart, lost.
   std::uint32_t lost(std::uint32_t block) const { return lost_[block]; }
   // Whether a flush, or a write with FUA, ever failed.
@@ -242,6 +246,7 @@ class SimBackend final : public backend::Backend {
   std::vector<std::vector<Landing>> landings_;  // by block
   Numbers durable_{};
   Numbers completed_{};
+  Numbers lost_before_log_{};
   Numbers ended_{};  // as completed_, and by operations that failed, too
   Numbers lost_{};
   Numbers disturbed_{};  // when the store last changed a block on its own account

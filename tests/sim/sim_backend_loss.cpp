@@ -45,6 +45,12 @@ void SimBackend::lose_cache() {
   lose_landings();
 }
 
+void SimBackend::get_log() {
+  if (unheard_flush_->load(std::memory_order_relaxed) != IoStatus::ok) {
+    lost_before_log_ = completed_;
+  }
+}
+
 void SimBackend::lose_landings() {
   const bool all = random_.chance(1, 3);
   for (std::uint32_t block = 0; block < most_blocks; ++block) {
