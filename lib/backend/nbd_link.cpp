@@ -130,8 +130,8 @@ co::Task<bool> NbdLink::connect_again(Nanoseconds pause) {
         look = last_look;  // the next look tries again
       }
     }
-    const bool stopping = co_await stopping_.wait_until(executor_.now() + look);
-    if (stopping) {
+    (void)co_await stopping_.wait_until(executor_.now() + look);
+    if (stopping_.is_set()) {  // perhaps after the time was over, and close() saw no connection
       co_return false;
     }
     look = std::min(look * 2, last_look);

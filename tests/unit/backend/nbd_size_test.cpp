@@ -232,6 +232,29 @@ void one_of_several_connections_is_cut(void**) {
   site.lab.run(backend->close());
 }
 
+// The moment when a new connection is taken over is the moment of the close, sooner or later.
+void a_backend_closes_while_it_connects_again(void**) {
+  if (!nbd_test::has_program("qemu-nbd")) {
+    skip();
+  }
+  Site site{{"file", "@file"}};
+  site.server.stop();
+  site.server.become(Server::qemu_nbd(site.socket, site.file, {"--shared=8"}));
+  site.server.start();
+  StoreConfig config = site.config();
+  config.nbd.connections = 3;
+  for (int i = 0; i < 200; ++i) {
+    const std::unique_ptr<Backend> backend = site.open(config).value();
+    assert_true(cut_one(site.socket));
+    // One of these meets the connection that is cut, goes by another, and leaves it connecting.
+    for (int j = 0; j < 3; ++j) {
+      assert_int_equal(site.write(*backend, Bytes{}, 'a'), IoStatus::ok);
+    }
+    site.wait(10ms + i % 40 * 250us);
+    site.lab.run(backend->close());
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -247,6 +270,7 @@ int main() {
       cmocka_unit_test(what_is_under_way_at_a_resize_is_flushed_with_the_rest),
       cmocka_unit_test(a_resize_does_not_wait_for_ever),
       cmocka_unit_test(one_of_several_connections_is_cut),
+      cmocka_unit_test(a_backend_closes_while_it_connects_again),
   };
   return cmocka_run_group_tests_name("nbd size", tests, nullptr, nullptr);
 }
