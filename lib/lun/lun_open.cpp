@@ -124,11 +124,12 @@ void Lun::refuse(std::string_view why) {
 co::Task<void> Lun::use_found() {
   try {
     start_using(source_->take());
+    co_return;
   } catch (const std::bad_alloc&) {
     refuse("out of memory");
   }
-  if (const std::unique_ptr<backend::Backend> useless = refused_ ? std::move(backend_) : nullptr;
-      useless != nullptr) {
+  const std::unique_ptr<backend::Backend> useless = std::move(backend_);
+  if (useless != nullptr) {
     co_await useless->close();
   }
 }

@@ -126,7 +126,7 @@ co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
                       .store = label_.store,
                       .owner = label_.owner,
                       .lun = order_.size,
-                      .block = static_cast<std::uint32_t>(order_.logical_block.value()),
+                      .block = block(),
                       .size = log_.size};
   options.host = host_name();
   options.store_name = name_of(order_);
@@ -148,10 +148,9 @@ co::Task<Result<void>> LoggedSource::put_log_before(co::CancelToken cancel) {
 // False: memory has run out. What it has not taken of the log, the device and the store is where it
 // was, for the caller to close.
 bool LoggedSource::put_before_store(std::unique_ptr<WriteLog>* log) {
-  const auto block = static_cast<std::uint32_t>(order_.logical_block.value());
   try {
     auto logged = std::make_unique<LoggedStore>(std::move(store_.backend), std::move(device_),
-                                                std::move(*log), label_, block, sabotage_);
+                                                std::move(*log), label_, block(), sabotage_);
     logged_ = logged.get();
     whole_ = std::move(logged);
     whole_ = backend::make_checked(std::move(whole_));
@@ -210,7 +209,7 @@ co::Task<Result<void>> LoggedSource::make_log(co::CancelToken cancel) {
                              .store = label_.store,
                              .owner = label_.owner,
                              .lun = order_.size,
-                             .block = static_cast<std::uint32_t>(order_.logical_block.value()),
+                             .block = block(),
                              .size = log_.size},
                 .host = label_.host,
                 .store_name = name_of(order_)};

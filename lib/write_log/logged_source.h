@@ -55,6 +55,7 @@ class LoggedSource final : public backend::StoreSource {
  private:
   static Error unwanted() { return {ECANCELED, "the LUN is being closed"}; }
   static State state_for(State state) { return state == State::opened ? State::found : state; }
+  std::uint32_t block() const { return static_cast<std::uint32_t>(order_.logical_block.value()); }
   co::Task<Result<void>> put_log_before(co::CancelToken cancel);
   bool put_before_store(std::unique_ptr<WriteLog>* log);
   co::Task<Result<void>> open_device(bool must_exist, co::CancelToken cancel);

@@ -195,17 +195,22 @@ void a_resize_does_not_wait_for_ever(void**) {
 
 // --- several connections
 
-// nbdkit 1.32 may abort when a connection breaks while several of its threads answer.
-void one_of_several_connections_is_cut(void**) {
+// To qemu-nbd: nbdkit 1.32 may abort when a connection breaks while several of its threads answer.
+StoreConfig on_three_connections(Site* site) {
   if (!nbd_test::has_program("qemu-nbd")) {
     skip();
   }
-  Site site{{"file", "@file"}};
-  site.server.stop();
-  site.server.become(Server::qemu_nbd(site.socket, site.file, {"--shared=8"}));
-  site.server.start();
-  StoreConfig config = site.config();
+  site->server.stop();
+  site->server.become(Server::qemu_nbd(site->socket, site->file, {"--shared=8"}));
+  site->server.start();
+  StoreConfig config = site->config();
   config.nbd.connections = 3;
+  return config;
+}
+
+void one_of_several_connections_is_cut(void**) {
+  Site site{{"file", "@file"}};
+  const StoreConfig config = on_three_connections(&site);
   const std::unique_ptr<Backend> backend = site.open(config).value();
   for (int i = 0; i < 8; ++i) {
     std::vector<std::unique_ptr<Started>> all;
@@ -234,15 +239,8 @@ void one_of_several_connections_is_cut(void**) {
 
 // The moment when a new connection is taken over is the moment of the close, sooner or later.
 void a_backend_closes_while_it_connects_again(void**) {
-  if (!nbd_test::has_program("qemu-nbd")) {
-    skip();
-  }
   Site site{{"file", "@file"}};
-  site.server.stop();
-  site.server.become(Server::qemu_nbd(site.socket, site.file, {"--shared=8"}));
-  site.server.start();
-  StoreConfig config = site.config();
-  config.nbd.connections = 3;
+  const StoreConfig config = on_three_connections(&site);
   for (int i = 0; i < 200; ++i) {
     const std::unique_ptr<Backend> backend = site.open(config).value();
     assert_true(cut_one(site.socket));
